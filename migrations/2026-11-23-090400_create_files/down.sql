@@ -1,0 +1,1 @@
+DROP TABLE file_problems, file_rows, file_chunks, files;

@@ -1,0 +1,1 @@
+DROP TABLE tallies, retries, leases, deliveries, schedule_runs;

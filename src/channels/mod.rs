@@ -1,0 +1,167 @@
+//! One trait, one file per provider.
+//!
+//! An adapter turns our words into the provider's and back. It never sees the
+//! database or a web request of ours, and nothing outside it sees its JSON.
+//!
+//! Deliberately absent: retries. An adapter says what it knows about one try;
+//! what follows is decided in [`crate::deliveries`]. Most providers' send calls
+//! are not idempotent, so a repeat after a silence may reach the person twice.
+
+pub mod sandbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+/// The kinds of channel an address can belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Sms,
+    Whatsapp,
+    Messenger,
+    Viber,
+    Webchat,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 5] = [Kind::Sms, Kind::Whatsapp, Kind::Messenger, Kind::Viber, Kind::Webchat];
+
+    /// The word in the database and in URLs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Sms => "sms",
+            Kind::Whatsapp => "whatsapp",
+            Kind::Messenger => "messenger",
+            Kind::Viber => "viber",
+            Kind::Webchat => "webchat",
+        }
+    }
+
+    /// The word on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Sms => "SMS",
+            Kind::Whatsapp => "WhatsApp",
+            Kind::Messenger => "Messenger",
+            Kind::Viber => "Viber",
+            Kind::Webchat => "Web chat",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether its addresses are phone numbers.
+    pub fn is_phone(self) -> bool {
+        match self {
+            Kind::Sms | Kind::Whatsapp | Kind::Viber => true,
+            Kind::Messenger | Kind::Webchat => false,
+        }
+    }
+}
+
+/// One send: rendered, allowed, and claimed under a number of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Ours; providers that take a reference give it back in their receipts.
+    pub id: String,
+    /// The address on the channel's kind.
+    pub to: String,
+    pub text: String,
+    /// 1 for the first try.
+    pub attempt: u16,
+    /// Of no use to the person after this instant.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What the provider made of one try.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SendOutcome {
+    /// It took the message and may tell more under `provider_ref`.
+    Accepted { provider_ref: Option<String> },
+    /// It never will.
+    Rejected { class: RejectClass, code: String },
+    /// Proven not processed; it may be tried again.
+    RetryLater { after: Duration, scope: Scope, code: String },
+    /// The line went dead after we may have handed it over.
+    Unknown { code: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectClass {
+    OptedOut,
+    BadAddress,
+    Unreachable,
+    WindowClosed,
+    Content,
+    Policy,
+}
+
+/// How much should wait when the provider says "later".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Recipient,
+    Channel,
+}
+
+/// News that the provider brings after the send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// [`Part::id`] of the send it speaks of.
+    pub part: String,
+    pub status: ReceiptStatus,
+    /// The provider's reason, when it gave one.
+    pub code: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptStatus {
+    /// On its way to the phone.
+    Sent,
+    Delivered,
+    Failed,
+}
+
+/// A webhook call as it came in. Signatures cover the exact bytes of `body`.
+pub struct Webhook<'a> {
+    pub signature: Option<&'a str>,
+    pub body: &'a [u8],
+}
+
+/// Why a webhook call was turned away.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Forged {
+    #[error("the signature does not match")]
+    BadSignature,
+    #[error("not a payload we know: {0}")]
+    Unreadable(String),
+}
+
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Hands one message to the provider. Never panics, never tries twice.
+    async fn send(&self, part: &Part) -> SendOutcome;
+
+    /// Checks and reads a webhook call. Pure: no clock, no network, no database.
+    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged>;
+}
+
+/// A configured sender as an adapter is made from it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub id: i64,
+    pub kind: Kind,
+    pub provider: String,
+    pub sender: String,
+    /// Signs webhook calls.
+    pub secret: String,
+    pub settings: serde_json::Value,
+}
+
+/// Makes the adapter for a configured channel. Stories and benchmarks put their own in.
+pub type Providers = Arc<dyn Fn(&Setup) -> Arc<dyn Channel> + Send + Sync>;

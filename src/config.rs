@@ -1,0 +1,23 @@
+//! Settings that the rest of the product reads. They come from flags or `BUGLE_*`
+//! variables (`main.rs`) and are checked once, at start.
+
+use chrono_tz::Tz;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where browsers find us, such as `https://bugle.example.org`; `None` when
+    /// requests come straight to us and their `Host` can be believed.
+    pub public_url: Option<String>,
+    /// Whether cookies are sent over TLS only.
+    pub secure_cookies: bool,
+    /// The zone a new campaign starts with, and the one of pages that belong to no campaign.
+    pub time_zone: Tz,
+    /// Sends on the wire at once, for each channel and process.
+    pub in_flight: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { public_url: None, secure_cookies: false, time_zone: chrono_tz::UTC, in_flight: 64 }
+    }
+}

@@ -1,0 +1,305 @@
+//! The tables as Diesel sees them, made from the migrations. Their meaning stands
+//! there, in `COMMENT ON` and named constraints.
+
+diesel::table! {
+    blocklist (kind, address) {
+        kind -> Text,
+        address -> Text,
+        until -> Nullable<Timestamptz>,
+        why -> Nullable<Text>,
+        added_by -> Nullable<Int8>,
+        added_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    campaigns (id) {
+        id -> Int8,
+        name -> Text,
+        direction -> Text,
+        kind -> Text,
+        time_zone -> Text,
+        state -> Text,
+        file_id -> Nullable<Int8>,
+        search -> Text,
+        created_by -> Nullable<Int8>,
+        created_at -> Timestamptz,
+        launched_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    channels (id) {
+        id -> Int8,
+        name -> Text,
+        kind -> Text,
+        provider -> Text,
+        sender -> Text,
+        per_minute -> Nullable<Int4>,
+        settings -> Jsonb,
+        secret -> Text,
+        taken -> Int8,
+        held_until -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    contacts (id) {
+        id -> Int8,
+        kind -> Text,
+        address -> Text,
+        opted_out_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    deliveries (run_id, seq) {
+        run_id -> Int8,
+        seq -> Int4,
+        contact_id -> Int8,
+        address -> Text,
+        customer_id -> Nullable<Text>,
+        values -> Jsonb,
+        progress -> Nullable<Int2>,
+        outcome -> Nullable<Int2>,
+        attempt -> Nullable<Int2>,
+        detail -> Nullable<Text>,
+        provider_ref -> Nullable<Text>,
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    file_chunks (file_id, n) {
+        file_id -> Int8,
+        n -> Int4,
+        bytes -> Bytea,
+    }
+}
+
+diesel::table! {
+    file_problems (file_id, line) {
+        file_id -> Int8,
+        line -> Int8,
+        field -> Nullable<Text>,
+        value -> Nullable<Text>,
+        code -> Text,
+        says -> Text,
+    }
+}
+
+diesel::table! {
+    file_rows (file_id, seq) {
+        file_id -> Int8,
+        seq -> Int4,
+        line -> Int8,
+        contact_id -> Int8,
+        address -> Text,
+        customer_id -> Nullable<Text>,
+        values -> Jsonb,
+    }
+}
+
+diesel::table! {
+    files (id) {
+        id -> Int8,
+        name -> Text,
+        size_bytes -> Int8,
+        sha256 -> Bytea,
+        state -> Text,
+        format -> Text,
+        encoding -> Nullable<Text>,
+        delimiter -> Nullable<Text>,
+        headers -> Jsonb,
+        sample -> Jsonb,
+        mapping -> Nullable<Jsonb>,
+        region -> Nullable<Text>,
+        rows_done -> Int8,
+        rows_good -> Int8,
+        rows_bad -> Int8,
+        rows_duplicate -> Int8,
+        refusal -> Nullable<Text>,
+        cancelling -> Bool,
+        worker -> Nullable<Uuid>,
+        lease_ends_at -> Nullable<Timestamptz>,
+        uploaded_by -> Nullable<Int8>,
+        uploaded_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    journal (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        user_id -> Nullable<Int8>,
+        happened -> Text,
+        campaign_id -> Nullable<Int8>,
+        subject_id -> Int8,
+        was -> Nullable<Text>,
+        became -> Nullable<Text>,
+        why -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    leases (id) {
+        id -> Int8,
+        run_id -> Int8,
+        lo -> Int4,
+        hi -> Int4,
+        attempt -> Int2,
+        open -> Int4,
+        released_before -> Int8,
+        channel_id -> Int8,
+        channel_before -> Nullable<Int8>,
+        process -> Uuid,
+        taken_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    retries (run_id, seq) {
+        run_id -> Int8,
+        seq -> Int4,
+        attempt -> Int2,
+        due_at -> Timestamptz,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sandbox_messages (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        phone -> Text,
+        part -> Text,
+        body -> Text,
+        at -> Timestamptz,
+        stamped_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sandbox_receipts (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        part -> Text,
+        status -> Text,
+        due_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    schedule_runs (id) {
+        id -> Int8,
+        schedule_id -> Int8,
+        campaign_id -> Int8,
+        channel_id -> Int8,
+        file_id -> Int8,
+        name -> Text,
+        run_date -> Date,
+        body -> Text,
+        starts_at -> Timestamptz,
+        ends_at -> Timestamptz,
+        late_policy -> Text,
+        state -> Text,
+        prepared_at -> Nullable<Timestamptz>,
+        next_seq -> Int4,
+        last_seq -> Int4,
+        rate -> Float8,
+        clock_base -> Float8,
+        clock_since -> Nullable<Timestamptz>,
+        paused_at -> Nullable<Timestamptz>,
+        released -> Int8,
+        burst -> Int8,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    schedules (id) {
+        id -> Int8,
+        campaign_id -> Int8,
+        name -> Text,
+        channel_id -> Int8,
+        body -> Text,
+        run_date -> Date,
+        start_time -> Time,
+        end_time -> Time,
+        rate -> Float8,
+        late_policy -> Text,
+        state -> Text,
+        paused_at -> Nullable<Timestamptz>,
+        paused_with -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sessions (key_hash) {
+        key_hash -> Bytea,
+        user_id -> Nullable<Int8>,
+        state -> Jsonb,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sign_in_failures (id) {
+        id -> Int8,
+        email -> Text,
+        peer -> Text,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tallies (run_id, shard) {
+        run_id -> Int8,
+        shard -> Int2,
+        accepted -> Int8,
+        delivered -> Int8,
+        failed -> Int8,
+        skipped -> Int8,
+        unconfirmed -> Int8,
+        retrying -> Int8,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Int8,
+        email -> Text,
+        name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        disabled_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    blocklist,
+    campaigns,
+    channels,
+    contacts,
+    deliveries,
+    file_chunks,
+    file_problems,
+    file_rows,
+    files,
+    journal,
+    leases,
+    retries,
+    sandbox_messages,
+    sandbox_receipts,
+    schedule_runs,
+    schedules,
+    sessions,
+    sign_in_failures,
+    tallies,
+    users
+);

@@ -1,0 +1,52 @@
+//! Bugle: campaigns that can be paused, resumed and stopped at any second, with
+//! an answer that can be trusted.
+//!
+//! # The map
+//!
+//! The rooms are listed in reading order. **A room may use the rooms above it,
+//! never one below**, so reading down the list no word is met before it is
+//! explained. Inside a room the file name says the layer, and the layers go
+//! `domain ← store ← actions ← web`. `tests/tidy.rs` keeps both.
+//!
+//! # The way of one message
+//!
+//! ```text
+//! metronome ─▶ starter     launched runs: write their deliveries, start them at their time
+//!           ─▶ dispatcher  per running run: how many does the clock release? claim, send, settle
+//!           ─▶ rescuer     leases that ran out → unconfirmed; runs past their end → overrun
+//!
+//! claim   one transaction: run still running (its row is locked), clock and limits asked,
+//!         the cursor moved, a lease written, the contacts read with their consent
+//! send    no connection held, bounded time, never retried inside
+//! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
+//! receipt merges upwards only; also resolves what was unconfirmed
+//! ```
+//!
+//! Time is a parameter: a [`clock::Clock`] stands at the edge, and every rule,
+//! query and action below is told `now`.
+
+// The floor: names, time, settings, storage, the outside world.
+pub mod ids;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod channels;
+pub mod pacing;
+pub mod wording;
+pub mod app;
+pub mod web;
+pub mod journal;
+
+// The work, one room per thing people talk about.
+pub mod people;
+pub mod contacts;
+pub mod files;
+pub mod deliveries;
+pub mod schedules;
+pub mod campaigns;
+pub mod sandbox;
+
+// What moves by itself, the demo, and the front door.
+pub mod engine;
+pub mod server;
+pub mod demo;

@@ -1,0 +1,126 @@
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+
+use super::{Htmx, Problem};
+use crate::ids::UserId;
+
+/// What somebody may do, from looking to everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Viewer,
+    Operator,
+    Manager,
+    Admin,
+}
+
+impl Role {
+    pub const ALL: [Role; 4] = [Role::Viewer, Role::Operator, Role::Manager, Role::Admin];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Manager => "manager",
+            Role::Admin => "admin",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.word() == word)
+    }
+}
+
+/// A signed-in person. The session middleware puts one into the request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    pub id: UserId,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+}
+
+/// A right that a handler can ask for in its signature.
+pub trait Right: 'static {
+    /// The least role that has it.
+    const NEEDS: Role;
+}
+
+macro_rules! rights {
+    ($($(#[$doc:meta])* $name:ident needs $role:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl Right for $name {
+            const NEEDS: Role = Role::$role;
+        }
+    )+};
+}
+
+rights! {
+    /// Look at everything.
+    View needs Viewer,
+    /// Upload, pause, resume, answer people.
+    Operate needs Operator,
+    /// Create, edit, launch, stop one.
+    Manage needs Manager,
+    /// STOP all, channels, users, settings.
+    StopEverything needs Admin,
+}
+
+/// Proof that the request comes from a signed-in person with the right `R`.
+///
+/// A handler that takes a `May<R>` cannot run without one.
+#[derive(Debug)]
+pub struct May<R> {
+    pub person: Person,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> FromRequest for May<R> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match req.extensions().get::<Person>() {
+            None => Err(Problem::SignInFirst(Htmx::of(req))),
+            Some(person) if person.role < R::NEEDS => Err(Problem::NotAllowed),
+            Some(person) => Ok(May { person: person.clone(), right: PhantomData }),
+        })
+    }
+}
+
+/// What the layout around every signed-in page shows.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub person: Person,
+    /// Path of the page, to mark where we are in the rail.
+    pub path: String,
+}
+
+impl Frame {
+    /// Whether the page lies under `path`, such as `/campaigns`.
+    pub fn under(&self, path: &str) -> bool {
+        self.path == path || self.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// Whether buttons that need `role` should be offered.
+    pub fn may(&self, role: &Role) -> bool {
+        self.person.role >= *role
+    }
+}
+
+impl FromRequest for Frame {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match req.extensions().get::<Person>() {
+            None => Err(Problem::SignInFirst(Htmx::of(req))),
+            Some(person) => Ok(Frame { person: person.clone(), path: req.path().to_owned() }),
+        })
+    }
+}
