@@ -63,9 +63,12 @@ impl Db {
         E: Send + 'static,
     {
         let db = self.clone();
-        tokio::task::spawn_blocking(move || work(&mut db.lend().map_err(DbError::Busy)?).map_err(DbError::Work))
-            .await
-            .map_err(|_| DbError::Cancelled)?
+        tokio::task::spawn_blocking(move || {
+            let mut conn = db.lend().map_err(DbError::Busy)?;
+            work(&mut conn).map_err(DbError::Work)
+        })
+        .await
+        .map_err(|_| DbError::Cancelled)?
     }
 
     /// Borrows a connection; for code that blocks anyway.
