@@ -1,5 +1,6 @@
 //! What all pages share: who is asking and what they may, how to answer, and how to say no.
 
+pub mod chart;
 mod forms;
 mod htmx;
 mod may;
