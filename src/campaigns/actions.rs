@@ -43,7 +43,13 @@ fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
 // ---- drafting ----------------------------------------------------------------
 
 /// Begins a draft. Nothing is sent before it is launched.
-pub fn create(conn: &mut PgConnection, name: &str, zone: Tz, by: UserId, now: DateTime<Utc>) -> Result<CampaignId, Error> {
+pub fn create(
+    conn: &mut PgConnection,
+    name: &str,
+    zone: Tz,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<CampaignId, Error> {
     conn.transaction(|conn| {
         let id = named(store::insert(conn, name, zone, by, now), name)?;
         record(conn, id, "campaign.created", by, None, CampaignState::Draft, None, now)?;
@@ -52,7 +58,14 @@ pub fn create(conn: &mut PgConnection, name: &str, zone: Tz, by: UserId, now: Da
 }
 
 /// Renames a campaign; a draft also changes its zone.
-pub fn edit(conn: &mut PgConnection, id: CampaignId, name: &str, zone: Tz, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn edit(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    name: &str,
+    zone: Tz,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
     conn.transaction(|conn| {
         let campaign = store::lock(conn, id)?;
         let zone = if campaign.state == CampaignState::Draft { zone } else { campaign.zone };
@@ -180,9 +193,8 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         }
         let Some(file_id) = campaign.file_id else { return Err(Refused::NoFile.into()) };
         for Schedule { id: schedule_id, plan, .. } in schedules::store::of_campaigns(conn, &[id.0])? {
-            let window = plan
-                .window(campaign.zone)
-                .map_err(|_| Refused::EmptyWindow { schedule: plan.name.clone() })?;
+            let window =
+                plan.window(campaign.zone).map_err(|_| Refused::EmptyWindow { schedule: plan.name.clone() })?;
             let run = NewRun {
                 schedule_id,
                 campaign_id: id,
@@ -226,7 +238,13 @@ pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Res
     })
 }
 
-fn pause_in(conn: &mut PgConnection, id: CampaignId, by: UserId, why: Option<&str>, now: DateTime<Utc>) -> Result<(), Error> {
+fn pause_in(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    by: UserId,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
     let campaign = store::lock(conn, id)?;
     let state = campaign.state.pause()?;
     for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
@@ -321,7 +339,11 @@ fn stoppable(now: DateTime<Utc>) -> Stoppable {
         RunState::Stopped { at: now },
     ];
     Stoppable {
-        campaigns: CampaignState::ALL.into_iter().filter(|state| state.stop().is_ok()).map(CampaignState::word).collect(),
+        campaigns: CampaignState::ALL
+            .into_iter()
+            .filter(|state| state.stop().is_ok())
+            .map(CampaignState::word)
+            .collect(),
         schedules: schedule_states.iter().filter(|state| state.stopped().is_ok()).map(ScheduleState::word).collect(),
         runs: run_states.iter().filter(|state| state.stopped(now).is_ok()).map(RunState::word).collect(),
     }
@@ -329,7 +351,13 @@ fn stoppable(now: DateTime<Utc>) -> Stoppable {
 
 /// Gives a paused or overrun schedule more time and lets it go on; its campaign
 /// with it, if that had finished.
-pub fn extend(conn: &mut PgConnection, id: ScheduleId, end: NaiveTime, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn extend(
+    conn: &mut PgConnection,
+    id: ScheduleId,
+    end: NaiveTime,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
     conn.transaction(|conn| {
         let campaign = schedules::store::lock_home(conn, id)?.id;
         let campaign = store::lock(conn, campaign)?;

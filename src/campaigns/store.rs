@@ -21,7 +21,13 @@ pub fn lock(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Campaign> {
 }
 
 /// Writes a draft. A name that is taken is refused by `one_campaign_per_name`.
-pub fn insert(conn: &mut PgConnection, name: &str, zone: Tz, by: UserId, now: DateTime<Utc>) -> QueryResult<CampaignId> {
+pub fn insert(
+    conn: &mut PgConnection,
+    name: &str,
+    zone: Tz,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<CampaignId> {
     diesel::insert_into(campaigns::table)
         .values((
             campaigns::name.eq(name),
@@ -42,19 +48,29 @@ pub fn set_basics(conn: &mut PgConnection, id: CampaignId, name: &str, zone: Tz)
 }
 
 pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -> QueryResult<()> {
-    diesel::update(campaigns::table.find(id.0)).set(campaigns::file_id.eq(file.map(|file| file.0))).execute(conn).map(drop)
+    diesel::update(campaigns::table.find(id.0))
+        .set(campaigns::file_id.eq(file.map(|file| file.0)))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Writes the state and the instant that belongs to it.
-pub fn save_state(conn: &mut PgConnection, id: CampaignId, state: CampaignState, now: DateTime<Utc>) -> QueryResult<()> {
+pub fn save_state(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    state: CampaignState,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let it = campaigns::table.find(id.0);
     match state {
         CampaignState::Active => diesel::update(it)
             .set((
                 campaigns::state.eq(state.word()),
-                campaigns::launched_at.eq(diesel::dsl::sql::<diesel::sql_types::Nullable<Timestamptz>>("coalesce(launched_at, ")
-                    .bind::<Timestamptz, _>(now)
-                    .sql(")")),
+                campaigns::launched_at.eq(diesel::dsl::sql::<diesel::sql_types::Nullable<Timestamptz>>(
+                    "coalesce(launched_at, ",
+                )
+                .bind::<Timestamptz, _>(now)
+                .sql(")")),
                 campaigns::ended_at.eq(None::<DateTime<Utc>>),
             ))
             .execute(conn),

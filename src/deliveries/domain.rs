@@ -164,7 +164,9 @@ impl Outcome {
             Outcome::Unavailable => "The provider could not reach the phone.",
             Outcome::NetworkError => "The provider asked to try later, and every later try was refused too.",
             Outcome::Expired => "It could not be delivered in time.",
-            Outcome::InvalidMessage => "A value that the text needs is missing in the contact's row, and there is no fallback.",
+            Outcome::InvalidMessage => {
+                "A value that the text needs is missing in the contact's row, and there is no fallback."
+            }
             Outcome::InvalidContact => "The row has no usable address.",
             Outcome::Overrun => "The end time came first.",
             Outcome::Blocklisted => "The address is on the blocklist.",
@@ -241,9 +243,10 @@ pub fn fate(attempt: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
             },
             detail: Some(code),
         },
-        SendOutcome::RetryLater { code, .. } if MAX_ATTEMPTS <= attempt => {
-            Fate::Final { outcome: Outcome::NetworkError, detail: Some(format!("gave up after {attempt} tries: {code}")) }
-        }
+        SendOutcome::RetryLater { code, .. } if MAX_ATTEMPTS <= attempt => Fate::Final {
+            outcome: Outcome::NetworkError,
+            detail: Some(format!("gave up after {attempt} tries: {code}")),
+        },
         SendOutcome::RetryLater { after, code, .. } => Fate::Later { at: now + after, detail: Some(code) },
         SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
     }

@@ -24,6 +24,7 @@ mod domain;
 pub mod quiet;
 pub mod store;
 pub mod actions;
+pub mod intake;
 // pub mod web;
 
 pub use domain::{

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::store::{self, InFlight, Scope};
 use super::BEGIN_WITHIN;
+use super::store::{self, InFlight, Scope};
 use crate::app::App;
 use crate::db::DbError;
 

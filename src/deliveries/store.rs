@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Standing, Word};
-use crate::db::schema::{channels, deliveries, leases, retries, schedule_runs, tallies};
+use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Word};
+use crate::db::schema::{channels, deliveries, leases, retries, schedule_runs};
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::SendClock;
 use crate::runs::Run;
@@ -84,7 +84,12 @@ pub fn hold_channel(conn: &mut PgConnection, run: RunId, until: DateTime<Utc>) -
 }
 
 /// Second tries that are due, locked.
-pub fn due_retries(conn: &mut PgConnection, run: RunId, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<(i32, i16)>> {
+pub fn due_retries(
+    conn: &mut PgConnection,
+    run: RunId,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<(i32, i16)>> {
     retries::table
         .filter(retries::run_id.eq(run.0))
         .filter(retries::due_at.le(now))
@@ -244,10 +249,9 @@ pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) 
     let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
     for it in settled {
         let Fate::Later { at, detail } = &it.fate else { continue };
-        let unknown = select(exists(
-            deliveries::table.find((it.run.0, it.seq)).filter(deliveries::settled_at.is_null()),
-        ))
-        .get_result(conn)?;
+        let unknown: bool =
+            select(exists(deliveries::table.find((it.run.0, it.seq)).filter(deliveries::settled_at.is_null())))
+                .get_result(conn)?;
         if !unknown {
             continue;
         }

@@ -192,8 +192,14 @@ mod tests {
     fn the_next_occurrence_is_today_or_tomorrow() {
         let zone = chrono_tz::America::New_York;
         let noon: NaiveTime = "12:00:00".parse().unwrap();
-        assert_eq!(next_occurrence(noon, zone, "2026-01-05T16:59:00Z".parse().unwrap()).to_rfc3339(), "2026-01-05T17:00:00+00:00");
-        assert_eq!(next_occurrence(noon, zone, "2026-01-05T17:00:00Z".parse().unwrap()).to_rfc3339(), "2026-01-06T17:00:00+00:00");
+        assert_eq!(
+            next_occurrence(noon, zone, "2026-01-05T16:59:00Z".parse().unwrap()).to_rfc3339(),
+            "2026-01-05T17:00:00+00:00"
+        );
+        assert_eq!(
+            next_occurrence(noon, zone, "2026-01-05T17:00:00Z".parse().unwrap()).to_rfc3339(),
+            "2026-01-06T17:00:00+00:00"
+        );
     }
 
     fn now() -> DateTime<Utc> {

@@ -18,5 +18,4 @@ mod domain;
 pub mod store;
 pub mod actions;
 
-
 pub use domain::{Draft, PausedWith, Refused, Schedule, ScheduleState};
