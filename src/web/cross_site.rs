@@ -17,14 +17,14 @@ use crate::app::App;
 pub async fn refuse_cross_site(
     app: Data<App>,
     req: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let changes = matches!(*req.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
     let signed_instead = req.path().starts_with("/webhooks/");
     if changes && !signed_instead && !is_ours(req.headers(), app.settings.public_url.as_deref()) {
-        return Err(Problem::CrossSite.into());
+        return Ok(req.error_response(Problem::CrossSite).map_into_right_body());
     }
-    next.call(req).await
+    Ok(next.call(req).await?.map_into_left_body())
 }
 
 /// `public_url`: where browsers find us, if that is not what `Host` says.
