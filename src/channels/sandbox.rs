@@ -180,7 +180,9 @@ fn plan(knobs: &Knobs, part: &Part) -> Plan {
         },
         "94" => dead(true),
         "95" => dead(false),
-        _ if chance(knobs.seed, &part.id, "error") < knobs.error_rate => rejected(RejectClass::Unreachable, "no such subscriber"),
+        _ if chance(knobs.seed, &part.id, "error") < knobs.error_rate => {
+            rejected(RejectClass::Unreachable, "no such subscriber")
+        }
         _ => accepted,
     }
 }
@@ -233,10 +235,8 @@ struct Wire {
 
 /// The body of a webhook call with these receipts, and its signature.
 pub fn webhook(secret: &str, receipts: &[Receipt]) -> (Vec<u8>, String) {
-    let wire: Vec<Wire> = receipts
-        .iter()
-        .map(|it| Wire { part: it.part.clone(), status: it.status, code: it.code.clone() })
-        .collect();
+    let wire: Vec<Wire> =
+        receipts.iter().map(|it| Wire { part: it.part.clone(), status: it.status, code: it.code.clone() }).collect();
     let body = serde_json::to_vec(&wire).unwrap_or_default();
     let signature = mac(secret, &body).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     (body, signature)
@@ -262,7 +262,13 @@ mod tests {
     use crate::channels::Kind;
 
     fn part(to: &str, attempt: u16) -> Part {
-        Part { id: format!("1-2-{attempt}"), to: to.into(), text: "Hello".into(), attempt, expires_at: chrono::DateTime::UNIX_EPOCH }
+        Part {
+            id: format!("1-2-{attempt}"),
+            to: to.into(),
+            text: "Hello".into(),
+            attempt,
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+        }
     }
 
     fn does(to: &str, attempt: u16) -> Plan {

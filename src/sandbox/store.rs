@@ -11,7 +11,12 @@ use crate::ids::ChannelId;
 
 /// Writes down a message and the receipts owed for it. `stamped_at` is when the
 /// send reached the carrier by the machine's clock, whatever the product's says.
-pub fn enter(conn: &mut PgConnection, handed: &Handed, stamped_at: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<()> {
+pub fn enter(
+    conn: &mut PgConnection,
+    handed: &Handed,
+    stamped_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     conn.transaction(|conn| {
         // A carrier's books need not survive a power cut; they must be quick.
         conn.batch_execute("SET LOCAL synchronous_commit = off")?;
@@ -45,7 +50,11 @@ pub fn enter(conn: &mut PgConnection, handed: &Handed, stamped_at: DateTime<Utc>
 }
 
 /// Receipts that are due, oldest first, with their numbers in the books.
-pub fn due_receipts(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<(i64, ChannelId, Receipt)>> {
+pub fn due_receipts(
+    conn: &mut PgConnection,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<(i64, ChannelId, Receipt)>> {
     let rows: Vec<(i64, i64, String, String)> = sandbox_receipts::table
         .filter(sandbox_receipts::due_at.le(now))
         .order((sandbox_receipts::due_at, sandbox_receipts::id))
@@ -76,5 +85,7 @@ fn word(status: ReceiptStatus) -> &'static str {
 }
 
 fn of_word(word: &str) -> Option<ReceiptStatus> {
-    [ReceiptStatus::Sent, ReceiptStatus::Delivered, ReceiptStatus::Failed].into_iter().find(|it| self::word(*it) == word)
+    [ReceiptStatus::Sent, ReceiptStatus::Delivered, ReceiptStatus::Failed]
+        .into_iter()
+        .find(|it| self::word(*it) == word)
 }
