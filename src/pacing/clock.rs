@@ -93,8 +93,8 @@ impl SendClock {
         if missing <= 0.0 {
             return self.since;
         }
-        // A thousandth of a microsecond is rounding. A rate close to nothing is cut to the largest i64.
-        let micros = (missing * MICROS_A_MINUTE / self.rate - 1e-3).ceil() as i64;
+        // A rate close to nothing gives a number that is cut to the largest i64.
+        let micros = (missing * MICROS_A_MINUTE / self.rate).ceil() as i64;
         self.since.checked_add_signed(TimeDelta::microseconds(micros)).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
@@ -349,6 +349,14 @@ mod tests {
         assert_eq!(run.tick(back), 0, "and no more in the same second");
         run.tick_every(TimeDelta::seconds(1), back, back + MINUTE);
         assert_eq!(run.claims.len(), 60 + 60);
+    }
+
+    #[test]
+    fn a_send_that_was_half_due_stays_half_due() {
+        let clock = SendClock { rate: 10.0, base: 1.0, since: nine() };
+        let back = nine() + TimeDelta::seconds(183);
+        let (n, moved) = allowance(clock, 1, 0, 0, back);
+        assert_eq!((n, moved.release_at(3)), (1, back + TimeDelta::seconds(3)));
     }
 
     #[test]
