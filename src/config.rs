@@ -1,6 +1,8 @@
 //! Settings that the rest of the product reads. They come from flags or `BUGLE_*`
 //! variables (`main.rs`) and are checked once, at start.
 
+use std::path::PathBuf;
+
 use chrono_tz::Tz;
 
 #[derive(Clone, Debug)]
@@ -14,10 +16,24 @@ pub struct Settings {
     pub time_zone: Tz,
     /// Sends on the wire at once, for each channel and process.
     pub in_flight: usize,
+    /// Where style sheets, scripts and pictures lie.
+    pub static_dir: PathBuf,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { public_url: None, secure_cookies: false, time_zone: chrono_tz::UTC, in_flight: 64 }
+        Self {
+            public_url: None,
+            secure_cookies: false,
+            time_zone: chrono_tz::UTC,
+            in_flight: 64,
+            static_dir: static_dir(),
+        }
     }
+}
+
+/// Beside the source where there is one, else in the current folder.
+fn static_dir() -> PathBuf {
+    let beside_the_source = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/static"));
+    if beside_the_source.is_dir() { beside_the_source } else { PathBuf::from("static") }
 }

@@ -41,6 +41,7 @@ pub mod journal;
 pub mod people;
 pub mod contacts;
 pub mod files;
+pub mod runs;
 pub mod deliveries;
 pub mod schedules;
 pub mod campaigns;

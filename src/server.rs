@@ -1,1 +1,133 @@
-//! The front door.
+//! The front door: every room's pages behind the same guards.
+
+use actix_files::Files;
+use actix_session::SessionMiddleware;
+use actix_session::config::{BrowserSession, CookieContentSecurity};
+use actix_web::body::MessageBody;
+use actix_web::cookie::{Key, SameSite, time};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::middleware::{Compress, Next, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{Error, HttpRequest, HttpResponse, get};
+use diesel::connection::SimpleConnection;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tracing_actix_web::TracingLogger;
+
+use crate::app::App;
+use crate::people;
+use crate::people::domain::IDLE;
+use crate::people::store::PgSessions;
+use crate::web::{Problem, harden, refuse_cross_site, see_other};
+
+/// Pages: what people visit, signed in or about to be.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(home).configure(people::web::routes);
+}
+
+/// What needs no session, because machines ask for it or everyone may see it.
+fn without_session(cfg: &mut ServiceConfig) {
+    cfg.service(alive).service(ready).service(measures);
+}
+
+/// Everything we answer, from the outside in: traced, compressed, hardened, refused
+/// when it comes from another site, and for pages with their session.
+///
+/// `key` signs the session cookie; it must be the same in every process and after a restart.
+/// Add a `Data<Option<PrometheusHandle>>` to what this returns to have `/metrics`.
+pub fn app(
+    data: Data<App>,
+    key: Key,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let files = Files::new("/", &data.settings.static_dir).default_handler(web::to(not_found));
+
+    actix_web::App::new()
+        .app_data(data.clone())
+        .configure(readable)
+        .configure(without_session)
+        .service(web::scope("/static").wrap(from_fn(keep)).service(files))
+        .service(web::scope("").wrap(sessions(data, key)).configure(routes).default_service(web::to(not_found)))
+        .wrap(from_fn(refuse_cross_site))
+        .wrap(from_fn(harden))
+        .wrap(Compress::default())
+        .wrap(TracingLogger::default())
+}
+
+/// What cannot be read is answered with a page of ours, too.
+fn readable(cfg: &mut ServiceConfig) {
+    let unreadable = || Problem::Invalid("This request could not be understood".to_owned());
+    cfg.app_data(web::PathConfig::default().error_handler(|_, _| Problem::NotFound.into()))
+        .app_data(web::QueryConfig::default().error_handler(move |_, _| unreadable().into()))
+        .app_data(web::FormConfig::default().limit(256 * 1024).error_handler(move |_, _| unreadable().into()));
+}
+
+fn sessions(data: Data<App>, key: Key) -> SessionMiddleware<PgSessions> {
+    let secure = data.settings.secure_cookies;
+    // The prefix makes browsers refuse a cookie of this name that a neighbouring domain planted.
+    let name = if secure { "__Host-bugle" } else { "bugle" };
+    // PgSessions extends a session that is used; the cookie ends with the browser.
+    let lifecycle = BrowserSession::default().state_ttl(time::Duration::seconds(IDLE.num_seconds()));
+
+    SessionMiddleware::builder(PgSessions::new(data), key)
+        .cookie_name(name.to_owned())
+        .cookie_content_security(CookieContentSecurity::Signed)
+        .cookie_secure(secure)
+        .cookie_http_only(true)
+        .cookie_same_site(SameSite::Lax)
+        .cookie_path("/".to_owned())
+        .session_lifecycle(lifecycle)
+        .build()
+}
+
+/// Lets browsers keep our own files for an hour, and those with a version in their name for good.
+async fn keep(req: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let versioned = req.path().starts_with("/static/vendor/");
+    let mut res = next.call(req).await?;
+    if !res.status().is_client_error() && !res.status().is_server_error() {
+        let how_long = if versioned { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
+        res.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(how_long));
+    }
+    Ok(res)
+}
+
+#[get("/")]
+async fn home() -> HttpResponse {
+    see_other("/campaigns")
+}
+
+/// The process answers.
+#[get("/healthz")]
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok().body("ok\n")
+}
+
+/// The process answers and its database does, too.
+#[get("/readyz")]
+async fn ready(app: Data<App>) -> HttpResponse {
+    match app.db.run(|conn| conn.batch_execute("SELECT 1")).await {
+        Ok(()) => HttpResponse::Ok().body("ready\n"),
+        Err(error) => {
+            tracing::warn!("not ready: {error}");
+            HttpResponse::ServiceUnavailable().body("the database does not answer\n")
+        }
+    }
+}
+
+#[get("/metrics")]
+async fn measures(req: HttpRequest) -> Result<HttpResponse, Problem> {
+    let handle = req.app_data::<Data<Option<PrometheusHandle>>>().and_then(|handle| handle.as_ref().as_ref());
+    let handle = handle.ok_or(Problem::NotFound)?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render()))
+}
+
+async fn not_found() -> Result<HttpResponse, Problem> {
+    Err(Problem::NotFound)
+}

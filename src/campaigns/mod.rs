@@ -1,1 +1,24 @@
-//! (to be written)
+//! Campaigns: named containers that tie contacts to texts through schedules, the
+//! screen they stand on, and STOP.
+//!
+//! ```text
+//! Draft ──launch──▶ Active ◀──resume── Paused     both ──stop──▶ Stopped   final
+//!                     │ ▲  ──pause──▶    │
+//!                     ▼ └── extend       ▼
+//!                   Finished ◀───────────┘ (every run has ended) ──archive──▶ Archived
+//! ```
+//!
+//! Launching writes one waiting run for each schedule and pins the text in it.
+//! Pausing and resuming a campaign pauses and resumes its schedules together;
+//! those that somebody paused by themselves stay paused.
+//!
+//! STOP of everything updates campaigns, schedules and runs, and never their
+//! deliveries: it is as quick with five million contacts unsent as with five.
+//! What an unsent contact of a stopped run comes to follows from the run.
+
+mod domain;
+pub mod store;
+pub mod actions;
+// pub mod web;
+
+pub use domain::{Campaign, CampaignState, Refused};

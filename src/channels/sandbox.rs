@@ -1,1 +1,344 @@
-//! The sandbox adapter.
+//! The sandbox: a carrier inside the product, behind the same trait as every
+//! other, so that a newcomer and every test use the whole real path.
+//!
+//! What it does with a message is decided by the last two digits of the number,
+//! so that no set-up is needed:
+//!
+//! | ends in | behaviour |
+//! | --- | --- |
+//! | 80 | delivered late, after 30 s |
+//! | 81 | receipts out of order: delivered before sent |
+//! | 82 | every receipt twice |
+//! | 83 | never a receipt |
+//! | 84 | accepted, then failed |
+//! | 90 | rejected: bad number |
+//! | 91 | rejected: opted out |
+//! | 92 | rejected: window closed |
+//! | 93 | told "later" for the first two tries, then as usual |
+//! | 94 | the line goes dead, but the phone got it |
+//! | 95 | the line goes dead, and the phone did not |
+//! | others | accepted, sent, delivered |
+//!
+//! The rest is set by [`Knobs`]. Chance is drawn from the seed and the part's id:
+//! the same seed gives the same run.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use super::{Channel, Forged, Part, Receipt, ReceiptStatus, RejectClass, Scope, SendOutcome, Setup, Webhook};
+
+/// How the carrier behaves; the channel's settings.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Knobs {
+    /// It answers after between `latency_ms` and `latency_to_ms`, evenly spread.
+    pub latency_ms: u64,
+    pub latency_to_ms: u64,
+    /// Share of answers that take ten times as long, 0 to 1.
+    pub long_tail: f64,
+    /// Share of messages it cannot deliver, 0 to 1.
+    pub error_rate: f64,
+    /// Messages a second; beyond it says "later" for the whole channel. 0 for no limit.
+    pub per_second: u32,
+    /// How long after accepting it reports "sent"; "delivered" takes twice as long.
+    pub receipt_ms: u64,
+    /// How long the line stays silent before it goes dead (94 and 95).
+    pub silence_ms: u64,
+    pub seed: u64,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Knobs {
+            latency_ms: 20,
+            latency_to_ms: 60,
+            long_tail: 0.0,
+            error_rate: 0.0,
+            per_second: 0,
+            receipt_ms: 1500,
+            silence_ms: 3000,
+            seed: 1,
+        }
+    }
+}
+
+/// A message on its way to a phone, with the receipts the carrier will owe for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handed {
+    pub channel: i64,
+    pub phone: String,
+    pub part: String,
+    pub text: String,
+    /// Whether the phone gets it at all.
+    pub reaches: bool,
+    pub receipts: Vec<(Duration, Receipt)>,
+}
+
+/// Where the carrier keeps its books. Not the ledger: the two are held against each other.
+#[async_trait]
+pub trait Books: Send + Sync {
+    /// Returns when the message is written down, or says why not.
+    async fn enter(&self, handed: Handed) -> Result<(), String>;
+}
+
+pub struct Sandbox {
+    setup: Setup,
+    knobs: Knobs,
+    books: Arc<dyn Books>,
+    /// Messages taken in the second that began then.
+    second: Mutex<(Instant, u32)>,
+}
+
+impl Sandbox {
+    /// Settings that cannot be read count as the defaults.
+    pub fn new(setup: &Setup, books: Arc<dyn Books>) -> Self {
+        let knobs = serde_json::from_value(setup.settings.clone()).unwrap_or_default();
+        Sandbox { setup: setup.clone(), knobs, books, second: Mutex::new((Instant::now(), 0)) }
+    }
+
+    fn over_throughput(&self) -> bool {
+        if self.knobs.per_second == 0 {
+            return false;
+        }
+        let mut second = self.second.lock().unwrap();
+        if second.0.elapsed() >= Duration::from_secs(1) {
+            *second = (Instant::now(), 0);
+        }
+        second.1 += 1;
+        self.knobs.per_second < second.1
+    }
+}
+
+/// What the carrier does with one message.
+#[derive(Clone, Debug, PartialEq)]
+struct Plan {
+    answers_after: Duration,
+    answer: SendOutcome,
+    reaches: bool,
+    receipts: Vec<(Duration, ReceiptStatus)>,
+}
+
+/// A number from 0 to 1 that depends on nothing but its arguments.
+fn chance(seed: u64, part: &str, what: &str) -> f64 {
+    let digest = Sha256::digest(format!("{seed}/{part}/{what}"));
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(bytes) as f64 / u64::MAX as f64
+}
+
+fn plan(knobs: &Knobs, part: &Part) -> Plan {
+    use ReceiptStatus::{Delivered, Failed, Sent};
+    let spread = knobs.latency_to_ms.saturating_sub(knobs.latency_ms) as f64;
+    let latency = knobs.latency_ms as f64 + spread * chance(knobs.seed, &part.id, "latency");
+    let tail = if chance(knobs.seed, &part.id, "tail") < knobs.long_tail { 10.0 } else { 1.0 };
+    let receipt = Duration::from_millis(knobs.receipt_ms);
+
+    let accepted = Plan {
+        answers_after: Duration::from_secs_f64(latency * tail / 1000.0),
+        answer: SendOutcome::Accepted { provider_ref: Some(format!("sb-{}", part.id)) },
+        reaches: true,
+        receipts: vec![(receipt, Sent), (receipt * 2, Delivered)],
+    };
+    let rejected = |class, code: &str| Plan {
+        answer: SendOutcome::Rejected { class, code: code.to_owned() },
+        reaches: false,
+        receipts: vec![],
+        ..accepted.clone()
+    };
+    let dead = |reaches: bool| Plan {
+        answers_after: Duration::from_millis(knobs.silence_ms),
+        answer: SendOutcome::Unknown { code: "no answer".to_owned() },
+        reaches,
+        receipts: if reaches { accepted.receipts.clone() } else { vec![] },
+    };
+
+    match part.to.get(part.to.len().saturating_sub(2)..).unwrap_or_default() {
+        "80" => Plan { receipts: vec![(receipt, Sent), (Duration::from_secs(30), Delivered)], ..accepted },
+        "81" => Plan { receipts: vec![(receipt, Delivered), (receipt * 2, Sent)], ..accepted },
+        "82" => Plan {
+            receipts: vec![(receipt, Sent), (receipt, Sent), (receipt * 2, Delivered), (receipt * 2, Delivered)],
+            ..accepted
+        },
+        "83" => Plan { receipts: vec![], ..accepted },
+        "84" => Plan { receipts: vec![(receipt, Sent), (receipt * 2, Failed)], reaches: false, ..accepted },
+        "90" => rejected(RejectClass::BadAddress, "bad number"),
+        "91" => rejected(RejectClass::OptedOut, "opted out"),
+        "92" => rejected(RejectClass::WindowClosed, "window closed"),
+        "93" if part.attempt <= 2 => Plan {
+            answer: SendOutcome::RetryLater {
+                after: Duration::from_secs(5),
+                scope: Scope::Recipient,
+                code: "too many requests".to_owned(),
+            },
+            reaches: false,
+            receipts: vec![],
+            ..accepted
+        },
+        "94" => dead(true),
+        "95" => dead(false),
+        _ if chance(knobs.seed, &part.id, "error") < knobs.error_rate => {
+            rejected(RejectClass::Unreachable, "no such subscriber")
+        }
+        _ => accepted,
+    }
+}
+
+#[async_trait]
+impl Channel for Sandbox {
+    async fn send(&self, part: &Part) -> SendOutcome {
+        if self.over_throughput() {
+            let code = "throughput exceeded".to_owned();
+            return SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Channel, code };
+        }
+        let plan = plan(&self.knobs, part);
+        let receipt = |status| Receipt {
+            part: part.id.clone(),
+            status,
+            code: (status == ReceiptStatus::Failed).then(|| "absent subscriber".to_owned()),
+        };
+        let handed = Handed {
+            channel: self.setup.id,
+            phone: part.to.clone(),
+            part: part.id.clone(),
+            text: part.text.clone(),
+            reaches: plan.reaches,
+            receipts: plan.receipts.iter().map(|(after, status)| (*after, receipt(*status))).collect(),
+        };
+        // The phone has it, or will not, before the answer: as with any carrier.
+        if let Err(code) = self.books.enter(handed).await {
+            return SendOutcome::Unknown { code };
+        }
+        tokio::time::sleep(plan.answers_after).await;
+        plan.answer
+    }
+
+    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged> {
+        let signature = webhook.signature.and_then(unhex).ok_or(Forged::BadSignature)?;
+        mac(&self.setup.secret, webhook.body).verify_slice(&signature).map_err(|_| Forged::BadSignature)?;
+        let receipts: Vec<Wire> =
+            serde_json::from_slice(webhook.body).map_err(|error| Forged::Unreadable(error.to_string()))?;
+        Ok(receipts.into_iter().map(|it| Receipt { part: it.part, status: it.status, code: it.code }).collect())
+    }
+}
+
+/// A receipt as the carrier writes it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Wire {
+    part: String,
+    status: ReceiptStatus,
+    code: Option<String>,
+}
+
+/// The body of a webhook call with these receipts, and its signature.
+pub fn webhook(secret: &str, receipts: &[Receipt]) -> (Vec<u8>, String) {
+    let wire: Vec<Wire> =
+        receipts.iter().map(|it| Wire { part: it.part.clone(), status: it.status, code: it.code.clone() }).collect();
+    let body = serde_json::to_vec(&wire).unwrap_or_default();
+    let signature = mac(secret, &body).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    (body, signature)
+}
+
+fn mac(secret: &str, body: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes keys of any length.
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body);
+    mac
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::Kind;
+
+    fn part(to: &str, attempt: u16) -> Part {
+        Part {
+            id: format!("1-2-{attempt}"),
+            to: to.into(),
+            text: "Hello".into(),
+            attempt,
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn does(to: &str, attempt: u16) -> Plan {
+        plan(&Knobs::default(), &part(to, attempt))
+    }
+
+    #[test]
+    fn the_last_two_digits_decide() {
+        use ReceiptStatus::*;
+        let statuses = |to: &str| does(to, 1).receipts.into_iter().map(|(_, status)| status).collect::<Vec<_>>();
+        assert_eq!(statuses("12025550101"), [Sent, Delivered]);
+        assert_eq!(statuses("12025550181"), [Delivered, Sent]);
+        assert_eq!(statuses("12025550182"), [Sent, Sent, Delivered, Delivered]);
+        assert_eq!(statuses("12025550183"), []);
+        assert_eq!(statuses("12025550184"), [Sent, Failed]);
+        assert_eq!(does("12025550180", 1).receipts[1].0, Duration::from_secs(30));
+        for (to, class) in
+            [("90", RejectClass::BadAddress), ("91", RejectClass::OptedOut), ("92", RejectClass::WindowClosed)]
+        {
+            assert!(matches!(does(to, 1).answer, SendOutcome::Rejected { class: it, .. } if it == class));
+            assert!(!does(to, 1).reaches);
+        }
+        assert!(matches!(does("93", 2).answer, SendOutcome::RetryLater { .. }));
+        assert!(matches!(does("93", 3).answer, SendOutcome::Accepted { .. }));
+        assert!(matches!(does("94", 1), Plan { answer: SendOutcome::Unknown { .. }, reaches: true, .. }));
+        assert!(matches!(does("95", 1), Plan { answer: SendOutcome::Unknown { .. }, reaches: false, .. }));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_run_and_about_the_right_share_of_errors() {
+        let knobs = Knobs { error_rate: 0.2, seed: 7, ..Knobs::default() };
+        let run = || {
+            (0..1000)
+                .map(|n| plan(&knobs, &Part { id: format!("1-{n}-1"), ..part("12025550101", 1) }))
+                .collect::<Vec<_>>()
+        };
+        let errors = run().iter().filter(|plan| !plan.reaches).count();
+        assert!((150..250).contains(&errors), "{errors}");
+        assert_eq!(run(), run());
+    }
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl Books for Nowhere {
+        async fn enter(&self, _: Handed) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_forged_or_changed_webhook_is_turned_away() {
+        let setup = Setup {
+            id: 1,
+            kind: Kind::Sms,
+            provider: "sandbox".into(),
+            sender: "Bugle".into(),
+            secret: "s3cret".into(),
+            settings: serde_json::json!({}),
+        };
+        let sandbox = Sandbox::new(&setup, Arc::new(Nowhere));
+        let receipts = [Receipt { part: "1-2-1".into(), status: ReceiptStatus::Delivered, code: None }];
+        let (body, signature) = webhook("s3cret", &receipts);
+        let read = |signature: Option<&str>, body: &[u8]| sandbox.read(&Webhook { signature, body });
+
+        assert_eq!(read(Some(&signature), &body), Ok(receipts.to_vec()));
+        assert_eq!(read(None, &body), Err(Forged::BadSignature));
+        assert_eq!(read(Some(&webhook("other", &receipts).1), &body), Err(Forged::BadSignature));
+        assert_eq!(read(Some(&signature), b"[]"), Err(Forged::BadSignature));
+        let (body, signature) = (b"nonsense".to_vec(), webhook("s3cret", &[]).1);
+        assert_eq!(read(Some(&signature), &body), Err(Forged::BadSignature));
+    }
+}

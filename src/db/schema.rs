@@ -303,3 +303,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     tallies,
     users
 );
+diesel::joinable!(schedules -> campaigns (campaign_id));
+diesel::joinable!(schedule_runs -> schedules (schedule_id));
+diesel::joinable!(schedule_runs -> campaigns (campaign_id));
+diesel::joinable!(leases -> schedule_runs (run_id));
+diesel::joinable!(tallies -> schedule_runs (run_id));
+diesel::joinable!(campaigns -> files (file_id));

@@ -1,1 +1,13 @@
-//! (to be written)
+//! The sandbox carrier's books and its phones.
+//!
+//! The adapter ([`crate::channels::sandbox`]) decides what happens to a message;
+//! this room keeps what reached which phone, shows the phones, and lets the
+//! carrier report back through the very webhook path that real providers use.
+//!
+//! Its books are written in transactions of their own, before the adapter
+//! answers. So they can be held against the ledger: what the carrier counted
+//! and what the ledger says must agree, whatever was killed in between.
+
+pub mod store;
+pub mod carrier;
+// pub mod web;

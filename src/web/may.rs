@@ -1,9 +1,10 @@
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use actix_session::SessionExt;
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use super::{Htmx, Problem};
+use super::Problem;
 use crate::ids::UserId;
 
 /// What somebody may do, from looking to everything.
@@ -33,13 +34,35 @@ impl Role {
     }
 }
 
-/// A signed-in person. The session middleware puts one into the request.
-#[derive(Clone, Debug, PartialEq)]
+/// A signed-in person.
+///
+/// Read from the database with the session, for every request anew: a person who
+/// was disabled or given another role a moment ago is so in the next request.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Person {
     pub id: UserId,
     pub name: String,
     pub email: String,
     pub role: Role,
+}
+
+impl Person {
+    /// Where the session keeps the person. Putting one there signs them in.
+    pub const IN_SESSION: &'static str = "person";
+    /// Stands in a session that could not be read just now.
+    pub const UNKNOWN_IN_SESSION: &'static str = "person_unknown";
+
+    /// Who is asking.
+    pub fn of(req: &HttpRequest) -> Result<Person, Problem> {
+        let session = req.get_session();
+        if session.contains_key(Self::UNKNOWN_IN_SESSION) {
+            return Err(Problem::Busy);
+        }
+        match session.get(Self::IN_SESSION) {
+            Ok(person) => person.ok_or_else(|| Problem::sign_in_first(req)),
+            Err(error) => Err(Problem::Unexpected(error.into())),
+        }
+    }
 }
 
 /// A right that a handler can ask for in its signature.
@@ -85,10 +108,10 @@ impl<R: Right> FromRequest for May<R> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match req.extensions().get::<Person>() {
-            None => Err(Problem::SignInFirst(Htmx::of(req))),
-            Some(person) if person.role < R::NEEDS => Err(Problem::NotAllowed),
-            Some(person) => Ok(May { person: person.clone(), right: PhantomData }),
+        ready(match Person::of(req) {
+            Ok(person) if person.role < R::NEEDS => Err(Problem::NotAllowed),
+            Ok(person) => Ok(May { person, right: PhantomData }),
+            Err(problem) => Err(problem),
         })
     }
 }
@@ -118,9 +141,6 @@ impl FromRequest for Frame {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match req.extensions().get::<Person>() {
-            None => Err(Problem::SignInFirst(Htmx::of(req))),
-            Some(person) => Ok(Frame { person: person.clone(), path: req.path().to_owned() }),
-        })
+        ready(Person::of(req).map(|person| Frame { person, path: req.path().to_owned() }))
     }
 }

@@ -1,6 +1,9 @@
 //! What all pages share: who is asking and what they may, how to answer, and how to say no.
 
+pub mod chart;
+mod cross_site;
 mod forms;
+mod headers;
 mod htmx;
 mod may;
 mod problem;
@@ -9,7 +12,9 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use askama::Template;
 
+pub use cross_site::refuse_cross_site;
 pub use forms::FieldErrors;
+pub use headers::harden;
 pub use htmx::Htmx;
 pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
 pub use problem::Problem;
@@ -26,4 +31,37 @@ pub fn page_with(status: StatusCode, template: impl Template) -> Result<HttpResp
 
 pub fn see_other(location: impl Into<String>) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location.into())).finish()
+}
+
+/// `text` if it is a path of ours that a browser may be sent to.
+///
+/// `//host` and `/\host` are other people's sites to a browser, and it drops tabs
+/// and line ends before it looks.
+pub fn local_path(text: &str) -> Option<&str> {
+    let inside = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
+    (inside && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_paths_are_places_to_go() {
+        for ours in ["/", "/campaigns", "/campaigns?open=12&state=live", "/a//b"] {
+            assert_eq!(local_path(ours), Some(ours));
+        }
+        for not_ours in [
+            "",
+            "campaigns",
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/a b",
+            "/é",
+        ] {
+            assert_eq!(local_path(not_ours), None, "{not_ours}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
-use super::Htmx;
+use super::{Htmx, local_path, see_other};
 use crate::db::DbError;
 
 /// Everything a handler may answer instead of what was asked for.
@@ -11,8 +11,9 @@ use crate::db::DbError;
 /// to lift `#problem` out of it and put it in `#notice`.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
+    /// Nobody is signed in. `next` is the page to come back to.
     #[error("sign in first")]
-    SignInFirst(Htmx),
+    SignInFirst { htmx: Htmx, next: Option<String> },
     /// Signed in, but without the right this needs.
     #[error("not allowed")]
     NotAllowed,
@@ -41,10 +42,28 @@ struct Page<'a> {
     advice: &'a str,
 }
 
+impl Problem {
+    pub fn sign_in_first(req: &HttpRequest) -> Self {
+        let htmx = Htmx::of(req);
+        // What htmx asked for is a fragment; the page around it is where to return to.
+        let next = match htmx {
+            Htmx(true) => req.headers().get("HX-Current-URL").and_then(|url| path_of(url.to_str().ok()?)),
+            Htmx(false) if req.method() == Method::GET => req.uri().path_and_query().map(|next| next.as_str()),
+            Htmx(false) => None,
+        };
+        Problem::SignInFirst { htmx, next: next.and_then(local_path).map(str::to_owned) }
+    }
+}
+
+fn path_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.find('/').map(|start| &rest[start..])
+}
+
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self {
-            Problem::SignInFirst(_) => StatusCode::UNAUTHORIZED,
+            Problem::SignInFirst { .. } => StatusCode::UNAUTHORIZED,
             Problem::NotAllowed | Problem::CrossSite => StatusCode::FORBIDDEN,
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -56,7 +75,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let (headline, advice) = match self {
-            Problem::SignInFirst(htmx) => return htmx.leave_for("/sign-in"),
+            Problem::SignInFirst { htmx, next } => return sign_in(*htmx, next.as_deref()),
             Problem::NotAllowed => ("You may not do this", "Ask an admin of this installation for the right."),
             Problem::CrossSite => ("This request came from another site", "Open Bugle itself and do it there."),
             Problem::NotFound => ("Not found", "It may have been deleted, or the address is mistyped."),
@@ -76,6 +95,20 @@ impl ResponseError for Problem {
             .insert_header(("HX-Retarget", "#notice"))
             .insert_header(("HX-Reswap", "innerHTML"))
             .body(Page { headline, advice }.render().unwrap_or_else(|_| headline.to_owned()))
+    }
+}
+
+fn sign_in(htmx: Htmx, next: Option<&str>) -> HttpResponse {
+    let location = match next {
+        Some(next) => {
+            format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish())
+        }
+        None => "/sign-in".to_owned(),
+    };
+    match htmx {
+        // A 303 would make htmx put the sign-in page inside the fragment.
+        Htmx(true) => HttpResponse::Unauthorized().insert_header(("HX-Redirect", location)).finish(),
+        Htmx(false) => see_other(location),
     }
 }
 

@@ -1,1 +1,4 @@
-fn main() {}
+//! What the product promises, as stories.
+
+mod desk;
+mod signing_in;

@@ -1,0 +1,465 @@
+//! What people and the clock do to campaigns. Each function is one transaction.
+
+use chrono::{DateTime, NaiveTime, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+
+use super::store::{self, Hit, Stoppable};
+use super::{Campaign, CampaignState, Refused};
+use crate::db::{schema::files, violates_unique};
+use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
+use crate::journal::{self, Entry};
+use crate::runs::{self, Run, RunState, store::NewRun};
+use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+impl From<schedules::Refused> for Error {
+    fn from(refused: schedules::Refused) -> Self {
+        Error::Refused(Refused::Schedule(refused))
+    }
+}
+
+impl From<runs::Refused> for Error {
+    fn from(refused: runs::Refused) -> Self {
+        Error::Refused(Refused::Run(refused))
+    }
+}
+
+/// A name somebody else's campaign has becomes a sentence.
+fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
+    result.map_err(|error| match violates_unique(&error, "one_campaign_per_name") {
+        true => Refused::NameTaken(name.to_owned()).into(),
+        false => error.into(),
+    })
+}
+
+// ---- drafting ----------------------------------------------------------------
+
+/// Begins a draft. Nothing is sent before it is launched.
+pub fn create(
+    conn: &mut PgConnection,
+    name: &str,
+    zone: Tz,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<CampaignId, Error> {
+    conn.transaction(|conn| {
+        let id = named(store::insert(conn, name, zone, by, now), name)?;
+        record(conn, id, "campaign.created", by, None, CampaignState::Draft, None, now)?;
+        Ok(id)
+    })
+}
+
+/// Renames a campaign; a draft also changes its zone.
+pub fn edit(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    name: &str,
+    zone: Tz,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let zone = if campaign.state == CampaignState::Draft { zone } else { campaign.zone };
+        named(store::set_basics(conn, id, name, zone), name)?;
+        let why = format!("name {} → {name}", campaign.name);
+        record(conn, id, "campaign.edited", by, Some(campaign.state), campaign.state, Some(&why), now)?;
+        Ok(())
+    })
+}
+
+/// Gives a draft its file, or takes it away.
+pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        lock_draft(conn, id)?;
+        store::set_file(conn, id, file)?;
+        Ok(())
+    })
+}
+
+pub fn add_schedule(conn: &mut PgConnection, id: CampaignId, plan: &Draft) -> Result<ScheduleId, Error> {
+    conn.transaction(|conn| {
+        lock_draft(conn, id)?;
+        Ok(schedules::store::insert(conn, id, plan)?)
+    })
+}
+
+pub fn change_schedule(conn: &mut PgConnection, schedule: ScheduleId, plan: &Draft) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = schedules::store::lock_home(conn, schedule)?.id;
+        lock_draft(conn, campaign)?;
+        schedules::store::save_plan(conn, schedule, plan)?;
+        Ok(())
+    })
+}
+
+pub fn remove_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = schedules::store::lock_home(conn, schedule)?.id;
+        lock_draft(conn, campaign)?;
+        schedules::store::delete(conn, schedule)?;
+        Ok(())
+    })
+}
+
+/// Removes a draft. What was launched is kept for ever.
+pub fn discard(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = lock_draft(conn, id)?;
+        record(conn, id, "campaign.discarded", by, Some(campaign.state), campaign.state, Some(&campaign.name), now)?;
+        store::delete(conn, id)?;
+        Ok(())
+    })
+}
+
+/// Begins a draft with the file and schedules of another campaign, on the day `now`
+/// is in its zone. Called “name copy”, “name copy 2” and so on.
+pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<CampaignId, Error> {
+    conn.transaction(|conn| {
+        let campaign = store::find(conn, id)?;
+        let name = store::free_name(conn, &campaign.name)?;
+        let copy = named(store::insert(conn, &name, campaign.zone, by, now), &name)?;
+        store::set_file(conn, copy, campaign.file_id)?;
+        let today = now.with_timezone(&campaign.zone).date_naive();
+        for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+            let plan = Draft { date: schedule.plan.date.max(today), ..schedule.plan };
+            schedules::store::insert(conn, copy, &plan)?;
+        }
+        let why = format!("a copy of {}", campaign.name);
+        record(conn, copy, "campaign.created", by, None, CampaignState::Draft, Some(&why), now)?;
+        Ok(copy)
+    })
+}
+
+fn lock_draft(conn: &mut PgConnection, id: CampaignId) -> Result<Campaign, Error> {
+    let campaign = store::lock(conn, id)?;
+    match campaign.state {
+        CampaignState::Draft => Ok(campaign),
+        CampaignState::Active | CampaignState::Paused | CampaignState::Stopped => Err(Refused::AlreadyLaunched.into()),
+        CampaignState::Finished | CampaignState::Archived => Err(Refused::AlreadyLaunched.into()),
+    }
+}
+
+/// Why a draft cannot be launched as it stands; empty when it can.
+pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<Vec<Refused>> {
+    let campaign = store::find(conn, id)?;
+    let plans = schedules::store::of_campaigns(conn, &[id.0])?;
+    let mut obstacles = Vec::new();
+    match campaign.file_id {
+        None => obstacles.push(Refused::NoFile),
+        Some(file) => {
+            let (state, rows): (String, i64) =
+                files::table.find(file.0).select((files::state, files::rows_good)).first(conn)?;
+            if state != "imported" {
+                obstacles.push(Refused::FileNotReady);
+            } else if rows == 0 {
+                obstacles.push(Refused::NoContacts);
+            }
+        }
+    }
+    if plans.is_empty() {
+        obstacles.push(Refused::NoSchedules);
+    }
+    for schedule in &plans {
+        let name = schedule.plan.name.clone();
+        match schedule.plan.window(campaign.zone) {
+            Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
+            Ok(window) if window.ends <= now => obstacles.push(Refused::WindowPassed {
+                schedule: name,
+                ends: window.ends.with_timezone(&campaign.zone).format("%e %B %H:%M").to_string(),
+            }),
+            Ok(_) => {}
+        }
+    }
+    Ok(obstacles)
+}
+
+/// Launches a draft: one waiting run for each schedule, its text pinned. The engine
+/// writes the deliveries and starts each run at its time.
+pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let state = campaign.state.launch()?;
+        if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
+            return Err(obstacle.into());
+        }
+        let Some(file_id) = campaign.file_id else { return Err(Refused::NoFile.into()) };
+        for Schedule { id: schedule_id, plan, .. } in schedules::store::of_campaigns(conn, &[id.0])? {
+            let window =
+                plan.window(campaign.zone).map_err(|_| Refused::EmptyWindow { schedule: plan.name.clone() })?;
+            let run = NewRun {
+                schedule_id,
+                campaign_id: id,
+                channel_id: plan.channel_id,
+                file_id,
+                name: &format!("{}-{}", campaign.name, plan.date),
+                date: plan.date,
+                body: &plan.body,
+                window,
+                late: plan.late,
+                rate: plan.rate,
+            };
+            runs::store::insert(conn, &run)?;
+        }
+        store::save_state(conn, id, state, now)?;
+        record(conn, id, "campaign.launched", by, Some(campaign.state), state, None, now)?;
+        Ok(())
+    })
+}
+
+// ---- pause, resume, stop -------------------------------------------------------
+
+/// Pauses a campaign with all its schedules; those paused by themselves stay so.
+pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| pause_in(conn, id, by, None, now))
+}
+
+/// Pauses every active campaign. Returns how many. The safe alternative to STOP.
+pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
+    conn.transaction(|conn| {
+        let mut n = 0;
+        for id in store::in_state(conn, CampaignState::Active)? {
+            match pause_in(conn, id, by, Some("PAUSE of everything"), now) {
+                Ok(()) => n += 1,
+                // Somebody else ended or paused it between the look and the lock.
+                Err(Error::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(n)
+    })
+}
+
+fn pause_in(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    by: UserId,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let campaign = store::lock(conn, id)?;
+    let state = campaign.state.pause()?;
+    for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+        let was = schedule.state.word();
+        // Paused by itself, stopped or finished: it is as still as it will be.
+        if schedule.pause(PausedWith::Campaign, now).is_err() {
+            continue;
+        }
+        change(conn, &schedule, "schedule.paused", was, by, why, now, |run| run.pause(now))?;
+    }
+    store::save_state(conn, id, state, now)?;
+    record(conn, id, "campaign.paused", by, Some(campaign.state), state, why, now)?;
+    Ok(())
+}
+
+/// Lets a campaign go on with the schedules that were paused together with it.
+///
+/// A schedule whose run ran out of time meanwhile stays paused, for somebody to
+/// extend or stop.
+pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let state = campaign.state.resume()?;
+        for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+            let (was, before) = (schedule.state.word(), schedule.clone());
+            if !matches!(schedule.state, ScheduleState::Paused { with: PausedWith::Campaign, .. }) {
+                continue;
+            }
+            schedule.resume()?;
+            match change(conn, &schedule, "schedule.resumed", was, by, None, now, |run| run.resume(now)) {
+                Ok(()) => {}
+                Err(Error::Refused(Refused::Run(_))) => schedules::store::save_state(conn, &keep_paused(before, now))?,
+                Err(error) => return Err(error),
+            }
+        }
+        store::save_state(conn, id, state, now)?;
+        record(conn, id, "campaign.resumed", by, Some(campaign.state), state, None, now)?;
+        Ok(())
+    })
+}
+
+/// From now on paused by itself: its campaign goes on without it.
+fn keep_paused(schedule: Schedule, now: DateTime<Utc>) -> Schedule {
+    let since = match schedule.state {
+        ScheduleState::Paused { since, .. } => since,
+        ScheduleState::Active | ScheduleState::Stopped | ScheduleState::Finished => now,
+    };
+    Schedule { state: ScheduleState::Paused { since, with: PausedWith::Schedule }, ..schedule }
+}
+
+/// Stops a campaign, its schedules and their runs for good.
+pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let state = campaign.state.stop()?;
+        for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+            let was = schedule.state.word();
+            if schedule.stop().is_ok() {
+                change(conn, &schedule, "schedule.stopped", was, by, None, now, |run| run.stop(now))?;
+            }
+        }
+        store::save_state(conn, id, state, now)?;
+        record(conn, id, "campaign.stopped", by, Some(campaign.state), state, None, now)?;
+        Ok(())
+    })
+}
+
+/// Stops everything that is not stopped. Irreversible. Drafts are left alone: they send nothing.
+pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
+    conn.transaction(|conn| Ok(store::stop_all(conn, &stoppable(now), by, now)?))
+}
+
+/// What [`stop_all`] would hit, and how many contacts it would leave unsent.
+pub fn would_stop(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<(Hit, i64)> {
+    store::would_stop(conn, &stoppable(now))
+}
+
+/// Asks the state machines themselves which states a stop ends.
+fn stoppable(now: DateTime<Utc>) -> Stoppable {
+    let schedule_states = [
+        ScheduleState::Active,
+        ScheduleState::Paused { since: now, with: PausedWith::Schedule },
+        ScheduleState::Stopped,
+        ScheduleState::Finished,
+    ];
+    let run_states = [
+        RunState::Waiting,
+        RunState::Running,
+        RunState::Paused { since: now },
+        RunState::Completed { at: now },
+        RunState::Overrun { at: now },
+        RunState::Stopped { at: now },
+    ];
+    Stoppable {
+        campaigns: CampaignState::ALL
+            .into_iter()
+            .filter(|state| state.stop().is_ok())
+            .map(CampaignState::word)
+            .collect(),
+        schedules: schedule_states.iter().filter(|state| state.stopped().is_ok()).map(ScheduleState::word).collect(),
+        runs: run_states.iter().filter(|state| state.stopped(now).is_ok()).map(RunState::word).collect(),
+    }
+}
+
+/// Gives a paused or overrun schedule more time and lets it go on; its campaign
+/// with it, if that had finished.
+pub fn extend(
+    conn: &mut PgConnection,
+    id: ScheduleId,
+    end: NaiveTime,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = schedules::store::lock_home(conn, id)?.id;
+        let campaign = store::lock(conn, campaign)?;
+        let state = campaign.state.extend()?;
+        schedules::actions::extend(conn, id, end, by, now).map_err(|error| match error {
+            schedules::actions::Error::Refused(refused) => Error::from(refused),
+            schedules::actions::Error::Database(error) => error.into(),
+        })?;
+        if state != campaign.state {
+            store::save_state(conn, campaign.id, state, now)?;
+            record(conn, campaign.id, "campaign.extended", by, Some(campaign.state), state, None, now)?;
+        }
+        Ok(())
+    })
+}
+
+/// Puts an ended campaign out of sight.
+pub fn archive(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let state = campaign.state.archive()?;
+        store::save_state(conn, id, state, now)?;
+        record(conn, id, "campaign.archived", by, Some(campaign.state), state, None, now)?;
+        Ok(())
+    })
+}
+
+/// Ends a campaign all of whose runs have ended. Returns whether it did.
+pub fn finish(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<bool> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let runs = runs::store::of_campaigns(conn, &[id.0])?;
+        if !runs.iter().all(|run| run.state.has_ended()) {
+            return Ok(false);
+        }
+        let all_stopped = runs.iter().all(|run| matches!(run.state, RunState::Stopped { .. }));
+        let Ok(state) = campaign.state.runs_ended(all_stopped) else { return Ok(false) };
+        store::save_state(conn, id, state, now)?;
+        let entry = Entry {
+            happened: "campaign.ended",
+            campaign: Some(id),
+            subject: id.0,
+            by: None,
+            was: Some(campaign.state.word()),
+            became: Some(state.word()),
+            why: None,
+        };
+        journal::store::record(conn, &entry, now)?;
+        Ok(true)
+    })
+}
+
+/// Writes a changed schedule, and changes its run with it unless that has ended.
+#[allow(clippy::too_many_arguments, reason = "one line of the journal has so many parts")]
+fn change(
+    conn: &mut PgConnection,
+    schedule: &Schedule,
+    happened: &'static str,
+    was: &str,
+    by: UserId,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+    verb: impl FnOnce(&mut Run) -> Result<(), runs::Refused>,
+) -> Result<(), Error> {
+    if let Some(mut run) = runs::store::lock_of_schedule(conn, schedule.id)?
+        && !run.state.has_ended()
+    {
+        verb(&mut run)?;
+        runs::store::save(conn, &run)?;
+    }
+    schedules::store::save_state(conn, schedule)?;
+    let entry = Entry {
+        happened,
+        campaign: Some(schedule.campaign_id),
+        subject: schedule.id.0,
+        by: Some(by),
+        was: Some(was),
+        became: Some(schedule.state.word()),
+        why,
+    };
+    Ok(journal::store::record(conn, &entry, now)?)
+}
+
+#[allow(clippy::too_many_arguments, reason = "one line of the journal has so many parts")]
+fn record(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    happened: &'static str,
+    by: UserId,
+    was: Option<CampaignState>,
+    became: CampaignState,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let entry = Entry {
+        happened,
+        campaign: Some(id),
+        subject: id.0,
+        by: Some(by),
+        was: was.map(CampaignState::word),
+        became: Some(became.word()),
+        why,
+    };
+    journal::store::record(conn, &entry, now)
+}

@@ -1,0 +1,11 @@
+-- Stop every campaign in a state of $1, at $2 by $3, and write each down. They
+-- are locked in one order, as everyone does who changes several.
+WITH hit AS (
+    SELECT id, state FROM campaigns WHERE state = ANY ($1) ORDER BY id FOR UPDATE
+), stopped AS (
+    UPDATE campaigns c SET state = 'stopped', ended_at = $2 FROM hit WHERE c.id = hit.id
+), written AS (
+    INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
+    SELECT $2, $3, 'campaign.stopped', id, id, state, 'stopped', 'STOP of everything' FROM hit
+)
+SELECT count(*) AS n FROM hit

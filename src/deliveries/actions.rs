@@ -1,0 +1,176 @@
+//! Claim, settle, take in receipts, rescue. Each function is one transaction.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::store::{self, Claimer, Room, Take};
+use super::{Claim, Counts, Fate, PartId, Settled, merge};
+use crate::channels::{Receipt, Scope};
+use crate::ids::{LeaseId, RunId};
+use crate::pacing;
+use crate::runs::{self, Clock, Run};
+
+/// Claims up to `most` contacts of a run that its clock, its channel and the last minute allow.
+///
+/// No claims when the run is not running (any more), when nothing is due, or when
+/// nobody is left. The run's row is locked throughout, which is what a pause or a
+/// stop waits for and what makes every later claim see it.
+pub fn claim(conn: &mut PgConnection, run: RunId, most: i64, by: Claimer) -> QueryResult<Vec<Claim>> {
+    conn.transaction(|conn| {
+        let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(Vec::new()) };
+        let Clock::Started(clock) = run.clock else { return Ok(Vec::new()) };
+        if run.window.ends <= by.now {
+            return Ok(Vec::new());
+        }
+        let recent = store::recent(conn, &run, by.now)?;
+        let (released, clock) = pacing::allowance(clock, run.released, recent, run.burst, by.now);
+        let most = most.min(released);
+        if most <= 0 {
+            return Ok(Vec::new());
+        }
+        let again = store::due_retries(conn, run.id, most, by.now)?;
+        if again.is_empty() && run.unclaimed() == 0 {
+            return Ok(Vec::new());
+        }
+        let (most, mut channel_before) = match store::channel_room(conn, run.channel_id, by.now)? {
+            Room::Held => return Ok(Vec::new()),
+            Room::Unlimited => (most, None),
+            Room::Limited { sends, before } => (most.min(sends), Some(before)),
+        };
+
+        let mut claims = Vec::new();
+        let mut taken = 0;
+        for (seq, attempt) in again.into_iter().take(most.max(0) as usize) {
+            let take = Take::Again { seq, attempt };
+            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
+            advance(&mut run, &mut channel_before, &mut taken, 1);
+        }
+        let fresh = (most - taken).min(run.unclaimed().into());
+        if fresh > 0 {
+            let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
+            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
+            advance(&mut run, &mut channel_before, &mut taken, fresh);
+        }
+        if channel_before.is_some() && taken > 0 {
+            store::take_channel_room(conn, run.channel_id, taken)?;
+        }
+        Ok(claims)
+    })
+}
+
+fn advance(run: &mut Run, channel_before: &mut Option<i64>, taken: &mut i64, n: i64) {
+    run.released += n;
+    *taken += n;
+    if let Some(before) = channel_before {
+        *before += n;
+    }
+}
+
+/// Writes what became of sends, unless their lease was given up in the meantime.
+///
+/// A result that comes after that speaks of a contact already marked unconfirmed;
+/// it is true all the same, and resolves it as a receipt would. Returns how many
+/// results came too late.
+pub fn settle(conn: &mut PgConnection, results: &[Settled], shard: i16, now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let mut open: BTreeMap<LeaseId, i32> = BTreeMap::new();
+        for it in results {
+            *open.entry(it.lease).or_default() += 1;
+        }
+        let held = store::close_part(conn, &open)?;
+        let (in_time, late): (Vec<&Settled>, Vec<&Settled>) = results.iter().partition(|it| held.contains(&it.lease));
+        store::write_words(conn, &in_time, shard, now)?;
+        store::write_retries(conn, &in_time, shard)?;
+        for it in &late {
+            settle_late(conn, it, shard, now)?;
+        }
+        Ok(late.len())
+    })
+}
+
+fn settle_late(conn: &mut PgConnection, it: &Settled, shard: i16, now: DateTime<Utc>) -> QueryResult<()> {
+    use super::{Outcome, Word};
+    let part = PartId { run: it.run, seq: it.seq, attempt: it.attempt };
+    let Some(known) = store::lock_word(conn, part)? else { return Ok(()) };
+    let word = match &it.fate {
+        _ if known.outcome != Some(Outcome::Unconfirmed) => return Ok(()),
+        Fate::Accepted { .. } => Word::ACCEPTED,
+        Fate::Final { outcome, .. } => Word::finally(*outcome),
+        // It was given up as unconfirmed, and stays so: only a person sends again.
+        Fate::Later { .. } => return Ok(()),
+    };
+    store::set_word(conn, part, word, None, now)?;
+    move_count(conn, it.run, known, word, shard)
+}
+
+fn move_count(conn: &mut PgConnection, run: RunId, was: super::Word, is: super::Word, shard: i16) -> QueryResult<()> {
+    let mut change = Counts::default();
+    change.add(was, -1);
+    change.add(is, 1);
+    store::count(conn, &BTreeMap::from([(run, change)]), shard)
+}
+
+/// Keeps the channel of a run quiet, because its provider asked for it.
+pub fn hold_channel(conn: &mut PgConnection, run: RunId, scope: Scope, until: DateTime<Utc>) -> QueryResult<()> {
+    match scope {
+        Scope::Recipient => Ok(()),
+        Scope::Channel => store::hold_channel(conn, run, until),
+    }
+}
+
+/// Merges the provider's news into the ledger: upwards only, repeated or out of
+/// order. News of parts that are not ours is passed over. Returns how many changed something.
+pub fn take_in(conn: &mut PgConnection, receipts: &[Receipt], now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let mut known: Vec<(PartId, &Receipt)> =
+            receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
+        // One order for everybody who locks several rows; news of one part keeps its own.
+        known.sort_by_key(|(part, _)| (part.run, part.seq));
+        let mut changed = 0;
+        for (part, receipt) in known {
+            let Some(was) = store::lock_word(conn, part)? else { continue };
+            let Some(is) = merge(was, receipt.status) else { continue };
+            if store::drop_retry(conn, part)? {
+                let change = Counts { retrying: -1, ..Counts::default() };
+                store::count(conn, &BTreeMap::from([(part.run, change)]), 0)?;
+            }
+            store::set_word(conn, part, is, receipt.code.as_deref(), now)?;
+            move_count(conn, part.run, was, is, 0)?;
+            changed += 1;
+        }
+        Ok(changed)
+    })
+}
+
+/// Gives up one expired lease: whatever it left unknown is unconfirmed. `None` when there is none.
+pub fn rescue_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<usize>> {
+    conn.transaction(|conn| {
+        let Some((lease, run)) = store::lock_expired_lease(conn, now)? else { return Ok(None) };
+        let n = store::rescue(conn, lease, now)?;
+        let change = Counts { unconfirmed: n as i64, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
+        Ok(Some(n))
+    })
+}
+
+/// Writes the deliveries of a launched run, once, whoever else tries at the same
+/// time. Returns how many contacts, or `None` when somebody else is at it.
+///
+/// The run's row stays free meanwhile, so that it can be paused or stopped while
+/// a million rows are written.
+pub fn prepare(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> QueryResult<Option<usize>> {
+    conn.transaction(|conn| {
+        if !store::try_reserve_preparation(conn, run)? {
+            return Ok(None);
+        }
+        let it = runs::store::find(conn, run)?;
+        if it.prepared {
+            return Ok(None);
+        }
+        let contacts = store::prepare(conn, run, it.file_id)?;
+        runs::store::set_prepared(conn, run, contacts as i32, now)?;
+        Ok(Some(contacts))
+    })
+}

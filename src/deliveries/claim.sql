@@ -1,0 +1,22 @@
+-- Take contacts $2 to $3 of run $1: move the cursor and the clock, write the
+-- lease, and read the contacts with whatever bars them from being sent to.
+--
+-- The caller holds the lock on the run's row and has seen it running. No row of
+-- deliveries is written.
+WITH moved AS (
+    UPDATE schedule_runs
+    SET next_seq = $3 + 1, released = released + ($3 - $2 + 1), clock_base = $4, clock_since = $5
+    WHERE id = $1
+), lease AS (
+    INSERT INTO leases (run_id, lo, hi, attempt, open, released_before, channel_id, channel_before, process, taken_at, expires_at)
+    VALUES ($1, $2, $3, 1, $3 - $2 + 1, $6, $7, $8, $9, $10, $11)
+    RETURNING id
+)
+SELECT lease.id AS lease, d.seq, d.address, d."values",
+       CASE WHEN b.address IS NOT NULL   THEN 10::smallint
+            WHEN c.opted_out_at IS NOT NULL THEN 23::smallint END AS barred
+FROM lease, deliveries d
+LEFT JOIN contacts  c ON c.id = d.contact_id
+LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $10)
+WHERE d.run_id = $1 AND d.seq BETWEEN $2 AND $3
+ORDER BY d.seq

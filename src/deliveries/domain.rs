@@ -1,0 +1,467 @@
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::channels::{ReceiptStatus, RejectClass, SendOutcome};
+use crate::ids::{LeaseId, RunId};
+
+/// A claimed send begins within this time or not at all. PAUSE and STOP wait so
+/// long before they answer, and so nothing begins after their answer, in this
+/// process or another, however long a thread was asleep.
+pub const BEGIN_WITHIN: Duration = Duration::from_secs(1);
+/// How long we listen to a provider that does not answer.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Outlives the call and the writing down of its result, so that a living sender keeps its lease.
+pub const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// Tries at most, the first included.
+const MAX_ATTEMPTS: i16 = 5;
+
+/// The right to send to some contacts of a run once.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub run: RunId,
+    pub lease: LeaseId,
+    /// 1 for the first try at these contacts.
+    pub attempt: i16,
+    pub contacts: Vec<Contact>,
+}
+
+/// A claimed contact as the claim found it.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    pub seq: i32,
+    pub address: String,
+    /// Object of field name to text.
+    pub values: serde_json::Value,
+    /// Why it must not be sent to, if so.
+    pub barred: Option<Outcome>,
+}
+
+/// Our id of one try at one contact of one run. Providers give it back in receipts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PartId {
+    pub run: RunId,
+    pub seq: i32,
+    pub attempt: i16,
+}
+
+impl std::fmt::Display for PartId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}-{}", self.run, self.seq, self.attempt)
+    }
+}
+
+impl PartId {
+    /// Reads what [`Display`](std::fmt::Display) wrote; `None` for an id that is not ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let id = PartId {
+            run: RunId(parts.next()?.parse().ok()?),
+            seq: parts.next()?.parse().ok()?,
+            attempt: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(id)
+    }
+}
+
+/// The final word on a delivery. The codes are exported and stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Delivered,
+    Invalid,
+    Unavailable,
+    NetworkError,
+    Expired,
+    InvalidMessage,
+    InvalidContact,
+    Overrun,
+    Blocklisted,
+    Profanity,
+    Rejected,
+    Unconfirmed,
+    Stopped,
+    NoGroup,
+    DuplicateInFile,
+    OptedOut,
+    WindowClosed,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 17] = [
+        Outcome::Delivered,
+        Outcome::Invalid,
+        Outcome::Unavailable,
+        Outcome::NetworkError,
+        Outcome::Expired,
+        Outcome::InvalidMessage,
+        Outcome::InvalidContact,
+        Outcome::Overrun,
+        Outcome::Blocklisted,
+        Outcome::Profanity,
+        Outcome::Rejected,
+        Outcome::Unconfirmed,
+        Outcome::Stopped,
+        Outcome::NoGroup,
+        Outcome::DuplicateInFile,
+        Outcome::OptedOut,
+        Outcome::WindowClosed,
+    ];
+
+    pub fn code(self) -> i16 {
+        match self {
+            Outcome::Delivered => 0,
+            Outcome::Invalid => 1,
+            Outcome::Unavailable => 2,
+            Outcome::NetworkError => 3,
+            Outcome::Expired => 5,
+            Outcome::InvalidMessage => 6,
+            Outcome::InvalidContact => 7,
+            Outcome::Overrun => 9,
+            Outcome::Blocklisted => 10,
+            Outcome::Profanity => 11,
+            Outcome::Rejected => 12,
+            Outcome::Unconfirmed => 14,
+            Outcome::Stopped => 20,
+            Outcome::NoGroup => 21,
+            Outcome::DuplicateInFile => 22,
+            Outcome::OptedOut => 23,
+            Outcome::WindowClosed => 24,
+        }
+    }
+
+    pub fn of_code(code: i16) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|outcome| outcome.code() == code)
+    }
+
+    /// The name on the screen and in exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Delivered => "delivered",
+            Outcome::Invalid => "invalid",
+            Outcome::Unavailable => "unavailable",
+            Outcome::NetworkError => "network error",
+            Outcome::Expired => "expired",
+            Outcome::InvalidMessage => "invalid message",
+            Outcome::InvalidContact => "invalid contact",
+            Outcome::Overrun => "overrun",
+            Outcome::Blocklisted => "blocklisted",
+            Outcome::Profanity => "profanity",
+            Outcome::Rejected => "rejected",
+            Outcome::Unconfirmed => "unconfirmed",
+            Outcome::Stopped => "stopped",
+            Outcome::NoGroup => "no group",
+            Outcome::DuplicateInFile => "duplicate in file",
+            Outcome::OptedOut => "opted out meanwhile",
+            Outcome::WindowClosed => "window closed",
+        }
+    }
+
+    /// Why, in a sentence for the person who asks why somebody got nothing.
+    pub fn why(self) -> &'static str {
+        match self {
+            Outcome::Delivered => "The phone confirmed it.",
+            Outcome::Invalid => "The provider says the address does not exist.",
+            Outcome::Unavailable => "The provider could not reach the phone.",
+            Outcome::NetworkError => "The provider asked to try later, and every later try was refused too.",
+            Outcome::Expired => "It could not be delivered in time.",
+            Outcome::InvalidMessage => {
+                "A value that the text needs is missing in the contact's row, and there is no fallback."
+            }
+            Outcome::InvalidContact => "The row has no usable address.",
+            Outcome::Overrun => "The end time came first.",
+            Outcome::Blocklisted => "The address is on the blocklist.",
+            Outcome::Profanity => "The text was held back.",
+            Outcome::Rejected => "The provider refused it.",
+            Outcome::Unconfirmed => {
+                "It may have been sent: the connection or the process died before the provider's answer. It is not sent again by itself."
+            }
+            Outcome::Stopped => "It was stopped before this contact's turn.",
+            Outcome::NoGroup => "No schedule serves the row's group.",
+            Outcome::DuplicateInFile => "The address stands in the file twice.",
+            Outcome::OptedOut => "The person opted out before their turn.",
+            Outcome::WindowClosed => "The channel's messaging window with this person was closed.",
+        }
+    }
+}
+
+/// All that a ledger row says about its fate. Both `None`: nothing is known yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// 1 accepted by the provider, 2 sent on by it.
+    pub progress: Option<i16>,
+    pub outcome: Option<Outcome>,
+}
+
+impl Word {
+    pub const ACCEPTED: Word = Word { progress: Some(1), outcome: None };
+    pub const SENT: Word = Word { progress: Some(2), outcome: None };
+
+    pub fn finally(outcome: Outcome) -> Word {
+        Word { progress: None, outcome: Some(outcome) }
+    }
+}
+
+/// What the claim's holder learned about one contact.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    pub lease: LeaseId,
+    pub run: RunId,
+    pub seq: i32,
+    pub attempt: i16,
+    pub fate: Fate,
+}
+
+/// Where a delivery goes after a try.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    Accepted {
+        provider_ref: Option<String>,
+    },
+    /// A final word; `detail` is the provider's code or ours.
+    Final {
+        outcome: Outcome,
+        detail: Option<String>,
+    },
+    /// Proven not processed: another try at `at`.
+    Later {
+        at: DateTime<Utc>,
+        detail: Option<String>,
+    },
+}
+
+/// Decides what follows try number `attempt` (the first is 1).
+pub fn fate(attempt: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
+    match sent {
+        SendOutcome::Accepted { provider_ref } => Fate::Accepted { provider_ref },
+        SendOutcome::Rejected { class, code } => Fate::Final {
+            outcome: match class {
+                RejectClass::OptedOut => Outcome::OptedOut,
+                RejectClass::BadAddress => Outcome::Invalid,
+                RejectClass::Unreachable => Outcome::Unavailable,
+                RejectClass::WindowClosed => Outcome::WindowClosed,
+                RejectClass::Content | RejectClass::Policy => Outcome::Rejected,
+            },
+            detail: Some(code),
+        },
+        SendOutcome::RetryLater { code, .. } if MAX_ATTEMPTS <= attempt => Fate::Final {
+            outcome: Outcome::NetworkError,
+            detail: Some(format!("gave up after {attempt} tries: {code}")),
+        },
+        SendOutcome::RetryLater { after, code, .. } => Fate::Later { at: now + after, detail: Some(code) },
+        SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
+    }
+}
+
+/// What a receipt makes of what is known: upwards only. `None` when it says nothing new.
+pub fn merge(known: Word, status: ReceiptStatus) -> Option<Word> {
+    let open = matches!(known.outcome, None | Some(Outcome::Unconfirmed));
+    match status {
+        ReceiptStatus::Sent if open && known.progress != Some(2) => Some(Word::SENT),
+        ReceiptStatus::Sent => None,
+        // Good news wins over any bad news, early or late: the phone has it.
+        ReceiptStatus::Delivered if known.outcome == Some(Outcome::Delivered) => None,
+        ReceiptStatus::Delivered => Some(Word { outcome: Some(Outcome::Delivered), ..known }),
+        ReceiptStatus::Failed if open => Some(Word { outcome: Some(Outcome::Unavailable), ..known }),
+        ReceiptStatus::Failed => None,
+    }
+}
+
+/// Where a contact of a run stands, for the ledger page: what the row says, or
+/// what follows from the run when the row says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Planned,
+    InFlight,
+    Retrying,
+    Accepted,
+    Sent,
+    Final(Outcome),
+}
+
+impl Standing {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Standing::Planned => "planned",
+            Standing::InFlight => "in flight",
+            Standing::Retrying => "waiting for another try",
+            Standing::Accepted => "accepted",
+            Standing::Sent => "sent",
+            Standing::Final(outcome) => outcome.name(),
+        }
+    }
+
+    pub fn why(&self) -> &'static str {
+        match self {
+            Standing::Planned => "Its turn has not come.",
+            Standing::InFlight => "Handed to the provider; no answer yet.",
+            Standing::Retrying => "The provider asked to try later; nothing was processed.",
+            Standing::Accepted => "The provider took it. No receipt yet.",
+            Standing::Sent => "The provider sent it on to the phone. No receipt from the phone yet.",
+            Standing::Final(outcome) => outcome.why(),
+        }
+    }
+}
+
+/// The counts of a run, or of several added up.
+///
+/// `audience` = [`sent`](Counts::sent) + `failed` + `skipped` + `unconfirmed` +
+/// [`in_flight`](Counts::in_flight) + [`unsent`](Counts::unsent), always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub audience: i64,
+    /// Contacts that no claim has reached.
+    pub unclaimed: i64,
+    /// With the provider, without a final word.
+    pub accepted: i64,
+    pub delivered: i64,
+    pub failed: i64,
+    /// Not attempted, for a reason known beforehand.
+    pub skipped: i64,
+    pub unconfirmed: i64,
+    /// Waiting for another try.
+    pub retrying: i64,
+}
+
+impl Counts {
+    /// Taken by the provider, whatever came of it later short of failing.
+    pub fn sent(&self) -> i64 {
+        self.accepted + self.delivered
+    }
+
+    pub fn unsent(&self) -> i64 {
+        self.unclaimed + self.retrying
+    }
+
+    /// Contacts about which there is a word, final or not.
+    pub fn settled(&self) -> i64 {
+        self.sent() + self.failed + self.skipped + self.unconfirmed
+    }
+
+    pub fn in_flight(&self) -> i64 {
+        self.audience - self.settled() - self.unsent()
+    }
+
+    /// Adds `n` (perhaps negative) to the count that a row with this word is in.
+    pub fn add(&mut self, word: Word, n: i64) {
+        let count = match word.outcome {
+            None if word.progress.is_some() => &mut self.accepted,
+            None => return,
+            Some(Outcome::Delivered) => &mut self.delivered,
+            Some(Outcome::Unconfirmed) => &mut self.unconfirmed,
+            Some(
+                Outcome::InvalidMessage
+                | Outcome::Blocklisted
+                | Outcome::NoGroup
+                | Outcome::DuplicateInFile
+                | Outcome::OptedOut
+                | Outcome::WindowClosed
+                | Outcome::Profanity,
+            ) => &mut self.skipped,
+            Some(
+                Outcome::Invalid
+                | Outcome::Unavailable
+                | Outcome::NetworkError
+                | Outcome::Expired
+                | Outcome::InvalidContact
+                | Outcome::Rejected,
+            ) => &mut self.failed,
+            // These follow from the run's state and are never written on a row.
+            Some(Outcome::Overrun | Outcome::Stopped) => return,
+        };
+        *count += n;
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, other: Counts) -> Counts {
+        Counts {
+            audience: self.audience + other.audience,
+            unclaimed: self.unclaimed + other.unclaimed,
+            accepted: self.accepted + other.accepted,
+            delivered: self.delivered + other.delivered,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+            unconfirmed: self.unconfirmed + other.unconfirmed,
+            retrying: self.retrying + other.retrying,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-02T09:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn codes_and_outcomes_go_both_ways() {
+        for outcome in Outcome::ALL {
+            assert_eq!(Outcome::of_code(outcome.code()), Some(outcome));
+        }
+        assert_eq!(Outcome::of_code(4), None);
+    }
+
+    #[test]
+    fn a_part_id_goes_both_ways_and_a_strange_one_is_none() {
+        let id = PartId { run: RunId(12), seq: 7, attempt: 2 };
+        assert_eq!(PartId::parse(&id.to_string()), Some(id));
+        for strange in ["", "12", "12-7", "12-7-2-1", "a-b-c", "12-7-x"] {
+            assert_eq!(PartId::parse(strange), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn only_a_proven_refusal_is_tried_again_and_not_for_ever() {
+        let later = |attempt| {
+            let sent = SendOutcome::RetryLater {
+                after: Duration::from_secs(5),
+                scope: crate::channels::Scope::Recipient,
+                code: "429".into(),
+            };
+            fate(attempt, sent, now())
+        };
+        assert_eq!(later(1), Fate::Later { at: now() + TimeDelta::seconds(5), detail: Some("429".into()) });
+        assert!(matches!(later(5), Fate::Final { outcome: Outcome::NetworkError, .. }));
+        let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
+        assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
+    }
+
+    #[test]
+    fn receipts_move_a_delivery_upwards_only() {
+        use ReceiptStatus::*;
+        let delivered = Word { progress: Some(1), outcome: Some(Outcome::Delivered) };
+        let failed = Word { progress: Some(1), outcome: Some(Outcome::Unavailable) };
+        let unconfirmed = Word::finally(Outcome::Unconfirmed);
+        let rejected = Word::finally(Outcome::Rejected);
+
+        assert_eq!(merge(Word::ACCEPTED, Sent), Some(Word::SENT));
+        assert_eq!(merge(Word::SENT, Sent), None);
+        assert_eq!(merge(delivered, Sent), None);
+        assert_eq!(merge(delivered, Failed), None);
+        assert_eq!(merge(delivered, Delivered), None);
+        assert_eq!(merge(failed, Delivered), Some(delivered));
+        assert_eq!(merge(failed, Sent), None);
+        assert_eq!(merge(rejected, Failed), None);
+        assert_eq!(merge(Word::ACCEPTED, Failed), Some(failed));
+        // A receipt resolves what was unconfirmed, and may even come before the answer.
+        assert_eq!(merge(unconfirmed, Sent), Some(Word::SENT));
+        assert_eq!(merge(unconfirmed, Delivered).unwrap().outcome, Some(Outcome::Delivered));
+        assert_eq!(merge(Word::default(), Delivered).unwrap().outcome, Some(Outcome::Delivered));
+    }
+
+    #[test]
+    fn the_counts_always_add_up_to_the_audience() {
+        let mut counts = Counts { audience: 20, unclaimed: 5, retrying: 2, ..Counts::default() };
+        counts.add(Word::ACCEPTED, 3);
+        for outcome in Outcome::ALL {
+            counts.add(Word::finally(outcome), i64::from(!matches!(outcome, Outcome::Overrun | Outcome::Stopped)) / 2);
+        }
+        counts.add(Word::finally(Outcome::Rejected), 1);
+        assert_eq!(counts.sent() + counts.failed + counts.skipped + counts.unconfirmed, counts.settled());
+        assert_eq!(counts.settled() + counts.in_flight() + counts.unsent(), 20);
+    }
+}

@@ -1,0 +1,55 @@
+//! Waiting for the wire to fall silent after a pause or a stop.
+
+use std::time::{Duration, Instant};
+
+use super::BEGIN_WITHIN;
+use super::store::{self, InFlight, Scope};
+use crate::app::App;
+use crate::db::DbError;
+
+/// How long an answer waits for sends on the wire before it lists them instead.
+/// Longer than a claimed send may take to begin: those it lists have all begun.
+const WAIT: Duration = Duration::from_millis(BEGIN_WITHIN.as_millis() as u64 + 200);
+/// Sends listed by name at most; the count is always whole.
+const LISTED: i64 = 50;
+
+/// What is still on the wire.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wire {
+    pub n: i64,
+    /// The first of them, by name.
+    pub sends: Vec<InFlight>,
+}
+
+impl Wire {
+    pub fn is_quiet(&self) -> bool {
+        self.n == 0
+    }
+}
+
+/// Waits, after a pause or stop of `scope` has committed, until nothing is on the
+/// wire or nothing can begin any more. What it returns has begun and will settle
+/// by its deadline; nothing else leaves.
+pub async fn wait(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::result::Error>> {
+    let began = Instant::now();
+    let mut nap = Duration::from_millis(2);
+    loop {
+        let wire = look(app, scope).await?;
+        if wire.is_quiet() || WAIT <= began.elapsed() {
+            return Ok(wire);
+        }
+        tokio::time::sleep(nap).await;
+        nap = (nap * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// What is on the wire right now.
+pub async fn look(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::result::Error>> {
+    app.db
+        .run(move |conn| {
+            let n = store::n_in_flight(conn, scope)?;
+            let sends = if n == 0 { Vec::new() } else { store::in_flight(conn, scope, LISTED)? };
+            Ok(Wire { n, sends })
+        })
+        .await
+}

@@ -1,0 +1,509 @@
+//! The ledger, its leases and its tallies in Postgres.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::{exists, select};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Word};
+use crate::db::schema::{channels, deliveries, leases, retries, schedule_runs};
+use crate::ids::{ChannelId, FileId, LeaseId, RunId};
+use crate::pacing::SendClock;
+use crate::runs::Run;
+
+/// The stretch over which rates and limits are measured.
+const MINUTE: TimeDelta = TimeDelta::seconds(60);
+
+// ---- claiming ----------------------------------------------------------------
+
+/// Sends that the run claimed within the last 60 s, its catch-up burst not counted.
+pub fn recent(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<i64> {
+    let before: Option<i64> = leases::table
+        .filter(leases::run_id.eq(run.id.0))
+        .filter(leases::taken_at.gt(now - MINUTE))
+        .order((leases::taken_at, leases::id))
+        .select(leases::released_before)
+        .first(conn)
+        .optional()?;
+    Ok(before.map_or(0, |before| run.released - before.max(run.burst).min(run.released)))
+}
+
+/// What a channel allows right now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Room {
+    /// Without a limit of its own.
+    Unlimited,
+    /// So many sends may begin; the channel's row is locked and has taken so many before.
+    Limited { sends: i64, before: i64 },
+    /// The provider asked for silence.
+    Held,
+}
+
+/// Asks the channel for room. With a limit, its row stays locked until the transaction ends.
+pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<Room> {
+    let (per_minute, held_until): (Option<i32>, Option<DateTime<Utc>>) =
+        channels::table.find(channel.0).select((channels::per_minute, channels::held_until)).first(conn)?;
+    if held_until.is_some_and(|until| now < until) {
+        return Ok(Room::Held);
+    }
+    let Some(per_minute) = per_minute else { return Ok(Room::Unlimited) };
+
+    let before: i64 = channels::table.find(channel.0).select(channels::taken).for_update().first(conn)?;
+    let first: Option<Option<i64>> = leases::table
+        .filter(leases::channel_id.eq(channel.0))
+        .filter(leases::taken_at.gt(now - MINUTE))
+        .filter(leases::channel_before.is_not_null())
+        .order((leases::taken_at, leases::id))
+        .select(leases::channel_before)
+        .first(conn)
+        .optional()?;
+    let recent = first.flatten().map_or(0, |first| before - first);
+    Ok(Room::Limited { sends: (i64::from(per_minute) - recent).max(0), before })
+}
+
+/// Notes that so many more sends of a limited channel were claimed.
+pub fn take_channel_room(conn: &mut PgConnection, channel: ChannelId, sends: i64) -> QueryResult<()> {
+    diesel::update(channels::table.find(channel.0))
+        .set(channels::taken.eq(channels::taken + sends))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Keeps a channel quiet until `until`, unless it is held longer already.
+pub fn hold_channel(conn: &mut PgConnection, run: RunId, until: DateTime<Utc>) -> QueryResult<()> {
+    let channel = schedule_runs::table.find(run.0).select(schedule_runs::channel_id);
+    diesel::update(channels::table)
+        .filter(channels::id.eq_any(channel))
+        .filter(channels::held_until.is_null().or(channels::held_until.lt(until)))
+        .set(channels::held_until.eq(until))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Second tries that are due, locked.
+pub fn due_retries(
+    conn: &mut PgConnection,
+    run: RunId,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<(i32, i16)>> {
+    retries::table
+        .filter(retries::run_id.eq(run.0))
+        .filter(retries::due_at.le(now))
+        .order((retries::due_at, retries::seq))
+        .limit(limit)
+        .select((retries::seq, retries::attempt))
+        .for_update()
+        .load(conn)
+}
+
+/// Which contacts a claim takes.
+pub enum Take {
+    /// Contacts `lo` to `hi`, for the first time.
+    Fresh { lo: i32, hi: i32 },
+    /// One contact, for try number `attempt`.
+    Again { seq: i32, attempt: i16 },
+}
+
+/// Who claims, and when.
+#[derive(Clone, Copy)]
+pub struct Claimer {
+    pub process: Uuid,
+    pub now: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct ClaimRow {
+    #[diesel(sql_type = Int8)]
+    lease: i64,
+    #[diesel(sql_type = Int4)]
+    seq: i32,
+    #[diesel(sql_type = Text)]
+    address: String,
+    #[diesel(sql_type = Jsonb)]
+    values: serde_json::Value,
+    #[diesel(sql_type = Nullable<Int2>)]
+    barred: Option<i16>,
+}
+
+/// Writes a claim. The caller holds the run's row. `clock` and `released` are the
+/// run's after and before it; `channel_before` likewise the limited channel's.
+pub fn claim(
+    conn: &mut PgConnection,
+    run: &Run,
+    take: &Take,
+    clock: &SendClock,
+    released: i64,
+    channel_before: Option<i64>,
+    by: Claimer,
+) -> QueryResult<Claim> {
+    let (sql, from, to, attempt) = match *take {
+        Take::Fresh { lo, hi } => (include_str!("claim.sql"), lo, hi, 1),
+        Take::Again { seq, attempt } => (include_str!("claim_retry.sql"), seq, i32::from(attempt), attempt),
+    };
+    let query = diesel::sql_query(sql).bind::<Int8, _>(run.id.0).bind::<Int4, _>(from);
+    let query = match *take {
+        Take::Fresh { .. } => query.into_boxed().bind::<Int4, _>(to),
+        Take::Again { .. } => query.into_boxed().bind::<Int2, _>(attempt),
+    };
+    let rows: Vec<ClaimRow> = query
+        .bind::<Float8, _>(clock.base)
+        .bind::<Timestamptz, _>(clock.since)
+        .bind::<Int8, _>(released)
+        .bind::<Int8, _>(run.channel_id.0)
+        .bind::<Nullable<Int8>, _>(channel_before)
+        .bind::<SqlUuid, _>(by.process)
+        .bind::<Timestamptz, _>(by.now)
+        .bind::<Timestamptz, _>(by.now + LEASE)
+        .load(conn)?;
+    Ok(Claim {
+        run: run.id,
+        lease: LeaseId(rows.first().map_or(0, |row| row.lease)),
+        attempt,
+        contacts: rows
+            .into_iter()
+            .map(|row| Contact {
+                seq: row.seq,
+                address: row.address,
+                values: row.values,
+                barred: row.barred.and_then(Outcome::of_code),
+            })
+            .collect(),
+    })
+}
+
+// ---- settling ----------------------------------------------------------------
+
+/// Takes `n` sends off each lease that still has so many open. Returns the leases
+/// that held; one that expired was given up and is not among them.
+pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>) -> QueryResult<Vec<LeaseId>> {
+    #[derive(QueryableByName)]
+    struct Held {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+    }
+    let (ids, ns): (Vec<i64>, Vec<i32>) = open.iter().map(|(id, n)| (id.0, *n)).unzip();
+    let held: Vec<Held> = diesel::sql_query(
+        "UPDATE leases l SET open = l.open - u.n FROM unnest($1::bigint[], $2::integer[]) AS u (id, n)
+         WHERE l.id = u.id AND l.open >= u.n RETURNING l.id",
+    )
+    .bind::<Array<Int8>, _>(ids)
+    .bind::<Array<Int4>, _>(ns)
+    .load(conn)?;
+    Ok(held.into_iter().map(|held| LeaseId(held.id)).collect())
+}
+
+#[derive(QueryableByName)]
+struct Written {
+    #[diesel(sql_type = Int8)]
+    run_id: i64,
+    #[diesel(sql_type = Nullable<Int2>)]
+    progress: Option<i16>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    outcome: Option<i16>,
+}
+
+/// Writes words on rows that have none, and counts them in `shard`.
+pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, now: DateTime<Utc>) -> QueryResult<()> {
+    let mut columns = (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);
+    for it in settled {
+        let (word, detail, provider_ref) = match &it.fate {
+            Fate::Accepted { provider_ref } => (Word::ACCEPTED, None, provider_ref.as_deref()),
+            Fate::Final { outcome, detail } => (Word::finally(*outcome), detail.as_deref(), None),
+            Fate::Later { .. } => continue,
+        };
+        columns.0.push(it.run.0);
+        columns.1.push(it.seq);
+        columns.2.push(word.progress);
+        columns.3.push(word.outcome.map(Outcome::code));
+        columns.4.push(it.attempt);
+        columns.5.push(detail);
+        columns.6.push(provider_ref);
+    }
+    if columns.0.is_empty() {
+        return Ok(());
+    }
+    let written: Vec<Written> = diesel::sql_query(include_str!("settle.sql"))
+        .bind::<Array<Int8>, _>(columns.0)
+        .bind::<Array<Int4>, _>(columns.1)
+        .bind::<Array<Nullable<Int2>>, _>(columns.2)
+        .bind::<Array<Nullable<Int2>>, _>(columns.3)
+        .bind::<Array<Int2>, _>(columns.4)
+        .bind::<Array<Nullable<Text>>, _>(columns.5)
+        .bind::<Array<Nullable<Text>>, _>(columns.6)
+        .bind::<Timestamptz, _>(now)
+        .load(conn)?;
+    let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
+    for row in written {
+        let word = Word { progress: row.progress, outcome: row.outcome.and_then(Outcome::of_code) };
+        tally.entry(RunId(row.run_id)).or_default().add(word, 1);
+    }
+    count(conn, &tally, shard)
+}
+
+/// Puts contacts back for another try. One about which a receipt knows already is left alone.
+pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) -> QueryResult<()> {
+    let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
+    for it in settled {
+        let Fate::Later { at, detail } = &it.fate else { continue };
+        let unknown: bool =
+            select(exists(deliveries::table.find((it.run.0, it.seq)).filter(deliveries::settled_at.is_null())))
+                .get_result(conn)?;
+        if !unknown {
+            continue;
+        }
+        diesel::insert_into(retries::table)
+            .values((
+                retries::run_id.eq(it.run.0),
+                retries::seq.eq(it.seq),
+                retries::attempt.eq(it.attempt + 1),
+                retries::due_at.eq(at),
+                retries::detail.eq(detail),
+            ))
+            .execute(conn)?;
+        tally.entry(it.run).or_default().retrying += 1;
+    }
+    count(conn, &tally, shard)
+}
+
+/// Adds to the tallies, run by run in one order, so that two writers never wait for each other in a ring.
+pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i16) -> QueryResult<()> {
+    let mut columns = (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);
+    for (run, counts) in tally {
+        columns.0.push(run.0);
+        columns.1.push(counts.accepted);
+        columns.2.push(counts.delivered);
+        columns.3.push(counts.failed);
+        columns.4.push(counts.skipped);
+        columns.5.push(counts.unconfirmed);
+        columns.6.push(counts.retrying);
+    }
+    if columns.0.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO tallies (run_id, shard, accepted, delivered, failed, skipped, unconfirmed, retrying)
+         SELECT u.run_id, $8, u.a, u.d, u.f, u.s, u.u, u.r
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+              AS u (run_id, a, d, f, s, u, r)
+         ORDER BY u.run_id
+         ON CONFLICT (run_id, shard) DO UPDATE SET
+             accepted = tallies.accepted + EXCLUDED.accepted, delivered = tallies.delivered + EXCLUDED.delivered,
+             failed = tallies.failed + EXCLUDED.failed, skipped = tallies.skipped + EXCLUDED.skipped,
+             unconfirmed = tallies.unconfirmed + EXCLUDED.unconfirmed, retrying = tallies.retrying + EXCLUDED.retrying",
+    )
+    .bind::<Array<Int8>, _>(columns.0)
+    .bind::<Array<Int8>, _>(columns.1)
+    .bind::<Array<Int8>, _>(columns.2)
+    .bind::<Array<Int8>, _>(columns.3)
+    .bind::<Array<Int8>, _>(columns.4)
+    .bind::<Array<Int8>, _>(columns.5)
+    .bind::<Array<Int8>, _>(columns.6)
+    .bind::<Int2, _>(shard)
+    .execute(conn)
+    .map(drop)
+}
+
+/// What is known about one delivery, locked. `None` when there is no such delivery.
+pub fn lock_word(conn: &mut PgConnection, part: PartId) -> QueryResult<Option<Word>> {
+    let known: Option<(Option<i16>, Option<i16>)> = deliveries::table
+        .find((part.run.0, part.seq))
+        .select((deliveries::progress, deliveries::outcome))
+        .for_update()
+        .first(conn)
+        .optional()?;
+    Ok(known.map(|(progress, outcome)| Word { progress, outcome: outcome.and_then(Outcome::of_code) }))
+}
+
+/// Overwrites what is known about one delivery.
+pub fn set_word(
+    conn: &mut PgConnection,
+    part: PartId,
+    word: Word,
+    detail: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    diesel::update(deliveries::table.find((part.run.0, part.seq)))
+        .set((
+            deliveries::progress.eq(word.progress),
+            deliveries::outcome.eq(word.outcome.map(Outcome::code)),
+            deliveries::attempt.eq(part.attempt),
+            deliveries::detail.eq(detail),
+            deliveries::settled_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Takes a contact off the list of second tries. Returns whether it was on it.
+pub fn drop_retry(conn: &mut PgConnection, part: PartId) -> QueryResult<bool> {
+    diesel::delete(retries::table.find((part.run.0, part.seq))).execute(conn).map(|n| n == 1)
+}
+
+// ---- preparing and rescuing ---------------------------------------------------
+
+/// Makes the one who calls first the only one to prepare this run until its transaction ends.
+pub fn try_reserve_preparation(conn: &mut PgConnection, run: RunId) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Mine {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        mine: bool,
+    }
+    diesel::sql_query("SELECT pg_try_advisory_xact_lock(7305813, ($1 % 2147483647)::integer) AS mine")
+        .bind::<Int8, _>(run.0)
+        .get_result::<Mine>(conn)
+        .map(|it| it.mine)
+}
+
+/// Writes a delivery for each contact of the file. Returns how many.
+pub fn prepare(conn: &mut PgConnection, run: RunId, file: FileId) -> QueryResult<usize> {
+    diesel::sql_query(include_str!("prepare.sql")).bind::<Int8, _>(run.0).bind::<Int8, _>(file.0).execute(conn)
+}
+
+/// An expired lease with sends that never settled, locked; passes over those another process has.
+pub fn lock_expired_lease(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<(LeaseId, RunId)>> {
+    leases::table
+        .filter(leases::open.gt(0))
+        .filter(leases::expires_at.le(now))
+        .order(leases::id)
+        .select((leases::id, leases::run_id))
+        .for_update()
+        .skip_locked()
+        .first(conn)
+        .optional()
+        .map(|found| found.map(|(lease, run): (i64, i64)| (LeaseId(lease), RunId(run))))
+}
+
+/// Marks what an expired lease left behind as unconfirmed and closes it. Returns how many contacts.
+pub fn rescue(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> QueryResult<usize> {
+    let n = diesel::sql_query(include_str!("rescue.sql"))
+        .bind::<Int8, _>(lease.0)
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)?;
+    diesel::update(leases::table.find(lease.0)).set(leases::open.eq(0)).execute(conn)?;
+    Ok(n)
+}
+
+// ---- asking ------------------------------------------------------------------
+
+/// The counts of each of these runs, from the cursor and the tallies.
+pub fn counts(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<RunId, Counts>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+        #[diesel(sql_type = Int4)]
+        next_seq: i32,
+        #[diesel(sql_type = Int4)]
+        last_seq: i32,
+        #[diesel(sql_type = Int8)]
+        accepted: i64,
+        #[diesel(sql_type = Int8)]
+        delivered: i64,
+        #[diesel(sql_type = Int8)]
+        failed: i64,
+        #[diesel(sql_type = Int8)]
+        skipped: i64,
+        #[diesel(sql_type = Int8)]
+        unconfirmed: i64,
+        #[diesel(sql_type = Int8)]
+        retrying: i64,
+    }
+    let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    let rows: Vec<Row> = diesel::sql_query(include_str!("counts.sql")).bind::<Array<Int8>, _>(ids).load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let counts = Counts {
+                audience: row.last_seq.into(),
+                unclaimed: (row.last_seq - row.next_seq + 1).into(),
+                accepted: row.accepted,
+                delivered: row.delivered,
+                failed: row.failed,
+                skipped: row.skipped,
+                unconfirmed: row.unconfirmed,
+                retrying: row.retrying,
+            };
+            (RunId(row.id), counts)
+        })
+        .collect())
+}
+
+/// The counts of one run.
+pub fn counts_of(conn: &mut PgConnection, run: RunId) -> QueryResult<Counts> {
+    counts(conn, &[run])?.remove(&run).ok_or(diesel::result::Error::NotFound)
+}
+
+/// What a stop or a pause covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Schedule(i64),
+    Campaign(i64),
+    Everything,
+}
+
+/// A send that has begun and not settled.
+#[derive(Clone, Debug, PartialEq, QueryableByName)]
+pub struct InFlight {
+    #[diesel(sql_type = Text)]
+    pub address: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub customer_id: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub run: String,
+    #[diesel(sql_type = Timestamptz)]
+    taken_at: DateTime<Utc>,
+}
+
+impl InFlight {
+    /// When we stop listening to the provider; its fate is written down by then.
+    pub fn deadline(&self) -> DateTime<Utc> {
+        self.taken_at + PATIENCE
+    }
+}
+
+/// How many sends in the scope have not settled.
+pub fn n_in_flight(conn: &mut PgConnection, scope: Scope) -> QueryResult<i64> {
+    let open = leases::table.inner_join(schedule_runs::table).filter(leases::open.gt(0)).into_boxed();
+    let open = match scope {
+        Scope::Schedule(id) => open.filter(schedule_runs::schedule_id.eq(id)),
+        Scope::Campaign(id) => open.filter(schedule_runs::campaign_id.eq(id)),
+        Scope::Everything => open,
+    };
+    open.select(diesel::dsl::sum(leases::open)).first::<Option<i64>>(conn).map(Option::unwrap_or_default)
+}
+
+/// The sends in the scope that have not settled, by name, up to `limit`.
+pub fn in_flight(conn: &mut PgConnection, scope: Scope, limit: i64) -> QueryResult<Vec<InFlight>> {
+    let (schedule, campaign) = match scope {
+        Scope::Schedule(id) => (Some(id), None),
+        Scope::Campaign(id) => (None, Some(id)),
+        Scope::Everything => (None, None),
+    };
+    diesel::sql_query(include_str!("in_flight.sql"))
+        .bind::<Nullable<Int8>, _>(schedule)
+        .bind::<Nullable<Int8>, _>(campaign)
+        .bind::<Int8, _>(limit)
+        .load(conn)
+}
+
+/// Sends begun per minute of a run, for the bars of its picture.
+pub fn per_minute(conn: &mut PgConnection, run: RunId) -> QueryResult<Vec<(DateTime<Utc>, i64)>> {
+    #[derive(QueryableByName)]
+    struct Bar {
+        #[diesel(sql_type = Timestamptz)]
+        minute: DateTime<Utc>,
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    diesel::sql_query(
+        "SELECT date_trunc('minute', taken_at) AS minute, sum(hi - lo + 1)::bigint AS n
+         FROM leases WHERE run_id = $1 GROUP BY 1 ORDER BY 1",
+    )
+    .bind::<Int8, _>(run.0)
+    .load::<Bar>(conn)
+    .map(|bars| bars.into_iter().map(|bar| (bar.minute, bar.n)).collect())
+}

@@ -1,0 +1,530 @@
+//! The clock of a run, and how many sends it lets go.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use super::Window;
+
+/// How far sending may fall behind and still catch up. What is further behind
+/// counts as a stretch in which nobody could send: the clock is moved on.
+pub const LAG: TimeDelta = TimeDelta::seconds(5);
+
+/// A start this much after the window opened is on time.
+pub const ON_TIME: TimeDelta = TimeDelta::seconds(5);
+
+/// Forgives the rounding of floating point, in sends.
+pub(super) const GRAIN: f64 = 1e-8;
+
+/// What happens to the sends that were due before a late start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatePolicy {
+    /// They leave at once, then it goes on as planned.
+    #[default]
+    CatchUp,
+    /// All contacts are spread over the time that is left.
+    Spread,
+    /// The plan starts now, at its rate; the end may come too early.
+    KeepRate,
+}
+
+impl LatePolicy {
+    pub const ALL: [LatePolicy; 3] = [LatePolicy::CatchUp, LatePolicy::Spread, LatePolicy::KeepRate];
+
+    /// The word in the database and in forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            LatePolicy::CatchUp => "catch_up",
+            LatePolicy::Spread => "spread",
+            LatePolicy::KeepRate => "keep_rate",
+        }
+    }
+
+    /// The words on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            LatePolicy::CatchUp => "Catch up at once",
+            LatePolicy::Spread => "Spread over the time left",
+            LatePolicy::KeepRate => "Keep the rate",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<LatePolicy> {
+        LatePolicy::ALL.into_iter().find(|policy| policy.word() == word)
+    }
+}
+
+/// The clock of a run: how many of its sends are released by when.
+///
+/// It stands still while the run is paused: nobody asks it then, and on resume
+/// it is [`moved_on`](SendClock::moved_on) by the length of the pause.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SendClock {
+    /// Sends a minute.
+    pub rate: f64,
+    /// Sends released at `since`; the fraction is a send on its way.
+    pub base: f64,
+    pub since: DateTime<Utc>,
+}
+
+impl SendClock {
+    /// How many sends may have begun by `now`, whatever the size of the audience.
+    ///
+    /// Never below the whole part of `base`, however early `now` is.
+    pub fn due(&self, now: DateTime<Utc>) -> i64 {
+        (self.reading(now) + GRAIN).floor() as i64
+    }
+
+    /// The clock after a pause of this length. Half a send gathered before it is kept.
+    pub fn moved_on(self, by: TimeDelta) -> SendClock {
+        SendClock { since: self.since + by, ..self }
+    }
+
+    /// From `now` on another rate: what is released stays so, and nothing is
+    /// added for the time before.
+    ///
+    /// For a paused run, `now` is the instant at which it was paused.
+    pub fn at_rate(self, rate: f64, now: DateTime<Utc>) -> SendClock {
+        SendClock { rate, base: self.due(now) as f64, since: now.trunc_subsecs(6) }
+    }
+
+    /// The instant at which send number `n`, counted from 1, is released. For forecasts.
+    pub fn release_at(&self, n: i64) -> DateTime<Utc> {
+        let missing = n as f64 - self.base;
+        if missing <= 0.0 {
+            return self.since;
+        }
+        // A rate close to nothing gives a number that is cut to the largest i64.
+        let micros = (missing * MICROS_A_MINUTE / self.rate).ceil() as i64;
+        self.since.checked_add_signed(TimeDelta::microseconds(micros)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Like [`due`](SendClock::due), with the fraction.
+    pub(super) fn reading(&self, now: DateTime<Utc>) -> f64 {
+        let micros = (now - self.since).num_microseconds().unwrap_or(i64::MAX).max(0);
+        // In this order: rate times microseconds is exact, and so is a whole number of sends.
+        self.base + self.rate * micros as f64 / MICROS_A_MINUTE
+    }
+
+    /// What it releases within [`LAG`], at least one send.
+    fn lag(&self) -> i64 {
+        ((self.rate * minutes(LAG)).ceil() as i64).max(1)
+    }
+}
+
+const MICROS_A_MINUTE: f64 = 60e6;
+
+fn minutes(time: TimeDelta) -> f64 {
+    time.num_microseconds().map_or(f64::MAX, |micros| micros as f64 / MICROS_A_MINUTE)
+}
+
+/// The rate that spreads `contacts` evenly over `time`, a tenth faster than
+/// exact. `None` when there are no contacts or no time.
+pub fn auto_rate(contacts: i64, time: TimeDelta) -> Option<f64> {
+    (contacts > 0 && time > TimeDelta::zero()).then(|| contacts as f64 * 11.0 / (minutes(time) * 10.0))
+}
+
+/// How a run starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    pub clock: SendClock,
+    /// The first so many sends may leave at once, above the rate.
+    pub burst: i64,
+}
+
+/// Starts a run at `now`, which is not before its window.
+///
+/// The first send is released with the start, so that every minute gets its
+/// full share by its end.
+pub fn start(window: &Window, rate: f64, late: LatePolicy, contacts: i64, now: DateTime<Utc>) -> Start {
+    let planned = SendClock { rate, base: 1.0, since: window.starts };
+    let from_now = SendClock { since: now.trunc_subsecs(6), ..planned };
+    if now - window.starts <= ON_TIME {
+        return Start { clock: planned, burst: 0 };
+    }
+    match late {
+        // The clock holds one send more than was missed: the one that is due now anyway.
+        LatePolicy::CatchUp => Start { clock: planned, burst: (planned.due(now) - 1).min(contacts) },
+        LatePolicy::KeepRate => Start { clock: from_now, burst: 0 },
+        LatePolicy::Spread => {
+            let rate = auto_rate(contacts, window.ends - now).unwrap_or(rate);
+            Start { clock: SendClock { rate, ..from_now }, burst: 0 }
+        }
+    }
+}
+
+/// How many sends may be claimed at `now`, and the clock to go on with.
+///
+/// `released` sends were claimed so far, `recent` of them within the last
+/// minute, `(now - 60 s, now]`; those among the first `burst` do not count as
+/// recent. The caller caps the answer by the contacts that are left.
+///
+/// Two rules beside the clock:
+///
+/// 1. Never more than the rate, rounded up, in any 60 s, the burst apart. After
+///    a rate was lowered nothing leaves until the last minute fits the new one.
+/// 2. Time in which nobody could send (a restart, a slow provider) is not made
+///    up for: when more is due than [`LAG`] releases, the clock is moved on so
+///    that exactly this much is due.
+///
+/// A minute filled to its rate has no slack. Claims that come a little late
+/// therefore push those a minute later, so tell it, and store as the time of
+/// the claim, the time [`on_the_beat`].
+pub fn allowance(clock: SendClock, released: i64, recent: i64, burst: i64, now: DateTime<Utc>) -> (i64, SendClock) {
+    let most = released.max(burst) + clock.lag();
+    let clock = if clock.due(now) > most {
+        // Not `since` alone: after a change of rate, `base` may already be too far.
+        let underway = (clock.reading(now) + GRAIN).fract();
+        SendClock { base: most as f64 + underway, since: now.trunc_subsecs(6), ..clock }
+    } else {
+        clock
+    };
+
+    let due = (clock.due(now) - released).max(0);
+    let at_once = (burst - released).max(0);
+    let this_minute = ((clock.rate - GRAIN).ceil() as i64 - recent).max(0);
+    (due.min(at_once + this_minute), clock)
+}
+
+/// The last beat of the dispatcher's metronome, five a second.
+///
+/// Claims that carry the time of the beat rather than of the moment are whole
+/// beats apart, so a tick that comes milliseconds late does not make the ticks
+/// of the following minutes later and later.
+pub fn on_the_beat(now: DateTime<Utc>) -> DateTime<Utc> {
+    let into = now.timestamp_subsec_nanos() % 200_000_000;
+    now - TimeDelta::nanoseconds(into.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::forecast;
+    use super::*;
+
+    const MINUTE: TimeDelta = TimeDelta::minutes(1);
+
+    fn utc(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn nine() -> DateTime<Utc> {
+        utc("2026-03-25T09:00:00Z")
+    }
+
+    fn ten_minutes() -> Window {
+        Window { starts: nine(), ends: nine() + MINUTE * 10 }
+    }
+
+    /// A dispatcher that remembers when it claimed which send.
+    struct Dispatcher {
+        clock: SendClock,
+        burst: i64,
+        contacts: i64,
+        claims: Vec<DateTime<Utc>>,
+    }
+
+    impl Dispatcher {
+        fn new(Start { clock, burst }: Start, contacts: i64) -> Self {
+            Self { clock, burst, contacts, claims: Vec::new() }
+        }
+
+        fn beyond_burst(&self) -> &[DateTime<Utc>] {
+            &self.claims[self.claims.len().min(self.burst as usize)..]
+        }
+
+        fn tick(&mut self, now: DateTime<Utc>) -> i64 {
+            let released = self.claims.len() as i64;
+            let claims = self.beyond_burst();
+            let recent = (claims.len() - claims.partition_point(|at| *at <= now - MINUTE)) as i64;
+            let (n, clock) = allowance(self.clock, released, recent, self.burst, now);
+            self.clock = clock;
+            let n = n.min(self.contacts - released);
+            self.claims.extend(std::iter::repeat_n(now, n as usize));
+            n
+        }
+
+        fn tick_every(&mut self, step: TimeDelta, from: DateTime<Utc>, to: DateTime<Utc>) {
+            let mut now = from;
+            while now < to {
+                self.tick(now);
+                now += step;
+            }
+        }
+
+        fn per_minute(&self) -> Vec<usize> {
+            (0..10)
+                .map(|k| (nine() + MINUTE * k, nine() + MINUTE * (k + 1)))
+                .map(|(from, to)| self.claims.iter().filter(|at| **at >= from && **at < to).count())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_hundred_in_ten_minutes_are_ten_in_each() {
+        let mut run = Dispatcher::new(start(&ten_minutes(), 10.0, LatePolicy::CatchUp, 100, nine()), 100);
+        run.tick_every(TimeDelta::seconds(1), nine(), nine() + MINUTE * 10);
+        assert_eq!(run.per_minute(), [10; 10]);
+        assert_eq!(run.claims[0], nine());
+        assert_eq!(run.claims[99], nine() + TimeDelta::seconds(594));
+    }
+
+    #[test]
+    fn dropped_at_half_time_it_catches_up() {
+        let dropped = nine() + MINUTE * 5;
+        let begun = start(&ten_minutes(), 10.0, LatePolicy::CatchUp, 100, dropped);
+        assert_eq!(begun.burst, 50);
+        let mut run = Dispatcher::new(begun, 100);
+        assert_eq!(run.tick(dropped), 51, "the fifty that were missed, and the one due now");
+        run.tick_every(TimeDelta::seconds(1), dropped, nine() + MINUTE * 10);
+        assert_eq!(run.per_minute(), [0, 0, 0, 0, 0, 60, 10, 10, 10, 10]);
+        assert!(*run.claims.last().unwrap() < nine() + MINUTE * 10);
+    }
+
+    #[test]
+    fn a_file_smaller_than_what_was_missed_leaves_at_once() {
+        let dropped = nine() + MINUTE * 5;
+        let begun = start(&ten_minutes(), 10.0, LatePolicy::CatchUp, 30, dropped);
+        assert_eq!(begun.burst, 30);
+        assert_eq!(Dispatcher::new(begun, 30).tick(dropped), 30);
+    }
+
+    #[test]
+    fn keeping_the_rate_starts_the_plan_now() {
+        let dropped = nine() + MINUTE * 5;
+        let mut run = Dispatcher::new(start(&ten_minutes(), 10.0, LatePolicy::KeepRate, 100, dropped), 100);
+        run.tick_every(TimeDelta::seconds(1), dropped, nine() + MINUTE * 10);
+        assert_eq!(run.per_minute(), [0, 0, 0, 0, 0, 10, 10, 10, 10, 10]);
+    }
+
+    #[test]
+    fn spreading_uses_the_minutes_that_are_left() {
+        let dropped = nine() + MINUTE * 5;
+        let begun = start(&ten_minutes(), 10.0, LatePolicy::Spread, 100, dropped);
+        assert_eq!((begun.clock.rate, begun.burst), (22.0, 0));
+        let mut run = Dispatcher::new(begun, 100);
+        run.tick_every(TimeDelta::seconds(1), dropped, nine() + MINUTE * 10);
+        assert_eq!(run.per_minute(), [0, 0, 0, 0, 0, 22, 22, 22, 22, 12]);
+    }
+
+    #[test]
+    fn a_few_seconds_are_not_late() {
+        let now = nine() + ON_TIME;
+        for late in LatePolicy::ALL {
+            let begun = start(&ten_minutes(), 10.0, late, 100, now);
+            assert_eq!(begun, Start { clock: SendClock { rate: 10.0, base: 1.0, since: nine() }, burst: 0 });
+        }
+        let later = now + TimeDelta::milliseconds(1);
+        assert_eq!(start(&ten_minutes(), 10.0, LatePolicy::KeepRate, 100, later).clock.since, later);
+    }
+
+    #[test]
+    fn spreading_when_nothing_is_left_to_spread_keeps_the_rate() {
+        let after = nine() + MINUTE * 10;
+        assert_eq!(start(&ten_minutes(), 10.0, LatePolicy::Spread, 100, after).clock.rate, 10.0);
+        assert_eq!(start(&ten_minutes(), 10.0, LatePolicy::Spread, 0, nine() + MINUTE).clock.rate, 10.0);
+    }
+
+    #[test]
+    fn fractions_of_a_rate_add_up() {
+        let clock = SendClock { rate: 0.4, base: 0.0, since: nine() };
+        let due: Vec<i64> = (0..=5).map(|m| clock.due(nine() + MINUTE * m)).collect();
+        assert_eq!(due, [0, 0, 0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn another_rate_keeps_what_was_released() {
+        let clock = SendClock { rate: 10.0, base: 1.0, since: nine() };
+        let t = nine() + TimeDelta::seconds(90);
+        let faster = clock.at_rate(60.0, t);
+        assert_eq!((clock.due(t), faster.due(t)), (16, 16));
+        assert_eq!(faster.due(t + MINUTE), 76);
+    }
+
+    #[test]
+    fn downtime_is_not_made_up_for() {
+        let mut run = Dispatcher::new(start(&ten_minutes(), 60.0, LatePolicy::CatchUp, 1000, nine()), 1000);
+        run.tick_every(TimeDelta::seconds(1), nine(), nine() + MINUTE);
+        assert_eq!(run.claims.len(), 60);
+        let back = nine() + MINUTE * 4;
+        assert_eq!(run.tick(back), 5, "what five seconds release");
+        assert_eq!(run.tick(back), 0, "and no more in the same second");
+        run.tick_every(TimeDelta::seconds(1), back, back + MINUTE);
+        assert_eq!(run.claims.len(), 60 + 60);
+    }
+
+    #[test]
+    fn a_send_that_was_half_due_stays_half_due() {
+        let clock = SendClock { rate: 10.0, base: 1.0, since: nine() };
+        let back = nine() + TimeDelta::seconds(183);
+        let (n, moved) = allowance(clock, 1, 0, 0, back);
+        assert_eq!((n, moved.release_at(3)), (1, back + TimeDelta::seconds(3)));
+    }
+
+    #[test]
+    fn a_burst_that_was_cut_short_goes_on_after_downtime() {
+        let dropped = nine() + MINUTE * 5;
+        let Start { clock, burst } = start(&ten_minutes(), 10.0, LatePolicy::CatchUp, 100, dropped);
+        let (n, moved) = allowance(clock, 20, 0, burst, dropped + MINUTE * 3);
+        assert_eq!(n, 31, "the other thirty, and what the lag allows");
+        assert_eq!(moved.due(dropped + MINUTE * 3), 51);
+    }
+
+    #[test]
+    fn after_a_slow_change_of_rate_the_backlog_is_dropped_too() {
+        let clock = SendClock { rate: 60.0, base: 1.0, since: nine() };
+        let t = nine() + MINUTE * 10;
+        let (n, moved) = allowance(clock.at_rate(120.0, t), 0, 0, 0, t);
+        assert_eq!((n, moved.due(t)), (10, 10));
+    }
+
+    #[test]
+    fn ticks_that_come_a_little_late_do_not_slow_the_run_down() {
+        let since = nine();
+        let mut run = Dispatcher::new(Start { clock: SendClock { rate: 60.0, base: 1.0, since }, burst: 0 }, 100_000);
+        for tick in 0..8 * 3600 * 5 {
+            let jitter = TimeDelta::milliseconds((tick * 7919) % 190);
+            run.tick(on_the_beat(since + TimeDelta::milliseconds(200) * tick as i32 + jitter));
+        }
+        assert_eq!(run.claims.len(), 8 * 3600);
+    }
+
+    #[test]
+    fn the_words_come_back() {
+        for policy in LatePolicy::ALL {
+            assert_eq!(LatePolicy::of_word(policy.word()), Some(policy));
+        }
+        assert_eq!(LatePolicy::of_word("later"), None);
+        assert_eq!(LatePolicy::default(), LatePolicy::CatchUp);
+    }
+
+    #[test]
+    fn a_rate_of_almost_nothing_never_comes_to_its_send() {
+        let clock = SendClock { rate: 1e-12, base: 1.0, since: nine() };
+        assert_eq!(clock.release_at(1), nine());
+        assert_eq!(clock.release_at(1_000_000), DateTime::<Utc>::MAX_UTC);
+    }
+
+    /// What may happen to a run between two looks at it.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Tick { after_ms: i64 },
+        Pause { after_ms: i64, for_ms: i64 },
+        Rate { after_ms: i64, rate: f64 },
+    }
+
+    fn gap() -> impl Strategy<Value = i64> {
+        prop_oneof![6 => 1..2_000_i64, 3 => 1..20_000_i64, 1 => 1..600_000_i64]
+    }
+
+    fn rate() -> impl Strategy<Value = f64> {
+        prop_oneof![0.3..5.0_f64, 1.0..300.0_f64, (1..200_u32).prop_map(f64::from)]
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            12 => gap().prop_map(|after_ms| Event::Tick { after_ms }),
+            1 => (gap(), gap()).prop_map(|(after_ms, for_ms)| Event::Pause { after_ms, for_ms }),
+            1 => (gap(), rate()).prop_map(|(after_ms, rate)| Event::Rate { after_ms, rate }),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens to a run, no minute holds more than its rate, and
+        /// nobody is sent to twice.
+        #[test]
+        fn no_minute_exceeds_its_rate(
+            rate in rate(), late in prop::sample::select(&LatePolicy::ALL), late_ms in 0..500_000_i64,
+            contacts in 1..3_000_i64, events in prop::collection::vec(event(), 1..250),
+        ) {
+            let mut now = nine() + TimeDelta::milliseconds(late_ms);
+            let begun = start(&ten_minutes(), rate, late, contacts, now);
+            prop_assert!(begun.burst <= contacts);
+            let mut run = Dispatcher::new(begun, contacts);
+            let mut rates = vec![(now, run.clock.rate)];
+            run.tick(now);
+            for event in events {
+                match event {
+                    Event::Tick { after_ms } => {
+                        now += TimeDelta::milliseconds(after_ms);
+                        run.tick(now);
+                    }
+                    Event::Pause { after_ms, for_ms } => {
+                        let paused = now + TimeDelta::milliseconds(after_ms);
+                        now = paused + TimeDelta::milliseconds(for_ms);
+                        let resumed = run.clock.moved_on(now - paused);
+                        prop_assert_eq!(resumed.due(now), run.clock.due(paused));
+                        run.clock = resumed;
+                    }
+                    Event::Rate { after_ms, rate } => {
+                        now += TimeDelta::milliseconds(after_ms);
+                        let changed = run.clock.at_rate(rate, now);
+                        prop_assert_eq!(changed.due(now), run.clock.due(now));
+                        run.clock = changed;
+                        rates.push((now, rate));
+                    }
+                }
+            }
+
+            prop_assert!(run.claims.len() as i64 <= contacts);
+            let claims = run.beyond_burst();
+            for (i, last) in claims.iter().enumerate() {
+                let first_of_minute = *last - MINUTE;
+                let in_minute = claims[..=i].iter().rev().take_while(|at| **at > first_of_minute).count();
+                // In force at some time of this minute: it began before the end, and the next one after the start.
+                let fastest = rates
+                    .iter()
+                    .enumerate()
+                    .filter(|(k, (from, _))| from <= last && rates.get(k + 1).is_none_or(|(to, _)| *to > first_of_minute))
+                    .map(|(_, (_, rate))| rate.ceil() as usize)
+                    .max()
+                    .unwrap();
+                prop_assert!(in_minute <= fastest, "{} sends in a minute of at most {}", in_minute, fastest);
+            }
+        }
+
+        #[test]
+        fn a_dispatcher_that_ticks_every_second_keeps_the_rate(rate in rate(), for_minutes in 1..40_i32, phase_ms in 0..1_000_i64) {
+            let mut run = Dispatcher::new(Start { clock: SendClock { rate, base: 1.0, since: nine() }, burst: 0 }, i64::MAX);
+            let end = nine() + MINUTE * for_minutes;
+            run.tick_every(TimeDelta::seconds(1), nine() + TimeDelta::milliseconds(phase_ms), end);
+            let (sent, planned) = (run.claims.len() as f64, rate * f64::from(for_minutes));
+            // One at the start, and what the last second released after its tick.
+            prop_assert!((sent - planned).abs() <= 2.0 + rate / 60.0, "{} sent, {} planned", sent, planned);
+        }
+
+        /// What the preview shows is what the dispatcher does, on time or late.
+        #[test]
+        fn the_forecast_comes_true(
+            rate in rate(), late in prop::sample::select(&LatePolicy::ALL), late_s in 0..500_i64, contacts in 1..2_000_i64,
+        ) {
+            let (window, now) = (ten_minutes(), nine() + TimeDelta::seconds(late_s));
+            let begun = start(&window, rate, late, contacts, now);
+            let forecast = forecast(&begun.clock, 0, contacts, now, window.ends);
+            let mut run = Dispatcher::new(begun, contacts);
+            run.tick_every(TimeDelta::seconds(1), now, window.ends);
+
+            let (mut foreseen, mut sent) = (0, 0);
+            for (k, in_minute) in run.per_minute().into_iter().enumerate() {
+                let minute = nine() + MINUTE * k as i32;
+                foreseen += forecast.minutes.iter().find(|(at, _)| *at == minute).map_or(0, |(_, n)| *n);
+                sent += in_minute as i64;
+                // What is released after the last tick of a minute leaves with the first of the next.
+                let between_ticks = 1 + (begun.clock.rate / 60.0).ceil() as i64;
+                prop_assert!((foreseen - between_ticks..=foreseen).contains(&sent), "{} of {} by {}", sent, foreseen, minute);
+            }
+        }
+
+        #[test]
+        fn a_send_is_released_at_its_instant_and_not_before(
+            rate in rate(), base in 0.0..50.0_f64, n in 1..100_000_i64,
+        ) {
+            let clock = SendClock { rate, base, since: nine() };
+            let at = clock.release_at(n);
+            prop_assert!(clock.due(at) >= n);
+            if at > clock.since {
+                prop_assert!(clock.due(at - TimeDelta::milliseconds(1)) < n);
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+use std::collections::HashMap;
+
+use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key};
+use actix_web::cookie::time::Duration;
+use actix_web::web::Data;
+use anyhow::anyhow;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
+use diesel::sql_types::Text;
+use sha2::{Digest, Sha256};
+
+use super::domain::{FAILURES_OF_EMAIL, FAILURES_OF_PEER, IDLE, NewUser, User, WINDOW};
+use crate::app::App;
+use crate::db::schema::{sessions, sign_in_failures, users};
+use crate::ids::UserId;
+use crate::web::{Person, Role};
+
+// Users
+
+/// Everybody, by name.
+pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<User>> {
+    let rows: Vec<Row> = users::table.select(Row::as_select()).order((users::name, users::id)).load(conn)?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+pub fn find(conn: &mut PgConnection, id: UserId) -> QueryResult<User> {
+    users::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends.
+pub fn lock(conn: &mut PgConnection, id: UserId) -> QueryResult<User> {
+    users::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+}
+
+/// Locks the admins who may sign in, always in the same order, and returns who they are.
+pub fn lock_enabled_admins(conn: &mut PgConnection) -> QueryResult<Vec<UserId>> {
+    let ids: Vec<i64> = users::table
+        .filter(users::role.eq(Role::Admin.word()))
+        .filter(users::disabled_at.is_null())
+        .order(users::id)
+        .select(users::id)
+        .for_update()
+        .load(conn)?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
+/// Who may sign in with this tidied e-mail address, and the hash of their password.
+pub fn credentials(conn: &mut PgConnection, email: &str) -> QueryResult<Option<(User, String)>> {
+    let found = users::table
+        .filter(users::email.eq(email))
+        .filter(users::disabled_at.is_null())
+        .select((Row::as_select(), users::password_hash))
+        .first::<(Row, String)>(conn)
+        .optional()?;
+    found.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
+}
+
+pub fn insert(conn: &mut PgConnection, new: &NewUser, password_hash: &str, now: DateTime<Utc>) -> QueryResult<UserId> {
+    diesel::insert_into(users::table)
+        .values((
+            users::email.eq(&new.email),
+            users::name.eq(&new.name),
+            users::role.eq(new.role.word()),
+            users::password_hash.eq(password_hash),
+            users::created_at.eq(now),
+        ))
+        .returning(users::id)
+        .get_result(conn)
+        .map(UserId)
+}
+
+pub fn set_password_hash(conn: &mut PgConnection, id: UserId, password_hash: &str) -> QueryResult<()> {
+    diesel::update(users::table.find(id.0)).set(users::password_hash.eq(password_hash)).execute(conn).map(drop)
+}
+
+pub fn set_disabled_at(conn: &mut PgConnection, id: UserId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
+    diesel::update(users::table.find(id.0)).set(users::disabled_at.eq(at)).execute(conn).map(drop)
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(Pg))]
+struct Row {
+    id: i64,
+    email: String,
+    name: String,
+    role: String,
+    disabled_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for User {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let Row { id, email, name, role, disabled_at, created_at } = row;
+        Ok(User { id: UserId(id), email, name, role: role_of(&role)?, disabled_at, created_at })
+    }
+}
+
+fn role_of(word: &str) -> QueryResult<Role> {
+    Role::of_word(word).ok_or_else(|| DeserializationError(format!("users: not a role: {word}").into()))
+}
+
+// Failed attempts to sign in
+
+/// Makes other attempts for the same e-mail address wait until this transaction ends.
+pub fn take_turns(conn: &mut PgConnection, email: &str) -> QueryResult<()> {
+    // The first number only keeps these locks apart from others.
+    diesel::sql_query("SELECT pg_advisory_xact_lock(7305813, hashtext($1))")
+        .bind::<Text, _>(email)
+        .execute(conn)
+        .map(drop)
+}
+
+/// When attempts for this e-mail address failed, newest first, as far as it can matter.
+pub fn failures_of_email(conn: &mut PgConnection, email: &str, now: DateTime<Utc>) -> QueryResult<Vec<DateTime<Utc>>> {
+    sign_in_failures::table
+        .filter(sign_in_failures::email.eq(email))
+        .filter(sign_in_failures::at.gt(now - WINDOW * 2))
+        .order(sign_in_failures::at.desc())
+        .limit(FAILURES_OF_EMAIL as i64)
+        .select(sign_in_failures::at)
+        .load(conn)
+}
+
+/// The same for attempts from one network.
+pub fn failures_of_peer(conn: &mut PgConnection, peer: &str, now: DateTime<Utc>) -> QueryResult<Vec<DateTime<Utc>>> {
+    sign_in_failures::table
+        .filter(sign_in_failures::peer.eq(peer))
+        .filter(sign_in_failures::at.gt(now - WINDOW * 2))
+        .order(sign_in_failures::at.desc())
+        .limit(FAILURES_OF_PEER as i64)
+        .select(sign_in_failures::at)
+        .load(conn)
+}
+
+pub fn insert_failure(conn: &mut PgConnection, email: &str, peer: &str, now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::insert_into(sign_in_failures::table)
+        .values((sign_in_failures::email.eq(email), sign_in_failures::peer.eq(peer), sign_in_failures::at.eq(now)))
+        .execute(conn)
+        .map(drop)
+}
+
+pub fn forget_failures(conn: &mut PgConnection, email: &str) -> QueryResult<()> {
+    diesel::delete(sign_in_failures::table.filter(sign_in_failures::email.eq(email))).execute(conn).map(drop)
+}
+
+// Sessions
+
+/// Signs the person out everywhere.
+pub fn end_sessions(conn: &mut PgConnection, id: UserId) -> QueryResult<()> {
+    diesel::delete(sessions::table.filter(sessions::user_id.eq(id.0))).execute(conn).map(drop)
+}
+
+/// Deletes what time has made meaningless: sessions that are over, and old failures.
+pub fn sweep(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
+    let n_sessions = diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(conn)?;
+    let old = sign_in_failures::table.filter(sign_in_failures::at.le(now - WINDOW * 2));
+    Ok(n_sessions + diesel::delete(old).execute(conn)?)
+}
+
+/// A session in use is written again after so long, not for every request.
+const EXTEND_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// Sessions as actix-session keeps them, in the table `sessions`.
+///
+/// The person in the state is never stored: going in, they become `user_id`, and
+/// coming out they are read from `users`, in the same query.
+#[derive(Clone)]
+pub struct PgSessions {
+    app: Data<App>,
+}
+
+type State = HashMap<String, String>;
+
+impl PgSessions {
+    pub fn new(app: Data<App>) -> Self {
+        Self { app }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        Ok(self.app.db.run(work).await?)
+    }
+
+    fn expiry(&self, ttl: &Duration) -> DateTime<Utc> {
+        self.app.clock.now() + TimeDelta::seconds(ttl.whole_seconds())
+    }
+}
+
+impl SessionStore for PgSessions {
+    async fn load(&self, key: &SessionKey) -> Result<Option<State>, LoadError> {
+        let (id, now) = (hash(key), self.app.clock.now());
+        match self.run(move |conn| find_session(conn, &id, now)).await {
+            Ok(state) => state.map(to_state).transpose().map_err(LoadError::Deserialization),
+            // An error here would be an empty page. Whoever asks for the person will say that we are busy.
+            Err(error) => {
+                tracing::error!("reading a session: {error:#}");
+                Ok(Some(State::from([(Person::UNKNOWN_IN_SESSION.to_owned(), "true".to_owned())])))
+            }
+        }
+    }
+
+    async fn save(&self, state: State, ttl: &Duration) -> Result<SessionKey, SaveError> {
+        let key = generate_session_key();
+        let (id, expires_at) = (hash(&key), self.expiry(ttl));
+        let user = user_in(&state).map_err(SaveError::Serialization)?;
+        let state = to_json(state).map_err(SaveError::Serialization)?;
+        self.run(move |conn| {
+            diesel::insert_into(sessions::table)
+                .values((
+                    sessions::key_hash.eq(id),
+                    sessions::user_id.eq(user.map(|user| user.0)),
+                    sessions::state.eq(state),
+                    sessions::expires_at.eq(expires_at),
+                ))
+                .execute(conn)
+        })
+        .await
+        .map_err(SaveError::Other)?;
+        Ok(key)
+    }
+
+    /// Who is signed in stays as it is: signing in makes a new session. One that was
+    /// ended in the meantime stays ended, and what was to be kept in it is dropped.
+    async fn update(&self, key: SessionKey, state: State, ttl: &Duration) -> Result<SessionKey, UpdateError> {
+        let (id, expires_at) = (hash(&key), self.expiry(ttl));
+        let state = to_json(state).map_err(UpdateError::Serialization)?;
+        self.run(move |conn| {
+            diesel::update(sessions::table.find(id))
+                .set((sessions::state.eq(state), sessions::expires_at.eq(expires_at)))
+                .execute(conn)
+        })
+        .await
+        .map_err(UpdateError::Other)?;
+        Ok(key)
+    }
+
+    async fn update_ttl(&self, key: &SessionKey, ttl: &Duration) -> anyhow::Result<()> {
+        let (id, expires_at) = (hash(key), self.expiry(ttl));
+        self.run(move |conn| {
+            diesel::update(sessions::table.find(id)).set(sessions::expires_at.eq(expires_at)).execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn delete(&self, key: &SessionKey) -> anyhow::Result<()> {
+        let id = hash(key);
+        self.run(move |conn| diesel::delete(sessions::table.find(id)).execute(conn)).await.map(drop)
+    }
+}
+
+fn hash(key: &SessionKey) -> Vec<u8> {
+    Sha256::digest(key.as_ref().as_bytes()).to_vec()
+}
+
+type Found = (serde_json::Value, Option<Person>);
+
+/// A session that is not over, with the person whose it is. `None` too when that
+/// person is disabled.
+fn find_session(conn: &mut PgConnection, id: &[u8], now: DateTime<Utc>) -> QueryResult<Option<Found>> {
+    let found = sessions::table
+        .left_join(users::table.on(sessions::user_id.eq(users::id.nullable()).and(users::disabled_at.is_null())))
+        .filter(sessions::key_hash.eq(id))
+        .filter(sessions::expires_at.gt(now))
+        .select((sessions::state, sessions::expires_at, sessions::user_id, Option::<Row>::as_select()))
+        .first::<(serde_json::Value, DateTime<Utc>, Option<i64>, Option<Row>)>(conn)
+        .optional()?;
+
+    let Some((state, expires_at, user_id, row)) = found else { return Ok(None) };
+    if user_id.is_some() && row.is_none() {
+        return Ok(None);
+    }
+    if expires_at < now + IDLE - EXTEND_AFTER {
+        diesel::update(sessions::table.find(id)).set(sessions::expires_at.eq(now + IDLE)).execute(conn)?;
+    }
+    let user = row.map(User::try_from).transpose()?;
+    Ok(Some((state, user.map(|user| user.as_person()))))
+}
+
+fn to_state((state, person): Found) -> anyhow::Result<State> {
+    let mut state: State = serde_json::from_value(state)?;
+    if let Some(person) = person {
+        state.insert(Person::IN_SESSION.to_owned(), serde_json::to_string(&person)?);
+    }
+    Ok(state)
+}
+
+fn to_json(mut state: State) -> anyhow::Result<serde_json::Value> {
+    state.remove(Person::IN_SESSION);
+    state.remove(Person::UNKNOWN_IN_SESSION);
+    Ok(serde_json::to_value(state)?)
+}
+
+fn user_in(state: &State) -> anyhow::Result<Option<UserId>> {
+    let person = state.get(Person::IN_SESSION).map(|person| serde_json::from_str::<Person>(person)).transpose();
+    Ok(person.map_err(|error| anyhow!("session: not a person: {error}"))?.map(|person| person.id))
+}

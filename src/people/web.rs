@@ -1,0 +1,445 @@
+use std::net::IpAddr;
+
+use actix_session::Session;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::actions::{self, Attempt, Error};
+use super::domain::{
+    NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble, peer_of, tidy_email,
+};
+use super::store;
+use crate::app::App;
+use crate::config::Settings;
+use crate::db::DbError;
+use crate::ids::UserId;
+use crate::web::{
+    FieldErrors, Frame, Htmx, May, Person, Problem, Role, StopEverything, View, local_path, page, page_with, see_other,
+};
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(sign_in_page)
+        .service(sign_in)
+        .service(sign_out)
+        .service(list)
+        .service(new_page)
+        .service(add)
+        .service(show)
+        .service(set_password)
+        .service(disable)
+        .service(enable)
+        .service(account)
+        .service(set_own_password);
+}
+
+// Signing in and out
+
+/// The same whether the password is wrong, the address unknown or the person disabled.
+const NO_MATCH: &str = "That e-mail address and password do not go together.";
+
+#[derive(Deserialize)]
+struct Destination {
+    #[serde(default)]
+    next: String,
+}
+
+/// Where to go after signing in: `next` if it is a page of ours.
+fn destination(next: &str) -> &str {
+    local_path(next).filter(|path| !path.starts_with("/sign-")).unwrap_or("/campaigns")
+}
+
+#[derive(Default, Deserialize)]
+struct SignInForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "people/sign_in.html")]
+struct SignIn<'a> {
+    email: &'a str,
+    next: &'a str,
+    message: Option<&'a str>,
+}
+
+#[get("/sign-in")]
+async fn sign_in_page(req: HttpRequest, query: Query<Destination>) -> Result<HttpResponse, Problem> {
+    match Person::of(&req) {
+        Ok(_) => Ok(see_other(destination(&query.next))),
+        Err(_) => page(SignIn { email: "", next: destination(&query.next), message: None }),
+    }
+}
+
+#[post("/sign-in")]
+async fn sign_in(
+    app: Data<App>,
+    req: HttpRequest,
+    session: Session,
+    form: Form<SignInForm>,
+) -> Result<HttpResponse, Problem> {
+    let next = destination(&form.next);
+    let refuse = |status, message: &str| page_with(status, SignIn { email: &form.email, next, message: Some(message) });
+
+    match prove(&app, &req, &form.email, &form.password).await? {
+        Proof::Right(user) => {
+            stay_signed_in(&session, &user.as_person())?;
+            tracing::info!(user.id = %user.id, "user {} signed in", user.id);
+            Ok(see_other(next))
+        }
+        Proof::Wrong => refuse(StatusCode::UNPROCESSABLE_ENTITY, NO_MATCH),
+        Proof::Suspended { until } => {
+            refuse(StatusCode::TOO_MANY_REQUESTS, &try_again_at(until, app.settings.time_zone))
+        }
+    }
+}
+
+#[post("/sign-out")]
+async fn sign_out(session: Session, htmx: Htmx) -> HttpResponse {
+    session.purge();
+    htmx.leave_for("/sign-in")
+}
+
+/// Begins a session under a new key, so that a key somebody knew before is worth nothing.
+fn stay_signed_in(session: &Session, person: &Person) -> Result<(), Problem> {
+    session.renew();
+    session.insert(Person::IN_SESSION, person).map_err(|error| Problem::Unexpected(error.into()))
+}
+
+/// What became of an e-mail address and a password.
+enum Proof {
+    Right(User),
+    Wrong,
+    Suspended { until: DateTime<Utc> },
+}
+
+/// Passwords looked at side by side. Each takes 19 MiB and a core for a while.
+static HASHERS: Semaphore = Semaphore::const_new(4);
+
+async fn prove(app: &App, req: &HttpRequest, email: &str, password: &str) -> Result<Proof, Problem> {
+    let (email, peer, now) = (tidy_email(email), peer(req, &app.settings), app.clock.now());
+    let attempt = app.db.run({
+        let email = email.clone();
+        move |conn| actions::attempt(conn, &email, &peer, now)
+    });
+    let user = match attempt.await? {
+        Attempt::Suspended { until } => return Ok(Proof::Suspended { until }),
+        Attempt::Heard { user } => user,
+    };
+
+    // Looked at for unknown addresses too, so that the time it takes tells nothing.
+    let hash = user.map(|(_, hash)| hash);
+    let (hash, right) = {
+        let _turn = HASHERS.acquire().await.map_err(|error| Problem::Unexpected(error.into()))?;
+        let password = password.to_owned();
+        tokio::task::spawn_blocking(move || (is_password(&password, hash.as_deref()), hash))
+            .await
+            .map(|(right, hash)| (hash, right))
+            .map_err(|error| Problem::Unexpected(error.into()))?
+    };
+    let Some(hash) = hash.filter(|_| right) else { return Ok(Proof::Wrong) };
+    let user = app.db.run(move |conn| actions::welcome(conn, &email, &hash)).await?;
+    Ok(user.map_or(Proof::Wrong, Proof::Right))
+}
+
+/// Behind a proxy every connection comes from the proxy; it appends whom it speaks for.
+/// Only the last name in that header is its own word, the others came with the request.
+fn peer(req: &HttpRequest, settings: &Settings) -> String {
+    let told = || {
+        let hops = req.headers().get_all("X-Forwarded-For").last()?.to_str().ok()?;
+        hops.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
+    };
+    let forwarded = if settings.public_url.is_some() { told() } else { None };
+    let address = forwarded.or_else(|| req.peer_addr().map(|address| address.ip()));
+    address.map_or_else(|| "unknown".to_owned(), peer_of)
+}
+
+fn try_again_at(until: DateTime<Utc>, zone: Tz) -> String {
+    // Rounded up: whoever comes back at the minute shown gets in.
+    let minute = until + TimeDelta::milliseconds(59_999);
+    format!("Too many attempts. Try again at {}.", minute.with_timezone(&zone).format("%H:%M"))
+}
+
+// Settings: people
+
+#[derive(Template)]
+#[template(path = "people/index.html")]
+struct Index<'a> {
+    frame: Frame,
+    users: &'a [User],
+}
+
+#[get("/settings/people")]
+async fn list(_may: May<StopEverything>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let users = app.db.run(store::list).await?;
+    page(Index { frame, users: &users })
+}
+
+#[derive(Default, Deserialize)]
+struct NewForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    password: String,
+}
+
+impl NewForm {
+    fn parse(&self) -> Result<NewUser, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let email = tidy_email(&self.email);
+        if let Some(trouble) = name_trouble(&self.name) {
+            errors.add("name", trouble);
+        }
+        if let Some(trouble) = email_trouble(&email) {
+            errors.add("email", trouble);
+        }
+        if let Some(trouble) = password_trouble(&self.password) {
+            errors.add("password", trouble);
+        }
+        let role = Role::of_word(&self.role);
+        if role.is_none() {
+            errors.add("role", "Choose a role.");
+        }
+        match role {
+            Some(role) if errors.is_empty() => {
+                Ok(NewUser { email, name: self.name.trim().to_owned(), role, password: self.password.clone() })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "people/new.html")]
+struct New<'a> {
+    frame: Frame,
+    form: &'a NewForm,
+    errors: &'a FieldErrors,
+}
+
+impl New<'_> {
+    fn is_chosen(&self, role: &Role) -> bool {
+        self.form.role == role.word()
+    }
+}
+
+#[get("/settings/people/new")]
+async fn new_page(_may: May<StopEverything>, frame: Frame) -> Result<HttpResponse, Problem> {
+    let form = NewForm { role: Role::Admin.word().to_owned(), ..NewForm::default() };
+    page(New { frame, form: &form, errors: &FieldErrors::default() })
+}
+
+#[post("/settings/people")]
+async fn add(
+    may: May<StopEverything>,
+    frame: Frame,
+    app: Data<App>,
+    form: Form<NewForm>,
+) -> Result<HttpResponse, Problem> {
+    let again =
+        |errors: FieldErrors| page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, form: &form, errors: &errors });
+
+    let new = match form.parse() {
+        Ok(new) => new,
+        Err(errors) => return again(errors),
+    };
+    let (by, now) = (may.person.id, app.clock.now());
+    match app.db.run(move |conn| actions::add_user(conn, &new, Some(by), now)).await {
+        Ok(_) => Ok(see_other("/settings/people")),
+        Err(DbError::Work(Error::Refused(Refused::EmailTaken))) => {
+            let mut errors = FieldErrors::default();
+            errors.add("email", Refused::EmailTaken.to_string());
+            again(errors)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "people/show.html")]
+struct Show<'a> {
+    frame: Frame,
+    user: &'a User,
+    zone: Tz,
+    errors: &'a FieldErrors,
+    /// Something was just changed that the page does not show by itself.
+    changed: bool,
+}
+
+#[derive(Deserialize)]
+struct Changed {
+    #[serde(default)]
+    changed: bool,
+}
+
+#[get("/settings/people/{id}")]
+async fn show(
+    _may: May<StopEverything>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<UserId>,
+    query: Query<Changed>,
+) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let user = app.db.run(move |conn| store::find(conn, id)).await?;
+    let zone = app.settings.time_zone;
+    page(Show { frame, user: &user, zone, errors: &FieldErrors::default(), changed: query.changed })
+}
+
+#[derive(Deserialize)]
+struct PasswordForm {
+    #[serde(default)]
+    password: String,
+}
+
+#[post("/settings/people/{id}/password")]
+async fn set_password(
+    may: May<StopEverything>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<UserId>,
+    form: Form<PasswordForm>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    // One's own password is asked for before it is changed.
+    if id == by {
+        return Ok(see_other("/account"));
+    }
+    if let Some(trouble) = password_trouble(&form.password) {
+        let mut errors = FieldErrors::default();
+        errors.add("password", trouble);
+        let user = app.db.run(move |conn| store::find(conn, id)).await?;
+        let zone = app.settings.time_zone;
+        let again = Show { frame, user: &user, zone, errors: &errors, changed: false };
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
+    }
+    let password = form.into_inner().password;
+    app.db.run(move |conn| actions::set_password(conn, id, &password, Some(by), now)).await?;
+    Ok(see_other(format!("/settings/people/{id}?changed=true")))
+}
+
+#[post("/settings/people/{id}/disable")]
+async fn disable(may: May<StopEverything>, app: Data<App>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::disable_user(conn, id, Some(by), now)).await?;
+    Ok(see_other("/settings/people"))
+}
+
+#[post("/settings/people/{id}/enable")]
+async fn enable(may: May<StopEverything>, app: Data<App>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::enable_user(conn, id, Some(by), now)).await?;
+    Ok(see_other("/settings/people"))
+}
+
+// One's own account
+
+#[derive(Template)]
+#[template(path = "people/account.html")]
+struct Account<'a> {
+    frame: Frame,
+    errors: &'a FieldErrors,
+    changed: bool,
+}
+
+#[get("/account")]
+async fn account(_may: May<View>, frame: Frame, query: Query<Changed>) -> Result<HttpResponse, Problem> {
+    page(Account { frame, errors: &FieldErrors::default(), changed: query.changed })
+}
+
+#[derive(Deserialize)]
+struct OwnPasswordForm {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    password: String,
+}
+
+#[post("/account/password")]
+async fn set_own_password(
+    may: May<View>,
+    frame: Frame,
+    app: Data<App>,
+    req: HttpRequest,
+    session: Session,
+    form: Form<OwnPasswordForm>,
+) -> Result<HttpResponse, Problem> {
+    let mut errors = FieldErrors::default();
+    if let Some(trouble) = password_trouble(&form.password) {
+        errors.add("password", trouble);
+    } else {
+        // Counted like signing in: an unlocked screen is no place to guess at leisure.
+        match prove(&app, &req, &may.person.email, &form.current).await? {
+            Proof::Right(_) => {}
+            Proof::Wrong => errors.add("current", "This is not your current password."),
+            Proof::Suspended { until } => errors.add("current", try_again_at(until, app.settings.time_zone)),
+        }
+    }
+    if !errors.is_empty() {
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, Account { frame, errors: &errors, changed: false });
+    }
+    let (id, now, password) = (may.person.id, app.clock.now(), form.into_inner().password);
+    app.db.run(move |conn| actions::set_password(conn, id, &password, Some(id), now)).await?;
+    // That ended all sessions, this one too.
+    stay_signed_in(&session, &may.person)?;
+    Ok(see_other("/account?changed=true"))
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
+            Error::Db(error) => error.into(),
+            Error::Hashing(error) => Problem::Unexpected(anyhow::anyhow!("hashing a password: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn peer_told(public_url: Option<&str>) -> String {
+        let req = TestRequest::default()
+            .peer_addr("192.0.2.1:5000".parse().unwrap())
+            .insert_header(("X-Forwarded-For", "198.51.100.66, 203.0.113.9"))
+            .to_http_request();
+        peer(&req, &Settings { public_url: public_url.map(str::to_owned), ..Settings::default() })
+    }
+
+    #[test]
+    fn a_forwarded_address_is_believed_behind_a_proxy_only_and_only_its_last_hop() {
+        assert_eq!(peer_told(Some("https://bugle.test")), "203.0.113.9");
+        assert_eq!(peer_told(None), "192.0.2.1");
+    }
+
+    #[test]
+    fn signing_in_leads_to_pages_of_ours_only() {
+        assert_eq!(destination("/campaigns?open=12"), "/campaigns?open=12");
+        for elsewhere in ["", "https://evil.test/", "//evil.test", "/sign-out", "/sign-in?next=/sign-in"] {
+            assert_eq!(destination(elsewhere), "/campaigns");
+        }
+    }
+
+    #[test]
+    fn the_minute_shown_is_never_too_early() {
+        let shown = |text: &str| try_again_at(text.parse().unwrap(), chrono_tz::Europe::Dublin);
+        assert_eq!(shown("2026-07-02T09:15:00Z"), "Too many attempts. Try again at 10:15.");
+        assert_eq!(shown("2026-07-02T09:15:00.5Z"), "Too many attempts. Try again at 10:16.");
+    }
+}

@@ -1,0 +1,263 @@
+//! Runs in Postgres.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
+
+use super::{Clock, Run, RunState};
+use crate::db::schema::schedule_runs;
+use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
+use crate::pacing::{LatePolicy, SendClock, Window};
+
+pub fn find(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
+    schedule_runs::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends: claims, pauses and stops alike.
+pub fn lock(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
+    schedule_runs::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+}
+
+/// Like [`lock`], if it is running; `None` otherwise. This is where a claim feels a pause or a stop.
+pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Run>> {
+    schedule_runs::table
+        .find(id.0)
+        .filter(schedule_runs::state.eq("running"))
+        .select(Row::as_select())
+        .for_update()
+        .first(conn)
+        .optional()?
+        .map(Run::try_from)
+        .transpose()
+}
+
+/// The newest run of a schedule, locked.
+pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Option<Run>> {
+    schedule_runs::table
+        .filter(schedule_runs::schedule_id.eq(schedule.0))
+        .order(schedule_runs::run_date.desc())
+        .select(Row::as_select())
+        .for_update()
+        .first(conn)
+        .optional()?
+        .map(Run::try_from)
+        .transpose()
+}
+
+/// The newest run of each of the schedules of a campaign.
+pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<Vec<Run>> {
+    schedule_runs::table
+        .filter(schedule_runs::campaign_id.eq_any(campaigns))
+        .distinct_on(schedule_runs::schedule_id)
+        .order((schedule_runs::schedule_id, schedule_runs::run_date.desc()))
+        .select(Row::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(Run::try_from)
+        .collect()
+}
+
+/// Everything that is running, for the dispatcher to look over. Not locked.
+pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
+    schedule_runs::table
+        .filter(schedule_runs::state.eq("running"))
+        .order(schedule_runs::id)
+        .select(Row::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(Run::try_from)
+        .collect()
+}
+
+/// Runs whose deliveries are not written yet, oldest first.
+pub fn unprepared(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
+    schedule_runs::table
+        .filter(schedule_runs::prepared_at.is_null())
+        .filter(schedule_runs::state.eq_any(["waiting", "paused"]))
+        .order(schedule_runs::id)
+        .select(schedule_runs::id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
+}
+
+/// Up to `limit` prepared runs whose time to start has come.
+pub fn due_to_start(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
+    schedule_runs::table
+        .filter(schedule_runs::state.eq("waiting"))
+        .filter(schedule_runs::starts_at.le(now))
+        .filter(schedule_runs::ends_at.gt(now))
+        .filter(schedule_runs::prepared_at.is_not_null())
+        .order(schedule_runs::starts_at)
+        .limit(limit)
+        .select(schedule_runs::id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
+}
+
+/// Runs that may have come to their end: out of time, or every contact claimed.
+pub fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
+    schedule_runs::table
+        .filter(schedule_runs::state.eq_any(["waiting", "running", "paused"]))
+        .filter(schedule_runs::prepared_at.is_not_null())
+        .filter(
+            schedule_runs::ends_at
+                .le(now)
+                .or(schedule_runs::state.ne("waiting").and(schedule_runs::next_seq.gt(schedule_runs::last_seq))),
+        )
+        .order(schedule_runs::id)
+        .select(schedule_runs::id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
+}
+
+/// A run that does not exist yet.
+pub struct NewRun<'a> {
+    pub schedule_id: ScheduleId,
+    pub campaign_id: CampaignId,
+    pub channel_id: ChannelId,
+    pub file_id: FileId,
+    pub name: &'a str,
+    pub date: NaiveDate,
+    pub body: &'a str,
+    pub window: Window,
+    pub late: LatePolicy,
+    /// Sends a minute.
+    pub rate: f64,
+}
+
+/// Writes a waiting run. A second one for the same schedule and date is refused by `one_run_per_date`.
+pub fn insert(conn: &mut PgConnection, run: &NewRun<'_>) -> QueryResult<RunId> {
+    diesel::insert_into(schedule_runs::table)
+        .values((
+            schedule_runs::schedule_id.eq(run.schedule_id.0),
+            schedule_runs::campaign_id.eq(run.campaign_id.0),
+            schedule_runs::channel_id.eq(run.channel_id.0),
+            schedule_runs::file_id.eq(run.file_id.0),
+            schedule_runs::name.eq(run.name),
+            schedule_runs::run_date.eq(run.date),
+            schedule_runs::body.eq(run.body),
+            schedule_runs::starts_at.eq(run.window.starts),
+            schedule_runs::ends_at.eq(run.window.ends),
+            schedule_runs::late_policy.eq(run.late.word()),
+            schedule_runs::rate.eq(run.rate),
+        ))
+        .returning(schedule_runs::id)
+        .get_result(conn)
+        .map(RunId)
+}
+
+/// Says how many contacts the run has, once they are written. Any state: a stop may have come meanwhile.
+pub fn set_prepared(conn: &mut PgConnection, id: RunId, contacts: i32, now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::update(schedule_runs::table.find(id.0).filter(schedule_runs::prepared_at.is_null()))
+        .set((schedule_runs::prepared_at.eq(now), schedule_runs::last_seq.eq(contacts)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Writes the state, the window and the clock. The cursor moves in a claim and nowhere else.
+pub fn save(conn: &mut PgConnection, run: &Run) -> QueryResult<()> {
+    diesel::update(schedule_runs::table.find(run.id.0)).set(Saved::from(run)).execute(conn).map(drop)
+}
+
+/// A row as stored. It can hold combinations that no run can be in; turning it
+/// into a [`Run`] is where they are caught.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = schedule_runs, check_for_backend(Pg))]
+struct Row {
+    id: i64,
+    schedule_id: i64,
+    campaign_id: i64,
+    channel_id: i64,
+    file_id: i64,
+    name: String,
+    body: String,
+    late_policy: String,
+    prepared_at: Option<DateTime<Utc>>,
+    next_seq: i32,
+    last_seq: i32,
+    starts_at: DateTime<Utc>,
+    #[diesel(embed)]
+    saved: Saved,
+    released: i64,
+}
+
+/// What verbs change.
+#[derive(Debug, Queryable, Selectable, AsChangeset)]
+#[diesel(table_name = schedule_runs, check_for_backend(Pg), treat_none_as_null = true)]
+struct Saved {
+    state: String,
+    ends_at: DateTime<Utc>,
+    rate: f64,
+    clock_base: f64,
+    clock_since: Option<DateTime<Utc>>,
+    burst: i64,
+    paused_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Run {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let s = &row.saved;
+        let state = match (s.state.as_str(), s.paused_at, s.ended_at) {
+            ("waiting", None, None) => RunState::Waiting,
+            ("running", None, None) => RunState::Running,
+            ("paused", Some(since), None) => RunState::Paused { since },
+            ("completed", None, Some(at)) => RunState::Completed { at },
+            ("overrun", None, Some(at)) => RunState::Overrun { at },
+            ("stopped", None, Some(at)) => RunState::Stopped { at },
+            _ => return Err(DeserializationError(format!("schedule_runs: not a run: {row:?}").into())),
+        };
+        let Some(late) = LatePolicy::of_word(&row.late_policy) else {
+            return Err(DeserializationError(format!("schedule_runs: not a late policy: {row:?}").into()));
+        };
+        let clock = match s.clock_since {
+            None => Clock::Unstarted { rate: s.rate },
+            Some(since) => Clock::Started(SendClock { rate: s.rate, base: s.clock_base, since }),
+        };
+        Ok(Run {
+            id: RunId(row.id),
+            schedule_id: ScheduleId(row.schedule_id),
+            campaign_id: CampaignId(row.campaign_id),
+            channel_id: ChannelId(row.channel_id),
+            file_id: FileId(row.file_id),
+            window: Window { starts: row.starts_at, ends: s.ends_at },
+            late,
+            state,
+            prepared: row.prepared_at.is_some(),
+            next_seq: row.next_seq,
+            last_seq: row.last_seq,
+            clock,
+            released: row.released,
+            burst: s.burst,
+            name: row.name,
+            body: row.body,
+        })
+    }
+}
+
+impl From<&Run> for Saved {
+    fn from(run: &Run) -> Self {
+        let (paused_at, ended_at) = match run.state {
+            RunState::Waiting | RunState::Running => (None, None),
+            RunState::Paused { since } => (Some(since), None),
+            RunState::Completed { at } | RunState::Overrun { at } | RunState::Stopped { at } => (None, Some(at)),
+        };
+        let (clock_base, clock_since) = match run.clock {
+            Clock::Unstarted { .. } => (0.0, None),
+            Clock::Started(clock) => (clock.base, Some(clock.since)),
+        };
+        Saved {
+            state: run.state.word().to_owned(),
+            ends_at: run.window.ends,
+            rate: run.clock.rate(),
+            clock_base,
+            clock_since,
+            burst: run.burst,
+            paused_at,
+            ended_at,
+        }
+    }
+}

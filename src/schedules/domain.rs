@@ -1,0 +1,250 @@
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::ids::{CampaignId, ChannelId, ScheduleId};
+use crate::pacing::{self, EmptyWindow, LatePolicy, Window};
+use crate::runs;
+
+/// What a person plans: the part of a schedule that a form fills in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub name: String,
+    pub channel_id: ChannelId,
+    /// With `#field` and `#field|fallback#` in it.
+    pub body: String,
+    /// Date and times are meant in the campaign's time zone.
+    pub date: NaiveDate,
+    pub start: NaiveTime,
+    /// At or before `start` it means the next day.
+    pub end: NaiveTime,
+    /// Messages a minute.
+    pub rate: f64,
+    pub late: LatePolicy,
+}
+
+impl Draft {
+    /// The instants it runs between.
+    pub fn window(&self, zone: Tz) -> Result<Window, EmptyWindow> {
+        pacing::window(self.date, self.start, self.end, zone)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    pub id: ScheduleId,
+    pub campaign_id: CampaignId,
+    pub plan: Draft,
+    pub state: ScheduleState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScheduleState {
+    Active,
+    Paused { since: DateTime<Utc>, with: PausedWith },
+    Stopped,
+    Finished,
+}
+
+/// Whose pause it is, and so whose resume undoes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PausedWith {
+    /// Paused by itself; resuming the campaign leaves it paused.
+    Schedule,
+    /// Paused together with its campaign.
+    Campaign,
+}
+
+/// Why a schedule stayed as it was. The text is shown to the person.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    #[error("The schedule is already paused.")]
+    AlreadyPaused,
+    #[error("The schedule is not paused.")]
+    NotPaused,
+    #[error("The schedule was stopped; a stop is final. Duplicate the campaign to run it again.")]
+    Stopped,
+    #[error("The schedule has finished.")]
+    Finished,
+    #[error("The whole campaign is paused. Resume the campaign first.")]
+    CampaignPaused,
+    #[error("The campaign is a draft. Launch it first.")]
+    CampaignIsDraft,
+    #[error("The campaign was stopped; a stop is final.")]
+    CampaignStopped,
+    #[error("{0}")]
+    Run(#[from] runs::Refused),
+}
+
+impl ScheduleState {
+    /// The word in the database.
+    pub fn word(&self) -> &'static str {
+        match self {
+            ScheduleState::Active => "active",
+            ScheduleState::Paused { .. } => "paused",
+            ScheduleState::Stopped => "stopped",
+            ScheduleState::Finished => "finished",
+        }
+    }
+
+    /// What a stop makes of it.
+    pub fn stopped(self) -> Result<ScheduleState, Refused> {
+        match self {
+            ScheduleState::Active | ScheduleState::Paused { .. } => Ok(ScheduleState::Stopped),
+            ScheduleState::Stopped => Err(Refused::Stopped),
+            ScheduleState::Finished => Err(Refused::Finished),
+        }
+    }
+}
+
+impl Schedule {
+    pub fn pause(&mut self, with: PausedWith, now: DateTime<Utc>) -> Result<(), Refused> {
+        self.state = match self.state {
+            ScheduleState::Active => ScheduleState::Paused { since: now, with },
+            ScheduleState::Paused { .. } => return Err(Refused::AlreadyPaused),
+            ScheduleState::Stopped => return Err(Refused::Stopped),
+            ScheduleState::Finished => return Err(Refused::Finished),
+        };
+        Ok(())
+    }
+
+    pub fn resume(&mut self) -> Result<(), Refused> {
+        self.state = match self.state {
+            ScheduleState::Paused { .. } => ScheduleState::Active,
+            ScheduleState::Active => return Err(Refused::NotPaused),
+            ScheduleState::Stopped => return Err(Refused::Stopped),
+            ScheduleState::Finished => return Err(Refused::Finished),
+        };
+        Ok(())
+    }
+
+    pub fn stop(&mut self) -> Result<(), Refused> {
+        self.state = self.state.stopped()?;
+        Ok(())
+    }
+
+    /// Its run has ended. A paused schedule stays paused, so that the page can
+    /// offer what a person expects there: more time, and go on.
+    pub fn run_ended(&mut self) {
+        self.state = match self.state {
+            ScheduleState::Active => ScheduleState::Finished,
+            ScheduleState::Paused { .. } | ScheduleState::Stopped | ScheduleState::Finished => self.state,
+        };
+    }
+
+    /// Goes on with more time, after a pause or after its run ran out of time.
+    pub fn extend(&mut self) -> Result<(), Refused> {
+        self.state = match self.state {
+            ScheduleState::Paused { .. } | ScheduleState::Finished => ScheduleState::Active,
+            ScheduleState::Active => return Err(Refused::NotPaused),
+            ScheduleState::Stopped => return Err(Refused::Stopped),
+        };
+        Ok(())
+    }
+}
+
+/// The instant at which the local clock shows `time` next.
+pub fn next_occurrence(time: NaiveTime, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
+    let today = now.with_timezone(&zone).date_naive();
+    let at = pacing::instant(today, time, zone);
+    if now < at { at } else { pacing::instant(today + TimeDelta::days(1), time, zone) }
+}
+
+/// The instant somebody means who sets the end of a run to the local time `end`.
+///
+/// On the day it ends now, or for a window that goes over midnight on the day
+/// before; the day after only when the time would otherwise lie before the start.
+/// A time that has just passed is taken as it is, to be refused: nobody means
+/// tomorrow by it.
+pub fn edited_end(window: &Window, end: NaiveTime, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
+    let day = window.ends.with_timezone(&zone).date_naive();
+    let on = |days: i64| pacing::instant(day + TimeDelta::days(days), end, zone);
+    let possible = |at: &DateTime<Utc>| window.starts < *at && now < *at;
+    match [on(-1), on(0)].into_iter().find(possible) {
+        Some(at) => at,
+        None if window.starts < on(0) => on(0),
+        None => on(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edited_end_is_the_time_somebody_means() {
+        let zone = chrono_tz::Europe::Dublin;
+        let at = |text: &str| format!("2026-03-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
+        let time = |text: &str| format!("{text}:00").parse::<NaiveTime>().unwrap();
+        let day = Window { starts: at("02T09:00"), ends: at("02T18:00") };
+        let night = Window { starts: at("02T22:00"), ends: at("03T02:00") };
+        let extended = Window { starts: at("01T09:00"), ends: at("02T12:00") };
+
+        assert_eq!(edited_end(&day, time("17:00"), zone, at("02T10:00")), at("02T17:00"));
+        assert_eq!(edited_end(&day, time("09:30"), zone, at("02T10:00")), at("02T09:30"), "passed: to be refused");
+        assert_eq!(edited_end(&day, time("00:30"), zone, at("02T10:00")), at("03T00:30"));
+        assert_eq!(edited_end(&day, time("17:00"), zone, at("01T10:00")), at("02T17:00"), "before its day");
+        assert_eq!(edited_end(&night, time("23:30"), zone, at("02T22:10")), at("02T23:30"));
+        assert_eq!(edited_end(&night, time("03:00"), zone, at("02T22:10")), at("03T03:00"));
+        assert_eq!(edited_end(&extended, time("13:00"), zone, at("02T10:00")), at("02T13:00"));
+    }
+
+    #[test]
+    fn the_next_occurrence_is_today_or_tomorrow() {
+        let zone = chrono_tz::America::New_York;
+        let noon: NaiveTime = "12:00:00".parse().unwrap();
+        assert_eq!(
+            next_occurrence(noon, zone, "2026-01-05T16:59:00Z".parse().unwrap()).to_rfc3339(),
+            "2026-01-05T17:00:00+00:00"
+        );
+        assert_eq!(
+            next_occurrence(noon, zone, "2026-01-05T17:00:00Z".parse().unwrap()).to_rfc3339(),
+            "2026-01-06T17:00:00+00:00"
+        );
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-02T09:00:00Z".parse().unwrap()
+    }
+
+    fn in_each_state() -> [Schedule; 4] {
+        let plan = Draft {
+            name: "Dublin".into(),
+            channel_id: ChannelId(1),
+            body: "Hello".into(),
+            date: now().date_naive(),
+            start: "09:00:00".parse().unwrap(),
+            end: "10:00:00".parse().unwrap(),
+            rate: 10.0,
+            late: LatePolicy::CatchUp,
+        };
+        [
+            ScheduleState::Active,
+            ScheduleState::Paused { since: now(), with: PausedWith::Schedule },
+            ScheduleState::Stopped,
+            ScheduleState::Finished,
+        ]
+        .map(|state| Schedule { id: ScheduleId(1), campaign_id: CampaignId(1), plan: plan.clone(), state })
+    }
+
+    fn verdicts(verb: impl Fn(&mut Schedule) -> Result<(), Refused>) -> Vec<Result<&'static str, Refused>> {
+        in_each_state().iter_mut().map(|it| verb(it).map(|()| it.state.word())).collect()
+    }
+
+    #[test]
+    fn every_verb_accounts_for_every_state() {
+        use Refused::*;
+        // active, paused, stopped, finished
+        assert_eq!(
+            verdicts(|it| it.pause(PausedWith::Campaign, now())),
+            [Ok("paused"), Err(AlreadyPaused), Err(Stopped), Err(Finished)]
+        );
+        assert_eq!(verdicts(Schedule::resume), [Err(NotPaused), Ok("active"), Err(Stopped), Err(Finished)]);
+        assert_eq!(verdicts(Schedule::stop), [Ok("stopped"), Ok("stopped"), Err(Stopped), Err(Finished)]);
+        assert_eq!(verdicts(Schedule::extend), [Err(NotPaused), Ok("active"), Err(Stopped), Ok("active")]);
+        let ended = verdicts(|it| {
+            it.run_ended();
+            Ok(())
+        });
+        assert_eq!(ended, [Ok("finished"), Ok("paused"), Ok("stopped"), Ok("finished")]);
+    }
+}

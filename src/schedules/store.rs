@@ -1,0 +1,167 @@
+//! Schedules in Postgres.
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
+
+use super::{Draft, PausedWith, Schedule, ScheduleState};
+use crate::db::schema::{campaigns, schedules};
+use crate::ids::{CampaignId, ChannelId, ScheduleId};
+use crate::pacing::LatePolicy;
+
+pub fn find(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
+    schedules::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// The schedules of these campaigns, campaign by campaign in the order they were added.
+pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Schedule>> {
+    schedules::table
+        .filter(schedules::campaign_id.eq_any(ids))
+        .order((schedules::campaign_id, schedules::id))
+        .select(Row::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(Schedule::try_from)
+        .collect()
+}
+
+/// What its campaign looks like to a schedule.
+pub struct Home {
+    pub id: CampaignId,
+    /// `draft`, `active`, `paused`, …
+    pub state: String,
+    pub time_zone: String,
+}
+
+/// Locks the campaign of a schedule. Whoever changes a campaign, a schedule or the
+/// state of a run takes this lock first: it puts clicks into an order.
+pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
+    let campaign: i64 = schedules::table.find(id.0).select(schedules::campaign_id).first(conn)?;
+    campaigns::table
+        .find(campaign)
+        .select((campaigns::id, campaigns::state, campaigns::time_zone))
+        .for_update()
+        .first(conn)
+        .map(|(id, state, time_zone)| Home { id: CampaignId(id), state, time_zone })
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends.
+pub fn lock(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
+    schedules::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+}
+
+pub fn insert(conn: &mut PgConnection, campaign: CampaignId, plan: &Draft) -> QueryResult<ScheduleId> {
+    diesel::insert_into(schedules::table)
+        .values((schedules::campaign_id.eq(campaign.0), Planned::from(plan)))
+        .returning(schedules::id)
+        .get_result(conn)
+        .map(ScheduleId)
+}
+
+pub fn save_plan(conn: &mut PgConnection, id: ScheduleId, plan: &Draft) -> QueryResult<()> {
+    diesel::update(schedules::table.find(id.0)).set(Planned::from(plan)).execute(conn).map(drop)
+}
+
+pub fn save_state(conn: &mut PgConnection, schedule: &Schedule) -> QueryResult<()> {
+    let (paused_at, paused_with) = match schedule.state {
+        ScheduleState::Paused { since, with } => (Some(since), Some(with.word())),
+        ScheduleState::Active | ScheduleState::Stopped | ScheduleState::Finished => (None, None),
+    };
+    diesel::update(schedules::table.find(schedule.id.0))
+        .set((
+            schedules::state.eq(schedule.state.word()),
+            schedules::paused_at.eq(paused_at),
+            schedules::paused_with.eq(paused_with),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Removes a schedule of a draft. One with runs is not removed: its ledger stays.
+pub fn delete(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<()> {
+    diesel::delete(schedules::table.find(id.0)).execute(conn).map(drop)
+}
+
+impl PausedWith {
+    fn word(self) -> &'static str {
+        match self {
+            PausedWith::Schedule => "schedule",
+            PausedWith::Campaign => "campaign",
+        }
+    }
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = schedules, check_for_backend(Pg))]
+struct Planned {
+    name: String,
+    channel_id: i64,
+    body: String,
+    run_date: NaiveDate,
+    start_time: NaiveTime,
+    end_time: NaiveTime,
+    rate: f64,
+    late_policy: String,
+}
+
+/// A row as stored; turning it into a [`Schedule`] is where nonsense is caught.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = schedules, check_for_backend(Pg))]
+struct Row {
+    id: i64,
+    campaign_id: i64,
+    #[diesel(embed)]
+    plan: Planned,
+    state: String,
+    paused_at: Option<DateTime<Utc>>,
+    paused_with: Option<String>,
+}
+
+impl From<&Draft> for Planned {
+    fn from(plan: &Draft) -> Self {
+        Planned {
+            name: plan.name.clone(),
+            channel_id: plan.channel_id.0,
+            body: plan.body.clone(),
+            run_date: plan.date,
+            start_time: plan.start,
+            end_time: plan.end,
+            rate: plan.rate,
+            late_policy: plan.late.word().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<Row> for Schedule {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let state = match (row.state.as_str(), row.paused_at, row.paused_with.as_deref()) {
+            ("active", None, None) => ScheduleState::Active,
+            ("paused", Some(since), Some("schedule")) => ScheduleState::Paused { since, with: PausedWith::Schedule },
+            ("paused", Some(since), Some("campaign")) => ScheduleState::Paused { since, with: PausedWith::Campaign },
+            ("stopped", None, None) => ScheduleState::Stopped,
+            ("finished", None, None) => ScheduleState::Finished,
+            _ => return Err(DeserializationError(format!("schedules: not a schedule: {row:?}").into())),
+        };
+        let Some(late) = LatePolicy::of_word(&row.plan.late_policy) else {
+            return Err(DeserializationError(format!("schedules: not a late policy: {row:?}").into()));
+        };
+        Ok(Schedule {
+            id: ScheduleId(row.id),
+            campaign_id: CampaignId(row.campaign_id),
+            plan: Draft {
+                name: row.plan.name,
+                channel_id: ChannelId(row.plan.channel_id),
+                body: row.plan.body,
+                date: row.plan.run_date,
+                start: row.plan.start_time,
+                end: row.plan.end_time,
+                rate: row.plan.rate,
+                late,
+            },
+            state,
+        })
+    }
+}

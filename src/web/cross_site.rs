@@ -1,0 +1,88 @@
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::middleware::Next;
+use actix_web::{Error, web::Data};
+
+use super::Problem;
+use crate::app::App;
+
+/// Refuses requests that change something and were made by another site's page.
+///
+/// Browsers say where a request comes from in headers that no page can set, so
+/// forms need no token. Cookies alone would not do: `SameSite=Lax` lets a
+/// neighbour on the same domain through. Webhooks come from no page and carry a
+/// signature instead.
+pub async fn refuse_cross_site(
+    app: Data<App>,
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let changes = matches!(*req.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
+    let signed_instead = req.path().starts_with("/webhooks/");
+    if changes && !signed_instead && !is_ours(req.headers(), app.settings.public_url.as_deref()) {
+        return Ok(req.error_response(Problem::CrossSite).map_into_right_body());
+    }
+    Ok(next.call(req).await?.map_into_left_body())
+}
+
+/// `public_url`: where browsers find us, if that is not what `Host` says.
+fn is_ours(headers: &HeaderMap, public_url: Option<&str>) -> bool {
+    let read = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+
+    if let Some(site) = read("Sec-Fetch-Site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    // Older browsers, and any browser on plain HTTP outside localhost.
+    let Some(origin) = read(header::ORIGIN.as_str()) else { return false };
+    let Some(from) = authority(origin) else { return false };
+    match public_url {
+        Some(url) => origin.eq_ignore_ascii_case(url.trim_end_matches('/')),
+        None => read(header::HOST.as_str()).is_some_and(|host| host.eq_ignore_ascii_case(from)),
+    }
+}
+
+/// `host[:port]` of an origin such as `https://bugle.example:8443`.
+fn authority(origin: &str) -> Option<&str> {
+    origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn ours(headers: &[(&'static str, &'static str)], public_url: Option<&str>) -> bool {
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value)));
+        is_ours(&pairs.collect(), public_url)
+    }
+
+    #[test]
+    fn the_browser_says_where_a_request_comes_from() {
+        assert!(ours(&[("sec-fetch-site", "same-origin")], None));
+        assert!(ours(&[("sec-fetch-site", "none")], None));
+        assert!(!ours(&[("sec-fetch-site", "same-site")], None));
+        assert!(!ours(&[("sec-fetch-site", "cross-site"), ("origin", "http://a"), ("host", "a")], None));
+    }
+
+    #[test]
+    fn an_older_browser_is_judged_by_its_origin() {
+        assert!(ours(&[("origin", "http://bugle.test:8080"), ("host", "bugle.test:8080")], None));
+        assert!(!ours(&[("origin", "http://bugle.test:8081"), ("host", "bugle.test:8080")], None));
+        assert!(!ours(&[("origin", "http://evil.test"), ("host", "bugle.test")], None));
+        assert!(!ours(&[("origin", "null"), ("host", "null")], None));
+        assert!(!ours(&[("host", "bugle.test")], None));
+    }
+
+    #[test]
+    fn behind_a_proxy_the_public_address_counts_and_not_the_host() {
+        let public = Some("https://bugle.test/");
+        assert!(ours(&[("origin", "https://bugle.test"), ("host", "127.0.0.1:8080")], public));
+        assert!(!ours(&[("origin", "http://bugle.test"), ("host", "bugle.test")], public));
+        assert!(!ours(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")], public));
+    }
+}
