@@ -33,6 +33,7 @@ export class Bugle {
   async #run() {
     const args = ["serve", "--data-dir", join(this.#folder, "data"), "--port", "0", "--demo", "none"];
     const from = this.#said.length;
+    this.url = undefined;
     this.#child = spawn(BINARY, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
     this.#ended = new Promise((done) => this.#child.once("exit", (code, signal) => done(signal ?? code)));
     await new Promise((ready, fail) => {
@@ -40,10 +41,11 @@ export class Bugle {
       const listen = (chunk) => {
         this.#said += chunk;
         const words = this.#said.slice(from).replace(/\x1b\[[0-9;]*m/g, "");
-        this.url = words.match(/Listening on (http:\/\/\S+?)\/?(?=\s)/)?.[1] ?? this.url;
+        this.url = words.match(/Listening on (http:\/\/\S+?)\/?(?=\s)/)?.[1];
         const [, email, password] = words.match(/Sign in with (\S+) and password (\S+)\s/) ?? [];
         if (email) this.admin = { email, password };
-        if (words.includes("Listening on") && this.url && this.admin) {
+        // Only a first start makes an admin and says the password.
+        if (this.url && this.admin) {
           clearTimeout(clock);
           ready();
         }
