@@ -118,11 +118,15 @@ export async function number(locator) {
   return Number(digits);
 }
 
-/** Nothing that axe objects to, as the page is now. */
-export async function axe(page) {
-  // Colours that are still fading into place would be measured halfway.
+/** Waits until what fades or moves into place is there: halfway, colours would be measured wrongly. */
+async function settled(page) {
   await page.evaluate(() => Promise.allSettled(document.getAnimations()
     .filter((it) => it.effect.getComputedTiming().iterations !== Infinity).map((it) => it.finished)));
+}
+
+/** Nothing that axe objects to, as the page is now. */
+export async function axe(page) {
+  await settled(page);
   await page.evaluate(AXE);
   const violations = await page.evaluate(async () => (await window.axe.run(document)).violations
     .map(({ id, help, nodes }) => ({ id, help, at: nodes.map((node) => node.target.join(" ")) })));
@@ -138,6 +142,7 @@ export async function looksRight(page, name) {
     for (const colorScheme of THEMES) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme });
+      await settled(page);
       if (process.env.SHOTS) {
         mkdirSync(SHOTS, { recursive: true });
         await page.screenshot({ path: join(SHOTS, `${name}-${size.width}-${colorScheme}.png`), fullPage: true });

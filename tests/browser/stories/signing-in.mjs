@@ -57,6 +57,7 @@ export const stories = {
   async "the chosen colours are kept, and can be given back to the system"(desk) {
     const page = await desk.window({ colorScheme: "light" });
     await signIn(page, desk.bugle.admin);
+    await page.goto("/account");
     const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     const light = await ground();
 
