@@ -249,6 +249,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         Some(demo) => demo == Demo::Story,
     };
     let sign_in = first_person(place, &app).await?;
+    app.db.run(move |conn| installation::ensure_channel(conn, clock.now())).await?;
     if story {
         demo::seed(&app).await.context("the demo could not be written")?;
     }
@@ -273,25 +274,20 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let server = server.run();
     let handle = server.handle();
 
-    let metronome = JobScheduler::new().await?;
+    let mut metronome = JobScheduler::new().await?;
     let dispatcher = Dispatcher::new(app.clone());
     start_ticks(&metronome, &app, &dispatcher, &measures, args.only).await?;
     metronome.start().await?;
 
     greet(address, &app.settings, sign_in.as_deref());
-    let stop = {
-        async move {
-            wait_for_signal().await;
-            tracing::info!("stopping: no new sends, waiting for those on the wire");
-            handle.stop(true).await;
-        }
+    let stop = async {
+        wait_for_signal().await;
+        tracing::info!("stopping: no new sends, waiting for those on the wire");
+        dispatcher.hold();
+        handle.stop(true).await;
     };
-    // What is on the wire settles while requests in progress are answered.
-    let (served, ()) = tokio::join!(server, async {
-        stop.await;
-    });
+    let (served, ()) = tokio::join!(server, stop);
     served?;
-    let mut metronome = metronome;
     metronome.shutdown().await?;
     dispatcher.shut_down().await;
     tracing::info!("stopped");

@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -41,7 +41,7 @@ pub struct Private {
 struct Child {
     pid: i32,
     stopping: Arc<AtomicBool>,
-    ended: mpsc::Receiver<ExitStatus>,
+    ended: Mutex<mpsc::Receiver<ExitStatus>>,
 }
 
 impl Private {
@@ -108,7 +108,7 @@ impl Private {
     fn wait_until_ready(&self, log: &Path) -> Result<()> {
         let began = Instant::now();
         while !answers(&self.socket) {
-            let ended = self.child.as_ref().and_then(|child| child.ended.try_recv().ok());
+            let ended = self.child.as_ref().and_then(|child| child.ended.lock().unwrap().try_recv().ok());
             let said = || fs::read_to_string(log).unwrap_or_default();
             if let Some(status) = ended {
                 bail!("PostgreSQL ended at once ({status}):\n{}", said());
@@ -130,7 +130,7 @@ impl Drop for Private {
         for (signal, patience) in [(libc::SIGINT, 20), (libc::SIGQUIT, 5), (libc::SIGKILL, 5)] {
             // SAFETY: the process is our child and has not been waited for while `ended` is silent.
             unsafe { libc::kill(child.pid, signal) };
-            match child.ended.recv_timeout(Duration::from_secs(patience)) {
+            match child.ended.lock().unwrap().recv_timeout(Duration::from_secs(patience)) {
                 Ok(_) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
@@ -305,7 +305,7 @@ fn spawn(
         let _ = tell_ended.send(status);
     })?;
     let pid = started.recv()?.context("cannot start PostgreSQL")?;
-    Ok(Child { pid, stopping, ended })
+    Ok(Child { pid, stopping, ended: Mutex::new(ended) })
 }
 
 fn answers(socket: &Path) -> bool {

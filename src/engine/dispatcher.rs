@@ -90,7 +90,7 @@ impl Dispatcher {
         let settlers = (0..SETTLERS)
             .map(|n| {
                 let (sender, receiver) = mpsc::unbounded_channel();
-                let shard = (process.as_u128() as usize * SETTLERS + n) % 8;
+                let shard = (process.as_u128() % 4) as usize * SETTLERS + n;
                 tokio::spawn(settle(app.clone(), receiver, wire.clone(), shard as i16));
                 sender
             })
@@ -257,9 +257,14 @@ impl Dispatcher {
         }
     }
 
+    /// Claims nothing more.
+    pub fn hold(&self) {
+        self.stopping.cancel();
+    }
+
     /// Claims nothing more and waits for what is on the wire.
     pub async fn shut_down(&self) {
-        self.stopping.cancel();
+        self.hold();
         if timeout(PATIENCE + Duration::from_secs(5), self.idle()).await.is_err() {
             tracing::warn!(left = self.in_flight(), "sends did not settle before shutdown; they will be unconfirmed");
         }
