@@ -26,7 +26,12 @@ export class Bugle {
     bugle.#folder = mkdtempSync(join(tmpdir(), "bugle-browser-"));
     // The database does not run as root, so it must be able to walk through this folder.
     chmodSync(bugle.#folder, 0o755);
-    await bugle.#run();
+    try {
+      await bugle.#run();
+    } catch (error) {
+      rmSync(bugle.#folder, { recursive: true, force: true });
+      throw error;
+    }
     return bugle;
   }
 
@@ -37,7 +42,10 @@ export class Bugle {
     this.#child = spawn(BINARY, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
     this.#ended = new Promise((done) => this.#child.once("exit", (code, signal) => done(signal ?? code)));
     await new Promise((ready, fail) => {
-      const clock = setTimeout(() => fail(new Error(`Bugle did not start in time. It said:\n${this.#said}`)), START);
+      const clock = setTimeout(() => {
+        this.#child.kill("SIGKILL");
+        fail(new Error(`Bugle did not start in time. It said:\n${this.lastWords(60)}`));
+      }, START);
       const listen = (chunk) => {
         this.#said += chunk;
         const words = this.#said.slice(from).replace(/\x1b\[[0-9;]*m/g, "");
@@ -55,7 +63,7 @@ export class Bugle {
       this.#child.once("error", fail);
       this.#ended.then((how) => {
         clearTimeout(clock);
-        fail(new Error(`Bugle ended (${how}) instead of starting. It said:\n${this.#said}`));
+        fail(new Error(`Bugle ended (${how}) instead of starting. It said:\n${this.lastWords(60)}`));
       });
     });
   }

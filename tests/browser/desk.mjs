@@ -93,10 +93,17 @@ export async function upload(input, name, text) {
   await input.setInputFiles({ name, mimeType: "text/csv", buffer: Buffer.from(text) });
 }
 
-/** A campaign file with `n` contacts that the sandbox answers for. */
+/** The sandbox's carrier makes trouble for numbers that end like this. */
+const TROUBLE = /(84|90|94|95)$/;
+
+/** A campaign file with `n` contacts whom the sandbox reaches, beginning at the number `from`. */
 export function contacts(n, { from = 1 } = {}) {
-  const rows = Array.from({ length: n }, (_, i) => `+35387${String(1_000_000 + from + i)},Person ${from + i}`);
-  return ["phone,name", ...rows].join("\n") + "\n";
+  const rows = ["phone,name"];
+  for (let i = from; rows.length <= n; i += 1) {
+    const phone = `+35387${String(1_000_000 + i)}`;
+    if (!TROUBLE.test(phone)) rows.push(`${phone},Person ${i}`);
+  }
+  return rows.join("\n") + "\n";
 }
 
 /** Waits until `ask` answers something true, and returns that. Fails naming what was waited for. */

@@ -91,4 +91,13 @@ export const stories = {
       await looksRight(page, name);
     }
   },
+
+  async "neither a restart nor a crash signs anybody out"(desk) {
+    const page = await desk.signedIn();
+    for (const again of ["restart", "crash"]) {
+      await desk.bugle[again]();
+      await page.goto(`${desk.bugle.url}/account`);
+      assert.equal(await page.getByRole("heading", { level: 1 }).innerText(), "Account", again);
+    }
+  },
 };
