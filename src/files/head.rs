@@ -1,7 +1,7 @@
 //! What a file is, from its content: its name is not believed.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use super::domain::{Encoding, Format, Head, Record, read_headers};
 use super::refusal::Refusal;
@@ -206,15 +206,6 @@ fn first_rows(
     let cut = |value: &str| value.trim().chars().take(SAMPLE_VALUE).map(|c| if c == '\0' { ' ' } else { c }).collect();
     let sample = sample.iter().map(|row| (0..headers.len()).map(|i| cut(row.get(i))).collect()).collect();
     Ok((headers, sample))
-}
-
-/// The rows of a stored file, the header row first.
-pub fn rows(file: File, head: &Head, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
-    match (head.format, head.encoding, head.delimiter) {
-        (Format::Csv, Some(encoding), Some(delimiter)) => csv_rows(file, encoding, delimiter, each),
-        (Format::Csv, _, _) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a CSV without encoding").into()),
-        (Format::Xls | Format::Xlsx, _, _) => sheet_rows(file, head.format, size, each),
-    }
 }
 
 #[cfg(test)]

@@ -22,3 +22,7 @@ pub mod refusal;
 pub mod table;
 pub mod sheet;
 pub mod head;
+pub mod store;
+pub mod actions;
+pub mod upload;
+pub mod import;
