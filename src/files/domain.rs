@@ -623,12 +623,19 @@ impl File {
         Ok(())
     }
 
-    /// The country that the numbers in the first rows seem to be from, when they
-    /// all carry their country code; then none needs to be assumed.
-    pub fn has_country_codes(&self, mapping: &Mapping) -> bool {
-        let Some(column) = mapping.channel_id() else { return false };
-        let mut numbers = self.head.sample.iter().filter_map(|row| row.get(column)).filter(|n| !n.is_empty()).peekable();
-        numbers.peek().is_some() && numbers.all(|number| normalise(self.kind, number, "").is_ok())
+    /// The country to offer on the mapping form: none needs to be assumed when
+    /// all numbers in the first rows have their country code, otherwise the one
+    /// that was chosen `last`. `None`: somebody has to choose.
+    pub fn likely_region(&self, mapping: &Mapping, last: Option<String>) -> Option<String> {
+        let numbers = || {
+            let column = mapping.channel_id().unwrap_or_default();
+            self.head.sample.iter().filter_map(move |row| row.get(column)).filter(|number| !number.is_empty())
+        };
+        let have_codes = numbers().next().is_some()
+            && numbers().all(|number| {
+                number.starts_with(['+', '0']) && normalise(self.kind, number, "").is_ok()
+            });
+        if !self.kind.is_phone() || have_codes { Some(String::new()) } else { last }
     }
 }
 

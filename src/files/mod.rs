@@ -26,3 +26,4 @@ pub mod store;
 pub mod actions;
 pub mod upload;
 pub mod import;
+pub mod web;

@@ -94,7 +94,7 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
 pub fn last_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
     files::table
         .filter(files::uploaded_by.eq(by.0))
-        .filter(files::region.is_not_null())
+        .filter(files::region.ne(""))
         .order(files::id.desc())
         .select(files::region.assume_not_null())
         .first(conn)
