@@ -237,10 +237,8 @@ impl Mapping {
             "reference",
             "id",
         ];
-        let plain: Vec<String> = headers
-            .iter()
-            .map(|name| name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect())
-            .collect();
+        let plain: Vec<String> =
+            headers.iter().map(|name| name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()).collect();
         let named = |names: &[&str]| names.iter().find_map(|name| plain.iter().position(|header| header == name));
         let all_numbers = |i: usize| {
             let mut values = sample.iter().filter_map(|row| row.get(i)).filter(|value| !value.is_empty()).peekable();
@@ -416,7 +414,8 @@ impl<'a> Rules<'a> {
             });
         }
         let address = self.value(row, self.channel_id)?;
-        let address = normalise(self.kind, address, self.region).map_err(|problem| self.not_an_address(problem, address))?;
+        let address =
+            normalise(self.kind, address, self.region).map_err(|problem| self.not_an_address(problem, address))?;
         let customer_id = match self.customer_id {
             Some(column) => Some(self.value(row, column)?).filter(|id| !id.is_empty()),
             None => None,
@@ -462,7 +461,8 @@ impl<'a> Rules<'a> {
                 column,
                 value,
                 "unreadable_text",
-                "Some characters here could not be read. Save the file as \"CSV UTF-8\" and upload it again.".to_owned(),
+                "Some characters here could not be read. Save the file as \"CSV UTF-8\" and upload it again."
+                    .to_owned(),
             ));
         }
         if !self.strict_width && is_cell_error(value) {
@@ -632,9 +632,7 @@ impl File {
             self.head.sample.iter().filter_map(move |row| row.get(column)).filter(|number| !number.is_empty())
         };
         let have_codes = numbers().next().is_some()
-            && numbers().all(|number| {
-                number.starts_with(['+', '0']) && normalise(self.kind, number, "").is_ok()
-            });
+            && numbers().all(|number| number.starts_with(['+', '0']) && normalise(self.kind, number, "").is_ok());
         if !self.kind.is_phone() || have_codes { Some(String::new()) } else { last }
     }
 }
@@ -738,15 +736,13 @@ mod tests {
 
     fn check(format: Format, row: &[&str]) -> Checked {
         let headers = names(&["Phone", "ID", "Na\"me", "City", "Note"]);
-        let mapping = Mapping {
-            columns: vec![Use::ChannelId, Use::CustomerId, data("Na\"me"), data("City"), Use::Ignore],
-        };
+        let mapping =
+            Mapping { columns: vec![Use::ChannelId, Use::CustomerId, data("Na\"me"), data("City"), Use::Ignore] };
         let rules = Rules::new(&mapping, &headers, format, Kind::Sms, "IE").unwrap();
         let (mut json, mut missing) = (Vec::new(), vec![0; 5]);
         let row = record(row);
-        let result = rules
-            .check(&row, &mut json, &mut missing)
-            .map(|good| (good.address, good.customer_id.map(str::to_owned)));
+        let result =
+            rules.check(&row, &mut json, &mut missing).map(|good| (good.address, good.customer_id.map(str::to_owned)));
         Checked { result, json: String::from_utf8(json).unwrap(), missing }
     }
 
@@ -765,7 +761,10 @@ mod tests {
         assert_eq!((short.code, short.field), ("other_columns", None));
         assert!(short.says.starts_with("This row has 2 fields and the header row has 5."), "{}", short.says);
         assert!(check(Format::Csv, &["0861234567", "1", "", "", "", "6"]).result.is_err());
-        assert!(check(Format::Csv, &["0861234567", "1", "", "", "", " "]).result.is_ok(), "nothing stands in the sixth");
+        assert!(
+            check(Format::Csv, &["0861234567", "1", "", "", "", " "]).result.is_ok(),
+            "nothing stands in the sixth"
+        );
         assert!(check(Format::Xlsx, &["0861234567"]).result.is_ok(), "spreadsheets leave empty cells out");
     }
 

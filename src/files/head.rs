@@ -40,7 +40,9 @@ impl Utf8Check {
         }
         if let Err(error) = std::str::from_utf8(bytes) {
             self.broken = error.error_len().is_some();
-            self.rest.extend_from_slice(&bytes[error.valid_up_to()..][..if self.broken { 0 } else { bytes.len() - error.valid_up_to() }]);
+            self.rest.extend_from_slice(
+                &bytes[error.valid_up_to()..][..if self.broken { 0 } else { bytes.len() - error.valid_up_to() }],
+            );
         }
     }
 
@@ -127,8 +129,8 @@ fn encoding(start: &[u8], is_utf8: bool) -> Result<Encoding, Refusal> {
     let is_8_bit = matches!(encoding, Encoding::Utf8 | Encoding::Windows1252);
     let is_control = |byte: &u8| *byte < 0x20 && !b"\t\n\x0b\x0c\r\x1a".contains(byte);
     let n_controls = start.iter().filter(|byte| is_control(byte)).count();
-    // A stray control character is a bad row; many are something that is not text.
-    if is_8_bit && n_controls * 100 > start.len() {
+    // A stray control character makes a bad row; many are something that is not text.
+    if is_8_bit && n_controls >= 8 && n_controls * 50 > start.len() {
         return Err(Refusal::Binary);
     }
     Ok(encoding)

@@ -27,7 +27,9 @@ pub enum Refusal {
     NamelessColumns { columns: Vec<String> },
     #[error("The header row has the same name more than once: {}. Give each column a name of its own.", names.join(", "))]
     RepeatedColumns { names: Vec<String> },
-    #[error("The first row has to name the columns, but it holds {value}. Put a header row on top and upload it again.")]
+    #[error(
+        "The first row has to name the columns, but it holds {value}. Put a header row on top and upload it again."
+    )]
     HeaderIsData { value: String },
     #[error("The name of column {column} is longer than 100 characters. Shorten it, or put a header row on top.")]
     HeaderTooLong { column: String },

@@ -85,7 +85,8 @@ fn xlsx_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result
     let mut workbook = Xlsx::new(file).map_err(bad)?;
     let sheet = first_sheet(&workbook)?;
     let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(bad)?;
-    let n_rows = u64::from(cells.dimensions().end.0) + 1;
+    // Not every program writes how many rows there are; then nobody knows how far the reading is.
+    let n_rows = Some(u64::from(cells.dimensions().end.0) + 1).filter(|n| *n > 1);
 
     let mut record = Record::default();
     let mut text = String::new();
@@ -98,7 +99,8 @@ fn xlsx_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result
                 && !record.is_blank()
             {
                 let done = u64::from(done) + 1;
-                if each(done, &record, size * done.min(n_rows) / n_rows).is_break() {
+                let done_bytes = n_rows.map_or(0, |n_rows| size * done.min(n_rows) / n_rows);
+                if each(done, &record, done_bytes).is_break() {
                     return Ok(());
                 }
             }

@@ -340,9 +340,7 @@ impl Pack {
 
     fn write_to(&self, out: &mut dyn Write) -> QueryResult<()> {
         let end = (-1_i16).to_be_bytes();
-        out.write_all(&self.0)
-            .and_then(|()| out.write_all(&end))
-            .map_err(|error| SerializationError(Box::new(error)))
+        out.write_all(&self.0).and_then(|()| out.write_all(&end)).map_err(|error| SerializationError(Box::new(error)))
     }
 }
 

@@ -239,7 +239,9 @@ mod tests {
     fn every_encoding_reads_the_same() {
         let text = "name\nZoë – €\n";
         let expected = vec![(1, vec!["name".to_owned()]), (2, vec!["Zoë – €".to_owned()])];
-        let utf16 = |bom: &[u8], units: fn(u16) -> [u8; 2]| [bom, &text.encode_utf16().flat_map(units).collect::<Vec<_>>()].concat();
+        let utf16 = |bom: &[u8], units: fn(u16) -> [u8; 2]| {
+            [bom, &text.encode_utf16().flat_map(units).collect::<Vec<_>>()].concat()
+        };
         for (encoding, bytes) in [
             (Encoding::Utf8, text.as_bytes().to_vec()),
             (Encoding::Utf8, [b"\xef\xbb\xbf", text.as_bytes()].concat()),

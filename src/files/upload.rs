@@ -105,9 +105,7 @@ pub fn receive_bytes(
     Ok(conn.transaction(|conn| spool.keep(conn, &plain_name(name), kind, &head, by, now))?)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, Failed> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failed> {
     Ok(spawn_blocking(work).await.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?)
 }
 

@@ -130,9 +130,8 @@ impl Panel {
         let ending = self.file.name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase())?;
         let promised = super::domain::Format::of_word(&ending)?;
         let format = self.file.head.format;
-        (promised != format).then(|| {
-            format!("Its name ends in .{ending}, but its content is {}; it is read as that.", format.label())
-        })
+        (promised != format)
+            .then(|| format!("Its name ends in .{ending}, but its content is {}; it is read as that.", format.label()))
     }
 }
 
@@ -177,7 +176,14 @@ impl MappingForm {
         let columns = head.headers.iter().zip(mapping.columns).enumerate().map(|(i, (header, chosen))| Column {
             letters: letters(i),
             header: header.clone(),
-            examples: head.sample.iter().filter_map(|row| row.get(i)).filter(|v| !v.is_empty()).take(3).cloned().collect(),
+            examples: head
+                .sample
+                .iter()
+                .filter_map(|row| row.get(i))
+                .filter(|v| !v.is_empty())
+                .take(3)
+                .cloned()
+                .collect(),
             chosen,
         });
         MappingForm { columns: columns.collect(), region, error }
@@ -213,12 +219,7 @@ async fn new(_: May<Operate>, frame: Frame, purpose: Query<Purpose>) -> Result<H
 
 /// Takes a file in and asks what its columns are. Campaigns have an upload of their own.
 #[post("/files")]
-async fn create(
-    may: May<Operate>,
-    frame: Frame,
-    app: Data<App>,
-    mut form: Multipart,
-) -> Result<HttpResponse, Problem> {
+async fn create(may: May<Operate>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
     let mut purpose = Purpose::default();
     let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
     loop {

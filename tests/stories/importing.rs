@@ -156,7 +156,8 @@ async fn odd_tables_are_read_as_far_as_they_go() {
     assert_eq!(desk.rows(4), [r#"1 3 353861234568 - {"Name": "Zoë"}"#]);
     assert!(desk.problems(4)[0].starts_with("2 Name unreadable_text"), "{:?}", desk.problems(4));
 
-    let utf16: Vec<u8> = "\u{feff}Phone\tName\r\n0861234567\tZoë\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16: Vec<u8> =
+        "\u{feff}Phone\tName\r\n0861234567\tZoë\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     desk.import(5, &utf16, "IE").await;
     assert_eq!(desk.rows(5), [r#"1 2 353861234567 - {"Name": "Zoë"}"#]);
 }
@@ -182,12 +183,15 @@ async fn workbooks_are_read_by_their_first_sheet() {
          <row r=\"5\"><c r=\"A5\"><v>353861234568</v></c><c r=\"B5\" t=\"e\"><v>#N/A</v></c></row>",
     );
     let page = desk.upload("/files", "really.csv", &workbook, &[]).await;
-    assert_eq!(page.location, "/files/2");
+    assert_eq!(page.location, "/files/2", "{}", page.body);
     desk.visit("/files/2").await.shows("Its name ends in .csv, but its content is Excel workbook (.xlsx)");
     desk.fill_in("/files/2/import", &mapping("IE")).await;
     importer::tick(&desk.app).await.unwrap();
-    assert_eq!(desk.rows(2), [r#"1 2 353861234567 - {}"#]);
-    assert_eq!(desk.problems(2).len(), 1, "the customer ID of row 5 is an error");
+    assert_eq!(desk.rows(2), [r#"1 2 353861234567 Anna {}"#]);
+    assert_eq!(
+        desk.problems(2),
+        ["5 Name cell_error The formula in this cell ended in #N/A. Correct it in the spreadsheet."]
+    );
 }
 
 #[actix_web::test]
@@ -303,7 +307,8 @@ async fn many_batches_end_in_one_numbering() {
     assert_eq!(desk.count("SELECT rows_good AS n FROM files"), 45_000);
     assert_eq!(desk.count("SELECT rows_duplicate AS n FROM files"), 5_000);
     assert_eq!(desk.count("SELECT max(seq)::bigint AS n FROM file_rows"), 45_000);
-    let misplaced = "SELECT count(*) AS n FROM file_rows a JOIN file_rows b ON b.seq = a.seq + 1 WHERE b.line <= a.line";
+    let misplaced =
+        "SELECT count(*) AS n FROM file_rows a JOIN file_rows b ON b.seq = a.seq + 1 WHERE b.line <= a.line";
     assert_eq!(desk.count(misplaced), 0);
     let csv = desk.visit("/files/1/problems.csv").await;
     assert_eq!(csv.body.lines().count(), 5_001);
@@ -341,6 +346,12 @@ fn xlsx(rows: &str) -> Vec<u8> {
     const PACKAGE_REL: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
     archive(&[
         (
+            "_rels/.rels",
+            &format!(
+                "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
             "xl/workbook.xml",
             &format!(
                 "<workbook xmlns=\"{MAIN}\" xmlns:r=\"{REL}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
@@ -352,10 +363,7 @@ fn xlsx(rows: &str) -> Vec<u8> {
                 "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>"
             ),
         ),
-        (
-            "xl/worksheets/sheet1.xml",
-            &format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>"),
-        ),
+        ("xl/worksheets/sheet1.xml", &format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>")),
     ])
 }
 
