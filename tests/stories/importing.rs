@@ -7,6 +7,7 @@ use bugle::files::import::{self, Ended};
 use bugle::files::store;
 use bugle::ids::FileId;
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use uuid::Uuid;
@@ -292,6 +293,40 @@ async fn two_workers_share_the_files_between_them() {
     assert_eq!(desk.count("SELECT count(*) AS n FROM file_rows"), 18_000);
     let gaps = "SELECT count(*) AS n FROM (SELECT file_id FROM file_rows GROUP BY file_id HAVING max(seq) <> 3000) g";
     assert_eq!(desk.count(gaps), 0);
+}
+
+#[actix_web::test]
+async fn an_address_that_somebody_adds_meanwhile_is_shared() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let claim = desk.claim();
+
+    let mut somebody = desk.app.db.open().unwrap();
+    let added = "BEGIN; INSERT INTO contacts (kind, address) VALUES ('sms', '353861234567')";
+    somebody.batch_execute(added).unwrap();
+    let ended = std::thread::scope(|scope| {
+        let import = scope.spawn(|| import::run(&desk.app.db, &desk.app.clock, &claim).unwrap());
+        let waiting = "SELECT count(*) AS n FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while desk.count(waiting) == 0 {
+            assert!(!import.is_finished(), "the import did not wait for the other transaction");
+        }
+        somebody.batch_execute("COMMIT").unwrap();
+        import.join().unwrap()
+    });
+    assert_eq!(ended, Ended::Imported);
+    assert_eq!(desk.rows(1).len(), 3);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM contacts"), 3);
+}
+
+#[actix_web::test]
+async fn a_file_takes_its_rows_with_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import(1, b"Phone\n0861234567\n", "IE").await;
+    desk.import(2, b"Phone\n0861234567\n", "IE").await;
+    desk.db(|conn| conn.batch_execute("DELETE FROM files WHERE id = 1"));
+    assert_eq!((desk.rows(1).len(), desk.rows(2).len()), (0, 1));
 }
 
 #[actix_web::test]
