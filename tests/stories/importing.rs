@@ -3,8 +3,9 @@
 use std::io::Write as _;
 
 use bugle::engine::importer;
+use bugle::files::domain::Counts;
 use bugle::files::import::{self, Ended};
-use bugle::files::store;
+use bugle::files::store::{self, Heard};
 use bugle::ids::FileId;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
@@ -193,6 +194,28 @@ async fn workbooks_are_read_by_their_first_sheet() {
         desk.problems(2),
         ["5 Name cell_error The formula in this cell ended in #N/A. Correct it in the spreadsheet."]
     );
+}
+
+#[actix_web::test]
+async fn the_page_follows_an_import() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let claim = desk.claim();
+    let later = desk.app.clock.now() + TimeDelta::seconds(60);
+    let size = CONTACTS.len() as i64;
+    let mut counts = Counts { bytes_done: size / 2, done: 20_000, good: 19_990, bad: 10, duplicate: 0 };
+    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later)), Heard::GoOn);
+    let page = desk.visit("/files/1/panel").await;
+    page.shows(&format!("20,000 rows read, {} % of the file: 19,990 good, 10 with problems.", size / 2 * 100 / size));
+    page.shows("Cancel the import");
+
+    counts.bytes_done = size;
+    desk.db(|conn| store::pulse(conn, &claim, &counts, later));
+    desk.visit("/files/1/panel").await.shows("All 20,000 rows are read. Storing 19,990 good ones");
+
+    desk.fill_in("/files/1/cancel", &[]).await;
+    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later)), Heard::Cancel);
 }
 
 #[actix_web::test]
