@@ -6,6 +6,7 @@
 
 mod desk;
 mod controls_core;
+mod importing;
 mod pacing;
 mod promises;
 mod receipts;
