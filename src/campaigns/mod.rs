@@ -19,6 +19,6 @@
 mod domain;
 pub mod store;
 pub mod actions;
-// pub mod web;
+pub mod web;
 
 pub use domain::{Campaign, CampaignState, Refused};
