@@ -30,6 +30,7 @@ pub mod ids;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod installation;
 pub mod channels;
 pub mod pacing;
 pub mod wording;

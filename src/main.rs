@@ -1,1 +1,468 @@
-fn main() {}
+//! The command line: parses arguments, starts things, and stops them in order.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use actix_web::cookie::Key;
+use actix_web::web::Data;
+use anyhow::{Context, Result, anyhow, bail};
+use bugle::app::App;
+use bugle::clock::Clock;
+use bugle::config::Settings;
+use bugle::db::embedded::{Durability, Private};
+use bugle::db::{self, Db};
+use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::{metronome, rescuer, starter};
+use bugle::people::domain::NewUser;
+use bugle::sandbox::carrier;
+use bugle::web::Role;
+use bugle::{demo, installation, people, server};
+use chrono_tz::Tz;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_cron_scheduler::JobScheduler;
+use tracing_subscriber::EnvFilter;
+
+/// The address of the person a fresh installation begins with.
+const FIRST_EMAIL: &str = "admin@bugle.example";
+
+/// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
+/// any second.
+///
+/// Without a command it serves, on a private PostgreSQL of its own under ./data,
+/// with a demo to look at. Every flag can also be given as a BUGLE_* variable.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve pages and run campaigns (this is what `bugle` alone does)
+    Serve(ServeArgs),
+    /// Bring the database up to date and stop; `serve` does this by itself
+    Migrate,
+    /// Write the demo into an empty installation
+    Seed,
+    /// Add people, or give them a new password
+    #[command(subcommand)]
+    User(UserCommand),
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add somebody; the password is read from standard input
+    Add {
+        /// E-mail address to sign in with
+        email: String,
+        /// Name as the others see it
+        #[arg(long)]
+        name: String,
+        /// What they may do
+        #[arg(long, value_enum, default_value_t = RoleArg::Admin)]
+        role: RoleArg,
+    },
+    /// Set a new password, read from standard input, and sign them out everywhere
+    Passwd {
+        /// E-mail address of the person
+        email: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleArg {
+    /// May look at everything
+    Viewer,
+    /// May also upload, pause and resume
+    Operator,
+    /// May also create, edit, launch and stop campaigns
+    Manager,
+    /// May do everything, STOP of everything included
+    Admin,
+}
+
+#[derive(Args)]
+struct DatabaseArgs {
+    /// PostgreSQL to use, such as postgres://bugle@db/bugle; without it Bugle runs a private one
+    #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true)]
+    database_url: Option<String>,
+    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve]
+    #[arg(long, env = "BUGLE_DATA_DIR", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, env = "BUGLE_LISTEN", default_value = "127.0.0.1")]
+    listen: std::net::IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, env = "BUGLE_PORT", default_value_t = 8080)]
+    port: u16,
+    /// Address that browsers use, such as https://bugle.example.org; set it behind a proxy
+    #[arg(long, env = "BUGLE_PUBLIC_URL", value_parser = public_url)]
+    public_url: Option<String>,
+    /// IANA time zone that new campaigns start with [default: this machine's]
+    #[arg(long, env = "BUGLE_TIME_ZONE")]
+    time_zone: Option<Tz>,
+    /// Most sends on the wire at once, for each channel and process
+    #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    in_flight: u16,
+    /// Most database connections of this process
+    #[arg(long, env = "BUGLE_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=500))]
+    database_connections: u32,
+    /// Threads that answer pages
+    #[arg(long, env = "BUGLE_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// Do one half only: pages, or campaigns
+    #[arg(long, env = "BUGLE_ONLY", value_enum)]
+    only: Option<Half>,
+    /// What an empty installation starts with [default: story on the private PostgreSQL, none elsewhere]
+    #[arg(long, env = "BUGLE_DEMO", value_enum)]
+    demo: Option<Demo>,
+    /// Folder with style sheets and scripts [default: the one beside the source, or ./static]
+    #[arg(long, env = "BUGLE_STATIC_DIR")]
+    static_dir: Option<PathBuf>,
+    /// Write logs as JSON, one object a line
+    #[arg(long, env = "BUGLE_LOG_JSON")]
+    log_json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Half {
+    /// Answer browsers; leave running campaigns to others
+    Web,
+    /// Run campaigns; answer only /healthz, /readyz and /metrics
+    Engine,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Demo {
+    /// A few campaigns that tell a story, one of them sending
+    Story,
+    /// Nothing
+    None,
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    match url.strip_prefix("https://").or(url.strip_prefix("http://")) {
+        Some(host) if !host.is_empty() && !host.contains('/') => Ok(url.to_owned()),
+        _ => Err("write scheme and host, such as https://bugle.example.org".to_owned()),
+    }
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let command = match cli.command {
+        Some(command) => command,
+        None => Command::Serve(ServeArgs::parse_default()?),
+    };
+    log(matches!(&command, Command::Serve(args) if args.log_json));
+    let place = Place::open(&cli.database)?;
+    db::migrate(&place.url).context("the database could not be brought up to date")?;
+    match command {
+        Command::Serve(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(serve(&place, args))
+        }
+        Command::Migrate => {
+            println!("The database is up to date.");
+            Ok(())
+        }
+        Command::Seed => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(seed(&place))
+        }
+        Command::User(command) => user(&place, command),
+    }
+    // `place` goes last: it stops the private server.
+}
+
+impl ServeArgs {
+    /// As `bugle serve` without flags: variables still count.
+    fn parse_default() -> Result<Self> {
+        match Cli::parse_from(["bugle", "serve"]).command {
+            Some(Command::Serve(args)) => Ok(args),
+            _ => bail!("no such command"),
+        }
+    }
+}
+
+fn log(json: bool) {
+    let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { log.json().init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
+}
+
+/// The database of this installation, with its server when that is our own.
+struct Place {
+    url: String,
+    /// Where what is ours alone may be kept; `None` with a database of somebody else's.
+    dir: Option<PathBuf>,
+    _server: Option<Private>,
+}
+
+impl Place {
+    fn open(args: &DatabaseArgs) -> Result<Self> {
+        if let Some(url) = &args.database_url {
+            return Ok(Self { url: url.clone(), dir: None, _server: None });
+        }
+        let dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
+        let server = Private::start(&dir, Durability::Full)?;
+        server.create_database("bugle")?;
+        Ok(Self { url: server.url("bugle"), dir: Some(dir), _server: Some(server) })
+    }
+}
+
+/// ./data; for root only where its private server could get there.
+fn default_data_dir() -> PathBuf {
+    // SAFETY: geteuid cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    let here = std::env::current_dir().unwrap_or_default();
+    match root && !here.ancestors().all(db::embedded::is_searchable) {
+        true => PathBuf::from("/var/lib/bugle"),
+        false => PathBuf::from("data"),
+    }
+}
+
+async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
+    let settings = settings(&args)?;
+    let clock = Clock::default();
+    let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
+    // The carrier writes its books beside the product, never in a queue behind it.
+    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let app = Data::new(App {
+        db: db.clone(),
+        clock: clock.clone(),
+        settings,
+        providers: carrier::providers(&books, &clock),
+    });
+
+    let story = match args.demo {
+        None => place.dir.is_some(),
+        Some(demo) => demo == Demo::Story,
+    };
+    let sign_in = first_person(place, &app).await?;
+    app.db.run(move |conn| installation::ensure_channel(conn, clock.now())).await?;
+    if story {
+        demo::seed(&app).await.context("the demo could not be written")?;
+    }
+
+    let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
+    let key = Key::from(&app.db.run(installation::cookie_key).await?);
+    let address = SocketAddr::new(args.listen, args.port);
+    let server = {
+        let (app, measures) = (app.clone(), measures.clone());
+        actix_web::HttpServer::new(move || {
+            server::app(app.clone(), key.clone()).app_data(Data::new(Some(measures.clone())))
+        })
+    };
+    let server = server
+        .workers(args.workers.into())
+        .worker_max_blocking_threads(args.database_connections as usize)
+        .shutdown_timeout(10)
+        .disable_signals()
+        .bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another port with --port"))?;
+    let address = server.addrs().first().copied().unwrap_or(address);
+    let server = server.run();
+    let handle = server.handle();
+
+    let mut metronome = JobScheduler::new().await?;
+    let dispatcher = Dispatcher::new(app.clone());
+    start_ticks(&metronome, &app, &dispatcher, &measures, args.only).await?;
+    metronome.start().await?;
+
+    greet(address, &app.settings, sign_in.as_deref());
+    let stop = async {
+        wait_for_signal().await;
+        tracing::info!("stopping: no new sends, waiting for those on the wire");
+        dispatcher.hold();
+        handle.stop(true).await;
+    };
+    let (served, ()) = tokio::join!(server, stop);
+    served?;
+    metronome.shutdown().await?;
+    dispatcher.shut_down().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn start_ticks(
+    metronome: &JobScheduler,
+    app: &Data<App>,
+    dispatcher: &std::sync::Arc<Dispatcher>,
+    measures: &PrometheusHandle,
+    only: Option<Half>,
+) -> Result<()> {
+    use metronome::{EACH_SECOND, call};
+    macro_rules! tick {
+        ($name:literal, $cron:expr, $($thing:ident),* => $work:expr) => {{
+            $(let $thing = $thing.clone();)*
+            call(metronome, $cron, $name, move || {
+                $(let $thing = $thing.clone();)*
+                async move { $work }
+            })
+            .await?;
+        }};
+    }
+    if only != Some(Half::Web) {
+        tick!("start", EACH_SECOND, app => starter::tick(&app).await);
+        tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
+        tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
+        tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
+    }
+    tick!("upkeep", "*/5 * * * * *", measures => {
+        measures.run_upkeep();
+        Ok(())
+    });
+    tick!("sweep", "0 */10 * * * *", app => {
+        let now = app.clock.now();
+        Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
+    });
+    Ok(())
+}
+
+fn settings(args: &ServeArgs) -> Result<Settings> {
+    let defaults = Settings::default();
+    let here = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
+    let static_dir = args.static_dir.clone().unwrap_or(defaults.static_dir);
+    if !static_dir.join("css").is_dir() {
+        bail!("{} holds no style sheets; say where they are with --static-dir", static_dir.display());
+    }
+    Ok(Settings {
+        secure_cookies: args.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
+        public_url: args.public_url.clone(),
+        time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
+        in_flight: args.in_flight.into(),
+        static_dir,
+    })
+}
+
+/// Makes sure somebody can sign in. Returns the password when it is ours to know.
+async fn first_person(place: &Place, app: &App) -> Result<Option<String>> {
+    let kept = place.dir.as_deref().map(password_file);
+    let password = demo::fresh_password();
+    let (now, new) = (
+        app.clock.now(),
+        NewUser {
+            email: FIRST_EMAIL.to_owned(),
+            name: "Admin".to_owned(),
+            role: Role::Admin,
+            password: password.clone(),
+        },
+    );
+    let made = app
+        .db
+        .run(move |conn| {
+            let nobody = people::store::list(conn)?.is_empty();
+            if nobody { people::actions::add_user(conn, &new, None, now).map(|_| true) } else { Ok(false) }
+        })
+        .await?;
+    match (made, kept) {
+        (true, Some(kept)) => {
+            write_private(&kept, &password)?;
+            Ok(Some(password))
+        }
+        (true, None) => Ok(Some(password)),
+        (false, Some(kept)) => Ok(std::fs::read_to_string(kept).ok()),
+        (false, None) => Ok(None),
+    }
+}
+
+fn password_file(dir: &Path) -> PathBuf {
+    dir.join("first-password")
+}
+
+/// Writes a file that only this account can read.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
+fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
+    let shown =
+        if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
+    println!("Listening on {}", settings.public_url.clone().unwrap_or_else(|| format!("http://{shown}")));
+    match password {
+        Some(password) => {
+            println!("Sign in with {FIRST_EMAIL} and password {password}");
+            println!("(the password this installation began with; change it under your name, top right)");
+        }
+        None => {
+            println!("Sign in with your e-mail address. Lost the password? `bugle user passwd EMAIL` sets a new one.")
+        }
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn seed(place: &Place) -> Result<()> {
+    let clock = Clock::default();
+    let db = Db::connect(&place.url, 8)?;
+    let providers = carrier::providers(&db, &clock);
+    let app = App { db, clock, settings: Settings::default(), providers };
+    match demo::seed(&app).await? {
+        true => println!("The demo is written."),
+        false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),
+    }
+    Ok(())
+}
+
+fn user(place: &Place, command: UserCommand) -> Result<()> {
+    let db = Db::connect(&place.url, 1)?;
+    let (conn, now) = (&mut *db.lend()?, Clock::default().now());
+    match command {
+        UserCommand::Add { email, name, role } => {
+            let role = match role {
+                RoleArg::Viewer => Role::Viewer,
+                RoleArg::Operator => Role::Operator,
+                RoleArg::Manager => Role::Manager,
+                RoleArg::Admin => Role::Admin,
+            };
+            let new = NewUser { email: people::domain::tidy_email(&email), name, role, password: read_password()? };
+            let trouble = people::domain::email_trouble(&new.email).or(people::domain::name_trouble(&new.name));
+            if let Some(trouble) = trouble {
+                bail!("{trouble}");
+            }
+            people::actions::add_user(conn, &new, None, now)?;
+            println!("{} may sign in now.", new.email);
+        }
+        UserCommand::Passwd { email } => {
+            let email = people::domain::tidy_email(&email);
+            let (user, _) =
+                people::store::credentials(conn, &email)?.with_context(|| format!("nobody signs in as {email}"))?;
+            people::actions::set_password(conn, user.id, &read_password()?, None, now)?;
+            println!("{email} has a new password and is signed out everywhere.");
+        }
+    }
+    Ok(())
+}
+
+fn read_password() -> Result<String> {
+    if std::io::stdin().is_terminal() {
+        eprintln!("Password (it will be shown as you type), then Enter:");
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']).to_owned();
+    match people::domain::password_trouble(&password) {
+        Some(trouble) => bail!("{trouble}"),
+        None => Ok(password),
+    }
+}

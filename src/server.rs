@@ -9,7 +9,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{Error, HttpRequest, HttpResponse, get};
+use actix_web::{Error, HttpRequest, HttpResponse, get, route};
 use diesel::connection::SimpleConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_actix_web::TracingLogger;
@@ -109,13 +109,13 @@ async fn home() -> HttpResponse {
 }
 
 /// The process answers.
-#[get("/healthz")]
+#[route("/healthz", method = "GET", method = "HEAD")]
 async fn alive() -> HttpResponse {
     HttpResponse::Ok().body("ok\n")
 }
 
 /// The process answers and its database does, too.
-#[get("/readyz")]
+#[route("/readyz", method = "GET", method = "HEAD")]
 async fn ready(app: Data<App>) -> HttpResponse {
     match app.db.run(|conn| conn.batch_execute("SELECT 1")).await {
         Ok(()) => HttpResponse::Ok().body("ready\n"),

@@ -131,6 +131,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    installation (only) {
+        only -> Bool,
+        cookie_key -> Bytea,
+        seeded_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     journal (id) {
         id -> Int8,
         at -> Timestamptz,
@@ -291,6 +299,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     file_problems,
     file_rows,
     files,
+    installation,
     journal,
     leases,
     retries,

@@ -33,8 +33,8 @@ pub struct Claim {
 pub struct Contact {
     pub seq: i32,
     pub address: String,
-    /// Object of field name to text.
-    pub values: serde_json::Value,
+    /// Field name to text.
+    pub values: serde_json::Map<String, serde_json::Value>,
     /// Why it must not be sent to, if so.
     pub barred: Option<Outcome>,
 }

@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, 
 use uuid::Uuid;
 
 use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Word};
-use crate::db::schema::{channels, deliveries, leases, retries, schedule_runs};
+use crate::db::schema::{channels, deliveries, files, leases, retries, schedule_runs};
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::SendClock;
 use crate::runs::Run;
@@ -168,11 +168,20 @@ pub fn claim(
             .map(|row| Contact {
                 seq: row.seq,
                 address: row.address,
-                values: row.values,
+                values: match row.values {
+                    serde_json::Value::Object(values) => values,
+                    _ => serde_json::Map::new(),
+                },
                 barred: row.barred.and_then(Outcome::of_code),
             })
             .collect(),
     })
+}
+
+/// The field names of a file, which are those that a text sent to it can name.
+pub fn fields(conn: &mut PgConnection, file: FileId) -> QueryResult<Vec<String>> {
+    let headers: serde_json::Value = files::table.find(file.0).select(files::headers).first(conn)?;
+    Ok(serde_json::from_value(headers).unwrap_or_default())
 }
 
 // ---- settling ----------------------------------------------------------------

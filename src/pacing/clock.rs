@@ -93,8 +93,8 @@ impl SendClock {
         if missing <= 0.0 {
             return self.since;
         }
-        // A thousandth of a microsecond is rounding. A rate close to nothing is cut to the largest i64.
-        let micros = (missing * MICROS_A_MINUTE / self.rate - 1e-3).ceil() as i64;
+        // A rate close to nothing gives a number that is cut to the largest i64.
+        let micros = (missing * MICROS_A_MINUTE / self.rate).ceil() as i64;
         self.since.checked_add_signed(TimeDelta::microseconds(micros)).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
@@ -199,6 +199,7 @@ pub fn on_the_beat(now: DateTime<Utc>) -> DateTime<Utc> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::forecast;
     use super::*;
 
     const MINUTE: TimeDelta = TimeDelta::minutes(1);
@@ -234,7 +235,8 @@ mod tests {
 
         fn tick(&mut self, now: DateTime<Utc>) -> i64 {
             let released = self.claims.len() as i64;
-            let recent = self.beyond_burst().iter().rev().take_while(|at| **at > now - MINUTE).count() as i64;
+            let claims = self.beyond_burst();
+            let recent = (claims.len() - claims.partition_point(|at| *at <= now - MINUTE)) as i64;
             let (n, clock) = allowance(self.clock, released, recent, self.burst, now);
             self.clock = clock;
             let n = n.min(self.contacts - released);
@@ -349,6 +351,14 @@ mod tests {
         assert_eq!(run.tick(back), 0, "and no more in the same second");
         run.tick_every(TimeDelta::seconds(1), back, back + MINUTE);
         assert_eq!(run.claims.len(), 60 + 60);
+    }
+
+    #[test]
+    fn a_send_that_was_half_due_stays_half_due() {
+        let clock = SendClock { rate: 10.0, base: 1.0, since: nine() };
+        let back = nine() + TimeDelta::seconds(183);
+        let (n, moved) = allowance(clock, 1, 0, 0, back);
+        assert_eq!((n, moved.release_at(3)), (1, back + TimeDelta::seconds(3)));
     }
 
     #[test]
@@ -481,6 +491,28 @@ mod tests {
             let (sent, planned) = (run.claims.len() as f64, rate * f64::from(for_minutes));
             // One at the start, and what the last second released after its tick.
             prop_assert!((sent - planned).abs() <= 2.0 + rate / 60.0, "{} sent, {} planned", sent, planned);
+        }
+
+        /// What the preview shows is what the dispatcher does, on time or late.
+        #[test]
+        fn the_forecast_comes_true(
+            rate in rate(), late in prop::sample::select(&LatePolicy::ALL), late_s in 0..500_i64, contacts in 1..2_000_i64,
+        ) {
+            let (window, now) = (ten_minutes(), nine() + TimeDelta::seconds(late_s));
+            let begun = start(&window, rate, late, contacts, now);
+            let forecast = forecast(&begun.clock, 0, contacts, now, window.ends);
+            let mut run = Dispatcher::new(begun, contacts);
+            run.tick_every(TimeDelta::seconds(1), now, window.ends);
+
+            let (mut foreseen, mut sent) = (0, 0);
+            for (k, in_minute) in run.per_minute().into_iter().enumerate() {
+                let minute = nine() + MINUTE * k as i32;
+                foreseen += forecast.minutes.iter().find(|(at, _)| *at == minute).map_or(0, |(_, n)| *n);
+                sent += in_minute as i64;
+                // What is released after the last tick of a minute leaves with the first of the next.
+                let between_ticks = 1 + (begun.clock.rate / 60.0).ceil() as i64;
+                prop_assert!((foreseen - between_ticks..=foreseen).contains(&sent), "{} of {} by {}", sent, foreseen, minute);
+            }
         }
 
         #[test]

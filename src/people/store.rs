@@ -29,6 +29,12 @@ pub fn find(conn: &mut PgConnection, id: UserId) -> QueryResult<User> {
     users::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
 }
 
+/// Who has this tidied e-mail address, disabled or not.
+pub fn find_by_email(conn: &mut PgConnection, email: &str) -> QueryResult<Option<User>> {
+    let row = users::table.filter(users::email.eq(email)).select(Row::as_select()).first(conn).optional()?;
+    row.map(User::try_from).transpose()
+}
+
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: UserId) -> QueryResult<User> {
     users::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()

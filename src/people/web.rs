@@ -109,8 +109,10 @@ async fn sign_out(session: Session, htmx: Htmx) -> HttpResponse {
     htmx.leave_for("/sign-in")
 }
 
-/// Begins a session under a new key, so that a key somebody knew before is worth nothing.
+/// Begins a session under a new key, so that a key somebody knew before is worth
+/// nothing, and with nothing in it that somebody else may have left there.
 fn stay_signed_in(session: &Session, person: &Person) -> Result<(), Problem> {
+    session.clear();
     session.renew();
     session.insert(Person::IN_SESSION, person).map_err(|error| Problem::Unexpected(error.into()))
 }
@@ -231,8 +233,17 @@ struct New<'a> {
 }
 
 impl New<'_> {
-    fn is_chosen(&self, role: &Role) -> bool {
-        self.form.role == role.word()
+    /// The roles to choose from, with what they are for.
+    fn roles(&self) -> [(&'static str, &'static str); 4] {
+        Role::ALL.map(|role| {
+            let words = match role {
+                Role::Viewer => "Viewer: looks at everything",
+                Role::Operator => "Operator: uploads, pauses, resumes",
+                Role::Manager => "Manager: creates, edits, launches, stops one",
+                Role::Admin => "Admin: stops everything, manages people and channels",
+            };
+            (role.word(), words)
+        })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Timeline {
     /// The whole picture in a sentence or two.
     summary: String,
     window: Band,
+    /// When it is, in words.
+    hours: String,
     /// Where the window ends, unless the picture stops before.
     end_line: Option<f64>,
     /// Outlines of all bars of a kind; empty when there are none.
@@ -100,7 +102,8 @@ impl Timeline {
         };
         let highest = planned_bars.values().chain(sent_bars.values()).max().copied().unwrap_or(1);
         let step = y_step(highest);
-        let top = ((highest + step - 1) / step * step).max(1);
+        // One step more where the highest bar would fill the picture.
+        let top = (highest + highest / 10).max(1) / step * step + step;
         let y = |n: i64| round(BOTTOM - n as f64 / top as f64 * (BOTTOM - TOP));
         let band =
             |starts: DateTime<Utc>, ends: DateTime<Utc>| Band { x: x(starts), width: round(x(ends) - x(starts)) };
@@ -119,7 +122,7 @@ impl Timeline {
             path
         });
 
-        let clock = Wall::of(zone, from, to);
+        let clock = Wall::of(zone, from, to.max(window.ends));
         let mut times: Vec<_> = planned_bars.keys().chain(sent_bars.keys()).copied().collect();
         times.sort_unstable();
         times.dedup();
@@ -135,6 +138,7 @@ impl Timeline {
             per: if bucket == 1 { "per minute".into() } else { format!("per {bucket} minutes") },
             summary: summary(forecast, window, &clock, (!sent_bars.is_empty()).then_some(n_sent)),
             window: band(window.starts, window.ends),
+            hours: format!("{} – {}", clock.show(window.starts), clock.show(window.ends)),
             end_line: (window.ends <= to).then(|| x(window.ends)),
             planned_path,
             sent_path: bars(&sent_bars),
@@ -175,7 +179,7 @@ fn gather(counts: &[(DateTime<Utc>, i64)], bucket: i64) -> BTreeMap<DateTime<Utc
 
 /// Adds the outline of a bar, with a gap to the next where there is room for one.
 fn bar(path: &mut String, left: f64, right: f64, top: f64) {
-    let gap = if right - left > 4.0 { 1.0 } else { 0.0 };
+    let gap = if right - left > 8.0 { 1.0 } else { 0.0 };
     let (left, right) = (round(left + gap / 2.0), round((right - gap / 2.0).max(left + 1.0)));
     // At least a hair's breadth, so that one message among thousands shows.
     let top = top.min(BOTTOM - 1.0);
@@ -289,6 +293,7 @@ fn summary(forecast: &Forecast, window: &Window, clock: &Wall, sent: Option<i64>
             format!("{planned} planned, the last at {}, before the end at {ends}.", clock.show_seconds(last))
         }
         (None, 0) => "Nothing is left to send.".to_owned(),
+        (None, unsent) if forecast.planned == 0 => format!("{} are left unsent at the end, {ends}.", thousands(unsent)),
         (None, unsent) => {
             let unsent = thousands(unsent);
             format!("{planned} planned until the end at {ends}. {unsent} would be left unsent.")
@@ -302,7 +307,7 @@ pub fn thousands(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut text = String::from(if n < 0 { "-" } else { "" });
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -395,7 +400,8 @@ mod tests {
         assert_eq!(timeline.rows[1].sent, "7");
         assert_eq!((timeline.pauses[0].x, timeline.pauses[0].width), (192.0, 64.0));
         assert!(timeline.summary.starts_with("17 sent. "), "{}", timeline.summary);
-        assert!(timeline.render().unwrap().contains("Paused"));
+        let html = timeline.render().unwrap();
+        assert!(html.contains("Paused") && html.contains("Window <b>09:00 – 09:10</b>"), "{html}");
     }
 
     #[test]

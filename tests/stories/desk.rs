@@ -1,32 +1,66 @@
-use std::sync::LazyLock;
+//! An office: an app with a database of its own, a clock set by hand, and a
+//! carrier that counts.
+
+use std::fs;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use actix_web::cookie::{Cookie, Key};
+use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
 use bugle::app::App;
+use bugle::campaigns::{actions, store};
+use bugle::channels::sandbox::Knobs;
 use bugle::clock::Clock;
 use bugle::config::Settings;
+use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
+use bugle::deliveries::Counts;
+use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::{rescuer, starter};
+use bugle::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId, UserId};
+use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
+use bugle::sandbox::carrier;
+use bugle::schedules::Draft;
 use bugle::server;
 use bugle::web::Role;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
-const SERVER: &str = "host=/tmp/pg user=app";
-
-static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
-    let name = format!("people_{}", std::process::id());
-    let mut server = PgConnection::establish(&format!("{SERVER} dbname=postgres")).unwrap();
-    diesel::sql_query(format!("CREATE DATABASE {name}")).execute(&mut server).unwrap();
-    db::migrate(&format!("{SERVER} dbname={name}")).unwrap();
-    name
+/// One cluster per test run; it dies with the process.
+static SERVER: LazyLock<Private> = LazyLock::new(|| {
+    let dir = std::env::temp_dir();
+    for old in fs::read_dir(&dir).unwrap().flatten() {
+        let name = old.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix("bugle-stories-").and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !fs::exists(format!("/proc/{pid}")).unwrap_or(true)) {
+            let _ = fs::remove_dir_all(old.path());
+        }
+    }
+    Private::start(&dir.join(format!("bugle-stories-{}", std::process::id())), Durability::None).unwrap()
 });
+
+/// Migrated once; every story starts from a copy of it. Also the turn for copying:
+/// a template that somebody is copying cannot be copied by another.
+static TEMPLATE: LazyLock<Mutex<&'static str>> = LazyLock::new(|| {
+    SERVER.create_database("template_desk").unwrap();
+    db::migrate(&SERVER.url("template_desk")).unwrap();
+    Mutex::new("template_desk")
+});
+
+/// Signs session cookies in stories.
+const KEY: [u8; 64] = [7; 64];
 
 pub struct Desk {
     pub app: Data<App>,
-    database: String,
+    pub dispatcher: Arc<Dispatcher>,
+    pub admin: UserId,
+    pub channel: ChannelId,
+    pub url: String,
     cookie: Cookie<'static>,
 }
 
@@ -34,44 +68,238 @@ pub struct Answer {
     pub status: u16,
     pub location: Option<String>,
     pub html: String,
-    pub headers: actix_web::http::header::HeaderMap,
+    pub headers: HeaderMap,
+}
+
+/// What the carrier knows of one message.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Received {
+    #[diesel(sql_type = Text)]
+    pub phone: String,
+    #[diesel(sql_type = Text)]
+    pub part: String,
+    #[diesel(sql_type = Text)]
+    pub body: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    pub stamped_at: DateTime<Utc>,
+}
+
+/// A carrier without latency whose receipts are due at once.
+pub fn prompt() -> Knobs {
+    Knobs { latency_ms: 0, latency_to_ms: 0, receipt_ms: 0, silence_ms: 0, ..Knobs::default() }
 }
 
 impl Desk {
     pub async fn open_at(time: &str) -> Desk {
-        let database = format!("{}_{:x}", *TEMPLATE, rand::random::<u64>());
-        let mut server = PgConnection::establish(&format!("{SERVER} dbname=postgres")).unwrap();
-        diesel::sql_query(format!("CREATE DATABASE {database} TEMPLATE {}", *TEMPLATE)).execute(&mut server).unwrap();
-        let app = Data::new(App {
-            db: Db::connect(&format!("{SERVER} dbname={database}"), 4).unwrap(),
-            clock: Clock::stopped_at(instant(time)),
-            settings: Settings::default(),
-            providers: std::sync::Arc::new(|_| panic!("no channels here")),
-        });
-        let mut desk = Desk { app, database, cookie: Cookie::new("none", "") };
-        let now = desk.app.clock.now();
-        desk.db(|conn| {
-            let new = NewUser {
-                email: "admin@example.org".into(),
-                name: "Admin".into(),
-                role: Role::Admin,
-                password: "admin password".into(),
-            };
-            add_user(conn, &new, None, now).unwrap()
-        });
-        let request = TestRequest::post()
-            .uri("/sign-in")
-            .insert_header(("Sec-Fetch-Site", "same-origin"))
-            .set_form([("email", "admin@example.org"), ("password", "admin password")]);
-        let service = test::init_service(server::app(desk.app.clone(), Key::from(&[7; 64]))).await;
-        let response = test::call_service(&service, request.to_request()).await;
-        desk.cookie = response.response().cookies().next().unwrap().into_owned();
+        static N: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let name = format!("desk_{}", N.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        {
+            let template = TEMPLATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut server = PgConnection::establish(&SERVER.url("postgres")).unwrap();
+            diesel::sql_query(format!("CREATE DATABASE {name} TEMPLATE {template}")).execute(&mut server).unwrap();
+        }
+        let url = SERVER.url(&name);
+        let app = app_at(&url, Clock::stopped_at(instant(time)));
+        let now = app.clock.now();
+        let conn = &mut app.db.lend().unwrap();
+        let new = NewUser {
+            email: "admin@example.org".into(),
+            name: "Ada".into(),
+            role: Role::Admin,
+            password: "admin password".into(),
+        };
+        let admin = add_user(conn, &new, None, now).unwrap();
+        bugle::installation::ensure_channel(conn, now).unwrap();
+        let channel = One::get(conn, "SELECT id AS n FROM channels");
+        let mut desk = Desk {
+            dispatcher: Dispatcher::new(app.clone()),
+            app: app.clone(),
+            admin,
+            channel: ChannelId(channel),
+            url,
+            cookie: Cookie::new("none", ""),
+        };
+        desk.carrier(&prompt());
+        desk.cookie = desk.sign_in("admin@example.org", "admin password").await;
         desk
     }
+
+    /// Another person's browser, signed in.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Cookie<'static> {
+        let request = TestRequest::post().uri("/sign-in").insert_header(("Sec-Fetch-Site", "same-origin"));
+        let service = test::init_service(server::app(self.app.clone(), Key::from(&KEY))).await;
+        let request = request.set_form([("email", email), ("password", password)]).to_request();
+        let response = test::call_service(&service, request).await;
+        response.response().cookies().next().expect("signed in").into_owned()
+    }
+
+    // ---- time and the engine ----
+
+    pub fn at(&self, time: &str) {
+        self.app.clock.set(instant(time));
+    }
+
+    pub fn later(&self, seconds: i64) {
+        self.app.clock.set(self.app.clock.now() + chrono::TimeDelta::seconds(seconds));
+    }
+
+    /// One turn of everything that moves by itself.
+    pub async fn tick(&self) {
+        starter::tick(&self.app).await.unwrap();
+        self.dispatch().await;
+        carrier::tick(&self.app).await.unwrap();
+        rescuer::tick(&self.app).await.unwrap();
+    }
+
+    /// Claims and sends what is due, and waits for it to settle.
+    pub async fn dispatch(&self) -> usize {
+        let n = self.dispatcher.tick().await.unwrap();
+        self.dispatcher.idle().await;
+        n
+    }
+
+    /// Ticks once a second until `time`, as the metronome does.
+    pub async fn run_until(&self, time: &str) {
+        while self.app.clock.now() < instant(time) {
+            self.later(1);
+            self.tick().await;
+        }
+    }
+
+    /// The engine of another process on the same database.
+    pub fn another_engine(&self) -> Arc<Dispatcher> {
+        Dispatcher::new(app_at(&self.url, self.app.clock.clone()))
+    }
+
+    /// Sets how the carrier behaves from now on.
+    pub fn carrier(&self, knobs: &Knobs) {
+        let (settings, channel) = (serde_json::to_value(knobs).unwrap(), self.channel.0);
+        self.db(|conn| {
+            use bugle::db::schema::channels;
+            diesel::update(channels::table.find(channel)).set(channels::settings.eq(settings)).execute(conn).unwrap()
+        });
+    }
+
+    // ---- arranging ----
 
     pub fn db<T>(&self, work: impl FnOnce(&mut PgConnection) -> T) -> T {
         work(&mut self.app.db.lend().unwrap())
     }
+
+    pub fn sql(&self, sql: &str) -> usize {
+        self.db(|conn| diesel::sql_query(sql).execute(conn).unwrap())
+    }
+
+    /// An imported file with these numbers; each contact has a `name` and a `balance`.
+    pub fn file(&self, addresses: &[String]) -> FileId {
+        let (admin, now) = (self.admin.0, self.app.clock.now());
+        self.db(|conn| {
+            let id = One::get(
+                conn,
+                &format!(
+                    "INSERT INTO files (name, size_bytes, sha256, format, headers, mapping, state, rows_done, rows_good, uploaded_by, uploaded_at, finished_at)
+                     VALUES ('people.csv', 1, '', 'csv', '[\"phone\", \"name\", \"balance\"]', '{{}}', 'imported', {0}, {0}, {admin}, '{now}', '{now}')
+                     RETURNING id AS n",
+                    addresses.len()
+                ),
+            );
+            diesel::sql_query(
+                "INSERT INTO contacts (kind, address) SELECT 'sms', unnest($1::text[]) ON CONFLICT DO NOTHING",
+            )
+            .bind::<Array<Text>, _>(addresses)
+            .execute(conn)
+            .unwrap();
+            diesel::sql_query(
+                "INSERT INTO file_rows (file_id, seq, line, contact_id, address, customer_id, \"values\")
+                 SELECT $1, u.n, u.n + 1, c.id, c.address, 'C' || u.n, jsonb_build_object('name', 'Name' || u.n, 'balance', u.n::text)
+                 FROM unnest($2::text[]) WITH ORDINALITY AS u (address, n) JOIN contacts c ON c.kind = 'sms' AND c.address = u.address",
+            )
+            .bind::<BigInt, _>(id)
+            .bind::<Array<Text>, _>(addresses)
+            .execute(conn)
+            .unwrap();
+            FileId(id)
+        })
+    }
+
+    /// A launched campaign with `n` well-behaved phones, today between the times of `window` ("09:00-10:00", UTC).
+    pub async fn campaign(&self, name: &str, n: usize, window: &str, rate: f64) -> (CampaignId, ScheduleId, RunId) {
+        self.campaign_to(name, &phones(n), window, rate, LatePolicy::CatchUp).await
+    }
+
+    pub async fn campaign_to(
+        &self,
+        name: &str,
+        addresses: &[String],
+        window: &str,
+        rate: f64,
+        late: LatePolicy,
+    ) -> (CampaignId, ScheduleId, RunId) {
+        let file = self.file(addresses);
+        let now = self.app.clock.now();
+        let (start, end) = window.split_once('-').unwrap();
+        let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
+        let plan = Draft {
+            name: "Main".into(),
+            channel_id: self.channel,
+            body: "Hello #name, you owe #balance|nothing#.".into(),
+            date: now.date_naive(),
+            start: time(start),
+            end: time(end),
+            rate,
+            late,
+        };
+        let (campaign, schedule) = self.db(|conn| {
+            let campaign = actions::create(conn, name, chrono_tz::UTC, self.admin, now).unwrap();
+            actions::set_file(conn, campaign, Some(file)).unwrap();
+            let schedule = actions::add_schedule(conn, campaign, &plan).unwrap();
+            actions::launch(conn, campaign, self.admin, now).unwrap();
+            (campaign, schedule)
+        });
+        starter::tick(&self.app).await.unwrap();
+        (campaign, schedule, self.run_of(schedule))
+    }
+
+    pub fn run_of(&self, schedule: ScheduleId) -> RunId {
+        RunId(self.number(&format!("SELECT id AS n FROM schedule_runs WHERE schedule_id = {schedule}")))
+    }
+
+    // ---- asking ----
+
+    /// A query that answers with one number, called `n`.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.db(|conn| One::get(conn, sql))
+    }
+
+    /// The word in the `state` column of a row.
+    pub fn state(&self, table: &str, id: i64) -> String {
+        #[derive(QueryableByName)]
+        struct State {
+            #[diesel(sql_type = Text)]
+            state: String,
+        }
+        let sql = format!("SELECT state FROM {table} WHERE id = {id}");
+        self.db(|conn| diesel::sql_query(sql).get_result::<State>(conn).unwrap().state)
+    }
+
+    pub fn campaign_state(&self, id: CampaignId) -> String {
+        let state = self.db(|conn| store::find(conn, id).unwrap().state);
+        state.word().to_owned()
+    }
+
+    /// What reached phones, in the order in which it did.
+    pub fn received(&self) -> Vec<Received> {
+        let sql = "SELECT phone, part, body, at, stamped_at FROM sandbox_messages ORDER BY id";
+        self.db(|conn| diesel::sql_query(sql).load(conn).unwrap())
+    }
+
+    pub fn counts(&self, run: RunId) -> Counts {
+        self.db(|conn| bugle::deliveries::store::counts_of(conn, run).unwrap())
+    }
+
+    // ---- browsing ----
 
     pub async fn visit(&self, path: &str) -> Answer {
         self.send(TestRequest::get().uri(path).cookie(self.cookie.clone())).await
@@ -81,29 +309,160 @@ impl Desk {
         self.send(TestRequest::get().uri(path)).await
     }
 
-    pub async fn fill_in(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let request = TestRequest::post().uri(path).insert_header(("Sec-Fetch-Site", "same-origin"));
-        self.send(request.set_form(fields).cookie(self.cookie.clone())).await
+    /// Fetches a fragment as htmx does.
+    pub async fn peek(&self, path: &str) -> Answer {
+        let request = TestRequest::get().uri(path).insert_header(("HX-Request", "true"));
+        self.send(request.cookie(self.cookie.clone())).await
     }
 
-    async fn send(&self, request: TestRequest) -> Answer {
-        let service = test::init_service(server::app(self.app.clone(), Key::from(&[7; 64]))).await;
+    /// Presses a button with htmx.
+    pub async fn press(&self, path: &str) -> Answer {
+        let request = post(path).insert_header(("HX-Request", "true"));
+        self.send(request.cookie(self.cookie.clone())).await
+    }
+
+    /// Presses a button without scripts.
+    pub async fn submit(&self, path: &str) -> Answer {
+        self.fill_in(path, &[]).await
+    }
+
+    /// Sends a form without scripts.
+    pub async fn fill_in(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send(post(path).set_form(fields).cookie(self.cookie.clone())).await
+    }
+
+    /// Sends a form with htmx.
+    pub async fn fill_in_with_htmx(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = post(path).insert_header(("HX-Request", "true")).set_form(fields);
+        self.send(request.cookie(self.cookie.clone())).await
+    }
+
+    /// Sends a form with a file in the field `file`.
+    pub async fn upload(&self, path: &str, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
+        const EDGE: &str = "----an-edge-that-no-file-holds";
+        let mut body = Vec::new();
+        for (field, value) in fields {
+            body.extend(
+                format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n").bytes(),
+            );
+        }
+        let head = format!(
+            "--{EDGE}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend(head.bytes());
+        body.extend(bytes);
+        body.extend(format!("\r\n--{EDGE}--\r\n").bytes());
+        let request = post(path)
+            .insert_header(("Content-Type", format!("multipart/form-data; boundary={EDGE}")))
+            .set_payload(body);
+        self.send(request.cookie(self.cookie.clone())).await
+    }
+
+    /// Sends any request, as whoever its cookie says.
+    pub async fn send(&self, request: TestRequest) -> Answer {
+        let service = test::init_service(server::app(self.app.clone(), Key::from(&KEY))).await;
         let response = test::call_service(&service, request.to_request()).await;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let location = headers.get("location").map(|value| value.to_str().unwrap().to_owned());
-        let html = String::from_utf8(test::read_body(response).await.to_vec()).unwrap();
+        let html = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
         Answer { status, location, html, headers }
+    }
+
+    /// The counts of every run equal its rows.
+    pub fn check_counts(&self) {
+        #[derive(QueryableByName)]
+        struct Rows {
+            #[diesel(sql_type = BigInt)]
+            id: i64,
+            #[diesel(sql_type = Integer)]
+            next_seq: i32,
+            #[diesel(sql_type = BigInt)]
+            retrying: i64,
+        }
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Integer)]
+            seq: i32,
+            #[diesel(sql_type = Nullable<SmallInt>)]
+            progress: Option<i16>,
+            #[diesel(sql_type = Nullable<SmallInt>)]
+            outcome: Option<i16>,
+        }
+        self.db(|conn| {
+            let runs: Vec<Rows> = diesel::sql_query(
+                "SELECT r.id, r.next_seq, (SELECT count(*) FROM retries t WHERE t.run_id = r.id) AS retrying FROM schedule_runs r",
+            )
+            .load(conn)
+            .unwrap();
+            for run in runs {
+                let rows: Vec<Row> =
+                    diesel::sql_query("SELECT seq, progress, outcome FROM deliveries WHERE run_id = $1")
+                        .bind::<BigInt, _>(run.id)
+                        .load(conn)
+                        .unwrap();
+                let mut counted =
+                    Counts { audience: rows.len() as i64, retrying: run.retrying, ..Counts::default() };
+                for row in rows {
+                    counted.unclaimed += i64::from(run.next_seq <= row.seq);
+                    let outcome = row.outcome.map(|code| bugle::deliveries::Outcome::of_code(code).unwrap());
+                    counted.add(bugle::deliveries::Word { progress: row.progress, outcome }, 1);
+                }
+                let kept = bugle::deliveries::store::counts_of(conn, RunId(run.id)).unwrap();
+                assert_eq!(kept, counted, "counts of run {} against its rows", run.id);
+            }
+        });
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        let mut server = PgConnection::establish(&format!("{SERVER} dbname=postgres")).unwrap();
-        diesel::sql_query(format!("DROP DATABASE {} WITH (FORCE)", self.database)).execute(&mut server).unwrap();
+        if !std::thread::panicking() {
+            self.check_counts();
+        }
     }
 }
 
+fn post(path: &str) -> TestRequest {
+    TestRequest::post().uri(path).insert_header(("Sec-Fetch-Site", "same-origin"))
+}
+
+fn app_at(url: &str, clock: Clock) -> Data<App> {
+    let db = Db::connect(url, 8).unwrap();
+    let providers = carrier::providers(&Db::connect(url, 4).unwrap(), &clock);
+    Data::new(App { db, clock, settings: Settings::default(), providers })
+}
+
+/// `n` different numbers at which the carrier does nothing special.
+pub fn phones(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("1202{:05}{:02}", n / 80, n % 80)).collect()
+}
+
+/// A minute of the UTC day, or a second of it: "2026-03-02 09:00" or "2026-03-02 09:00:30".
 pub fn instant(text: &str) -> DateTime<Utc> {
-    format!("{}:00Z", text.replace(' ', "T")).parse().unwrap()
+    let text = text.replace(' ', "T");
+    let seconds = if text.len() == 16 { ":00" } else { "" };
+    format!("{text}{seconds}Z").parse().unwrap()
+}
+
+/// Asks again and again until it is so; fails after half a minute.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "waited in vain: {what}");
+        tokio::task::yield_now().await;
+        actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[derive(QueryableByName)]
+struct One {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+impl One {
+    fn get(conn: &mut PgConnection, sql: &str) -> i64 {
+        diesel::sql_query(sql).get_result::<One>(conn).unwrap().n
+    }
 }

@@ -1,4 +1,12 @@
-//! What the product promises, as stories.
+//! What the product promises, told as things that happen at one desk.
+//!
+//! Each story gets its own database, a clock it sets by hand and a sandbox
+//! carrier that counts. When it is over, the counts of every run are held
+//! against its rows.
 
 mod desk;
+mod controls_core;
+mod pacing;
+mod promises;
+mod receipts;
 mod signing_in;

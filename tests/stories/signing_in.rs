@@ -3,6 +3,10 @@
 use actix_web::cookie::{Cookie, Key};
 use actix_web::dev::ServiceResponse;
 use actix_web::test::{self, TestRequest};
+use actix_web::web::Data;
+use bugle::app::App;
+use bugle::config::Settings;
+use bugle::db::schema::{journal, sessions, users};
 use bugle::ids::UserId;
 use bugle::people::actions::{self, add_user};
 use bugle::people::domain::NewUser;
@@ -83,6 +87,10 @@ fn person(desk: &Desk, email: &str, role: Role) -> UserId {
     let now = desk.app.clock.now();
     let new = NewUser { email: email.into(), name: format!("{email} here"), role, password: PASSWORD.into() };
     desk.db(|conn| add_user(conn, &new, None, now).unwrap())
+}
+
+fn n_sessions(conn: &mut PgConnection, id: UserId) -> i64 {
+    sessions::table.filter(sessions::user_id.eq(id.0)).count().get_result(conn).unwrap()
 }
 
 fn set_clock(desk: &Desk, time: &str) {
@@ -202,6 +210,35 @@ async fn guesses_made_side_by_side_are_all_counted() {
 }
 
 #[actix_web::test]
+async fn a_password_that_is_replaced_while_it_is_looked_at_does_not_get_in() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let now = desk.app.clock.now();
+    let ada = person(&desk, "ada@example.org", Role::Admin);
+    let attempt = desk.db(|conn| actions::attempt(conn, "ada@example.org", "192.0.2.1", now).unwrap());
+    let actions::Attempt::Heard { user: Some((_, hash)) } = attempt else { panic!("{attempt:?}") };
+
+    desk.db(|conn| actions::set_password(conn, ada, "another long password", None, now).unwrap());
+
+    assert_eq!(desk.db(|conn| actions::welcome(conn, "ada@example.org", &hash).unwrap()), None);
+}
+
+#[actix_web::test]
+async fn what_time_made_meaningless_is_swept_away() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let ada = person(&desk, "ada@example.org", Role::Viewer);
+    let mut browser = Browser::of(&desk, "ada@example.org").await;
+    browser.stolen().sign_in("who@example.org", PASSWORD).await;
+
+    let sweep = |time: &str| desk.db(|conn| store::sweep(conn, instant(time)).unwrap());
+
+    assert_eq!(sweep("2026-03-02 09:29"), 0);
+    assert_eq!(sweep("2026-03-02 09:30"), 1);
+    assert!(browser.is_in().await);
+    assert_eq!(sweep("2026-03-02 21:00"), 2, "Ada's session and that of the desk");
+    assert_eq!(desk.db(|conn| n_sessions(conn, ada)), 0);
+}
+
+#[actix_web::test]
 async fn one_network_cannot_try_one_password_on_many_addresses() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let attempt = |n: u32, peer: &'static str| {
@@ -229,6 +266,7 @@ async fn a_disabled_person_is_out_at_once_and_stays_out_when_enabled_again() {
     assert_eq!(desk.fill_in(&format!("/settings/people/{ada}/disable"), &[]).await.status, 303);
 
     assert!(!browser.is_in().await);
+    assert_eq!(desk.db(|conn| n_sessions(conn, ada)), 0);
     assert_eq!(browser.stolen().sign_in("ada@example.org", PASSWORD).await.status, 422);
     assert_eq!(desk.fill_in(&format!("/settings/people/{ada}/enable"), &[]).await.status, 303);
     assert!(!browser.is_in().await);
@@ -278,7 +316,6 @@ async fn signing_in_gives_a_new_key_and_ends_the_one_before() {
 
 #[actix_web::test]
 async fn the_cookie_is_kept_from_scripts_and_other_sites_and_the_key_from_the_database() {
-    use bugle::db::schema::sessions;
     let desk = Desk::open_at("2026-03-02 09:00").await;
     person(&desk, "ada@example.org", Role::Admin);
     let mut browser = Browser::at(&desk);
@@ -295,6 +332,29 @@ async fn the_cookie_is_kept_from_scripts_and_other_sites_and_the_key_from_the_da
         assert_eq!(key_hash.len(), 32);
         assert_eq!(state, serde_json::json!({}));
     }
+}
+
+#[actix_web::test]
+async fn over_tls_the_cookie_is_bound_to_this_host_and_to_tls() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    person(&desk, "ada@example.org", Role::Admin);
+    let app = Data::new(App {
+        db: desk.app.db.clone(),
+        clock: desk.app.clock.clone(),
+        settings: Settings { secure_cookies: true, ..Settings::default() },
+        providers: desk.app.providers.clone(),
+    });
+    let request = TestRequest::post()
+        .uri("/sign-in")
+        .insert_header(("Sec-Fetch-Site", "same-origin"))
+        .set_form([("email", "ada@example.org"), ("password", PASSWORD)]);
+
+    let service = test::init_service(server::app(app, Key::from(&[7; 64]))).await;
+    let response = test::call_service(&service, request.to_request()).await;
+
+    let cookie = response.headers().get("set-cookie").unwrap().to_str().unwrap();
+    assert!(cookie.starts_with("__Host-bugle=") && cookie.contains("Secure"), "{cookie}");
+    assert!(response.headers().contains_key("strict-transport-security"));
 }
 
 #[actix_web::test]
@@ -316,17 +376,17 @@ async fn a_session_that_was_ended_is_not_brought_back_by_a_request_still_under_w
     use actix_session::storage::{SessionKey, SessionStore};
     use actix_web::cookie::time::Duration;
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let sessions = store::PgSessions::new(desk.app.clone());
+    let store = store::PgSessions::new(desk.app.clone());
     let (state, ttl) = (std::collections::HashMap::from([("a".to_owned(), "1".to_owned())]), Duration::hours(12));
-    let key = sessions.save(state.clone(), &ttl).await.unwrap();
+    let key = store.save(state.clone(), &ttl).await.unwrap();
     let same = || SessionKey::try_from(key.as_ref().to_owned()).unwrap();
-    assert_eq!(sessions.load(&key).await.unwrap(), Some(state.clone()));
+    assert_eq!(store.load(&key).await.unwrap(), Some(state.clone()));
 
-    sessions.delete(&key).await.unwrap();
-    let after = sessions.update(same(), state, &ttl).await.unwrap();
+    store.delete(&key).await.unwrap();
+    let after = store.update(same(), state, &ttl).await.unwrap();
 
-    assert_eq!(sessions.load(&after).await.unwrap(), None);
-    assert_eq!(sessions.load(&key).await.unwrap(), None);
+    assert_eq!(store.load(&after).await.unwrap(), None);
+    assert_eq!(store.load(&key).await.unwrap(), None);
 }
 
 #[actix_web::test]
@@ -351,7 +411,6 @@ async fn a_request_that_another_site_made_changes_nothing() {
 
 #[actix_web::test]
 async fn only_an_admin_manages_people_and_a_new_role_holds_at_once() {
-    use bugle::db::schema::users;
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let ada = person(&desk, "ada@example.org", Role::Viewer);
     let victim = person(&desk, "bob@example.org", Role::Viewer);
@@ -485,7 +544,6 @@ async fn changing_ones_password_signs_out_everywhere_else() {
 
 #[actix_web::test]
 async fn an_admin_gives_somebody_another_password_and_it_is_written_down() {
-    use bugle::db::schema::journal;
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let ada = person(&desk, "ada@example.org", Role::Viewer);
     let mut browser = Browser::of(&desk, "ada@example.org").await;

@@ -1,0 +1,382 @@
+//! Hands due contacts to their channels: claim, send, settle.
+//!
+//! No connection is held during the long step, and a claim takes only what can
+//! begin at once: there is a fixed number of places on the wire for each channel,
+//! so a slow provider slows its own campaigns and nobody else's, and hardly
+//! anything is ever claimed and not yet begun.
+//!
+//! Results are written down by a few settlers, each taking whatever has come in
+//! since its last commit: many results share a commit when there are many, and
+//! none waits when there are few.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
+use crate::deliveries::store::Claimer;
+use crate::deliveries::{
+    self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, intake,
+};
+use crate::ids::{ChannelId, RunId};
+use crate::pacing;
+use crate::runs::{self, Clock, Run};
+use crate::wording::Template;
+
+/// Contacts in one claim at most. Larger batches cost less each, smaller ones
+/// leave fewer unknown when the process is killed.
+const BATCH: usize = 100;
+/// Claims made side by side.
+const LANES: usize = 4;
+/// Settlers, each with a connection while it commits.
+const SETTLERS: usize = 2;
+/// Results in one commit at most.
+const SETTLED_AT_ONCE: usize = 500;
+/// How often a busy dispatcher looks for runs that have started meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// One per process.
+pub struct Dispatcher {
+    app: Data<App>,
+    process: Uuid,
+    settlers: Vec<mpsc::UnboundedSender<Settled>>,
+    wire: Arc<Wire>,
+    channels: Mutex<HashMap<ChannelId, Arc<Line>>>,
+    texts: Mutex<HashMap<RunId, Arc<Template>>>,
+    stopping: CancellationToken,
+}
+
+/// Sends of this process that are claimed and not settled.
+#[derive(Default)]
+struct Wire {
+    n: AtomicUsize,
+    /// Told whenever a send settles or a place becomes free.
+    moved: Notify,
+}
+
+/// A channel as this process uses it.
+struct Line {
+    setup: Setup,
+    adapter: Arc<dyn Channel>,
+    places: Arc<Semaphore>,
+}
+
+/// What came of looking at a run.
+enum Looked {
+    /// So many contacts were claimed; there may be more.
+    Claimed(usize),
+    /// No place on the wire.
+    NoPlace,
+    /// Nothing is due.
+    Idle,
+}
+
+impl Dispatcher {
+    /// Starts the settlers. Must be called inside a runtime.
+    pub fn new(app: Data<App>) -> Arc<Self> {
+        let wire = Arc::new(Wire::default());
+        let process = Uuid::new_v4();
+        let settlers = (0..SETTLERS)
+            .map(|n| {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                let shard = (process.as_u128() % 4) as usize * SETTLERS + n;
+                tokio::spawn(settle(app.clone(), receiver, wire.clone(), shard as i16));
+                sender
+            })
+            .collect();
+        Arc::new(Self {
+            app,
+            process,
+            settlers,
+            wire,
+            channels: Mutex::default(),
+            texts: Mutex::default(),
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// Claims and begins everything that is due, until nothing is. Returns how many contacts.
+    ///
+    /// It returns while sends are on the wire; see [`idle`](Self::idle).
+    pub async fn tick(&self) -> anyhow::Result<usize> {
+        let mut n = 0;
+        loop {
+            self.look_up_channels().await?;
+            let mut due = self.due().await?;
+            let looked_at = Instant::now();
+            if due.is_empty() {
+                return Ok(n);
+            }
+            let before = n;
+            // Those that had something come round again until it is time to look for others.
+            while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.stopping.is_cancelled() {
+                let moved = self.wire.moved.notified();
+                let looked: Vec<(Run, anyhow::Result<Looked>)> = stream::iter(due)
+                    .map(|run| async move {
+                        let looked = self.look(&run).await;
+                        (run, looked)
+                    })
+                    .buffer_unordered(LANES)
+                    .collect()
+                    .await;
+                due = Vec::new();
+                let mut claimed = 0;
+                for (run, looked) in looked {
+                    match looked? {
+                        Looked::Claimed(k) => {
+                            claimed += k;
+                            due.push(run);
+                        }
+                        Looked::NoPlace => due.push(run),
+                        Looked::Idle => {}
+                    }
+                }
+                n += claimed;
+                if claimed == 0 && !due.is_empty() {
+                    let _ = timeout(LOOK_AGAIN.saturating_sub(looked_at.elapsed()), moved).await;
+                }
+            }
+            if n == before || self.stopping.is_cancelled() {
+                return Ok(n);
+            }
+        }
+    }
+
+    /// Running runs whose clock has released something.
+    async fn due(&self) -> anyhow::Result<Vec<Run>> {
+        let now = self.app.clock.now();
+        let running = self.app.db.run(runs::store::running).await?;
+        self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
+        let mut due: Vec<Run> = running.into_iter().filter(|run| is_due(run, now)).collect();
+        // Nobody is always first.
+        if !due.is_empty() {
+            let first = now.timestamp_millis().unsigned_abs() as usize % due.len();
+            due.rotate_left(first);
+        }
+        Ok(due)
+    }
+
+    async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
+        let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
+            return Ok(Looked::Idle);
+        };
+        let places = line.places.available_permits().min(BATCH);
+        if places == 0 {
+            return Ok(Looked::NoPlace);
+        }
+        let Ok(mut places) = line.places.clone().try_acquire_many_owned(places as u32) else {
+            return Ok(Looked::NoPlace);
+        };
+        // Measured from before the claim: whoever pauses afterwards waits at least as long.
+        let begin_by = Instant::now() + BEGIN_WITHIN;
+        let (id, most) = (run.id, places.num_permits() as i64);
+        let by = Claimer { process: self.process, now: pacing::on_the_beat(self.app.clock.now()) };
+        let claims = self.app.db.run(move |conn| actions::claim(conn, id, most, by)).await?;
+        let n = claims.iter().map(|claim| claim.contacts.len()).sum();
+        if n == 0 {
+            return Ok(Looked::Idle);
+        }
+        let text = self.text(run).await?;
+        self.wire.n.fetch_add(n, Ordering::SeqCst);
+        metrics::counter!("bugle_claimed_total").increment(n as u64);
+        for claim in claims {
+            let sends: Vec<Send> = claim
+                .contacts
+                .iter()
+                .filter_map(|contact| Some((contact.clone(), places.split(1)?)))
+                .map(|(contact, place)| Send { contact, _place: place })
+                .collect();
+            let job = Job {
+                app: self.app.clone(),
+                adapter: line.adapter.clone(),
+                text: text.clone(),
+                expires_at: run.window.ends,
+                begin_by,
+                settler: self.settlers[claim.lease.0 as usize % SETTLERS].clone(),
+                wire: self.wire.clone(),
+            };
+            tokio::spawn(job.send_all(claim, sends));
+        }
+        Ok(Looked::Claimed(n))
+    }
+
+    /// The text of a run, parsed once. It was pinned at launch and cannot change.
+    async fn text(&self, run: &Run) -> anyhow::Result<Arc<Template>> {
+        if let Some(text) = self.texts.lock().unwrap().get(&run.id) {
+            return Ok(text.clone());
+        }
+        let file = run.file_id;
+        let fields = self.app.db.run(move |conn| deliveries::store::fields(conn, file)).await?;
+        let text = Arc::new(Template::parse(&run.body, &fields));
+        self.texts.lock().unwrap().insert(run.id, text.clone());
+        Ok(text)
+    }
+
+    /// Makes adapters for new channels, and new ones for those whose settings changed.
+    async fn look_up_channels(&self) -> anyhow::Result<()> {
+        let setups = self.app.db.run(intake::setups).await?;
+        let mut channels = self.channels.lock().unwrap();
+        for setup in setups {
+            let id = ChannelId(setup.id);
+            let known = channels.get(&id);
+            if known.is_some_and(|line| line.setup.settings == setup.settings && line.setup.sender == setup.sender) {
+                continue;
+            }
+            // The places stay: sends under the old settings are still on the wire.
+            let places = known.map(|line| line.places.clone());
+            let places = places.unwrap_or_else(|| Arc::new(Semaphore::new(self.app.settings.in_flight)));
+            channels.insert(id, Arc::new(Line { adapter: (self.app.providers)(&setup), setup, places }));
+        }
+        Ok(())
+    }
+
+    /// Sends of this process that are on the wire or not written down yet.
+    pub fn in_flight(&self) -> usize {
+        self.wire.n.load(Ordering::SeqCst)
+    }
+
+    /// Waits until every send of this process has settled.
+    pub async fn idle(&self) {
+        loop {
+            let moved = self.wire.moved.notified();
+            if self.in_flight() == 0 {
+                return;
+            }
+            let _ = timeout(Duration::from_millis(100), moved).await;
+        }
+    }
+
+    /// Claims nothing more.
+    pub fn hold(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Claims nothing more and waits for what is on the wire.
+    pub async fn shut_down(&self) {
+        self.hold();
+        if timeout(PATIENCE + Duration::from_secs(5), self.idle()).await.is_err() {
+            tracing::warn!(left = self.in_flight(), "sends did not settle before shutdown; they will be unconfirmed");
+        }
+    }
+}
+
+/// Whether looking at it may be worth a transaction: its clock has released
+/// something, or a second try may wait.
+fn is_due(run: &Run, now: DateTime<Utc>) -> bool {
+    match run.clock {
+        Clock::Started(clock) => run.released < clock.due(now) && now < run.window.ends,
+        Clock::Unstarted { .. } => false,
+    }
+}
+
+struct Send {
+    contact: Contact,
+    /// Given back when the send is over.
+    _place: OwnedSemaphorePermit,
+}
+
+/// What the sends of one claim share.
+struct Job {
+    app: Data<App>,
+    adapter: Arc<dyn Channel>,
+    text: Arc<Template>,
+    expires_at: DateTime<Utc>,
+    begin_by: Instant,
+    settler: mpsc::UnboundedSender<Settled>,
+    wire: Arc<Wire>,
+}
+
+impl Job {
+    async fn send_all(self, claim: Claim, sends: Vec<Send>) {
+        let (job, claim) = (&self, &claim);
+        stream::iter(sends)
+            .for_each_concurrent(None, |send| async move {
+                let fate = job.send(claim, &send.contact).await;
+                let (lease, run, seq, attempt) = (claim.lease, claim.run, send.contact.seq, claim.attempt);
+                drop(send);
+                job.wire.moved.notify_waiters();
+                // A settler ends only after the dispatcher, and that only when the wire is quiet.
+                let _ = job.settler.send(Settled { lease, run, seq, attempt, fate });
+            })
+            .await;
+    }
+
+    async fn send(&self, claim: &Claim, contact: &Contact) -> Fate {
+        let finally = |outcome, detail: Option<String>| Fate::Final { outcome, detail };
+        if let Some(barred) = contact.barred {
+            return finally(barred, None);
+        }
+        let text = match self.text.render(&contact.values) {
+            Ok(text) => text,
+            Err(missing) => return finally(Outcome::InvalidMessage, Some(format!("#{} is missing", missing.field))),
+        };
+        let id = PartId { run: claim.run, seq: contact.seq, attempt: claim.attempt };
+        let part = Part {
+            id: id.to_string(),
+            to: contact.address.clone(),
+            text,
+            attempt: claim.attempt as u16,
+            expires_at: self.expires_at,
+        };
+        // The last look before it leaves. Past this instant a pause or stop may have
+        // answered, so what has not begun goes back untouched.
+        if self.begin_by <= Instant::now() {
+            let at = self.app.clock.now();
+            return Fate::Later { at, detail: Some("not begun in time".to_owned()) };
+        }
+        let sent = timeout(PATIENCE, self.adapter.send(&part)).await;
+        let sent = sent.unwrap_or_else(|_| SendOutcome::Unknown { code: "no answer in time".to_owned() });
+        let now = self.app.clock.now();
+        if let SendOutcome::RetryLater { after, scope: Scope::Channel, .. } = sent {
+            let (run, until) = (claim.run, now + after);
+            let held = self.app.db.run(move |conn| actions::hold_channel(conn, run, Scope::Channel, until)).await;
+            if let Err(error) = held {
+                tracing::error!(run.id = %run, "could not hold the channel of run {run}: {error}");
+            }
+        }
+        deliveries::fate(claim.attempt, sent, now)
+    }
+}
+
+/// Writes results down until nobody is left to bring any.
+async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Settled>, wire: Arc<Wire>, shard: i16) {
+    let mut batch = Vec::with_capacity(SETTLED_AT_ONCE);
+    while results.recv_many(&mut batch, SETTLED_AT_ONCE).await > 0 {
+        let n = batch.len();
+        let batch = Arc::new(std::mem::take(&mut batch));
+        // Not given up before the leases are: until then nobody else speaks for these sends.
+        let until = Instant::now() + deliveries::LEASE.to_std().unwrap_or_default();
+        loop {
+            let (now, results) = (app.clock.now(), batch.clone());
+            match app.db.run(move |conn| actions::settle(conn, &results, shard, now)).await {
+                Ok(0) => break,
+                Ok(late) => {
+                    tracing::warn!(late, "{late} results came after their lease had run out");
+                    break;
+                }
+                Err(error) if Instant::now() < until => {
+                    tracing::error!("could not write down {n} results, trying again: {error}");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => {
+                    tracing::error!("gave up writing down {n} results; they will be unconfirmed: {error}");
+                    break;
+                }
+            }
+        }
+        metrics::counter!("bugle_settled_total").increment(n as u64);
+        wire.n.fetch_sub(n, Ordering::SeqCst);
+        wire.moved.notify_waiters();
+    }
+}

@@ -1,0 +1,24 @@
+//! Ends what has come to its end, and finds what a dead process left behind.
+
+use crate::app::App;
+use crate::deliveries;
+use crate::runs;
+use crate::{campaigns, schedules};
+
+/// Marks contacts of expired leases unconfirmed, ends runs that are through or out
+/// of time, and then campaigns. Returns how many of these three it touched.
+pub async fn tick(app: &App) -> anyhow::Result<usize> {
+    let now = app.clock.now();
+    let mut n = 0;
+    while let Some(unconfirmed) = app.db.run(move |conn| deliveries::actions::rescue_one(conn, now)).await? {
+        tracing::warn!(unconfirmed, "a lease ran out with {unconfirmed} sends unsettled");
+        n += 1;
+    }
+    for run in app.db.run(move |conn| runs::store::perhaps_ended(conn, now)).await? {
+        n += usize::from(app.db.run(move |conn| schedules::actions::end_run(conn, run, now)).await?);
+    }
+    for campaign in app.db.run(campaigns::store::with_all_runs_ended).await? {
+        n += usize::from(app.db.run(move |conn| campaigns::actions::finish(conn, campaign, now)).await?);
+    }
+    Ok(n)
+}
