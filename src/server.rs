@@ -15,16 +15,17 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_actix_web::TracingLogger;
 
 use crate::app::App;
-use crate::people;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
+use crate::{campaigns, deliveries, files, people, sandbox, senders};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(home)
         .configure(people::web::routes)
         .configure(senders::web::routes)
+        .configure(files::web::configure)
         .configure(deliveries::web::routes)
         .configure(campaigns::web::routes)
         .configure(sandbox::web::routes);

@@ -15,11 +15,14 @@ CREATE TABLE files (
     headers        jsonb       NOT NULL DEFAULT '[]',
     sample         jsonb       NOT NULL DEFAULT '[]',
     mapping        jsonb,
+    kind           text        NOT NULL DEFAULT 'sms',
     region         text,
+    bytes_done     bigint      NOT NULL DEFAULT 0,
     rows_done      bigint      NOT NULL DEFAULT 0,
     rows_good      bigint      NOT NULL DEFAULT 0,
     rows_bad       bigint      NOT NULL DEFAULT 0,
     rows_duplicate bigint      NOT NULL DEFAULT 0,
+    missing        jsonb       NOT NULL DEFAULT '{}',
     refusal        text,
     cancelling     boolean     NOT NULL DEFAULT false,
     worker         uuid,
@@ -30,6 +33,7 @@ CREATE TABLE files (
 
     CONSTRAINT state_is_known         CHECK (state IN ('received', 'importing', 'imported', 'refused', 'cancelled')),
     CONSTRAINT format_is_known        CHECK (format IN ('csv', 'xls', 'xlsx')),
+    CONSTRAINT kind_is_known          CHECK (kind IN ('sms', 'whatsapp', 'messenger', 'viber', 'webchat')),
     CONSTRAINT importing_has_mapping  CHECK (state NOT IN ('importing', 'imported') OR mapping IS NOT NULL),
     CONSTRAINT refused_has_refusal    CHECK ((state = 'refused') = (refusal IS NOT NULL)),
     CONSTRAINT finished_has_timestamp CHECK ((state IN ('imported', 'refused', 'cancelled')) = (finished_at IS NOT NULL))
@@ -37,8 +41,11 @@ CREATE TABLE files (
 COMMENT ON COLUMN files.headers       IS 'Array of the header row''s field names, in column order';
 COMMENT ON COLUMN files.sample        IS 'Array of the first rows, each an array of texts, to show beside the mapping';
 COMMENT ON COLUMN files.mapping       IS 'What each column is, in column order; see files::domain::Mapping';
-COMMENT ON COLUMN files.region        IS 'ISO 3166 country that numbers without a country code belong to';
+COMMENT ON COLUMN files.kind          IS 'The kind of channel that the channel IDs in it are addresses on';
+COMMENT ON COLUMN files.region        IS 'ISO 3166 country that numbers without a country code belong to; empty when all have theirs';
+COMMENT ON COLUMN files.bytes_done    IS 'How far the reading has come, on the scale of size_bytes';
 COMMENT ON COLUMN files.rows_done     IS 'Rows read so far, good or bad; moves while importing';
+COMMENT ON COLUMN files.missing       IS 'Object of field name to the number of good rows that have nothing there';
 COMMENT ON COLUMN files.refusal       IS 'Why nothing could be read, in words for the person who uploaded it';
 COMMENT ON COLUMN files.lease_ends_at IS 'After this instant another process may start the import over';
 CREATE INDEX files_to_import ON files (id) WHERE state = 'importing';

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::intake::{self, Error};
 use super::ledger::{self, Ask, Entry, Head};
-use super::{Counts, Outcome, Show, Standing, store};
+use super::{Counts, Show, Standing, store};
 use crate::app::App;
 use crate::channels::Forged;
 use crate::db::DbError;
@@ -63,8 +63,8 @@ struct Ledger {
 
 impl Ledger {
     /// This page, showing something else.
-    fn href(&self, show: Show) -> String {
-        self.address("", show, None)
+    fn href(&self, show: &Show) -> String {
+        self.address("", *show, None)
     }
 
     fn next_href(&self, after: &i32) -> String {
@@ -87,11 +87,16 @@ impl Ledger {
         format!("/runs/{}{below}?{}", self.head.run.id, query.finish())
     }
 
+    /// The counts of the run, each with what shows the rows behind it.
+    fn counted(&self) -> impl Iterator<Item = (Show, String)> {
+        Show::COUNTED.into_iter().filter_map(|show| Some((show, thousands(show.count(&self.counts)?))))
+    }
+
     /// Outcomes that occur in this run, with how often.
-    fn outcomes(&self) -> impl Iterator<Item = (Show, i64)> {
+    fn outcomes(&self) -> impl Iterator<Item = (Show, String)> {
         self.standings.iter().filter_map(|(standing, n)| match standing {
-            Standing::Final(outcome) => Some((Show::Outcome(*outcome), *n)),
-            Standing::Retrying => Some((Show::Retrying, *n)),
+            Standing::Final(outcome) => Some((Show::Outcome(*outcome), thousands(*n))),
+            Standing::Retrying => Some((Show::Retrying, thousands(*n))),
             Standing::Planned | Standing::InFlight | Standing::Accepted | Standing::Sent => None,
         })
     }
@@ -247,6 +252,7 @@ async fn webhook(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Outcome;
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@
 //! between ticks: sends on the wire, whose results must be written down.
 
 pub mod dispatcher;
+pub mod importer;
 pub mod metronome;
 pub mod rescuer;
 pub mod starter;

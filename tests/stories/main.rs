@@ -6,7 +6,9 @@
 
 mod desk;
 mod controls_core;
+mod ledger;
 mod pacing;
+mod phones;
 mod promises;
 mod receipts;
 mod signing_in;

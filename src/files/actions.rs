@@ -1,0 +1,62 @@
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::domain::{File, Mapping, State, Unchanged};
+use super::store;
+use crate::ids::{FileId, UserId};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Unchanged(#[from] Unchanged),
+    #[error(transparent)]
+    Db(#[from] diesel::result::Error),
+}
+
+/// What a page shows of a file.
+pub struct Look {
+    pub file: File,
+    /// The first rows that were not taken.
+    pub problems: Vec<store::Listed>,
+    /// The country to offer on the mapping form, as [`File::likely_region`] tells.
+    pub region: Option<String>,
+}
+
+/// Problems that a page lists; the rest are for downloading.
+const FIRST_PROBLEMS: i64 = 20;
+
+pub fn look(conn: &mut PgConnection, id: FileId, by: UserId) -> QueryResult<Look> {
+    let file = store::find(conn, id)?;
+    let problems = match file.state {
+        State::Imported { .. } => store::problems(conn, id, 0, FIRST_PROBLEMS)?,
+        State::Received | State::Importing { .. } | State::Refused { .. } | State::Cancelled { .. } => Vec::new(),
+    };
+    let region = match (&file.state, &file.region) {
+        (State::Received, _) | (State::Cancelled { .. }, None) => {
+            let mapping = Mapping::guess(&file.head.headers, &file.head.sample);
+            let last = store::last_region(conn, by)?;
+            file.likely_region(&mapping, last)
+        }
+        (_, region) => region.clone(),
+    };
+    Ok(Look { file, problems, region })
+}
+
+/// Sends a file to be imported; a tick takes it up.
+pub fn import(conn: &mut PgConnection, id: FileId, mapping: Mapping, region: String) -> Result<File, Error> {
+    conn.transaction(|conn| {
+        let mut file = store::lock(conn, id)?;
+        file.import(mapping, region)?;
+        store::save(conn, &file)?;
+        Ok(file)
+    })
+}
+
+pub fn cancel(conn: &mut PgConnection, id: FileId, now: DateTime<Utc>) -> Result<File, Error> {
+    conn.transaction(|conn| {
+        let mut file = store::lock(conn, id)?;
+        file.cancel(now)?;
+        store::save(conn, &file)?;
+        Ok(file)
+    })
+}

@@ -1,0 +1,531 @@
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::dsl::exists;
+use diesel::pg::{CopyFormat, Pg};
+use diesel::prelude::*;
+use diesel::result::Error::{DeserializationError, SerializationError};
+use diesel::sql_types::{Array, BigInt, Text};
+use uuid::Uuid;
+
+use super::domain::{Counts, Encoding, File, Format, Head, RowProblem, State};
+use crate::channels::Kind;
+use crate::contacts;
+use crate::db::schema::{file_chunks, file_problems, file_rows, files};
+use crate::ids::{FileId, UserId};
+
+/// Uploads are kept in pieces of this size.
+pub const CHUNK: usize = 1 << 20;
+
+/// An upload as it is first written down.
+pub struct Upload<'a> {
+    pub name: &'a str,
+    pub size_bytes: i64,
+    pub sha256: &'a [u8],
+    pub kind: Kind,
+    pub head: &'a Head,
+}
+
+pub fn insert(conn: &mut PgConnection, upload: &Upload<'_>, by: UserId, now: DateTime<Utc>) -> QueryResult<FileId> {
+    let head = upload.head;
+    diesel::insert_into(files::table)
+        .values((
+            files::name.eq(upload.name),
+            files::size_bytes.eq(upload.size_bytes),
+            files::sha256.eq(upload.sha256),
+            files::kind.eq(upload.kind.word()),
+            files::format.eq(head.format.word()),
+            files::encoding.eq(head.encoding.map(Encoding::word)),
+            files::delimiter.eq(head.delimiter.map(|byte| char::from(byte).to_string())),
+            files::headers.eq(serde_json::json!(head.headers)),
+            files::sample.eq(serde_json::json!(head.sample)),
+            files::uploaded_by.eq(by.0),
+            files::uploaded_at.eq(now),
+        ))
+        .returning(files::id)
+        .get_result(conn)
+        .map(FileId)
+}
+
+pub fn insert_chunk(conn: &mut PgConnection, id: FileId, n: i32, bytes: &[u8]) -> QueryResult<()> {
+    diesel::insert_into(file_chunks::table)
+        .values((file_chunks::file_id.eq(id.0), file_chunks::n.eq(n), file_chunks::bytes.eq(bytes)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Piece `n` of the upload, from 0; `None` after the last.
+pub fn chunk(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Option<Vec<u8>>> {
+    file_chunks::table.find((id.0, n)).select(file_chunks::bytes).first(conn).optional()
+}
+
+pub fn find(conn: &mut PgConnection, id: FileId) -> QueryResult<File> {
+    files::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends.
+pub fn lock(conn: &mut PgConnection, id: FileId) -> QueryResult<File> {
+    files::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+}
+
+/// Writes what people decide about a file. What the importer counts is its own.
+pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
+    let (cancelling, refusal, finished_at) = match &file.state {
+        State::Received => (false, None, None),
+        State::Importing { cancelling } => (*cancelling, None, None),
+        State::Imported { at } | State::Cancelled { at } => (false, None, Some(*at)),
+        State::Refused { at, why } => (false, Some(why.as_str()), Some(*at)),
+    };
+    diesel::update(files::table.find(file.id.0))
+        .set((
+            files::state.eq(file.state.word()),
+            files::mapping.eq(file.mapping.as_ref().map(|mapping| serde_json::json!(mapping))),
+            files::region.eq(&file.region),
+            files::cancelling.eq(cancelling),
+            files::refusal.eq(refusal),
+            files::finished_at.eq(finished_at),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// The country chosen for the file imported last by this person.
+pub fn last_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
+    files::table
+        .filter(files::uploaded_by.eq(by.0))
+        .filter(files::region.ne(""))
+        .order(files::id.desc())
+        .select(files::region.assume_not_null())
+        .first(conn)
+        .optional()
+}
+
+/// One line of the list of problems.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = file_problems, check_for_backend(Pg))]
+pub struct Listed {
+    pub line: i64,
+    pub field: Option<String>,
+    pub value: Option<String>,
+    pub code: String,
+    pub says: String,
+}
+
+/// Up to `n` problems of rows below row `after`, in file order.
+pub fn problems(conn: &mut PgConnection, id: FileId, after: i64, n: i64) -> QueryResult<Vec<Listed>> {
+    file_problems::table
+        .filter(file_problems::file_id.eq(id.0))
+        .filter(file_problems::line.gt(after))
+        .order(file_problems::line)
+        .limit(n)
+        .select(Listed::as_select())
+        .load(conn)
+}
+
+/// One row of the audience.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = file_rows, check_for_backend(Pg))]
+pub struct Taken {
+    pub seq: i32,
+    pub line: i64,
+    pub address: String,
+    pub customer_id: Option<String>,
+    pub values: serde_json::Value,
+}
+
+/// The first `n` rows that were taken.
+pub fn first_rows(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Vec<Taken>> {
+    file_rows::table
+        .filter(file_rows::file_id.eq(id.0))
+        .filter(file_rows::seq.le(n))
+        .order(file_rows::seq)
+        .select(Taken::as_select())
+        .load(conn)
+}
+
+/// The right to import a file until a lease ends.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub file: File,
+    pub worker: Uuid,
+}
+
+/// Takes the oldest file that waits to be imported, or whose importer has not
+/// been heard of since its lease ended. Its counts start over.
+pub fn claim(
+    conn: &mut PgConnection,
+    worker: Uuid,
+    lease_ends_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<Claim>> {
+    conn.transaction(|conn| {
+        let waiting = files::table
+            .filter(files::state.eq("importing"))
+            .filter(files::lease_ends_at.is_null().or(files::lease_ends_at.assume_not_null().le(now)))
+            .order(files::id)
+            .select(files::id)
+            .for_no_key_update()
+            .skip_locked()
+            .first::<i64>(conn)
+            .optional()?;
+        let Some(id) = waiting else { return Ok(None) };
+        let row: Row = diesel::update(files::table.find(id))
+            .set((
+                files::worker.eq(worker),
+                files::lease_ends_at.eq(lease_ends_at),
+                files::bytes_done.eq(0),
+                files::rows_done.eq(0),
+                files::rows_good.eq(0),
+                files::rows_bad.eq(0),
+                files::rows_duplicate.eq(0),
+                files::missing.eq(serde_json::json!({})),
+            ))
+            .returning(Row::as_returning())
+            .get_result(conn)?;
+        Ok(Some(Claim { file: row.try_into()?, worker }))
+    })
+}
+
+/// What an importer learns when it tells how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    GoOn,
+    /// Somebody wants it to stop.
+    Cancel,
+    /// Its lease ended and another took the file, or the file is done.
+    Lost,
+}
+
+/// Tells how far an import is and keeps it for longer.
+pub fn pulse(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    counts: &Counts,
+    lease_ends_at: DateTime<Utc>,
+) -> QueryResult<Heard> {
+    let cancelling: Option<bool> = diesel::update(held(claim))
+        .set((
+            files::lease_ends_at.eq(lease_ends_at),
+            files::bytes_done.eq(counts.bytes_done),
+            files::rows_done.eq(counts.done),
+            files::rows_good.eq(counts.good),
+            files::rows_bad.eq(counts.bad),
+        ))
+        .returning(files::cancelling)
+        .get_result(conn)
+        .optional()?;
+    Ok(match cancelling {
+        Some(false) => Heard::GoOn,
+        Some(true) => Heard::Cancel,
+        None => Heard::Lost,
+    })
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn held(claim: &Claim) -> _ {
+    let (id, worker): (i64, Uuid) = (claim.file.id.0, claim.worker);
+    files::table.filter(files::id.eq(id)).filter(files::worker.eq(worker)).filter(files::state.eq("importing"))
+}
+
+/// Ends an import without a result. Returns whether the claim still held.
+pub fn give_up(conn: &mut PgConnection, claim: &Claim, why: Option<&str>, now: DateTime<Utc>) -> QueryResult<bool> {
+    let state = if why.is_some() { "refused" } else { "cancelled" };
+    let n_rows = diesel::update(held(claim))
+        .set((
+            files::state.eq(state),
+            files::refusal.eq(why),
+            files::cancelling.eq(false),
+            files::finished_at.eq(now),
+            files::worker.eq(None::<Uuid>),
+            files::lease_ends_at.eq(None::<DateTime<Utc>>),
+        ))
+        .execute(conn)?;
+    Ok(n_rows == 1)
+}
+
+/// Makes the tables that an import collects its rows in. They belong to the
+/// connection and go with it: what a dead importer left is nowhere.
+pub fn open_staging(conn: &mut PgConnection) -> QueryResult<()> {
+    conn.batch_execute(
+        "CREATE TEMP TABLE import_rows (
+             seq         integer NOT NULL,
+             line        bigint  NOT NULL,
+             address     text    NOT NULL,
+             customer_id text,
+             \"values\"  jsonb   NOT NULL
+         );
+         CREATE TEMP TABLE import_problems (
+             line  bigint NOT NULL,
+             field text,
+             value text,
+             code  text   NOT NULL,
+             says  text   NOT NULL
+         )",
+    )
+}
+
+diesel::table! {
+    import_rows (seq) {
+        seq -> Int4,
+        line -> Int8,
+        address -> Text,
+        customer_id -> Nullable<Text>,
+        values -> Jsonb,
+    }
+}
+
+diesel::table! {
+    import_problems (line) {
+        line -> Int8,
+        field -> Nullable<Text>,
+        value -> Nullable<Text>,
+        code -> Text,
+        says -> Text,
+    }
+}
+
+/// Rows in the binary form that COPY takes, ready to be sent.
+pub struct Pack(Vec<u8>);
+
+impl Default for Pack {
+    fn default() -> Self {
+        Pack(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec())
+    }
+}
+
+impl Pack {
+    /// Adds a row for `import_rows`. `values`: a JSON object.
+    pub fn add_row(&mut self, seq: i32, line: i64, address: &str, customer_id: Option<&str>, values: &[u8]) {
+        self.begin(5);
+        self.field(&seq.to_be_bytes());
+        self.field(&line.to_be_bytes());
+        self.field(address.as_bytes());
+        self.optional(customer_id);
+        // jsonb travels as its version, 1, and its text.
+        self.0.extend((values.len() as i32 + 1).to_be_bytes());
+        self.0.push(1);
+        self.0.extend_from_slice(values);
+    }
+
+    /// Adds a row for `import_problems`.
+    pub fn add_problem(&mut self, line: i64, problem: &RowProblem) {
+        self.begin(5);
+        self.field(&line.to_be_bytes());
+        self.optional(problem.field.as_deref());
+        self.optional(problem.value.as_deref());
+        self.field(problem.code.as_bytes());
+        self.field(problem.says.as_bytes());
+    }
+
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn begin(&mut self, n_fields: i16) {
+        self.0.extend(n_fields.to_be_bytes());
+    }
+
+    fn field(&mut self, bytes: &[u8]) {
+        self.0.extend((bytes.len() as i32).to_be_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn optional(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.field(text.as_bytes()),
+            None => self.0.extend((-1_i32).to_be_bytes()),
+        }
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> QueryResult<()> {
+        let end = (-1_i16).to_be_bytes();
+        out.write_all(&self.0).and_then(|()| out.write_all(&end)).map_err(|error| SerializationError(Box::new(error)))
+    }
+}
+
+/// Copies packed rows into the staging tables.
+pub fn stage(conn: &mut PgConnection, rows: &Pack, problems: &Pack) -> QueryResult<()> {
+    use diesel::ExecuteCopyFromDsl as _;
+
+    let nothing = Pack::default().size();
+    if rows.size() > nothing {
+        diesel::copy_from(import_rows::table)
+            .from_raw_data(import_rows::all_columns, |out: &mut dyn Write| rows.write_to(out))
+            .with_format(CopyFormat::Binary)
+            .execute(conn)?;
+    }
+    if problems.size() > nothing {
+        diesel::copy_from(import_problems::table)
+            .from_raw_data(import_problems::all_columns, |out: &mut dyn Write| problems.write_to(out))
+            .with_format(CopyFormat::Binary)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Finds the rows whose address an earlier row has, and lists them as problems
+/// of the column `field`. Returns how many there are.
+pub fn set_repeats_apart(conn: &mut PgConnection, field: &str) -> QueryResult<i64> {
+    // Sorting and hashing a million rows is this transaction's whole work.
+    conn.batch_execute("SET LOCAL work_mem = '96MB'; ANALYZE import_rows")?;
+    conn.batch_execute(include_str!("repeats.sql"))?;
+    let n_rows = diesel::sql_query(
+        "INSERT INTO import_problems (line, field, value, code, says)
+         SELECT line, $1, address, 'duplicate',
+                'Row ' || first_line || ' has the same ' || $1 || '. That row is used, this one is not.'
+         FROM import_repeats",
+    )
+    .bind::<Text, _>(field)
+    .execute(conn)?;
+    Ok(n_rows as i64)
+}
+
+/// How many of the repeated rows have nothing in each of `fields`.
+pub fn missing_in_repeats(conn: &mut PgConnection, fields: &[&str]) -> QueryResult<Vec<(String, i64)>> {
+    #[derive(QueryableByName)]
+    struct Missing {
+        #[diesel(sql_type = Text)]
+        field: String,
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    let missing: Vec<Missing> = diesel::sql_query(
+        "SELECT field, count(*) AS n
+         FROM import_repeats JOIN import_rows USING (seq) CROSS JOIN unnest($1) AS field
+         WHERE NOT jsonb_exists(\"values\", field)
+         GROUP BY field",
+    )
+    .bind::<Array<Text>, _>(fields)
+    .load(conn)?;
+    Ok(missing.into_iter().map(|row| (row.field, row.n)).collect())
+}
+
+/// Makes the staged rows the file's audience, numbered in file order from 1
+/// without gaps, and the staged problems its list of problems.
+pub fn publish(conn: &mut PgConnection, file: &File, n_repeats: i64) -> QueryResult<i64> {
+    contacts::store::add_imported(conn, file.kind)?;
+    // Without repeats the rows are numbered already, and sorting them is saved.
+    let sql = match n_repeats {
+        0 => include_str!("publish_as_staged.sql"),
+        _ => include_str!("publish_renumbered.sql"),
+    };
+    let n_rows = diesel::sql_query(sql).bind::<BigInt, _>(file.id.0).bind::<Text, _>(file.kind.word()).execute(conn)?;
+    diesel::sql_query(
+        "INSERT INTO file_problems (file_id, line, field, value, code, says)
+         SELECT $1, line, field, value, code, says FROM import_problems ORDER BY line",
+    )
+    .bind::<BigInt, _>(file.id.0)
+    .execute(conn)?;
+    Ok(n_rows as i64)
+}
+
+/// The import's last word: the audience stands, if the claim still holds and
+/// nobody wants it cancelled. Returns whether it does; if not, roll back.
+pub fn finish(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    counts: &Counts,
+    missing: &serde_json::Value,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let n_rows = diesel::update(held(claim).filter(files::cancelling.eq(false)))
+        .set((
+            files::state.eq("imported"),
+            files::finished_at.eq(now),
+            files::bytes_done.eq(counts.bytes_done),
+            files::rows_done.eq(counts.done),
+            files::rows_good.eq(counts.good),
+            files::rows_bad.eq(counts.bad),
+            files::rows_duplicate.eq(counts.duplicate),
+            files::missing.eq(missing),
+            files::worker.eq(None::<Uuid>),
+            files::lease_ends_at.eq(None::<DateTime<Utc>>),
+        ))
+        .execute(conn)?;
+    Ok(n_rows == 1)
+}
+
+/// Whether an import should not go on: cancelled, or no longer its worker's.
+pub fn is_unwanted(conn: &mut PgConnection, claim: &Claim) -> QueryResult<bool> {
+    let wanted: bool = diesel::select(exists(held(claim).filter(files::cancelling.eq(false)))).get_result(conn)?;
+    Ok(!wanted)
+}
+
+/// A row as stored. It can hold combinations that no file can be in; turning it
+/// into a [`File`] is where they are caught.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = files, check_for_backend(Pg))]
+struct Row {
+    id: i64,
+    name: String,
+    size_bytes: i64,
+    state: String,
+    format: String,
+    encoding: Option<String>,
+    delimiter: Option<String>,
+    headers: serde_json::Value,
+    sample: serde_json::Value,
+    mapping: Option<serde_json::Value>,
+    kind: String,
+    region: Option<String>,
+    bytes_done: i64,
+    rows_done: i64,
+    rows_good: i64,
+    rows_bad: i64,
+    rows_duplicate: i64,
+    missing: serde_json::Value,
+    refusal: Option<String>,
+    cancelling: bool,
+    uploaded_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for File {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let not_a_file = || DeserializationError(format!("files: not a file: {}", row.id).into());
+        fn json<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> QueryResult<T> {
+            serde_json::from_value(value).map_err(|error| DeserializationError(Box::new(error)))
+        }
+        let state = match (row.state.as_str(), row.finished_at, row.refusal.clone()) {
+            ("received", None, None) => State::Received,
+            ("importing", None, None) => State::Importing { cancelling: row.cancelling },
+            ("imported", Some(at), None) => State::Imported { at },
+            ("refused", Some(at), Some(why)) => State::Refused { at, why },
+            ("cancelled", Some(at), None) => State::Cancelled { at },
+            _ => return Err(not_a_file()),
+        };
+        let missing: std::collections::BTreeMap<String, i64> = json(row.missing)?;
+        Ok(File {
+            id: FileId(row.id),
+            name: row.name,
+            size_bytes: row.size_bytes,
+            head: Head {
+                format: Format::of_word(&row.format).ok_or_else(not_a_file)?,
+                encoding: row
+                    .encoding
+                    .as_deref()
+                    .map(|word| Encoding::of_word(word).ok_or_else(not_a_file))
+                    .transpose()?,
+                delimiter: row.delimiter.as_ref().and_then(|text| text.bytes().next()),
+                headers: json(row.headers)?,
+                sample: json(row.sample)?,
+            },
+            kind: Kind::of_word(&row.kind).ok_or_else(not_a_file)?,
+            region: row.region,
+            mapping: row.mapping.map(json).transpose()?,
+            counts: Counts {
+                bytes_done: row.bytes_done,
+                done: row.rows_done,
+                good: row.rows_good,
+                bad: row.rows_bad,
+                duplicate: row.rows_duplicate,
+            },
+            missing: missing.into_iter().collect(),
+            state,
+            uploaded_at: row.uploaded_at,
+        })
+    }
+}

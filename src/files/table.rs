@@ -1,0 +1,283 @@
+//! Reading a CSV row by row, in memory that does not grow with the file.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use csv_core::ReadRecordResult;
+use encoding_rs::{CoderResult, Decoder, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use super::domain::{Encoding, Record};
+use super::refusal::Refusal;
+
+/// A row longer than this is a quotation mark that nobody closed.
+const LONGEST_ROW: usize = 16 << 20;
+const MOST_FIELDS: usize = 100_000;
+
+/// Why reading ended before the end.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+}
+
+/// Called with each row that is not blank: its number as a spreadsheet shows it
+/// (the first row of the file is 1), the row, and how many bytes are read.
+pub type EachRow<'a> = dyn FnMut(u64, &Record, u64) -> ControlFlow<()> + 'a;
+
+/// Reads rows until the end or until `each` breaks.
+pub fn csv_rows(from: impl Read, encoding: Encoding, delimiter: u8, each: &mut EachRow<'_>) -> Result<(), Unread> {
+    let mut rows = Rows {
+        text: Decoded::new(from, encoding),
+        core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+        line: 1,
+        after_cr: false,
+        out: vec![0; 64 << 10],
+        ends: vec![0; 64],
+    };
+    let mut record = Record::default();
+    while let Some(line) = rows.next(&mut record)? {
+        if !record.is_blank() && each(line, &record, rows.text.n_read).is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+struct Rows<R> {
+    text: Decoded<R>,
+    core: csv_core::Reader,
+    /// Number of the row that comes next.
+    line: u64,
+    /// The last row ended in a carriage return; a line feed may belong to it.
+    after_cr: bool,
+    out: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<R: Read> Rows<R> {
+    fn next(&mut self, record: &mut Record) -> Result<Option<u64>, Unread> {
+        if !self.skip_empty_lines()? {
+            return Ok(None);
+        }
+        let line = self.line;
+        let (mut n_out, mut n_ends, mut n_quotes) = (0, 0, 0);
+        let ended_by = loop {
+            let input = self.text.fill()?;
+            let at_end = input.is_empty();
+            let (result, n_in, out, ends) =
+                self.core.read_record(input, &mut self.out[n_out..], &mut self.ends[n_ends..]);
+            n_out += out;
+            n_ends += ends;
+            n_quotes += input[..n_in].iter().filter(|&&byte| byte == b'"').count();
+            let last = input[..n_in].last().copied();
+            self.text.consume(n_in);
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull if self.out.len() < LONGEST_ROW => self.out.resize(self.out.len() * 2, 0),
+                ReadRecordResult::OutputFull => return Err(Refusal::EndlessRow { line }.into()),
+                ReadRecordResult::OutputEndsFull if self.ends.len() < MOST_FIELDS => {
+                    self.ends.resize(self.ends.len() * 2, 0);
+                }
+                ReadRecordResult::OutputEndsFull => return Err(Refusal::TooManyColumns { n: n_ends }.into()),
+                ReadRecordResult::Record if at_end => break None,
+                ReadRecordResult::Record => break last,
+                ReadRecordResult::End => return Ok(None),
+            }
+        };
+        self.line += 1;
+        self.after_cr = ended_by == Some(b'\r');
+
+        let text = std::str::from_utf8(&self.out[..n_out])
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        if ended_by.is_none() && n_quotes % 2 == 1 && text.contains(['\n', '\r']) {
+            return Err(Refusal::OpenQuote { line }.into());
+        }
+        record.clear();
+        record.text.push_str(text);
+        record.ends.extend_from_slice(&self.ends[..n_ends]);
+        // One very long row must not hold on to its memory for the rest of the file.
+        if self.out.len() > 1 << 20 {
+            self.out = vec![0; 64 << 10];
+        }
+        Ok(Some(line))
+    }
+
+    /// The parser skips empty lines silently, but they count as rows.
+    /// Returns whether anything follows.
+    fn skip_empty_lines(&mut self) -> io::Result<bool> {
+        loop {
+            match self.text.fill()?.first() {
+                None => return Ok(false),
+                Some(b'\n') if self.after_cr => self.after_cr = false,
+                Some(&byte @ (b'\r' | b'\n')) => {
+                    self.after_cr = byte == b'\r';
+                    self.line += 1;
+                }
+                Some(_) => return Ok(true),
+            }
+            self.text.consume(1);
+        }
+    }
+}
+
+/// Bytes in any encoding as UTF-8, without a byte order mark.
+struct Decoded<R> {
+    from: R,
+    decoder: Decoder,
+    n_read: u64,
+    raw: Vec<u8>,
+    raw_at: usize,
+    raw_end: usize,
+    text: Vec<u8>,
+    at: usize,
+    end: usize,
+    from_ended: bool,
+    ended: bool,
+}
+
+impl<R: Read> Decoded<R> {
+    fn new(from: R, encoding: Encoding) -> Self {
+        let encoding = match encoding {
+            Encoding::Utf8 => UTF_8,
+            Encoding::Utf16Le => UTF_16LE,
+            Encoding::Utf16Be => UTF_16BE,
+            Encoding::Windows1252 => WINDOWS_1252,
+        };
+        Decoded {
+            from,
+            decoder: encoding.new_decoder_with_bom_removal(),
+            n_read: 0,
+            raw: vec![0; 64 << 10],
+            raw_at: 0,
+            raw_end: 0,
+            text: vec![0; 128 << 10],
+            at: 0,
+            end: 0,
+            from_ended: false,
+            ended: false,
+        }
+    }
+
+    /// What is decoded and not consumed; empty only at the end.
+    fn fill(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.end && !self.ended {
+            if self.raw_at == self.raw_end && !self.from_ended {
+                let n = loop {
+                    match self.from.read(&mut self.raw) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        result => break result?,
+                    }
+                };
+                self.from_ended = n == 0;
+                self.n_read += n as u64;
+                (self.raw_at, self.raw_end) = (0, n);
+            }
+            let raw = &self.raw[self.raw_at..self.raw_end];
+            let (result, n_in, n_out, _) = self.decoder.decode_to_utf8(raw, &mut self.text, self.from_ended);
+            self.raw_at += n_in;
+            (self.at, self.end) = (0, n_out);
+            self.ended = self.from_ended && result == CoderResult::InputEmpty;
+        }
+        Ok(&self.text[self.at..self.end])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at += n;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], encoding: Encoding) -> Result<Vec<(u64, Vec<String>)>, Unread> {
+        // One byte at a time: whatever can be cut in two, is.
+        struct Drops<'a>(&'a [u8]);
+        impl Read for Drops<'_> {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                let n = self.0.len().min(1);
+                into[..n].copy_from_slice(&self.0[..n]);
+                self.0 = &self.0[n..];
+                Ok(n)
+            }
+        }
+        let mut whole = Vec::new();
+        csv_rows(bytes, encoding, b',', &mut |line, record, _| {
+            whole.push((line, record.iter().map(str::to_owned).collect::<Vec<_>>()));
+            ControlFlow::Continue(())
+        })?;
+        let mut drops = Vec::new();
+        csv_rows(Drops(bytes), encoding, b',', &mut |line, record, _| {
+            drops.push((line, record.iter().map(str::to_owned).collect::<Vec<_>>()));
+            ControlFlow::Continue(())
+        })?;
+        assert_eq!(whole, drops);
+        Ok(whole)
+    }
+
+    fn lines(bytes: &[u8]) -> Vec<(u64, String)> {
+        read(bytes, Encoding::Utf8).unwrap().into_iter().map(|(line, fields)| (line, fields.join("|"))).collect()
+    }
+
+    fn expect(rows: &[(u64, &str)]) -> Vec<(u64, String)> {
+        rows.iter().map(|(line, text)| (*line, (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_are_numbered_as_a_spreadsheet_shows_them() {
+        let rows = expect(&[(1, "a|b"), (2, "1|two\nlines"), (5, "3|4"), (7, "5|6")]);
+        assert_eq!(lines(b"a,b\n1,\"two\nlines\"\n\n\n3,4\n , \n5,6\n"), rows);
+        let rows = expect(&[(1, "a|b"), (2, "1|two\r\nlines"), (4, "3|4")]);
+        assert_eq!(lines(b"a,b\r\n1,\"two\r\nlines\"\r\n\r\n3,4"), rows);
+        assert_eq!(lines(b"a,b\r1,2\r\r3,4\r"), expect(&[(1, "a|b"), (2, "1|2"), (4, "3|4")]));
+        assert_eq!(lines(b"\n\na,b\n"), expect(&[(3, "a|b")]));
+    }
+
+    #[test]
+    fn every_encoding_reads_the_same() {
+        let text = "name\nZoë – €\n";
+        let expected = vec![(1, vec!["name".to_owned()]), (2, vec!["Zoë – €".to_owned()])];
+        let utf16 = |bom: &[u8], units: fn(u16) -> [u8; 2]| {
+            [bom, &text.encode_utf16().flat_map(units).collect::<Vec<_>>()].concat()
+        };
+        for (encoding, bytes) in [
+            (Encoding::Utf8, text.as_bytes().to_vec()),
+            (Encoding::Utf8, [b"\xef\xbb\xbf", text.as_bytes()].concat()),
+            (Encoding::Utf16Le, utf16(b"\xff\xfe", u16::to_le_bytes)),
+            (Encoding::Utf16Le, utf16(b"", u16::to_le_bytes)),
+            (Encoding::Utf16Be, utf16(b"\xfe\xff", u16::to_be_bytes)),
+            (Encoding::Windows1252, b"name\nZo\xeb \x96 \x80\n".to_vec()),
+        ] {
+            assert_eq!(read(&bytes, encoding).unwrap(), expected, "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_never_closes_is_found() {
+        for bytes in [&b"a,b\n1,\"2\n3,4\n"[..], b"a,b\n1,\"2\n3,4"] {
+            assert!(matches!(read(bytes, Encoding::Utf8), Err(Unread::Refused(Refusal::OpenQuote { line: 2 }))));
+        }
+        assert_eq!(lines(b"a,b\n1,5\" pipe"), expect(&[(1, "a|b"), (2, "1|5\" pipe")]));
+    }
+
+    #[test]
+    fn an_endless_row_does_not_fill_the_memory() {
+        let endless = io::Read::chain(&b"a,b\n1,\""[..], io::repeat(b'x'));
+        let read = csv_rows(endless, Encoding::Utf8, b',', &mut |_, _, _| ControlFlow::Continue(()));
+        assert!(matches!(read, Err(Unread::Refused(Refusal::EndlessRow { line: 2 }))));
+    }
+
+    #[test]
+    fn a_cell_of_a_megabyte_is_read() {
+        let huge = "x".repeat(1 << 20);
+        let mut lengths = Vec::new();
+        csv_rows(format!("a,b\n1,{huge}\n2,3").as_bytes(), Encoding::Utf8, b',', &mut |line, row, _| {
+            lengths.push((line, row.get(1).len()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(lengths, [(1, 1), (2, 1 << 20), (3, 1)]);
+    }
+}

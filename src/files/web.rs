@@ -1,0 +1,471 @@
+use actix_multipart::Multipart;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use futures_util::{TryStreamExt, stream};
+use serde::Deserialize;
+
+use super::actions::{self, Look};
+use super::domain::{File, Mapping, State, Unchanged, Use, letters};
+use super::refusal::Refusal;
+use super::store::{self, Listed, Taken};
+use super::upload;
+use crate::app::App;
+use crate::channels::Kind;
+use crate::contacts::regions;
+use crate::ids::{CampaignId, FileId};
+use crate::web::{Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other};
+
+/// On the form: every number has its country code.
+const EVERYWHERE: &str = "everywhere";
+
+pub fn configure(pages: &mut ServiceConfig) {
+    // `new` before `{id}`, which would take it for one.
+    pages
+        .service(new)
+        .service(create)
+        .service(show)
+        .service(renew)
+        .service(import)
+        .service(cancel)
+        .service(download_problems)
+        .service(preview);
+}
+
+/// The campaign that a file is for, carried from page to page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct Purpose {
+    pub campaign: Option<CampaignId>,
+}
+
+impl Purpose {
+    /// What stands behind the path of a page so that it leads back there.
+    fn query(self) -> String {
+        self.campaign.map(|id| format!("?campaign={id}")).unwrap_or_default()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "files/new.html")]
+struct New<'a> {
+    frame: Frame,
+    purpose: Purpose,
+    refusal: Option<&'a Refusal>,
+}
+
+#[derive(Template)]
+#[template(path = "files/show.html")]
+struct Show {
+    frame: Frame,
+    panel: Panel,
+}
+
+#[derive(Template)]
+#[template(path = "files/rows.html")]
+struct Rows {
+    frame: Frame,
+    file: File,
+    fields: Vec<String>,
+    rows: Vec<Taken>,
+    purpose: Purpose,
+}
+
+/// Where a file stands and what can be done about it: its mapping form, its
+/// progress, or what came of it. Other pages may show it with `{{ panel|safe }}`;
+/// while the file is being imported it renews itself.
+#[derive(Template)]
+#[template(path = "files/panel.html")]
+pub struct Panel {
+    file: File,
+    purpose: Purpose,
+    may_operate: bool,
+    problems: Vec<Listed>,
+    form: MappingForm,
+}
+
+impl Panel {
+    /// `role`: of whoever looks; it decides which buttons there are.
+    pub fn new(look: Look, purpose: Purpose, role: Role) -> Self {
+        let form = MappingForm::offer(&look);
+        Panel { file: look.file, purpose, may_operate: role >= Role::Operator, problems: look.problems, form }
+    }
+
+    fn action(&self, verb: &str) -> String {
+        format!("/files/{}/{verb}{}", self.file.id, self.purpose.query())
+    }
+
+    fn percent(&self) -> i64 {
+        (self.file.counts.bytes_done * 100).checked_div(self.file.size_bytes).unwrap_or(0).clamp(0, 100)
+    }
+
+    /// All is read; what is good is being stored.
+    fn is_storing(&self) -> bool {
+        self.file.counts.bytes_done >= self.file.size_bytes
+    }
+
+    fn waits(&self) -> bool {
+        self.file.counts.done == 0
+    }
+
+    fn more_problems(&self) -> i64 {
+        self.file.counts.bad + self.file.counts.duplicate - self.problems.len() as i64
+    }
+
+    fn format(&self) -> String {
+        let head = &self.file.head;
+        let separated = match head.delimiter {
+            Some(b';') => ", separated by semicolons",
+            Some(b'\t') => ", separated by tabs",
+            Some(b'|') => ", separated by bars",
+            Some(b',') => ", separated by commas",
+            Some(_) | None => "",
+        };
+        let encoding = head.encoding.map(|encoding| format!(" in {}", encoding.label())).unwrap_or_default();
+        format!("{}{encoding}{separated}", head.format.label())
+    }
+
+    /// Said when the name promises another format than the content has.
+    fn misnamed(&self) -> Option<String> {
+        let ending = self.file.name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase())?;
+        let promised = super::domain::Format::of_word(&ending)?;
+        let format = self.file.head.format;
+        (promised != format)
+            .then(|| format!("Its name ends in .{ending}, but its content is {}; it is read as that.", format.label()))
+    }
+}
+
+/// What is chosen on the mapping form.
+#[derive(Debug)]
+struct MappingForm {
+    columns: Vec<Column>,
+    /// Empty while nothing is chosen.
+    region: String,
+    error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Column {
+    letters: String,
+    header: String,
+    examples: Vec<String>,
+    chosen: Use,
+}
+
+impl MappingForm {
+    const USES: [(&'static str, &'static str); 4] = [
+        ("channel_id", "Channel ID: messages go there"),
+        ("customer_id", "Customer ID"),
+        ("data", "Data"),
+        ("ignore", "Ignore"),
+    ];
+
+    fn offer(look: &Look) -> Self {
+        let head = &look.file.head;
+        let mapping = look.file.mapping.clone().unwrap_or_else(|| Mapping::guess(&head.headers, &head.sample));
+        let region = match look.region.as_deref() {
+            Some("") => EVERYWHERE.to_owned(),
+            Some(code) => code.to_owned(),
+            None => String::new(),
+        };
+        Self::of(&look.file, mapping, region, None)
+    }
+
+    fn of(file: &File, mapping: Mapping, region: String, error: Option<String>) -> Self {
+        let head = &file.head;
+        let columns = head.headers.iter().zip(mapping.columns).enumerate().map(|(i, (header, chosen))| Column {
+            letters: letters(i),
+            header: header.clone(),
+            examples: head
+                .sample
+                .iter()
+                .filter_map(|row| row.get(i))
+                .filter(|v| !v.is_empty())
+                .take(3)
+                .cloned()
+                .collect(),
+            chosen,
+        });
+        MappingForm { columns: columns.collect(), region, error }
+    }
+}
+
+/// The mapping form as it comes in: `use-0`, `use-1`, … and `region`.
+struct Chosen {
+    mapping: Mapping,
+    region: String,
+}
+
+impl Chosen {
+    /// Not a `Form`, whose limit a file with many columns would exceed.
+    fn read(body: &Bytes, headers: &[String]) -> Result<Self, Problem> {
+        let garbled = || Problem::Invalid("The form did not come through whole".to_owned());
+        let body = std::str::from_utf8(body).map_err(|_| garbled())?;
+        let pairs = Query::<Vec<(String, String)>>::from_query(body).map_err(|_| garbled())?;
+        let fields: std::collections::HashMap<String, String> = pairs.into_inner().into_iter().collect();
+        let columns = headers.iter().enumerate().map(|(i, header)| {
+            let word = fields.get(&format!("use-{i}")).map(String::as_str).unwrap_or("ignore");
+            Use::of_word(word, header).unwrap_or(Use::Ignore)
+        });
+        let mapping = Mapping { columns: columns.collect() };
+        Ok(Chosen { mapping, region: fields.get("region").cloned().unwrap_or_default() })
+    }
+}
+
+#[get("/files/new")]
+async fn new(_: May<Operate>, frame: Frame, purpose: Query<Purpose>) -> Result<HttpResponse, Problem> {
+    page(New { frame, purpose: purpose.into_inner(), refusal: None })
+}
+
+/// Takes a file in and asks what its columns are. Campaigns have an upload of their own.
+#[post("/files")]
+async fn create(may: May<Operate>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
+    let mut purpose = Purpose::default();
+    let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
+    loop {
+        let mut field = match form.try_next().await {
+            Ok(Some(field)) => field,
+            Ok(None) => break,
+            Err(_) if received.is_err() => {
+                received = Err(Refusal::BrokeOff.into());
+                break;
+            }
+            Err(_) => break,
+        };
+        match field.name() {
+            Some("campaign") => {
+                let text = field.bytes(32).await.ok().and_then(Result::ok).unwrap_or_default();
+                let id = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+                purpose.campaign = id.map(CampaignId);
+            }
+            Some("file") => {
+                received = upload::receive(&app, &mut field, Kind::Sms, may.person.id, app.clock.now()).await;
+            }
+            Some(_) | None => {}
+        }
+    }
+    match received {
+        Ok(id) => Ok(see_other(format!("/files/{id}{}", purpose.query()))),
+        Err(upload::Failed::Refused(refusal)) => {
+            page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, purpose, refusal: Some(&refusal) })
+        }
+        Err(upload::Failed::Broken(error)) => Err(Problem::Unexpected(error)),
+    }
+}
+
+#[get("/files/{id}")]
+async fn show(
+    may: May<View>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<Purpose>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by) = (id.into_inner(), may.person.id);
+    let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
+    page(Show { frame, panel: Panel::new(look, purpose.into_inner(), may.person.role) })
+}
+
+#[get("/files/{id}/panel")]
+async fn renew(
+    may: May<View>,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<Purpose>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by) = (id.into_inner(), may.person.id);
+    let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
+    page(Panel::new(look, purpose.into_inner(), may.person.role))
+}
+
+#[post("/files/{id}/import")]
+async fn import(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<Purpose>,
+    body: Bytes,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, purpose) = (id.into_inner(), may.person.id, purpose.into_inner());
+    let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
+    let Chosen { mapping, region } = Chosen::read(&body, &look.file.head.headers)?;
+
+    let (sent, stored_region) = (mapping.clone(), if region == EVERYWHERE { String::new() } else { region.clone() });
+    let result = match region.is_empty() {
+        true => Err(actions::Error::Unchanged(Unchanged::NoSuchRegion)),
+        false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region)).await {
+            Ok(_) => Ok(()),
+            Err(crate::db::DbError::Work(error)) => Err(error),
+            Err(crate::db::DbError::Busy(_)) => return Err(Problem::Busy),
+            Err(crate::db::DbError::Cancelled) => return Err(Problem::Busy),
+        },
+    };
+    match result {
+        Ok(()) => {}
+        Err(actions::Error::Unchanged(error @ (Unchanged::Mapping(_) | Unchanged::NoSuchRegion))) => {
+            let form = MappingForm::of(&look.file, mapping, region, Some(error.to_string()));
+            let panel = Panel { form, ..Panel::new(look, purpose, may.person.role) };
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return match htmx {
+                Htmx(true) => page_with(status, panel),
+                Htmx(false) => page_with(status, Show { frame, panel }),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    }
+    answer(&app, may, id, purpose, htmx).await
+}
+
+#[post("/files/{id}/cancel")]
+async fn cancel(
+    may: May<Operate>,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<Purpose>,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, now) = (id.into_inner(), app.clock.now());
+    app.db.run(move |conn| actions::cancel(conn, id, now)).await?;
+    answer(&app, may, id, purpose.into_inner(), htmx).await
+}
+
+async fn answer(
+    app: &App,
+    may: May<Operate>,
+    id: FileId,
+    purpose: Purpose,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let by = may.person.id;
+    let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
+    htmx.fragment_or_redirect(Panel::new(look, purpose, may.person.role), format!("/files/{id}{}", purpose.query()))
+}
+
+/// All problems, fetched and sent page by page.
+#[get("/files/{id}/problems.csv")]
+async fn download_problems(_: May<View>, app: Data<App>, id: Path<FileId>) -> Result<HttpResponse, Problem> {
+    const PAGE: i64 = 5_000;
+
+    let id = id.into_inner();
+    app.db.run(move |conn| store::find(conn, id)).await?;
+    let pages = stream::try_unfold((app, Some(0)), move |(app, after)| async move {
+        let Some(after) = after else { return Ok::<_, Problem>(None) };
+        let problems = app.db.run(move |conn| store::problems(conn, id, after, PAGE)).await?;
+        let next = problems.last().map(|last| last.line).filter(|_| problems.len() as i64 == PAGE);
+        let text = problems_csv(&problems, after == 0).map_err(Problem::Unexpected)?;
+        Ok(Some((Bytes::from(text), (app, next))))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"file-{id}-problems.csv\"")))
+        .streaming(pages))
+}
+
+fn problems_csv(problems: &[Listed], with_header: bool) -> anyhow::Result<Vec<u8>> {
+    // Without the mark Excel takes UTF-8 for something else.
+    let start = if with_header { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
+    let mut csv = csv::Writer::from_writer(start);
+    if with_header {
+        csv.write_record(["Row", "Column", "Value", "Code", "Problem"])?;
+    }
+    for problem in problems {
+        csv.write_record([
+            problem.line.to_string().as_str(),
+            &harmless(problem.field.as_deref().unwrap_or_default()),
+            &harmless(problem.value.as_deref().unwrap_or_default()),
+            &problem.code,
+            &harmless(&problem.says),
+        ])?;
+    }
+    Ok(csv.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// A spreadsheet would run a cell that begins like a formula.
+fn harmless(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '@', '\t', '\r'])
+        || text.strip_prefix(['+', '-']).is_some_and(|rest| !rest.bytes().all(|b| b.is_ascii_digit() || b == b' '));
+    if is_formula { format!("'{text}") } else { text.to_owned() }
+}
+
+#[get("/files/{id}/rows")]
+async fn preview(
+    _: May<View>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<Purpose>,
+) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let (file, rows) = app
+        .db
+        .run(move |conn| Ok::<_, actions::Error>((store::find(conn, id)?, store::first_rows(conn, id, 100)?)))
+        .await?;
+    let columns = file.mapping.iter().flat_map(|mapping| &mapping.columns);
+    let fields = columns
+        .filter_map(|column| match column {
+            Use::Data { field } => Some(field.clone()),
+            Use::ChannelId | Use::CustomerId | Use::Ignore => None,
+        })
+        .collect();
+    page(Rows { frame, file, fields, rows, purpose: purpose.into_inner() })
+}
+
+impl From<actions::Error> for Problem {
+    fn from(error: actions::Error) -> Self {
+        match error {
+            actions::Error::Unchanged(why) => Problem::Conflict(why.to_string()),
+            actions::Error::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<upload::Failed> for Problem {
+    fn from(failed: upload::Failed) -> Self {
+        match failed {
+            upload::Failed::Refused(refusal) => Problem::Invalid(refusal.to_string()),
+            upload::Failed::Broken(error) => Problem::Unexpected(error),
+        }
+    }
+}
+
+mod filters {
+    /// Digits in groups of three.
+    #[askama::filter_fn]
+    pub fn grouped(n: &i64, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(super::grouped(*n))
+    }
+}
+
+fn grouped(n: i64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567, -1000].map(grouped), ["0", "999", "1,000", "1,234,567", "-1,000"]);
+    }
+
+    #[test]
+    fn downloaded_cells_are_never_formulas() {
+        for text in ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3"] {
+            assert_eq!(harmless(text), format!("'{text}"));
+        }
+        for text in ["+353 86 123", "353", "-5", ""] {
+            assert_eq!(harmless(text), text);
+        }
+    }
+}

@@ -1,0 +1,566 @@
+//! A campaign file comes in, is mapped, imported, followed and corrected.
+
+use std::io::Write as _;
+
+use bugle::engine::importer;
+use bugle::files::import::{self, Ended};
+use bugle::files::store;
+use bugle::ids::FileId;
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use uuid::Uuid;
+
+use desk::Desk;
+
+const CONTACTS: &str = "Phone,Customer,Name,City\n\
+    086 123 4567,17,Anna,Cork\n\
+    +353 86 123 4568,,Ben,\n\
+    07911 1,19,Carl,Dublin\n\
+    00353861234567,20,Anna again,\n\
+    ,21,Nobody,Galway\n\
+    0861234569,22,Dora,Sligo\n";
+
+#[actix_web::test]
+async fn good_rows_are_taken_and_bad_ones_are_told() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let page = desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[("campaign", "7")]).await;
+    assert_eq!((page.status, page.location.as_str()), (303, "/files/1?campaign=7"));
+
+    let page = desk.visit("/files/1?campaign=7").await;
+    page.shows("What are the columns of march.csv?");
+    page.shows("CSV in UTF-8, separated by commas");
+    page.shows(r#"<option value="channel_id" selected>"#);
+    page.shows(r#"<option value="customer_id" selected>"#);
+    page.shows("086 123 4567");
+
+    let page = desk.fill_in("/files/1/import?campaign=7", &mapping("IE")).await;
+    assert_eq!((page.status, page.location.as_str()), (303, "/files/1?campaign=7"));
+    let page = desk.visit("/files/1/panel?campaign=7").await;
+    page.shows("Waiting for its turn.");
+    page.shows(r#"hx-get="/files/1/panel?campaign=7" hx-trigger="every 1s""#);
+
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+
+    let page = desk.visit("/files/1?campaign=7").await;
+    page.shows("3 contacts from march.csv");
+    page.shows("07911 1 is not a phone number in Ireland. Write it with its country code, such as +353…");
+    page.shows("Row 2 has the same Phone. That row is used, this one is not.");
+    page.shows("There is no phone number in this row.");
+    page.shows("#City is empty in 1 of the good rows.");
+    page.shows(r#"href="/campaigns/7""#);
+    page.lacks("hx-trigger");
+    assert_eq!(
+        desk.rows(1),
+        [
+            r#"1 2 353861234567 17 {"City": "Cork", "Name": "Anna"}"#,
+            r#"2 3 353861234568 - {"Name": "Ben"}"#,
+            r#"3 7 353861234569 22 {"City": "Sligo", "Name": "Dora"}"#,
+        ]
+    );
+    desk.visit("/files/1/rows").await.shows("353861234569");
+
+    let csv = desk.visit("/files/1/problems.csv").await;
+    assert_eq!(
+        csv.body.lines().collect::<Vec<_>>(),
+        [
+            "\u{feff}Row,Column,Value,Code,Problem",
+            "4,Phone,07911 1,invalid_address,\"07911 1 is not a phone number in Ireland. Write it with its country code, such as +353….\"",
+            "5,Phone,353861234567,duplicate,\"Row 2 has the same Phone. That row is used, this one is not.\"",
+            "6,Phone,,missing_address,\"There is no phone number in this row. Add it, or leave the row out.\"",
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn one_person_in_two_files_is_one_contact() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    for (n, text) in [(1, "Phone\n0861234567\n0861234568\n"), (2, "Phone\n+353861234568\n+353861234569\n")] {
+        desk.import(n, text.as_bytes(), "IE").await;
+    }
+    assert_eq!(desk.count("SELECT count(*) AS n FROM contacts WHERE kind = 'sms'"), 3);
+    let shared = "SELECT count(DISTINCT contact_id) AS n FROM file_rows WHERE address = '353861234568'";
+    assert_eq!((desk.count(shared), desk.count("SELECT count(*) AS n FROM file_rows")), (1, 4));
+}
+
+#[actix_web::test]
+async fn a_wrong_mapping_comes_back_with_what_was_chosen() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+
+    let both = [("use-0", "channel_id"), ("use-1", "channel_id"), ("use-2", "ignore"), ("region", "DE")];
+    let page = desk.fill_in("/files/1/import", &both).await;
+    assert_eq!(page.status, 422);
+    page.shows("Only one column can be the channel ID. Now it is Phone and Customer.");
+    page.shows(r#"<option value="DE" selected>"#);
+    page.shows(r#"<option value="ignore" selected>"#);
+
+    let page = desk.fill_in("/files/1/import", &[("use-0", "data"), ("region", "IE")]).await;
+    page.shows("Choose which column holds the channel ID");
+    let page = desk.fill_in("/files/1/import", &[("use-0", "channel_id")]).await;
+    page.shows("Choose the country that numbers without a country code belong to.");
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 0);
+}
+
+#[actix_web::test]
+async fn a_file_that_is_no_table_is_refused_with_what_to_do() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let wide = (0..1001).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",");
+    let zip = archive(&[("readme.txt", "hello")]);
+    let word = archive(&[("word/document.xml", "<w:document/>")]);
+    let cases: [(&str, &[u8], &str); 13] = [
+        ("a.csv", b"", "The file is empty."),
+        ("a.csv", b"Phone,Name\n", "has a header row and nothing below it"),
+        ("a.csv", b"Phone,,Name\n1,2,3\n", "Column B has no name"),
+        ("a.csv", b"Phone,Name,name\n1,2,3\n", "the same name more than once: name"),
+        ("a.csv", b"0861234567,Anna\n0861234568,Ben\n", "it holds 0861234567"),
+        ("a.csv", b"Phone,Name\n0861234567,\"Anna\n0861234568,Ben\n", "A quotation mark opens in row 2"),
+        ("a.csv", b"%PDF-1.7 \xe2\xe3\xcf\xd3", "This is a PDF, whatever its name says."),
+        ("a.xls", b"<html><table><tr><td>1", "This is a web page"),
+        ("a.csv", &zip, "This is a ZIP archive"),
+        ("a.xlsx", &word, "This is a Word document"),
+        ("a.xlsx", b"PK\x03\x04 and then nothing", "The workbook cannot be opened"),
+        ("a.csv", &[0, 1, 2, 3, 200, 250, 5, 6, 7].repeat(99), "This is neither text nor a workbook."),
+        ("a.csv", wide.as_bytes(), "The file has 1001 columns."),
+    ];
+    for (name, bytes, says) in cases {
+        let page = desk.upload("/files", name, bytes, &[("campaign", "7")]).await;
+        assert_eq!(page.status, 422, "{says}");
+        page.shows(says);
+        page.shows(r#"<input type="hidden" name="campaign" value="7">"#);
+    }
+    assert_eq!(desk.upload("/files", "", b"", &[]).await.status, 422);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM files"), 0, "nothing of them is kept");
+}
+
+#[actix_web::test]
+async fn odd_tables_are_read_as_far_as_they_go() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+
+    let header = (0..199).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",");
+    let wide = format!("Phone,{header}\n0861234567,{}\n", vec!["x"; 199].join(","));
+    desk.import(1, wide.as_bytes(), "IE").await;
+    assert_eq!(desk.count("SELECT count(*) AS n FROM file_rows, jsonb_object_keys(\"values\") WHERE file_id = 1"), 199);
+
+    let huge = format!("Phone,Name\n0861234567,{}\n0861234568,Ben\n", "x".repeat(1 << 20));
+    desk.import(2, huge.as_bytes(), "IE").await;
+    assert_eq!(desk.problems(2), ["2 Name too_long This value has 1048576 characters. At most 10000 fit here."]);
+    assert_eq!(desk.rows(2), [r#"1 3 353861234568 - {"Name": "Ben"}"#]);
+
+    let ragged = "Phone;Name\n0861234567\n0861234568;Ben;x\n\n0861234569;Dora\n";
+    desk.import(3, ragged.as_bytes(), "IE").await;
+    assert_eq!(desk.rows(3), [r#"1 5 353861234569 - {"Name": "Dora"}"#]);
+    assert_eq!(desk.problems(3).len(), 2);
+
+    desk.import(4, b"Phone,Name\n0861234567,nul\0\n0861234568,Zo\xeb\n", "IE").await;
+    assert_eq!(desk.rows(4), [r#"1 3 353861234568 - {"Name": "Zoë"}"#]);
+    assert!(desk.problems(4)[0].starts_with("2 Name unreadable_text"), "{:?}", desk.problems(4));
+
+    let utf16: Vec<u8> =
+        "\u{feff}Phone\tName\r\n0861234567\tZoë\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    desk.import(5, &utf16, "IE").await;
+    assert_eq!(desk.rows(5), [r#"1 2 353861234567 - {"Name": "Zoë"}"#]);
+}
+
+#[actix_web::test]
+async fn workbooks_are_read_by_their_first_sheet() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+
+    desk.import_named("contacts.xls", 1, include_bytes!("../fixtures/files/contacts.xls"), "IE").await;
+    assert_eq!(
+        desk.rows(1),
+        [
+            r#"1 2 353861234567 - {"Due": "2026-03-02", "Name": "Zoë", "Active": "TRUE", "Balance": "12.5"}"#,
+            r#"2 4 353861234568 - {"Name": "Ben", "Note": "after an empty row"}"#,
+        ]
+    );
+    assert!(desk.problems(1)[0].starts_with("5 Phone invalid_address"));
+
+    // A workbook under a wrong name is read for what it is.
+    let workbook = xlsx(
+        "<row r=\"1\"><c t=\"inlineStr\"><is><t>Phone</t></is></c><c t=\"inlineStr\"><is><t>Name</t></is></c></row>\
+         <row r=\"2\"><c r=\"A2\"><v>3.53861234567E11</v></c><c r=\"B2\" t=\"inlineStr\"><is><t>Anna</t></is></c></row>\
+         <row r=\"5\"><c r=\"A5\"><v>353861234568</v></c><c r=\"B5\" t=\"e\"><v>#N/A</v></c></row>",
+    );
+    let page = desk.upload("/files", "really.csv", &workbook, &[]).await;
+    assert_eq!(page.location, "/files/2", "{}", page.body);
+    desk.visit("/files/2").await.shows("Its name ends in .csv, but its content is Excel workbook (.xlsx)");
+    desk.fill_in("/files/2/import", &mapping("IE")).await;
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(desk.rows(2), [r#"1 2 353861234567 Anna {}"#]);
+    assert_eq!(
+        desk.problems(2),
+        ["5 Name cell_error The formula in this cell ended in #N/A. Correct it in the spreadsheet."]
+    );
+}
+
+#[actix_web::test]
+async fn a_cancelled_import_leaves_nothing_and_can_be_repeated() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+
+    assert_eq!(desk.fill_in("/files/1/cancel", &[]).await.status, 303);
+    desk.visit("/files/1").await.shows("Cancelling…");
+    importer::tick(&desk.app).await.unwrap();
+    desk.visit("/files/1").await.shows("The import was cancelled.");
+    assert_eq!(desk.fill_in("/files/1/cancel", &[]).await.status, 409);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM file_rows"), 0);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM file_problems"), 0);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM contacts"), 0);
+
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(desk.rows(1).len(), 3);
+    assert_eq!(desk.fill_in("/files/1/import", &mapping("IE")).await.status, 409);
+}
+
+#[actix_web::test]
+async fn an_import_cancelled_at_its_very_end_is_cancelled() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let claim = desk.claim();
+    desk.fill_in("/files/1/cancel", &[]).await;
+    assert_eq!(import::run(&desk.app.db, &desk.app.clock, &claim).unwrap(), Ended::Cancelled);
+    // Its last word is refused as well, whenever the click comes.
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let claim = desk.claim();
+    desk.fill_in("/files/1/cancel", &[]).await;
+    let finished = desk.db(|conn| {
+        store::finish(conn, &claim, &Default::default(), &serde_json::json!({}), bugle::clock::Clock::default().now())
+    });
+    assert!(!finished);
+}
+
+#[actix_web::test]
+async fn an_import_whose_worker_died_starts_over() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+
+    // A worker takes the file, stages rows, and is never heard of again.
+    let dead = desk.claim();
+    let mut its_conn = desk.app.db.open().unwrap();
+    store::open_staging(&mut its_conn).unwrap();
+    let mut rows = store::Pack::default();
+    rows.add_row(1, 2, "353861234567", None, b"{}");
+    store::stage(&mut its_conn, &rows, &store::Pack::default()).unwrap();
+
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 0, "its lease still holds");
+    desk.wait(TimeDelta::seconds(61));
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    assert_eq!(desk.rows(1).len(), 3);
+
+    // It was only slow: now it goes on, and finds the file done.
+    assert_eq!(import::run(&desk.app.db, &desk.app.clock, &dead).unwrap(), Ended::Lost);
+    assert_eq!(desk.rows(1).len(), 3);
+    assert_eq!(desk.problems(1).len(), 3);
+}
+
+#[actix_web::test]
+async fn a_worker_that_lost_its_lease_publishes_nothing() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let slow = desk.claim();
+    desk.wait(TimeDelta::seconds(61));
+    let quick = desk.claim();
+    assert_eq!(import::run(&desk.app.db, &desk.app.clock, &slow).unwrap(), Ended::Lost);
+    assert!(desk.rows(1).is_empty());
+    assert_eq!(import::run(&desk.app.db, &desk.app.clock, &quick).unwrap(), Ended::Imported);
+    assert_eq!(desk.rows(1).len(), 3);
+}
+
+#[actix_web::test]
+async fn two_workers_share_the_files_between_them() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    // The same numbers in opposite order: neither may wait for the other for ever.
+    let numbers: Vec<String> = (0..3000).map(|i| format!("+35386{:07}", 1_000_000 + i)).collect();
+    for n in 1..=6 {
+        let mut lines = numbers.clone();
+        if n % 2 == 0 {
+            lines.reverse();
+        }
+        let text = format!("Phone\n{}\n", lines.join("\n"));
+        desk.upload("/files", &format!("{n}.csv"), text.as_bytes(), &[]).await;
+        desk.fill_in(&format!("/files/{n}/import"), &mapping("IE")).await;
+    }
+    let (one, two) = tokio::join!(importer::tick(&desk.app), importer::tick(&desk.app));
+    assert_eq!(one.unwrap() + two.unwrap(), 6);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM contacts"), 3000);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM file_rows"), 18_000);
+    let gaps = "SELECT count(*) AS n FROM (SELECT file_id FROM file_rows GROUP BY file_id HAVING max(seq) <> 3000) g";
+    assert_eq!(desk.count(gaps), 0);
+}
+
+#[actix_web::test]
+async fn many_batches_end_in_one_numbering() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let mut text = String::from("Phone,n\n");
+    for i in 0..50_000 {
+        // Every tenth repeats the number of the row before.
+        let number = 1_000_000 + if i % 10 == 9 { i - 1 } else { i };
+        text.push_str(&format!("+35386{number:07},{i}\n"));
+    }
+    desk.import(1, text.as_bytes(), "IE").await;
+    assert_eq!(desk.count("SELECT rows_good AS n FROM files"), 45_000);
+    assert_eq!(desk.count("SELECT rows_duplicate AS n FROM files"), 5_000);
+    assert_eq!(desk.count("SELECT max(seq)::bigint AS n FROM file_rows"), 45_000);
+    let misplaced =
+        "SELECT count(*) AS n FROM file_rows a JOIN file_rows b ON b.seq = a.seq + 1 WHERE b.line <= a.line";
+    assert_eq!(desk.count(misplaced), 0);
+    let csv = desk.visit("/files/1/problems.csv").await;
+    assert_eq!(csv.body.lines().count(), 5_001);
+}
+
+#[actix_web::test]
+async fn who_may_only_look_may_not_import() {
+    let mut desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.role = bugle::web::Role::Viewer;
+    assert_eq!(desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await.status, 403);
+    assert_eq!(desk.fill_in("/files/1/import", &mapping("IE")).await.status, 403);
+    assert_eq!(desk.fill_in("/files/1/cancel", &[]).await.status, 403);
+    desk.visit("/files/1").await.lacks("<button");
+}
+
+fn mapping(region: &str) -> [(&str, &str); 5] {
+    [("use-0", "channel_id"), ("use-1", "customer_id"), ("use-2", "data"), ("use-3", "data"), ("region", region)]
+}
+
+fn archive(parts: &[(&str, &str)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in parts {
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(*name, stored).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The smallest workbook with these rows.
+fn xlsx(rows: &str) -> Vec<u8> {
+    const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    const REL: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    const PACKAGE_REL: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
+    archive(&[
+        (
+            "_rels/.rels",
+            &format!(
+                "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/workbook.xml",
+            &format!(
+                "<workbook xmlns=\"{MAIN}\" xmlns:r=\"{REL}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
+            ),
+        ),
+        (
+            "xl/_rels/workbook.xml.rels",
+            &format!(
+                "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>"
+            ),
+        ),
+        ("xl/worksheets/sheet1.xml", &format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>")),
+    ])
+}
+
+impl Desk {
+    /// Uploads a file that becomes file `n`, takes the guessed mapping, and imports it.
+    async fn import(&self, n: i64, bytes: &[u8], region: &str) {
+        self.import_named("file.csv", n, bytes, region).await;
+    }
+
+    async fn import_named(&self, name: &str, n: i64, bytes: &[u8], region: &str) {
+        let page = self.upload("/files", name, bytes, &[]).await;
+        assert_eq!(page.location, format!("/files/{n}"), "{}", page.body);
+        let headers = self.db(|conn| store::find(conn, FileId(n))).head.headers;
+        let fields: Vec<String> = (0..headers.len()).map(|i| format!("use-{i}")).collect();
+        let uses = fields.iter().enumerate().map(|(i, f)| (f.as_str(), if i == 0 { "channel_id" } else { "data" }));
+        let form: Vec<_> = uses.chain([("region", region)]).collect();
+        let page = self.fill_in(&format!("/files/{n}/import"), &form).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        assert_eq!(importer::tick(&self.app).await.unwrap(), 1);
+    }
+
+    fn claim(&self) -> store::Claim {
+        let now = self.app.clock.now();
+        self.db(|conn| store::claim(conn, Uuid::new_v4(), now + TimeDelta::seconds(60), now)).expect("a file to import")
+    }
+
+    fn wait(&self, time: TimeDelta) {
+        self.app.clock.set(self.app.clock.now() + time);
+    }
+
+    fn count(&self, sql: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            n: i64,
+        }
+        self.db(|conn| diesel::sql_query(sql).get_result::<Count>(conn)).n
+    }
+
+    fn texts(&self, sql: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = Text)]
+            line: String,
+        }
+        self.db(|conn| diesel::sql_query(sql).load::<Line>(conn)).into_iter().map(|line| line.line).collect()
+    }
+
+    fn rows(&self, file: i64) -> Vec<String> {
+        self.texts(&format!(
+            "SELECT concat_ws(' ', seq, line, address, coalesce(customer_id, '-'), \"values\") AS line
+             FROM file_rows WHERE file_id = {file} ORDER BY seq"
+        ))
+    }
+
+    fn problems(&self, file: i64) -> Vec<String> {
+        self.texts(&format!(
+            "SELECT concat_ws(' ', p.line, field, code, says) AS line FROM file_problems p WHERE file_id = {file} ORDER BY p.line"
+        ))
+    }
+}
+
+mod desk {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex, OnceLock};
+
+    use actix_web::dev::Service;
+    use actix_web::{App as Actix, HttpMessage, test, web::Data};
+    use async_trait::async_trait;
+    use bugle::app::App;
+    use bugle::channels::{Channel, Forged, Part, Receipt, SendOutcome, Webhook};
+    use bugle::clock::Clock;
+    use bugle::db::Db;
+    use bugle::ids::UserId;
+    use bugle::web::{Person, Role};
+    use chrono::NaiveDateTime;
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+
+    pub struct Desk {
+        pub app: Data<App>,
+        pub role: Role,
+    }
+
+    pub struct Page {
+        pub status: u16,
+        pub location: String,
+        pub body: String,
+    }
+
+    impl Page {
+        #[track_caller]
+        pub fn shows(&self, text: &str) {
+            let plain = self.body.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
+            assert!(plain.contains(text), "no {text:?} in:\n{}", self.body);
+        }
+
+        #[track_caller]
+        pub fn lacks(&self, text: &str) {
+            assert!(!self.body.contains(text), "{text:?} in:\n{}", self.body);
+        }
+    }
+
+    struct Mute;
+
+    #[async_trait]
+    impl Channel for Mute {
+        async fn send(&self, _: &Part) -> SendOutcome {
+            SendOutcome::Accepted { provider_ref: None }
+        }
+
+        fn read(&self, _: &Webhook<'_>) -> Result<Vec<Receipt>, Forged> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Desk {
+        pub async fn open_at(time: &str) -> Desk {
+            static N: AtomicU32 = AtomicU32::new(0);
+            static TEMPLATE: OnceLock<Mutex<()>> = OnceLock::new();
+            let server = std::env::var("BUGLE_TEST_PG").unwrap_or("host=/tmp/pg user=app".to_owned());
+            let mut admin = PgConnection::establish(&format!("{server} dbname=postgres")).unwrap();
+            let template = TEMPLATE.get_or_init(|| {
+                admin.batch_execute("DROP DATABASE IF EXISTS files_template").unwrap();
+                admin.batch_execute("CREATE DATABASE files_template").unwrap();
+                bugle::db::migrate(&format!("{server} dbname=files_template")).unwrap();
+                Mutex::new(())
+            });
+            let name = format!("files_{}", N.fetch_add(1, Ordering::Relaxed));
+            {
+                let _one_at_a_time = template.lock().unwrap();
+                admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).unwrap();
+                admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE files_template")).unwrap();
+            }
+            let now = NaiveDateTime::parse_from_str(&format!("{time}:00"), "%Y-%m-%d %H:%M:%S").unwrap().and_utc();
+            let app = App {
+                db: Db::connect(&format!("{server} dbname={name}"), 4).unwrap(),
+                clock: Clock::stopped_at(now),
+                settings: Default::default(),
+                providers: Arc::new(|_| Arc::new(Mute)),
+            };
+            let desk = Desk { app: Data::new(app), role: Role::Operator };
+            desk.db(|conn| {
+                conn.batch_execute(
+                    "INSERT INTO users (email, name, role, password_hash, created_at) VALUES ('o@example.org', 'O', 'operator', '', now())",
+                )
+            });
+            desk
+        }
+
+        pub fn db<T>(&self, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> T {
+            work(&mut self.app.db.lend().unwrap()).unwrap()
+        }
+
+        pub async fn visit(&self, path: &str) -> Page {
+            self.ask(test::TestRequest::get().uri(path)).await
+        }
+
+        pub async fn fill_in(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+            self.ask(test::TestRequest::post().uri(path).set_form(fields)).await
+        }
+
+        pub async fn upload(&self, path: &str, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Page {
+            let mut body = Vec::new();
+            for (field, value) in fields {
+                let head = format!("--line\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+                body.extend(head.into_bytes());
+            }
+            let head = format!(
+                "--line\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/csv\r\n\r\n"
+            );
+            body.extend(head.into_bytes());
+            body.extend(bytes);
+            body.extend(b"\r\n--line--\r\n");
+            let request = test::TestRequest::post().uri(path);
+            let request = request.insert_header(("content-type", "multipart/form-data; boundary=line"));
+            self.ask(request.set_payload(body)).await
+        }
+
+        async fn ask(&self, request: test::TestRequest) -> Page {
+            let role = self.role;
+            let service = test::init_service(
+                Actix::new()
+                    .app_data(self.app.clone())
+                    .wrap_fn(move |req, service| {
+                        let (name, email) = ("O".to_owned(), "o@example.org".to_owned());
+                        req.extensions_mut().insert(Person { id: UserId(1), name, email, role });
+                        service.call(req)
+                    })
+                    .configure(bugle::files::web::configure),
+            )
+            .await;
+            let answer = test::call_service(&service, request.to_request()).await;
+            let location = answer.headers().get("location").map(|l| l.to_str().unwrap().to_owned()).unwrap_or_default();
+            let status = answer.status().as_u16();
+            let body = String::from_utf8(test::read_body(answer).await.to_vec()).unwrap();
+            Page { status, location, body }
+        }
+    }
+}
