@@ -362,8 +362,7 @@ impl Standing {
     }
 
     pub fn all() -> impl Iterator<Item = Standing> {
-        let open =
-            [Standing::Planned, Standing::InFlight, Standing::Retrying, Standing::Accepted, Standing::Sent];
+        let open = [Standing::Planned, Standing::InFlight, Standing::Retrying, Standing::Accepted, Standing::Sent];
         open.into_iter().chain(Outcome::ALL.map(Standing::Final))
     }
 
@@ -497,15 +496,11 @@ impl Show {
         };
         match self {
             Show::All => true,
-            Show::Sent => {
-                matches!(standing, Standing::Accepted | Standing::Sent) || group == Some(Group::Delivered)
-            }
+            Show::Sent => matches!(standing, Standing::Accepted | Standing::Sent) || group == Some(Group::Delivered),
             Show::Delivered => group == Some(Group::Delivered),
             Show::Failed => group == Some(Group::Failed),
             Show::Skipped => group == Some(Group::Skipped),
-            Show::Unsent => {
-                matches!(standing, Standing::Planned | Standing::Retrying) || group == Some(Group::Unsent)
-            }
+            Show::Unsent => matches!(standing, Standing::Planned | Standing::Retrying) || group == Some(Group::Unsent),
             Show::Unconfirmed => group == Some(Group::Unconfirmed),
             Show::InFlight => standing == Standing::InFlight,
             Show::Retrying => standing == Standing::Retrying,
@@ -658,9 +653,8 @@ mod tests {
             RunState::Overrun { at },
             RunState::Stopped { at },
         ];
-        let names = |word, retrying, claimed| {
-            states.map(|run| Standing::of(OnRecord { word, retrying, claimed }, &run).name())
-        };
+        let names =
+            |word, retrying, claimed| states.map(|run| Standing::of(OnRecord { word, retrying, claimed }, &run).name());
         let nothing = Word::default();
         assert_eq!(names(nothing, false, false), ["planned", "planned", "planned", "overrun", "stopped"]);
         assert_eq!(names(nothing, false, true), ["in flight"; 5], "it left before the end, so the end says nothing");

@@ -34,10 +34,8 @@ pub fn head(conn: &mut PgConnection, id: RunId) -> QueryResult<Head> {
         campaigns::table.find(run.campaign_id.0).select((campaigns::name, campaigns::time_zone)).first(conn)?;
     let schedule = schedules::table.find(run.schedule_id.0).select(schedules::name).first(conn)?;
     let channel = channels::table.find(run.channel_id.0).select(channels::name).first(conn)?;
-    let (file, bad, duplicate): (String, i64, i64) = files::table
-        .find(run.file_id.0)
-        .select((files::name, files::rows_bad, files::rows_duplicate))
-        .first(conn)?;
+    let (file, bad, duplicate): (String, i64, i64) =
+        files::table.find(run.file_id.0).select((files::name, files::rows_bad, files::rows_duplicate)).first(conn)?;
     let Ok(zone) = zone.parse() else {
         return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
     };

@@ -1,5 +1,5 @@
 use actix_web::http::header;
-use actix_web::web::{Bytes, Data, PayloadConfig, Path, Query, ServiceConfig};
+use actix_web::web::{Bytes, Data, Path, PayloadConfig, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -188,8 +188,7 @@ async fn export(
         .streaming(pages))
 }
 
-const COLUMNS: [&str; 9] =
-    ["row", "address", "customer id", "code", "outcome", "why", "detail", "attempt", "time"];
+const COLUMNS: [&str; 9] = ["row", "address", "customer id", "code", "outcome", "why", "detail", "attempt", "time"];
 
 fn cells(entry: &Entry, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
     let code = match entry.standing {
@@ -242,9 +241,7 @@ async fn webhook(
             tracing::warn!("a signed webhook call could not be read: {what}");
             Ok(HttpResponse::BadRequest().finish())
         }
-        Err(Error::Database(DbError::Work(diesel::result::Error::NotFound))) => {
-            Ok(HttpResponse::NotFound().finish())
-        }
+        Err(Error::Database(DbError::Work(diesel::result::Error::NotFound))) => Ok(HttpResponse::NotFound().finish()),
         // Not taken in, so it must be told again.
         Err(Error::Database(error)) => Err(error.into()),
     }

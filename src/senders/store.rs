@@ -80,12 +80,7 @@ impl TryFrom<&Setup> for Saved {
 
     fn try_from(setup: &Setup) -> QueryResult<Self> {
         let settings = serde_json::to_value(&setup.knobs).map_err(|error| SerializationError(error.into()))?;
-        Ok(Saved {
-            name: setup.name.clone(),
-            sender: setup.sender.clone(),
-            per_minute: setup.per_minute,
-            settings,
-        })
+        Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
     }
 }
 
@@ -96,7 +91,8 @@ impl TryFrom<Row> for Sender {
         let Some(kind) = Kind::of_word(&row.kind) else {
             return Err(DeserializationError(format!("channels: not a kind: {}", row.kind).into()));
         };
-        let knobs = serde_json::from_value(row.saved.settings.clone()).map_err(|error| DeserializationError(error.into()))?;
+        let knobs =
+            serde_json::from_value(row.saved.settings.clone()).map_err(|error| DeserializationError(error.into()))?;
         let Saved { name, sender, per_minute, settings: _ } = row.saved;
         Ok(Sender {
             id: ChannelId(row.id),

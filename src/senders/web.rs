@@ -227,8 +227,7 @@ async fn change(
     // The kind is not in the form: it stays.
     let form = SenderForm { kind: saved.kind.word().to_owned(), ..form.into_inner() };
     let again = |errors: FieldErrors| {
-        let again =
-            Edit { frame, id: Some(id), saved_name: &saved.setup.name, form: &form, errors: &errors };
+        let again = Edit { frame, id: Some(id), saved_name: &saved.setup.name, form: &form, errors: &errors };
         page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
     };
     let setup = match form.parse() {

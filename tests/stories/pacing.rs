@@ -21,7 +21,10 @@ fn per_minute(received: &[Received], first: &str) -> Vec<usize> {
 fn most_in_a_minute(received: &[Received]) -> usize {
     let mut at: Vec<DateTime<Utc>> = received.iter().map(|it| it.at).collect();
     at.sort();
-    at.iter().map(|from| at.iter().filter(|it| *from <= **it && **it < *from + TimeDelta::seconds(60)).count()).max().unwrap_or(0)
+    at.iter()
+        .map(|from| at.iter().filter(|it| *from <= **it && **it < *from + TimeDelta::seconds(60)).count())
+        .max()
+        .unwrap_or(0)
 }
 
 #[actix_web::test]

@@ -84,11 +84,13 @@ async fn a_channel_is_added_changed_and_written_down() {
     assert!(wrong.html.contains(r#"value="Offers""#) && wrong.html.contains("above 0"), "{}", wrong.html);
 
     assert_eq!(desk.fill_in("/channels", &fields("Offers", "")).await.location.as_deref(), Some("/channels"));
-    let id = desk.number("SELECT id AS n FROM channels WHERE name = 'Offers' AND kind = 'whatsapp' AND length(secret) = 32");
+    let id =
+        desk.number("SELECT id AS n FROM channels WHERE name = 'Offers' AND kind = 'whatsapp' AND length(secret) = 32");
     assert_eq!(desk.fill_in("/channels", &fields("Offers", "")).await.status, 422, "the name is taken");
     desk.fill_in(&format!("/channels/{id}"), &fields("Offers", "90")).await;
     assert_eq!(desk.number("SELECT per_minute::bigint AS n FROM channels WHERE name = 'Offers'"), 90);
-    let journal = "SELECT count(*) AS n FROM journal WHERE happened = 'channel.changed' AND why = 'limit none → 90 a minute'";
+    let journal =
+        "SELECT count(*) AS n FROM journal WHERE happened = 'channel.changed' AND why = 'limit none → 90 a minute'";
     assert_eq!(desk.number(journal), 1);
     desk.fill_in(&format!("/channels/{id}"), &fields("Offers", "90")).await;
     assert_eq!(desk.number(journal), 1, "nothing changed, nothing to write down");
