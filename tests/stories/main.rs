@@ -6,6 +6,7 @@
 
 mod desk;
 mod controls_core;
+mod creating;
 mod ledger;
 mod pacing;
 mod phones;
