@@ -5,8 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 
 use super::domain::{Encoding, Format, Head, Record, read_headers};
 use super::refusal::Refusal;
-use super::sheet::{Archive, look_into, sheet_rows, until};
-use super::table::{EachRow, Unread, csv_rows};
+use super::sheet::{Archive, look_into, sheet_rows};
+use super::table::{EachRow, Unread, csv_rows, until};
 
 /// Workbooks are unpacked in memory, so they may be less large than a CSV.
 const LARGEST_WORKBOOK: u64 = 128 << 20;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, QueryResult};
 use uuid::Uuid;
 
 use super::domain::{Counts, File, Format, Rules, Use};
@@ -72,9 +72,7 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
             (true, None) => Ended::Cancelled,
         })
     };
-    let pulse = |counts: &Counts| -> anyhow::Result<Heard> {
-        Ok(store::pulse(&mut *db.lend()?, claim, counts, clock.now() + LEASE)?)
-    };
+    let pulse = |conn: &mut PgConnection, counts: &Counts| store::pulse(conn, claim, counts, clock.now() + LEASE);
     let mut conn = db.open()?;
     store::open_staging(&mut conn)?;
 
@@ -103,7 +101,7 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
 
     let published = thread::scope(|scope| {
         let (end, ended) = channel::<()>();
-        scope.spawn(move || keep_alive(ended, || pulse(&counts)));
+        scope.spawn(move || keep_alive(ended, || Ok(pulse(&mut *db.lend()?, &counts)?)));
         let published = publish(&mut conn, claim, counts, missing, clock);
         drop(end);
         published
@@ -136,15 +134,15 @@ fn copy(
     batches: Receiver<Batch>,
     counts: &mut Counts,
     missing: &mut Vec<u64>,
-    pulse: &impl Fn(&Counts) -> anyhow::Result<Heard>,
+    pulse: &impl Fn(&mut PgConnection, &Counts) -> QueryResult<Heard>,
 ) -> anyhow::Result<Option<Heard>> {
     // Whoever has clicked Cancel before the first batch need not wait for it.
-    let mut heard = pulse(counts)?;
+    let mut heard = pulse(conn, counts)?;
     while heard == Heard::GoOn {
         let Ok(batch) = batches.recv() else { return Ok(None) };
         store::stage(conn, &batch.rows, &batch.problems)?;
         (*counts, *missing) = (batch.counts, batch.missing);
-        heard = pulse(counts)?;
+        heard = pulse(conn, counts)?;
     }
     Ok(Some(heard))
 }
@@ -306,7 +304,7 @@ fn still_missing(
     claim: &Claim,
     missing: Vec<u64>,
     n_repeats: i64,
-) -> diesel::QueryResult<serde_json::Value> {
+) -> QueryResult<serde_json::Value> {
     let columns = claim.file.mapping.iter().flat_map(|mapping| &mapping.columns);
     let mut by_field: std::collections::BTreeMap<&str, i64> = columns
         .zip(missing)

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsx, XlsxError};
@@ -195,11 +194,6 @@ fn instant(value: &ExcelDateTime) -> String {
     } else {
         format!("{year:04}-{month:02}-{day:02} {time}")
     }
-}
-
-/// Whether reading a row may go on; for callers that want only the first few.
-pub fn until(enough: bool) -> ControlFlow<()> {
-    if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ pub fn csv_rows(from: impl Read, encoding: Encoding, delimiter: u8, each: &mut E
     Ok(())
 }
 
+/// Whether reading a row may go on; for callers that want only the first few.
+pub fn until(enough: bool) -> ControlFlow<()> {
+    if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
 struct Rows<R> {
     text: Decoded<R>,
     core: csv_core::Reader,

@@ -3,10 +3,12 @@
 use std::io::Write as _;
 
 use bugle::engine::importer;
+use bugle::files::domain::Counts;
 use bugle::files::import::{self, Ended};
-use bugle::files::store;
+use bugle::files::store::{self, Heard};
 use bugle::ids::FileId;
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use uuid::Uuid;
@@ -195,6 +197,28 @@ async fn workbooks_are_read_by_their_first_sheet() {
 }
 
 #[actix_web::test]
+async fn the_page_follows_an_import() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let claim = desk.claim();
+    let later = desk.app.clock.now() + TimeDelta::seconds(60);
+    let size = CONTACTS.len() as i64;
+    let mut counts = Counts { bytes_done: size / 2, done: 20_000, good: 19_990, bad: 10, duplicate: 0 };
+    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later)), Heard::GoOn);
+    let page = desk.visit("/files/1/panel").await;
+    page.shows(&format!("20,000 rows read, {} % of the file: 19,990 good, 10 with problems.", size / 2 * 100 / size));
+    page.shows("Cancel the import");
+
+    counts.bytes_done = size;
+    desk.db(|conn| store::pulse(conn, &claim, &counts, later));
+    desk.visit("/files/1/panel").await.shows("All 20,000 rows are read. Storing 19,990 good ones");
+
+    desk.fill_in("/files/1/cancel", &[]).await;
+    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later)), Heard::Cancel);
+}
+
+#[actix_web::test]
 async fn a_cancelled_import_leaves_nothing_and_can_be_repeated() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
@@ -292,6 +316,40 @@ async fn two_workers_share_the_files_between_them() {
     assert_eq!(desk.count("SELECT count(*) AS n FROM file_rows"), 18_000);
     let gaps = "SELECT count(*) AS n FROM (SELECT file_id FROM file_rows GROUP BY file_id HAVING max(seq) <> 3000) g";
     assert_eq!(desk.count(gaps), 0);
+}
+
+#[actix_web::test]
+async fn an_address_that_somebody_adds_meanwhile_is_shared() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
+    desk.fill_in("/files/1/import", &mapping("IE")).await;
+    let claim = desk.claim();
+
+    let mut somebody = desk.app.db.open().unwrap();
+    let added = "BEGIN; INSERT INTO contacts (kind, address) VALUES ('sms', '353861234567')";
+    somebody.batch_execute(added).unwrap();
+    let ended = std::thread::scope(|scope| {
+        let import = scope.spawn(|| import::run(&desk.app.db, &desk.app.clock, &claim).unwrap());
+        let waiting = "SELECT count(*) AS n FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while desk.count(waiting) == 0 {
+            assert!(!import.is_finished(), "the import did not wait for the other transaction");
+        }
+        somebody.batch_execute("COMMIT").unwrap();
+        import.join().unwrap()
+    });
+    assert_eq!(ended, Ended::Imported);
+    assert_eq!(desk.rows(1).len(), 3);
+    assert_eq!(desk.count("SELECT count(*) AS n FROM contacts"), 3);
+}
+
+#[actix_web::test]
+async fn a_file_takes_its_rows_with_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import(1, b"Phone\n0861234567\n", "IE").await;
+    desk.import(2, b"Phone\n0861234567\n", "IE").await;
+    desk.db(|conn| conn.batch_execute("DELETE FROM files WHERE id = 1"));
+    assert_eq!((desk.rows(1).len(), desk.rows(2).len()), (0, 1));
 }
 
 #[actix_web::test]

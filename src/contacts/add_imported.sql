@@ -1,0 +1,10 @@
+-- The addresses of an import that are no contacts of kind $1 yet, as contacts.
+--
+-- In order, so that two imports that share addresses wait for one another
+-- instead of for each other; bytewise, because that is the quickest order.
+INSERT INTO contacts (kind, address)
+SELECT $1, r.address
+FROM import_rows r
+WHERE NOT EXISTS (SELECT FROM import_repeats p WHERE p.seq = r.seq)
+  AND NOT EXISTS (SELECT FROM contacts c WHERE c.kind = $1 AND c.address = r.address)
+ORDER BY r.address COLLATE "C"
