@@ -13,7 +13,7 @@ use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::engine::dispatcher::Dispatcher;
-use bugle::engine::{metronome, rescuer, starter};
+use bugle::engine::{importer, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
@@ -313,6 +313,7 @@ async fn start_ticks(
         }};
     }
     if only != Some(Half::Web) {
+        tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("start", EACH_SECOND, app => starter::tick(&app).await);
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
         tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);

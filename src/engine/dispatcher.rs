@@ -158,7 +158,7 @@ impl Dispatcher {
         let now = self.app.clock.now();
         let running = self.app.db.run(runs::store::running).await?;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
-        let mut due: Vec<Run> = running.into_iter().filter(|run| is_due(run, now)).collect();
+        let mut due: Vec<Run> = running.into_iter().filter(|run| n_due(run, now) > 0).collect();
         // Nobody is always first.
         if !due.is_empty() {
             let first = now.timestamp_millis().unsigned_abs() as usize % due.len();
@@ -171,13 +171,14 @@ impl Dispatcher {
         let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
             return Ok(Looked::Idle);
         };
-        let places = line.places.available_permits().min(BATCH);
-        if places == 0 {
-            return Ok(Looked::NoPlace);
-        }
-        let Ok(mut places) = line.places.clone().try_acquire_many_owned(places as u32) else {
+        // No more than it may need: other runs of the channel want places, too.
+        let wanted = line.places.available_permits().min(BATCH).min(n_due(run, self.app.clock.now()));
+        let Ok(mut places) = line.places.clone().try_acquire_many_owned(wanted as u32) else {
             return Ok(Looked::NoPlace);
         };
+        if places.num_permits() == 0 {
+            return Ok(Looked::NoPlace);
+        }
         // Measured from before the claim: whoever pauses afterwards waits at least as long.
         let begin_by = Instant::now() + BEGIN_WITHIN;
         let (id, most) = (run.id, places.num_permits() as i64);
@@ -185,6 +186,8 @@ impl Dispatcher {
         let claims = self.app.db.run(move |conn| actions::claim(conn, id, most, by)).await?;
         let n = claims.iter().map(|claim| claim.contacts.len()).sum();
         if n == 0 {
+            drop(places);
+            self.wire.moved.notify_waiters();
             return Ok(Looked::Idle);
         }
         let text = self.text(run).await?;
@@ -271,12 +274,12 @@ impl Dispatcher {
     }
 }
 
-/// Whether looking at it may be worth a transaction: its clock has released
-/// something, or a second try may wait.
-fn is_due(run: &Run, now: DateTime<Utc>) -> bool {
+/// How many sends its clock has released and nobody has claimed; 0 when looking
+/// closer would be of no use.
+fn n_due(run: &Run, now: DateTime<Utc>) -> usize {
     match run.clock {
-        Clock::Started(clock) => run.released < clock.due(now) && now < run.window.ends,
-        Clock::Unstarted { .. } => false,
+        Clock::Started(clock) if now < run.window.ends => (clock.due(now) - run.released).max(0) as usize,
+        Clock::Started(_) | Clock::Unstarted { .. } => 0,
     }
 }
 

@@ -1,0 +1,72 @@
+// Runs the stories in stories/, one after another, each file against a server of its own.
+//
+//   node tests/browser/run.mjs            all
+//   node tests/browser/run.mjs sign stop  those whose file or name holds one of the words
+//   SHOTS=1 node tests/browser/run.mjs    keeps pictures of the pages in tests/browser/shots
+//
+// A story file exports `stories`: an object of name → async (desk) => {…}, told in its order.
+
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { Bugle, ROOT } from "./bugle.mjs";
+import { Desk } from "./desk.mjs";
+
+const wanted = process.argv.slice(2).map((word) => word.toLowerCase());
+const folder = join(ROOT, "tests/browser/stories");
+let passed = 0;
+let failed = 0;
+
+function fail(name, error, more = "") {
+  failed += 1;
+  console.log(`  FAILED  ${name}\n${String(error.stack ?? error).replace(/^/gm, "          ")}${more}`);
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+  ],
+});
+
+try {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs")).sort()) {
+    const { stories } = await import(join(folder, file));
+    const told = Object.entries(stories).filter(([name]) =>
+      wanted.length === 0 || wanted.some((word) => `${file} ${name}`.toLowerCase().includes(word)));
+    if (told.length === 0) continue;
+
+    console.log(file.replace(/\.mjs$/, ""));
+    let bugle;
+    try {
+      bugle = await Bugle.start();
+    } catch (error) {
+      fail("the server starts", error);
+      continue;
+    }
+    for (const [name, story] of told) {
+      const desk = new Desk(browser, bugle);
+      try {
+        await story(desk);
+        await desk.leave();
+        passed += 1;
+        console.log(`  ok      ${name}`);
+      } catch (error) {
+        const pages = await desk.photograph(name.replace(/\W+/g, "-"));
+        await desk.leave().catch(() => {});
+        fail(name, error, `\n          at ${pages.join(", ")}\n          The server's last words:\n${bugle.lastWords().replace(/^/gm, "          | ")}`);
+      }
+    }
+    await bugle.stop().catch((error) => fail("the server stops", error));
+  }
+} finally {
+  await browser.close();
+}
+
+if (passed + failed === 0) {
+  console.log(`No story matches ${wanted.join(" ")}`);
+  failed = 1;
+}
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
