@@ -15,20 +15,25 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_actix_web::TracingLogger;
 
 use crate::app::App;
-use crate::files;
-use crate::people;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
+use crate::{campaigns, deliveries, files, people, sandbox, senders};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(home).configure(people::web::routes).configure(files::web::configure);
+    cfg.service(home)
+        .configure(people::web::routes)
+        .configure(senders::web::routes)
+        .configure(files::web::configure)
+        .configure(deliveries::web::routes)
+        .configure(campaigns::web::routes)
+        .configure(sandbox::web::routes);
 }
 
 /// What needs no session, because machines ask for it or everyone may see it.
 fn without_session(cfg: &mut ServiceConfig) {
-    cfg.service(alive).service(ready).service(measures);
+    cfg.service(alive).service(ready).service(measures).configure(deliveries::web::webhooks);
 }
 
 /// Everything we answer, from the outside in: traced, compressed, hardened, refused

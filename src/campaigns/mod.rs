@@ -19,6 +19,7 @@
 mod domain;
 pub mod store;
 pub mod actions;
-// pub mod web;
+pub mod review;
+pub mod web;
 
 pub use domain::{Campaign, CampaignState, Refused};

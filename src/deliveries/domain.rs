@@ -1,9 +1,11 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::channels::{ReceiptStatus, RejectClass, SendOutcome};
 use crate::ids::{LeaseId, RunId};
+use crate::runs::RunState;
 
 /// A claimed send begins within this time or not at all. PAUSE and STOP wait so
 /// long before they answer, and so nothing begins after their answer, in this
@@ -133,6 +135,28 @@ impl Outcome {
         Outcome::ALL.into_iter().find(|outcome| outcome.code() == code)
     }
 
+    /// Which of the counts it belongs to.
+    pub fn group(self) -> Group {
+        match self {
+            Outcome::Delivered => Group::Delivered,
+            Outcome::Unconfirmed => Group::Unconfirmed,
+            Outcome::InvalidMessage
+            | Outcome::Blocklisted
+            | Outcome::NoGroup
+            | Outcome::DuplicateInFile
+            | Outcome::OptedOut
+            | Outcome::WindowClosed
+            | Outcome::Profanity => Group::Skipped,
+            Outcome::Invalid
+            | Outcome::Unavailable
+            | Outcome::NetworkError
+            | Outcome::Expired
+            | Outcome::InvalidContact
+            | Outcome::Rejected => Group::Failed,
+            Outcome::Overrun | Outcome::Stopped => Group::Unsent,
+        }
+    }
+
     /// The name on the screen and in exports.
     pub fn name(self) -> &'static str {
         match self {
@@ -182,6 +206,18 @@ impl Outcome {
             Outcome::WindowClosed => "The channel's messaging window with this person was closed.",
         }
     }
+}
+
+/// What the counts of a run sort final words into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Delivered,
+    Failed,
+    /// Not attempted, for a reason known beforehand.
+    Skipped,
+    Unconfirmed,
+    /// Its turn never came. Follows from the state of the run and is never written on a row.
+    Unsent,
 }
 
 /// All that a ledger row says about its fate. Both `None`: nothing is known yet.
@@ -278,7 +314,73 @@ pub enum Standing {
     Final(Outcome),
 }
 
+/// What is on record about one contact of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct OnRecord {
+    pub word: Word,
+    /// It is on the list of second tries.
+    pub retrying: bool,
+    /// The run's cursor has passed it.
+    pub claimed: bool,
+}
+
 impl Standing {
+    /// Where a contact of a run in this state stands. `ledger.sql` asks the same
+    /// of many rows at once; a story holds the two against each other.
+    pub fn of(on_record: OnRecord, run: &RunState) -> Standing {
+        let OnRecord { word, retrying, claimed } = on_record;
+        match (word.outcome, word.progress) {
+            (Some(outcome), _) => return Standing::Final(outcome),
+            (None, Some(2..)) => return Standing::Sent,
+            (None, Some(_)) => return Standing::Accepted,
+            (None, None) if claimed && !retrying => return Standing::InFlight,
+            (None, None) => {}
+        }
+        match run {
+            RunState::Overrun { .. } => Standing::Final(Outcome::Overrun),
+            RunState::Stopped { .. } => Standing::Final(Outcome::Stopped),
+            RunState::Waiting | RunState::Running | RunState::Paused { .. } | RunState::Completed { .. } => {
+                if retrying { Standing::Retrying } else { Standing::Planned }
+            }
+        }
+    }
+
+    /// The code of the outcome, or a negative number of our own before there is one.
+    pub fn code(self) -> i16 {
+        match self {
+            Standing::Planned => -1,
+            Standing::InFlight => -2,
+            Standing::Retrying => -3,
+            Standing::Accepted => -4,
+            Standing::Sent => -5,
+            Standing::Final(outcome) => outcome.code(),
+        }
+    }
+
+    pub fn of_code(code: i16) -> Option<Standing> {
+        Standing::all().find(|standing| standing.code() == code)
+    }
+
+    pub fn all() -> impl Iterator<Item = Standing> {
+        let open = [Standing::Planned, Standing::InFlight, Standing::Retrying, Standing::Accepted, Standing::Sent];
+        open.into_iter().chain(Outcome::ALL.map(Standing::Final))
+    }
+
+    /// How it is marked on the screen, beside its name.
+    pub fn tone(&self) -> &'static str {
+        match self {
+            Standing::Planned | Standing::InFlight | Standing::Retrying => "open",
+            Standing::Accepted | Standing::Sent => "good",
+            Standing::Final(outcome) => match outcome.group() {
+                Group::Delivered => "good",
+                Group::Failed => "bad",
+                Group::Unconfirmed => "warn",
+                Group::Unsent => "warn",
+                Group::Skipped => "",
+            },
+        }
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Standing::Planned => "planned",
@@ -298,6 +400,111 @@ impl Standing {
             Standing::Accepted => "The provider took it. No receipt yet.",
             Standing::Sent => "The provider sent it on to the phone. No receipt from the phone yet.",
             Standing::Final(outcome) => outcome.why(),
+        }
+    }
+}
+
+/// Which rows of a ledger somebody wants to see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Show {
+    #[default]
+    All,
+    /// Taken by the provider, whatever came of it later short of failing.
+    Sent,
+    Delivered,
+    Failed,
+    Skipped,
+    Unsent,
+    Unconfirmed,
+    InFlight,
+    Retrying,
+    Outcome(Outcome),
+}
+
+impl Show {
+    /// Those that have a number of their own above the rows.
+    pub const COUNTED: [Show; 8] = [
+        Show::All,
+        Show::Sent,
+        Show::Delivered,
+        Show::Failed,
+        Show::Skipped,
+        Show::Unconfirmed,
+        Show::InFlight,
+        Show::Unsent,
+    ];
+
+    /// The word in URLs; `outcome-12` for one outcome.
+    pub fn word(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Show::All => "all",
+            Show::Sent => "sent",
+            Show::Delivered => "delivered",
+            Show::Failed => "failed",
+            Show::Skipped => "skipped",
+            Show::Unsent => "unsent",
+            Show::Unconfirmed => "unconfirmed",
+            Show::InFlight => "in-flight",
+            Show::Retrying => "retrying",
+            Show::Outcome(outcome) => return Cow::Owned(format!("outcome-{}", outcome.code())),
+        })
+    }
+
+    pub fn of_word(word: &str) -> Option<Show> {
+        if let Some(code) = word.strip_prefix("outcome-") {
+            return Outcome::of_code(code.parse().ok()?).map(Show::Outcome);
+        }
+        Show::COUNTED.into_iter().chain([Show::Retrying]).find(|show| show.word() == word)
+    }
+
+    /// The word on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Show::All => "Audience",
+            Show::Sent => "Sent",
+            Show::Delivered => "Delivered",
+            Show::Failed => "Failed",
+            Show::Skipped => "Skipped",
+            Show::Unsent => "Unsent",
+            Show::Unconfirmed => "Unconfirmed",
+            Show::InFlight => "In flight",
+            Show::Retrying => "Waiting for another try",
+            Show::Outcome(outcome) => outcome.name(),
+        }
+    }
+
+    /// How many of these the counts know of. `None` for single outcomes, which they do not tell apart.
+    pub fn count(self, counts: &Counts) -> Option<i64> {
+        match self {
+            Show::All => Some(counts.audience),
+            Show::Sent => Some(counts.sent()),
+            Show::Delivered => Some(counts.delivered),
+            Show::Failed => Some(counts.failed),
+            Show::Skipped => Some(counts.skipped),
+            Show::Unsent => Some(counts.unsent()),
+            Show::Unconfirmed => Some(counts.unconfirmed),
+            Show::InFlight => Some(counts.in_flight()),
+            Show::Retrying => Some(counts.retrying),
+            Show::Outcome(_) => None,
+        }
+    }
+
+    pub fn shows(self, standing: Standing) -> bool {
+        let group = match standing {
+            Standing::Final(outcome) => Some(outcome.group()),
+            Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Accepted | Standing::Sent => None,
+        };
+        match self {
+            Show::All => true,
+            Show::Sent => matches!(standing, Standing::Accepted | Standing::Sent) || group == Some(Group::Delivered),
+            Show::Delivered => group == Some(Group::Delivered),
+            Show::Failed => group == Some(Group::Failed),
+            Show::Skipped => group == Some(Group::Skipped),
+            Show::Unsent => matches!(standing, Standing::Planned | Standing::Retrying) || group == Some(Group::Unsent),
+            Show::Unconfirmed => group == Some(Group::Unconfirmed),
+            Show::InFlight => standing == Standing::InFlight,
+            Show::Retrying => standing == Standing::Retrying,
+            Show::Outcome(outcome) => standing == Standing::Final(outcome),
         }
     }
 }
@@ -343,30 +550,13 @@ impl Counts {
 
     /// Adds `n` (perhaps negative) to the count that a row with this word is in.
     pub fn add(&mut self, word: Word, n: i64) {
-        let count = match word.outcome {
+        let count = match word.outcome.map(Outcome::group) {
             None if word.progress.is_some() => &mut self.accepted,
-            None => return,
-            Some(Outcome::Delivered) => &mut self.delivered,
-            Some(Outcome::Unconfirmed) => &mut self.unconfirmed,
-            Some(
-                Outcome::InvalidMessage
-                | Outcome::Blocklisted
-                | Outcome::NoGroup
-                | Outcome::DuplicateInFile
-                | Outcome::OptedOut
-                | Outcome::WindowClosed
-                | Outcome::Profanity,
-            ) => &mut self.skipped,
-            Some(
-                Outcome::Invalid
-                | Outcome::Unavailable
-                | Outcome::NetworkError
-                | Outcome::Expired
-                | Outcome::InvalidContact
-                | Outcome::Rejected,
-            ) => &mut self.failed,
-            // These follow from the run's state and are never written on a row.
-            Some(Outcome::Overrun | Outcome::Stopped) => return,
+            None | Some(Group::Unsent) => return,
+            Some(Group::Delivered) => &mut self.delivered,
+            Some(Group::Unconfirmed) => &mut self.unconfirmed,
+            Some(Group::Skipped) => &mut self.skipped,
+            Some(Group::Failed) => &mut self.failed,
         };
         *count += n;
     }
@@ -451,6 +641,55 @@ mod tests {
         assert_eq!(merge(unconfirmed, Sent), Some(Word::SENT));
         assert_eq!(merge(unconfirmed, Delivered).unwrap().outcome, Some(Outcome::Delivered));
         assert_eq!(merge(Word::default(), Delivered).unwrap().outcome, Some(Outcome::Delivered));
+    }
+
+    #[test]
+    fn a_row_that_says_nothing_is_explained_by_its_run() {
+        let at = now();
+        let states = [
+            RunState::Waiting,
+            RunState::Running,
+            RunState::Paused { since: at },
+            RunState::Overrun { at },
+            RunState::Stopped { at },
+        ];
+        let names =
+            |word, retrying, claimed| states.map(|run| Standing::of(OnRecord { word, retrying, claimed }, &run).name());
+        let nothing = Word::default();
+        assert_eq!(names(nothing, false, false), ["planned", "planned", "planned", "overrun", "stopped"]);
+        assert_eq!(names(nothing, false, true), ["in flight"; 5], "it left before the end, so the end says nothing");
+        let waits = "waiting for another try";
+        assert_eq!(names(nothing, true, true), [waits, waits, waits, "overrun", "stopped"]);
+        assert_eq!(names(Word::ACCEPTED, false, true), ["accepted"; 5]);
+        assert_eq!(names(Word::SENT, false, true), ["sent"; 5]);
+        assert_eq!(names(Word::finally(Outcome::Rejected), false, true), ["rejected"; 5]);
+    }
+
+    #[test]
+    fn codes_and_standings_go_both_ways() {
+        for standing in Standing::all() {
+            assert_eq!(Standing::of_code(standing.code()), Some(standing));
+        }
+        assert_eq!(Standing::all().count(), 5 + Outcome::ALL.len());
+    }
+
+    #[test]
+    fn every_standing_is_in_exactly_one_of_the_groups_that_make_up_the_audience() {
+        let parts = [Show::Sent, Show::Failed, Show::Skipped, Show::Unconfirmed, Show::InFlight, Show::Unsent];
+        for standing in Standing::all() {
+            assert_eq!(parts.iter().filter(|show| show.shows(standing)).count(), 1, "{standing:?}");
+            assert!(Show::All.shows(standing));
+        }
+    }
+
+    #[test]
+    fn what_to_show_goes_into_an_address_and_back() {
+        for show in Show::COUNTED.into_iter().chain([Show::Retrying, Show::Outcome(Outcome::OptedOut)]) {
+            assert_eq!(Show::of_word(&show.word()), Some(show));
+        }
+        for strange in ["", "everything", "outcome-", "outcome-4", "outcome-x"] {
+            assert_eq!(Show::of_word(strange), None, "{strange}");
+        }
     }
 
     #[test]

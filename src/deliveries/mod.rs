@@ -25,8 +25,10 @@ pub mod quiet;
 pub mod store;
 pub mod actions;
 pub mod intake;
-// pub mod web;
+pub mod ledger;
+pub mod web;
 
 pub use domain::{
-    BEGIN_WITHIN, Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Standing, Word, fate, merge,
+    BEGIN_WITHIN, Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
+    Standing, Word, fate, merge,
 };

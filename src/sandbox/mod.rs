@@ -10,4 +10,4 @@
 
 pub mod store;
 pub mod carrier;
-// pub mod web;
+pub mod web;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Int8, Nullable, Text, Timestamptz};
 
 use crate::channels::sandbox::Handed;
 use crate::channels::{Receipt, ReceiptStatus};
@@ -74,6 +75,71 @@ pub fn due_receipts(
 /// Strikes out receipts that were reported.
 pub fn reported(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
     diesel::delete(sandbox_receipts::table.filter(sandbox_receipts::id.eq_any(ids))).execute(conn).map(drop)
+}
+
+/// A phone that got something.
+#[derive(Clone, Debug, PartialEq, QueryableByName)]
+pub struct Phone {
+    /// Of its newest message.
+    #[diesel(sql_type = Int8)]
+    pub last: i64,
+    #[diesel(sql_type = Text)]
+    pub number: String,
+    #[diesel(sql_type = Text)]
+    pub text: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    #[diesel(sql_type = Int8)]
+    pub n: i64,
+}
+
+/// Up to `n` phones with `digits` in their number, the one that got something last
+/// first; only those whose newest message is older than `before`.
+pub fn phones(conn: &mut PgConnection, digits: &str, before: Option<i64>, n: i64) -> QueryResult<Vec<Phone>> {
+    diesel::sql_query(include_str!("phones.sql"))
+        .bind::<Text, _>(digits)
+        .bind::<Nullable<Int8>, _>(before)
+        .bind::<Int8, _>(n)
+        .load(conn)
+}
+
+/// The newest message on any phone, or 0.
+pub fn newest(conn: &mut PgConnection) -> QueryResult<i64> {
+    sandbox_messages::table
+        .select(diesel::dsl::max(sandbox_messages::id))
+        .first::<Option<i64>>(conn)
+        .map(Option::unwrap_or_default)
+}
+
+/// A message that reached a phone.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = sandbox_messages, check_for_backend(diesel::pg::Pg))]
+pub struct Message {
+    pub id: i64,
+    /// Our id of the send.
+    pub part: String,
+    pub body: String,
+    pub at: DateTime<Utc>,
+}
+
+/// The newest `n` messages of a phone after message `since` and before message `before`, oldest first.
+pub fn messages(
+    conn: &mut PgConnection,
+    number: &str,
+    since: i64,
+    before: Option<i64>,
+    n: i64,
+) -> QueryResult<Vec<Message>> {
+    let mut messages: Vec<Message> = sandbox_messages::table
+        .filter(sandbox_messages::phone.eq(number))
+        .filter(sandbox_messages::id.gt(since))
+        .filter(sandbox_messages::id.lt(before.unwrap_or(i64::MAX)))
+        .order(sandbox_messages::id.desc())
+        .limit(n)
+        .select(Message::as_select())
+        .load(conn)?;
+    messages.reverse();
+    Ok(messages)
 }
 
 fn word(status: ReceiptStatus) -> &'static str {

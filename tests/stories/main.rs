@@ -6,8 +6,11 @@
 
 mod desk;
 mod controls_core;
+mod creating;
 mod importing;
+mod ledger;
 mod pacing;
+mod phones;
 mod promises;
 mod receipts;
 mod signing_in;

@@ -1,0 +1,278 @@
+use actix_web::http::header;
+use actix_web::web::{Bytes, Data, Path, PayloadConfig, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::intake::{self, Error};
+use super::ledger::{self, Ask, Entry, Head};
+use super::{Counts, Show, Standing, store};
+use crate::app::App;
+use crate::channels::Forged;
+use crate::db::DbError;
+use crate::ids::{ChannelId, RunId};
+use crate::runs::RunState;
+use crate::web::chart::thousands;
+use crate::web::{Frame, May, Problem, View, page};
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(read).service(export);
+}
+
+/// What providers call. They have no session: the signature says who they are.
+pub fn webhooks(cfg: &mut ServiceConfig) {
+    cfg.app_data(PayloadConfig::new(256 * 1024)).service(webhook);
+}
+
+// The ledger of a run
+
+/// Rows on one page.
+const PAGE: usize = 100;
+
+#[derive(Default, Deserialize)]
+struct Filter {
+    #[serde(default)]
+    show: String,
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    after: i32,
+}
+
+impl Filter {
+    fn ask(&self) -> Ask {
+        let show = Show::of_word(&self.show).unwrap_or_default();
+        Ask { show, begins: self.q.trim().to_owned(), after: self.after }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "deliveries/ledger.html")]
+struct Ledger {
+    frame: Frame,
+    head: Head,
+    counts: Counts,
+    standings: Vec<(Standing, i64)>,
+    ask: Ask,
+    entries: Vec<Entry>,
+    /// The last row of this page, when there are more behind it.
+    next: Option<i32>,
+}
+
+impl Ledger {
+    /// This page, showing something else.
+    fn href(&self, show: &Show) -> String {
+        self.address("", *show, None)
+    }
+
+    fn next_href(&self, after: &i32) -> String {
+        self.address("", self.ask.show, Some(*after))
+    }
+
+    fn export_href(&self) -> String {
+        self.address("/ledger.csv", self.ask.show, None)
+    }
+
+    fn address(&self, below: &str, show: Show, after: Option<i32>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("show", &show.word());
+        if !self.ask.begins.is_empty() {
+            query.append_pair("q", &self.ask.begins);
+        }
+        if let Some(after) = after {
+            query.append_pair("after", &after.to_string());
+        }
+        format!("/runs/{}{below}?{}", self.head.run.id, query.finish())
+    }
+
+    /// The counts of the run, each with what shows the rows behind it.
+    fn counted(&self) -> impl Iterator<Item = (Show, String)> {
+        Show::COUNTED.into_iter().filter_map(|show| Some((show, thousands(show.count(&self.counts)?))))
+    }
+
+    /// Outcomes that occur in this run, with how often.
+    fn outcomes(&self) -> impl Iterator<Item = (Show, String)> {
+        self.standings.iter().filter_map(|(standing, n)| match standing {
+            Standing::Final(outcome) => Some((Show::Outcome(*outcome), thousands(*n))),
+            Standing::Retrying => Some((Show::Retrying, thousands(*n))),
+            Standing::Planned | Standing::InFlight | Standing::Accepted | Standing::Sent => None,
+        })
+    }
+
+    fn state(&self) -> (&'static str, &'static str) {
+        match self.head.run.state {
+            RunState::Waiting => ("waiting", "Waiting"),
+            RunState::Running => ("live", "Live"),
+            RunState::Paused { .. } => ("paused", "Paused"),
+            RunState::Completed { .. } => ("completed", "Completed"),
+            RunState::Overrun { .. } => ("overrun", "Overrun"),
+            RunState::Stopped { .. } => ("stopped", "Stopped"),
+        }
+    }
+
+    fn day(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.head.zone).format("%-d %B %Y, %H:%M").to_string()
+    }
+
+    fn time(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.head.zone).format("%-d %b %H:%M:%S").to_string()
+    }
+}
+
+#[get("/runs/{id}")]
+async fn read(
+    _may: May<View>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<RunId>,
+    filter: Query<Filter>,
+) -> Result<HttpResponse, Problem> {
+    let (id, ask) = (id.into_inner(), filter.ask());
+    let ledger = app
+        .db
+        .run(move |conn| {
+            let mut entries = ledger::entries(conn, id, &ask, PAGE as i64 + 1)?;
+            let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].seq);
+            entries.truncate(PAGE);
+            Ok::<_, diesel::result::Error>(Ledger {
+                frame,
+                head: ledger::head(conn, id)?,
+                counts: store::counts_of(conn, id)?,
+                standings: ledger::standings(conn, id)?,
+                ask,
+                entries,
+                next,
+            })
+        })
+        .await?;
+    page(ledger)
+}
+
+// The same as a table to take away
+
+/// Rows read at once while exporting.
+const EXPORTED_AT_ONCE: i64 = 2000;
+
+#[get("/runs/{id}/ledger.csv")]
+async fn export(
+    _may: May<View>,
+    app: Data<App>,
+    id: Path<RunId>,
+    filter: Query<Filter>,
+) -> Result<HttpResponse, Problem> {
+    let (id, ask) = (id.into_inner(), filter.ask());
+    let head = app.db.run(move |conn| ledger::head(conn, id)).await?;
+    let file = format!("attachment; filename=\"ledger-of-run-{id}.csv\"");
+
+    let first = csv_line(&COLUMNS.map(str::to_owned))?;
+    let pages = stream::try_unfold((Some(ask), first), move |(ask, lines)| {
+        let (app, zone) = (app.clone(), head.zone);
+        async move {
+            let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
+            let wanted = ask.clone();
+            let entries = app.db.run(move |conn| ledger::entries(conn, id, &wanted, EXPORTED_AT_ONCE)).await?;
+            let mut lines = lines;
+            for entry in &entries {
+                lines.extend_from_slice(&csv_line(&cells(entry, |at| at.with_timezone(&zone).to_rfc3339()))?);
+            }
+            let more = entries.len() as i64 == EXPORTED_AT_ONCE;
+            ask.after = entries.last().map_or(ask.after, |entry| entry.seq);
+            Ok(Some((Bytes::from(lines), (more.then_some(ask), Vec::new()))))
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header((header::CONTENT_DISPOSITION, file))
+        .streaming(pages))
+}
+
+const COLUMNS: [&str; 9] = ["row", "address", "customer id", "code", "outcome", "why", "detail", "attempt", "time"];
+
+fn cells(entry: &Entry, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
+    let code = match entry.standing {
+        Standing::Final(outcome) => outcome.code().to_string(),
+        Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Accepted | Standing::Sent => {
+            String::new()
+        }
+    };
+    [
+        entry.seq.to_string(),
+        as_text(&entry.address),
+        entry.customer_id.as_deref().map(as_text).unwrap_or_default(),
+        code,
+        entry.standing.name().to_owned(),
+        entry.standing.why().to_owned(),
+        entry.detail.as_deref().map(as_text).unwrap_or_default(),
+        entry.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
+        entry.settled_at.map(time).unwrap_or_default(),
+    ]
+}
+
+/// Text that no spreadsheet takes for a formula: what came from a file or a
+/// provider must not run on the machine of the person who opens the table.
+fn as_text(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+fn csv_line(cells: &[String]) -> Result<Vec<u8>, Problem> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells).map_err(|error| Problem::Unexpected(error.into()))?;
+    writer.into_inner().map_err(|error| Problem::Unexpected(anyhow::anyhow!("a line of a table: {error}")))
+}
+
+// Receipts
+
+#[post("/webhooks/{channel}")]
+async fn webhook(
+    app: Data<App>,
+    req: HttpRequest,
+    channel: Path<ChannelId>,
+    body: Bytes,
+) -> Result<HttpResponse, Problem> {
+    let signature = req.headers().get("X-Signature-256").and_then(|value| value.to_str().ok());
+    // Some senders write which hash it is in front.
+    let signature = signature.map(|text| text.strip_prefix("sha256=").unwrap_or(text));
+    match intake::webhook(&app, channel.into_inner(), signature, &body, app.clock.now()).await {
+        Ok(_) => Ok(HttpResponse::NoContent().finish()),
+        Err(Error::Forged(Forged::BadSignature)) => Ok(HttpResponse::Unauthorized().finish()),
+        Err(Error::Forged(Forged::Unreadable(what))) => {
+            tracing::warn!("a signed webhook call could not be read: {what}");
+            Ok(HttpResponse::BadRequest().finish())
+        }
+        Err(Error::Database(DbError::Work(diesel::result::Error::NotFound))) => Ok(HttpResponse::NotFound().finish()),
+        // Not taken in, so it must be told again.
+        Err(Error::Database(error)) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Outcome;
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for formula in ["=1+1", "+353", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(as_text(formula), format!("'{formula}"));
+        }
+        assert_eq!(as_text("35387=1"), "35387=1");
+    }
+
+    #[test]
+    fn a_line_says_who_and_why_in_words_and_codes() {
+        let entry = Entry {
+            seq: 7,
+            address: "353871234567".into(),
+            customer_id: Some("=cmd".into()),
+            standing: Standing::Final(Outcome::Rejected),
+            attempt: Some(2),
+            detail: Some("no, \"really\"".into()),
+            settled_at: None,
+            next_try_at: None,
+        };
+        let line = String::from_utf8(csv_line(&cells(&entry, |at| at.to_rfc3339())).unwrap()).unwrap();
+        assert_eq!(line, "7,353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,\n");
+    }
+}

@@ -1,0 +1,71 @@
+use chrono::{DateTime, Utc};
+
+use crate::channels::Kind;
+use crate::channels::sandbox::Knobs;
+use crate::ids::ChannelId;
+
+/// A configured channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sender {
+    pub id: ChannelId,
+    pub kind: Kind,
+    pub provider: String,
+    pub setup: Setup,
+    /// The provider asked for silence until then.
+    pub held_until: Option<DateTime<Utc>>,
+}
+
+/// The part of a channel that a form fills in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    pub name: String,
+    /// As whom messages arrive: a number or a short name.
+    pub sender: String,
+    /// Most sends that may begin within any 60 s, over all schedules.
+    pub per_minute: Option<i32>,
+    pub knobs: Knobs,
+}
+
+/// Why a channel stayed as it was. The text is shown to the person.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    #[error("Another channel is called “{0}”. Choose a name of its own.")]
+    NameTaken(String),
+}
+
+impl Setup {
+    /// What is different in `new`, in words for the journal; empty when nothing is.
+    /// Names of settings, not values: what they are now stands on the page.
+    pub fn changes(&self, new: &Setup) -> String {
+        let limit = |per_minute: Option<i32>| per_minute.map_or("none".to_owned(), |n| format!("{n} a minute"));
+        let mut changes = Vec::new();
+        if self.name != new.name {
+            changes.push(format!("name {} → {}", self.name, new.name));
+        }
+        if self.sender != new.sender {
+            changes.push(format!("sender {} → {}", self.sender, new.sender));
+        }
+        if self.per_minute != new.per_minute {
+            changes.push(format!("limit {} → {}", limit(self.per_minute), limit(new.per_minute)));
+        }
+        if self.knobs != new.knobs {
+            changes.push("sandbox settings".to_owned());
+        }
+        changes.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_hears_what_changed_and_nothing_else() {
+        let old = Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: None, knobs: Knobs::default() };
+        assert_eq!(old.changes(&old), "");
+        let new = Setup { per_minute: Some(60), sender: "Shop".into(), ..old.clone() };
+        assert_eq!(old.changes(&new), "sender Bugle → Shop, limit none → 60 a minute");
+        let new = Setup { knobs: Knobs { seed: 2, ..Knobs::default() }, ..old.clone() };
+        assert_eq!(old.changes(&new), "sandbox settings");
+    }
+}

@@ -1,0 +1,13 @@
+//! The channels somebody has configured: as whom we send, through whom, and how fast.
+//!
+//! A channel's kind and provider stay as they were chosen: addresses, consent and
+//! ledgers speak of them. Name, sender, limit and the provider's settings may
+//! change at any time and hold from the next claim on.
+//!
+//! Deliberately absent: the adapters ([`crate::channels`]), and removing a channel:
+//! ledgers of past runs name it.
+
+pub mod domain;
+pub mod store;
+pub mod actions;
+pub mod web;

@@ -1,0 +1,105 @@
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::Error::{DeserializationError, SerializationError};
+use serde_json::Value;
+
+use super::domain::{Sender, Setup};
+use crate::channels::Kind;
+use crate::db::schema::channels;
+use crate::ids::ChannelId;
+
+/// All channels, by name.
+pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<Sender>> {
+    channels::table
+        .order((channels::name, channels::id))
+        .select(Row::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(Sender::try_from)
+        .collect()
+}
+
+pub fn find(conn: &mut PgConnection, id: ChannelId) -> QueryResult<Sender> {
+    channels::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends.
+pub fn lock(conn: &mut PgConnection, id: ChannelId) -> QueryResult<Sender> {
+    channels::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+}
+
+/// Writes a sandbox channel. A name that is taken is refused by `one_channel_per_name`.
+pub fn insert(
+    conn: &mut PgConnection,
+    kind: Kind,
+    setup: &Setup,
+    secret: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<ChannelId> {
+    diesel::insert_into(channels::table)
+        .values((
+            channels::kind.eq(kind.word()),
+            channels::provider.eq("sandbox"),
+            channels::secret.eq(secret),
+            channels::created_at.eq(now),
+            Saved::try_from(setup)?,
+        ))
+        .returning(channels::id)
+        .get_result(conn)
+        .map(ChannelId)
+}
+
+pub fn save(conn: &mut PgConnection, id: ChannelId, setup: &Setup) -> QueryResult<()> {
+    diesel::update(channels::table.find(id.0)).set(Saved::try_from(setup)?).execute(conn).map(drop)
+}
+
+/// What a form changes.
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = channels, check_for_backend(Pg), treat_none_as_null = true)]
+struct Saved {
+    name: String,
+    sender: String,
+    per_minute: Option<i32>,
+    settings: Value,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = channels, check_for_backend(Pg))]
+struct Row {
+    id: i64,
+    kind: String,
+    provider: String,
+    held_until: Option<DateTime<Utc>>,
+    #[diesel(embed)]
+    saved: Saved,
+}
+
+impl TryFrom<&Setup> for Saved {
+    type Error = diesel::result::Error;
+
+    fn try_from(setup: &Setup) -> QueryResult<Self> {
+        let settings = serde_json::to_value(&setup.knobs).map_err(|error| SerializationError(error.into()))?;
+        Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
+    }
+}
+
+impl TryFrom<Row> for Sender {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let Some(kind) = Kind::of_word(&row.kind) else {
+            return Err(DeserializationError(format!("channels: not a kind: {}", row.kind).into()));
+        };
+        let knobs =
+            serde_json::from_value(row.saved.settings.clone()).map_err(|error| DeserializationError(error.into()))?;
+        let Saved { name, sender, per_minute, settings: _ } = row.saved;
+        Ok(Sender {
+            id: ChannelId(row.id),
+            kind,
+            provider: row.provider,
+            setup: Setup { name, sender, per_minute, knobs },
+            held_until: row.held_until,
+        })
+    }
+}
