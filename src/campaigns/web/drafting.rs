@@ -28,13 +28,15 @@ use crate::pacing::LatePolicy;
 use crate::schedules::{self, Draft, Schedule};
 use crate::senders::domain::Sender;
 use crate::web::chart::{Timeline, thousands};
-use crate::web::{FieldErrors, Frame, Manage, May, Problem, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Manage, May, Problem, Right, View, page, page_with, see_other};
 use crate::wording::{Segments, Template as Text, segments};
 use crate::{deliveries, files, senders};
 
 pub fn routes(cfg: &mut ServiceConfig) {
+    // `new` before `{id}`, which would take it for one.
     cfg.service(new_page)
         .service(create)
+        .service(show)
         .service(edit_page)
         .service(edit)
         .service(upload_file)
@@ -299,7 +301,7 @@ impl Review {
     }
 
     fn needed(&self) -> String {
-        self.needed.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(", ")
+        self.needed.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(" or ")
     }
 
     fn unknown(&self) -> String {
@@ -491,6 +493,18 @@ async fn edit_page(
         Err(_) => None,
     };
     page(Edit::new(frame, facts, typed))
+}
+
+/// A campaign has no page of its own: a draft is edited, any other stands on the Campaigns screen.
+#[get("/campaigns/{id}")]
+async fn show(may: May<View>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let is_draft = app.db.run(move |conn| store::find(conn, id)).await?.state == CampaignState::Draft;
+    let may_edit = may.person.role >= Manage::NEEDS;
+    Ok(see_other(match is_draft && may_edit {
+        true => format!("/campaigns/{id}/edit#schedules"),
+        false => format!("/campaigns?open={id}"),
+    }))
 }
 
 async fn facts(app: &App, id: CampaignId, by: UserId) -> Result<Facts, Problem> {
