@@ -317,6 +317,7 @@ async fn start_ticks(
         tick!("start", EACH_SECOND, app => starter::tick(&app).await);
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
         tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
+        tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
     tick!("upkeep", "*/5 * * * * *", measures => {

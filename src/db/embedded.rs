@@ -74,6 +74,11 @@ impl Private {
         if unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) } != 0 {
             return Err(std::io::Error::last_os_error()).context("cannot lock the data folder");
         }
+        // A server whose owner was killed is on its way out and holds its data until then.
+        let began = Instant::now();
+        while !answers(&socket) && is_alive(&data) && began.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         if answers(&socket) {
             return Ok(Self { socket, child: None });
         }
@@ -306,6 +311,14 @@ fn spawn(
     })?;
     let pid = started.recv()?.context("cannot start PostgreSQL")?;
     Ok(Child { pid, stopping, ended: Mutex::new(ended) })
+}
+
+/// Whether a server process holds these data.
+fn is_alive(data: &Path) -> bool {
+    let pid = fs::read_to_string(data.join("postmaster.pid")).ok();
+    let pid = pid.and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
+    // SAFETY: signal 0 only asks.
+    pid.is_some_and(|pid| unsafe { libc::kill(pid, 0) } == 0)
 }
 
 fn answers(socket: &Path) -> bool {

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use super::domain::{File, Mapping, State, Unchanged};
 use super::store;
 use crate::ids::{FileId, UserId};
+use crate::journal::{self, Entry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,20 +44,52 @@ pub fn look(conn: &mut PgConnection, id: FileId, by: UserId) -> QueryResult<Look
 }
 
 /// Sends a file to be imported; a tick takes it up.
-pub fn import(conn: &mut PgConnection, id: FileId, mapping: Mapping, region: String) -> Result<File, Error> {
+pub fn import(
+    conn: &mut PgConnection,
+    id: FileId,
+    mapping: Mapping,
+    region: String,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<File, Error> {
     conn.transaction(|conn| {
         let mut file = store::lock(conn, id)?;
+        let was = file.state.word();
         file.import(mapping, region)?;
         store::save(conn, &file)?;
+        record(conn, &file, "file.import_ordered", was, by, now)?;
         Ok(file)
     })
 }
 
-pub fn cancel(conn: &mut PgConnection, id: FileId, now: DateTime<Utc>) -> Result<File, Error> {
+pub fn cancel(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc>) -> Result<File, Error> {
     conn.transaction(|conn| {
         let mut file = store::lock(conn, id)?;
+        let was = file.state.word();
         file.cancel(now)?;
         store::save(conn, &file)?;
+        record(conn, &file, "file.cancel_ordered", was, by, now)?;
         Ok(file)
     })
+}
+
+/// Writes down in the journal what somebody, or the clock, did to a file.
+fn record(
+    conn: &mut PgConnection,
+    file: &File,
+    happened: &'static str,
+    was: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let entry = Entry {
+        happened,
+        campaign: None,
+        subject: file.id.0,
+        by: Some(by),
+        was: Some(was),
+        became: Some(file.state.word()),
+        why: None,
+    };
+    journal::record(conn, &entry, now)
 }

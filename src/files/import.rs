@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ use super::table::{EachRow, Unread, csv_rows};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::ids::FileId;
+use crate::journal::{self, Entry};
 
 /// Rows that are copied at once.
 const BATCH: i64 = 20_000;
@@ -65,7 +66,15 @@ pub fn next(db: &Db, clock: &Clock) -> anyhow::Result<Option<(FileId, Ended)>> {
 /// Imports a claimed file.
 pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
     let give_up = |why: Option<&str>| -> anyhow::Result<Ended> {
-        let held = store::give_up(&mut *db.lend()?, claim, why, clock.now())?;
+        let (conn, now) = (&mut *db.lend()?, clock.now());
+        let held = conn.transaction(|conn| {
+            let held = store::give_up(conn, claim, why, now)?;
+            if held {
+                let became = if why.is_some() { "refused" } else { "cancelled" };
+                record(conn, claim, "file.import_ended", became, why, now)?;
+            }
+            QueryResult::Ok(held)
+        })?;
         Ok(match (held, why) {
             (false, _) => Ended::Lost,
             (true, Some(_)) => Ended::Refused,
@@ -111,6 +120,27 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
         // Cancelled, or lost; giving up knows which.
         false => give_up(None),
     }
+}
+
+/// Writes down in the journal what the clock made of a file.
+fn record(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    happened: &'static str,
+    became: &str,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let entry = Entry {
+        happened,
+        campaign: None,
+        subject: claim.file.id.0,
+        by: None,
+        was: Some("importing"),
+        became: Some(became),
+        why,
+    };
+    journal::record(conn, &entry, now)
 }
 
 enum Collected {
@@ -276,7 +306,7 @@ fn publish(
             return Err(Unpublished::Broken(anyhow::anyhow!("{n_rows} rows were stored, not {}", counts.good)));
         }
         match store::finish(conn, claim, &counts, &missing, clock.now())? {
-            true => Ok(()),
+            true => Ok(record(conn, claim, "file.imported", "imported", None, clock.now())?),
             false => Err(Unpublished::Unwanted),
         }
     });

@@ -19,6 +19,7 @@ use super::table::Unread;
 use crate::app::App;
 use crate::channels::Kind;
 use crate::ids::{FileId, UserId};
+use crate::journal::{self, Entry};
 
 /// The largest file that is taken.
 pub const LARGEST: u64 = 512 << 20;
@@ -150,6 +151,16 @@ impl Spool {
         let sha256 = self.hash.clone().finalize();
         let upload = store::Upload { name, size_bytes: self.size as i64, sha256: &sha256, kind, head };
         let id = store::insert(conn, &upload, by, now)?;
+        let entry = Entry {
+            happened: "file.received",
+            campaign: None,
+            subject: id.0,
+            by: Some(by),
+            was: None,
+            became: Some("received"),
+            why: None,
+        };
+        journal::record(conn, &entry, now)?;
 
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0))?;

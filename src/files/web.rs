@@ -288,14 +288,14 @@ async fn import(
     body: Bytes,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
-    let (id, by, purpose) = (id.into_inner(), may.person.id, purpose.into_inner());
+    let (id, by, now, purpose) = (id.into_inner(), may.person.id, app.clock.now(), purpose.into_inner());
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
     let Chosen { mapping, region } = Chosen::read(&body, &look.file.head.headers)?;
 
     let (sent, stored_region) = (mapping.clone(), if region == EVERYWHERE { String::new() } else { region.clone() });
     let result = match region.is_empty() {
         true => Err(actions::Error::Unchanged(Unchanged::NoSuchRegion)),
-        false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region)).await {
+        false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region, by, now)).await {
             Ok(_) => Ok(()),
             Err(crate::db::DbError::Work(error)) => Err(error),
             Err(crate::db::DbError::Busy(_)) => return Err(Problem::Busy),
@@ -326,8 +326,8 @@ async fn cancel(
     purpose: Query<Purpose>,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
-    let (id, now) = (id.into_inner(), app.clock.now());
-    app.db.run(move |conn| actions::cancel(conn, id, now)).await?;
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::cancel(conn, id, by, now)).await?;
     answer(&app, may, id, purpose.into_inner(), htmx).await
 }
 

@@ -71,6 +71,19 @@ pub struct Answer {
     pub headers: HeaderMap,
 }
 
+impl Answer {
+    #[track_caller]
+    pub fn shows(&self, text: &str) {
+        let plain = self.html.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
+        assert!(plain.contains(text), "no {text:?} in:\n{}", self.html);
+    }
+
+    #[track_caller]
+    pub fn lacks(&self, text: &str) {
+        assert!(!self.html.contains(text), "{text:?} in:\n{}", self.html);
+    }
+}
+
 /// What the carrier knows of one message.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Received {
@@ -183,6 +196,11 @@ impl Desk {
     }
 
     // ---- arranging ----
+
+    /// From now on the person at this desk may do only so much.
+    pub fn gives_the_admin_the_role(&self, role: Role) {
+        self.sql(&format!("UPDATE users SET role = '{}' WHERE id = {}", role.word(), self.admin));
+    }
 
     pub fn db<T>(&self, work: impl FnOnce(&mut PgConnection) -> T) -> T {
         work(&mut self.app.db.lend().unwrap())

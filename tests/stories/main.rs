@@ -7,6 +7,7 @@
 mod desk;
 mod controls_core;
 mod creating;
+mod importing;
 mod ledger;
 mod pacing;
 mod phones;
