@@ -72,8 +72,6 @@ pub struct Review {
     pub unknown: Vec<String>,
     /// The channel's own limit, when it is what slows this down.
     pub limit: Option<i32>,
-    /// The file's addresses are of another kind than the channel.
-    pub other_kind: bool,
 }
 
 /// Everything that the guided page shows of a draft.
@@ -146,7 +144,6 @@ fn review(
         needed: text.needed().into_iter().map(str::to_owned).collect(),
         unknown: text.unknown().to_vec(),
         limit: limit.filter(|limit| f64::from(*limit) < plan.rate),
-        other_kind: sender.is_some_and(|sender| sender.kind != file.kind),
         schedule: schedule.clone(),
     }))
 }

@@ -184,9 +184,19 @@ async fn contacts_and_channels_of_different_kinds_do_not_meet() {
     assert_eq!(page.status, 422);
     shows(&page, "not of this kind: WhatsApp");
 
+    // The other way round: the file is exchanged below a schedule that fitted.
+    let sms = desk.channel.to_string();
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&sms, "Hi", "10:00", "11:00")).await;
     desk.upload(&format!("{path}/file"), "people.csv", PEOPLE.as_bytes(), &[("kind", "whatsapp")]).await;
+    let file = desk.number("SELECT max(id) AS n FROM files");
+    let mapping = [("use-0", "channel_id"), ("use-1", "data"), ("use-2", "data"), ("region", "everywhere")];
+    desk.fill_in(&format!("/files/{file}/import"), &mapping).await;
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    let page = desk.submit(&format!("{path}/launch")).await;
+    assert_eq!(page.status, 422);
+    shows(&page, "goes through a channel that does not reach the addresses of the file");
     assert_eq!(desk.number("SELECT count(*) AS n FROM files WHERE kind = 'whatsapp'"), 1);
-    shows(&desk.visit(&format!("{path}/edit")).await, "Offers (WhatsApp, from Shop)");
+    shows(&desk.visit(&format!("{path}/edit?schedule=new")).await, "Offers (WhatsApp, from Shop)");
 }
 
 #[actix_web::test]

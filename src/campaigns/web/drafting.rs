@@ -310,7 +310,10 @@ impl Facts {
     fn place(&self, obstacle: &Refused) -> &'static str {
         match obstacle {
             Refused::NoFile | Refused::FileNotReady | Refused::NoContacts => "contacts",
-            Refused::NoSchedules | Refused::WindowPassed { .. } | Refused::EmptyWindow { .. } => "schedules",
+            Refused::NoSchedules
+            | Refused::WindowPassed { .. }
+            | Refused::EmptyWindow { .. }
+            | Refused::OtherKind { .. } => "schedules",
             _ => "basics",
         }
     }
