@@ -143,17 +143,17 @@ async fn export(
     let head = app.db.run(move |conn| ledger::head(conn, id)).await?;
     let file = format!("attachment; filename=\"ledger-of-run-{id}.csv\"");
 
-    let first = csv_line(&COLUMNS.map(str::to_owned))?;
-    let pages = stream::try_unfold((Some(ask), first), move |(ask, lines)| {
+    // Without the mark in front Excel takes UTF-8 for something else.
+    let mut first = "\u{feff}".as_bytes().to_vec();
+    first.extend(csv_lines([COLUMNS.map(str::to_owned)])?);
+    let pages = stream::try_unfold((Some(ask), first), move |(ask, mut lines)| {
         let (app, zone) = (app.clone(), head.zone);
         async move {
             let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
             let wanted = ask.clone();
             let entries = app.db.run(move |conn| ledger::entries(conn, id, &wanted, EXPORTED_AT_ONCE)).await?;
-            let mut lines = lines;
-            for entry in &entries {
-                lines.extend_from_slice(&csv_line(&cells(entry, |at| at.with_timezone(&zone).to_rfc3339()))?);
-            }
+            let rows = entries.iter().map(|entry| cells(entry, |at| at.with_timezone(&zone).to_rfc3339()));
+            lines.extend(csv_lines(rows)?);
             let more = entries.len() as i64 == EXPORTED_AT_ONCE;
             ask.after = entries.last().map_or(ask.after, |entry| entry.seq);
             Ok(Some((Bytes::from(lines), (more.then_some(ask), Vec::new()))))
@@ -193,10 +193,12 @@ fn as_text(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-fn csv_line(cells: &[String]) -> Result<Vec<u8>, Problem> {
+fn csv_lines(rows: impl IntoIterator<Item = [String; 9]>) -> Result<Vec<u8>, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(cells).map_err(|error| Problem::Unexpected(error.into()))?;
-    writer.into_inner().map_err(|error| Problem::Unexpected(anyhow::anyhow!("a line of a table: {error}")))
+    for row in rows {
+        writer.write_record(&row).map_err(|error| Problem::Unexpected(error.into()))?;
+    }
+    writer.into_inner().map_err(|error| Problem::Unexpected(anyhow::anyhow!("lines of a table: {error}")))
 }
 
 // Receipts
@@ -251,7 +253,7 @@ mod tests {
             settled_at: None,
             next_try_at: None,
         };
-        let line = String::from_utf8(csv_line(&cells(&entry, |at| at.to_rfc3339())).unwrap()).unwrap();
+        let line = String::from_utf8(csv_lines([cells(&entry, |at| at.to_rfc3339())]).unwrap()).unwrap();
         assert_eq!(line, "7,353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,\n");
     }
 }
