@@ -6,7 +6,8 @@ use diesel::prelude::*;
 
 use super::store::{self, Hit, Stoppable};
 use super::{Campaign, CampaignState, Refused};
-use crate::db::{schema::files, violates_unique};
+use crate::db::schema::{channels, files};
+use crate::db::violates_unique;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
 use crate::runs::{self, Run, RunState, store::NewRun};
@@ -153,11 +154,15 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
     let campaign = store::find(conn, id)?;
     let plans = schedules::store::of_campaigns(conn, &[id.0])?;
     let mut obstacles = Vec::new();
+    let mut reachable = None;
     match campaign.file_id {
         None => obstacles.push(Refused::NoFile),
         Some(file) => {
-            let (state, rows): (String, i64) =
-                files::table.find(file.0).select((files::state, files::rows_good)).first(conn)?;
+            let (state, rows, kind): (String, i64, String) =
+                files::table.find(file.0).select((files::state, files::rows_good, files::kind)).first(conn)?;
+            // Consent is kept by kind of channel, so addresses of one kind are not for another.
+            let of_kind = channels::table.filter(channels::kind.eq(kind)).select(channels::id);
+            reachable = Some(of_kind.load::<i64>(conn)?);
             if state != "imported" {
                 obstacles.push(Refused::FileNotReady);
             } else if rows == 0 {
@@ -170,6 +175,9 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
     }
     for schedule in &plans {
         let name = schedule.plan.name.clone();
+        if reachable.as_ref().is_some_and(|channels| !channels.contains(&schedule.plan.channel_id.0)) {
+            obstacles.push(Refused::OtherKind { schedule: name.clone() });
+        }
         match schedule.plan.window(campaign.zone) {
             Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
             Ok(window) if window.ends <= now => obstacles.push(Refused::WindowPassed {

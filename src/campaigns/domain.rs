@@ -56,6 +56,10 @@ pub enum Refused {
     WindowPassed { schedule: String, ends: String },
     #[error("“{schedule}” starts and ends at the same instant. Choose another end time.")]
     EmptyWindow { schedule: String },
+    #[error(
+        "“{schedule}” goes through a channel that does not reach the addresses of the file. Choose another channel."
+    )]
+    OtherKind { schedule: String },
     #[error("{0}")]
     Schedule(#[from] schedules::Refused),
     #[error("{0}")]

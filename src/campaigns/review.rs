@@ -4,12 +4,150 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Int8, Text};
+use diesel::sql_types::{Array, Int8, Text as SqlText};
+use serde_json::Value;
 
-use crate::db::schema::{campaigns, files};
-use crate::ids::{CampaignId, FileId};
+use super::{Campaign, Refused, actions, store};
+use crate::channels::Kind;
+use crate::db::schema;
+use crate::files::actions::Look;
+use crate::files::domain::{Mapping, State, Use};
+use crate::ids::{CampaignId, FileId, UserId};
 use crate::pacing::{self, EmptyWindow, Forecast, ON_TIME, Window};
-use crate::schedules::Draft;
+use crate::schedules::{self, Draft, Schedule};
+use crate::senders::domain::Sender;
+use crate::wording::{Segments, Template as Text, segments};
+use crate::{deliveries, files, senders};
+
+/// What is known of a draft.
+pub struct Facts {
+    pub campaign: Campaign,
+    pub contacts: Option<Contacts>,
+    pub schedules: Vec<Schedule>,
+    pub senders: Vec<Sender>,
+    pub obstacles: Vec<Refused>,
+    pub reviews: Vec<Review>,
+    /// Launched campaigns that went to the same contacts.
+    pub used_by: Vec<String>,
+}
+
+/// The file of a draft.
+pub struct Contacts {
+    pub look: Look,
+    /// What a text may name, as the run will read it.
+    pub fields: Vec<String>,
+    /// The values of the first contact, once there is one.
+    pub first: Option<Value>,
+}
+
+impl Contacts {
+    /// Fields that hold a value of their own for each contact.
+    pub fn data_fields(&self) -> Vec<String> {
+        let head = &self.look.file.head;
+        let mapping = self.look.file.mapping.clone().unwrap_or_else(|| Mapping::guess(&head.headers, &head.sample));
+        let field = |(column, header): (Use, &String)| match column {
+            Use::Data { field } => Some(field),
+            Use::CustomerId => Some(header.clone()),
+            Use::ChannelId | Use::Ignore => None,
+        };
+        mapping.columns.into_iter().zip(&head.headers).filter_map(field).collect()
+    }
+
+    pub fn imported(&self) -> bool {
+        matches!(self.look.file.state, State::Imported { .. })
+    }
+}
+
+/// One schedule, looked at before the launch.
+pub struct Review {
+    pub schedule: Schedule,
+    pub channel: String,
+    pub contacts: i64,
+    pub outlook: Outlook,
+    /// What the first contact gets, or the field that it lacks.
+    pub first_text: Option<Result<String, String>>,
+    pub segments: Option<Segments>,
+    /// Contacts that get nothing because they lack a value.
+    pub lacking: i64,
+    pub needed: Vec<String>,
+    pub unknown: Vec<String>,
+    /// The channel's own limit, when it is what slows this down.
+    pub limit: Option<i32>,
+}
+
+/// Everything that the guided page shows of a draft.
+pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<Facts> {
+    let campaign = store::find(conn, id)?;
+    let contacts = campaign.file_id.map(|file| contacts(conn, file, by)).transpose()?;
+    let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
+    let senders = senders::store::list(conn)?;
+    let mut reviews = Vec::new();
+    if let Some(contacts) = contacts.as_ref().filter(|contacts| contacts.imported()) {
+        for schedule in &schedules {
+            reviews.extend(review(conn, &campaign, contacts, schedule, &senders, now)?);
+        }
+    }
+    Ok(Facts {
+        obstacles: actions::obstacles(conn, id, now)?,
+        used_by: match campaign.file_id {
+            Some(file) => used_by(conn, file, id)?,
+            None => Vec::new(),
+        },
+        campaign,
+        contacts,
+        schedules,
+        senders,
+        reviews,
+    })
+}
+
+/// The file of a draft, if it has one.
+pub fn contacts_of(conn: &mut PgConnection, campaign: CampaignId, by: UserId) -> QueryResult<Option<Contacts>> {
+    store::find(conn, campaign)?.file_id.map(|file| contacts(conn, file, by)).transpose()
+}
+
+fn contacts(conn: &mut PgConnection, file: FileId, by: UserId) -> QueryResult<Contacts> {
+    Ok(Contacts {
+        look: files::actions::look(conn, file, by)?,
+        fields: deliveries::store::fields(conn, file)?,
+        first: files::store::first_rows(conn, file, 1)?.pop().map(|row| row.values),
+    })
+}
+
+/// `None` for one that has no window to draw; the obstacles tell of it.
+fn review(
+    conn: &mut PgConnection,
+    campaign: &Campaign,
+    contacts: &Contacts,
+    schedule: &Schedule,
+    senders: &[Sender],
+    now: DateTime<Utc>,
+) -> QueryResult<Option<Review>> {
+    let file = &contacts.look.file;
+    let plan = &schedule.plan;
+    let sender = senders.iter().find(|sender| sender.id == plan.channel_id);
+    let limit = sender.and_then(|sender| sender.setup.per_minute);
+    let Ok(outlook) = self::outlook(plan, campaign.zone, file.counts.good, limit, now) else { return Ok(None) };
+    if outlook.window.ends <= now {
+        return Ok(None);
+    }
+    let text = Text::parse(&plan.body, &contacts.fields);
+    let first_text = contacts.first.as_ref().and_then(Value::as_object).map(|values| text.render(values));
+    let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
+    let counted = first_text.as_ref().and_then(|text| text.as_deref().ok()).unwrap_or(&plan.body);
+    Ok(Some(Review {
+        channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
+        contacts: file.counts.good,
+        outlook,
+        segments: is_sms.then(|| segments(counted)),
+        first_text: first_text.map(|text| text.map_err(|missing| missing.field)),
+        lacking: lacking(conn, contacts, &text.needed())?,
+        needed: text.needed().into_iter().map(str::to_owned).collect(),
+        unknown: text.unknown().to_vec(),
+        limit: limit.filter(|limit| f64::from(*limit) < plan.rate),
+        schedule: schedule.clone(),
+    }))
+}
 
 /// What would leave when, if the campaign were launched now.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,26 +186,35 @@ pub fn outlook(
 }
 
 /// Contacts of a file that lack a value for one of these fields.
-pub fn lacking(conn: &mut PgConnection, file: FileId, fields: &[&str]) -> QueryResult<i64> {
+fn lacking(conn: &mut PgConnection, contacts: &Contacts, needed: &[&str]) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct N {
         #[diesel(sql_type = Int8)]
         n: i64,
     }
-    if fields.is_empty() {
-        return Ok(0);
+    let file = &contacts.look.file;
+    let data_fields = contacts.data_fields();
+    if needed.iter().any(|field| !data_fields.iter().any(|data| data == field)) {
+        return Ok(file.counts.good);
     }
-    // Fields that are empty in a row are left out of its values.
-    diesel::sql_query("SELECT count(*) AS n FROM file_rows WHERE file_id = $1 AND NOT (\"values\" ?& $2)")
-        .bind::<Int8, _>(file.0)
-        .bind::<Array<Text>, _>(fields)
-        .get_result::<N>(conn)
-        .map(|it| it.n)
+    // The import has counted field by field; only for several together the rows are asked.
+    let holes: Vec<_> = file.missing.iter().filter(|(field, _)| needed.contains(&field.as_str())).collect();
+    match holes.as_slice() {
+        [] => Ok(0),
+        [(_, n)] => Ok(*n),
+        // Fields that are empty in a row are left out of its values.
+        _ => diesel::sql_query("SELECT count(*) AS n FROM file_rows WHERE file_id = $1 AND NOT (\"values\" ?& $2)")
+            .bind::<Int8, _>(file.id.0)
+            .bind::<Array<SqlText>, _>(needed)
+            .get_result::<N>(conn)
+            .map(|it| it.n),
+    }
 }
 
 /// Names of up to five launched campaigns that went to the same contacts: with the
 /// same file, or with one of the same content.
-pub fn used_by(conn: &mut PgConnection, file: FileId, except: CampaignId) -> QueryResult<Vec<String>> {
+fn used_by(conn: &mut PgConnection, file: FileId, except: CampaignId) -> QueryResult<Vec<String>> {
+    use schema::{campaigns, files};
     let sha256: Vec<u8> = files::table.find(file.0).select(files::sha256).first(conn)?;
     campaigns::table
         .inner_join(files::table)

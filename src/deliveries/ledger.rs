@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
-use super::{Show, Standing};
+use super::{Counts, Show, Standing, store};
 use crate::db::schema::{campaigns, channels, files, schedule_runs, schedules};
 use crate::ids::RunId;
 use crate::runs::{self, Run};
@@ -66,6 +66,27 @@ pub struct Entry {
     pub detail: Option<String>,
     pub settled_at: Option<DateTime<Utc>>,
     pub next_try_at: Option<DateTime<Utc>>,
+}
+
+/// One page of a ledger, and what stands above it.
+pub struct Look {
+    pub head: Head,
+    pub counts: Counts,
+    /// How many contacts stand where.
+    pub standings: Vec<(Standing, i64)>,
+    pub ask: Ask,
+    pub entries: Vec<Entry>,
+    /// The last row of this page, when there are more behind it.
+    pub next: Option<i32>,
+}
+
+pub fn look(conn: &mut PgConnection, run: RunId, ask: Ask, page: usize) -> QueryResult<Look> {
+    let head = head(conn, run)?;
+    let mut entries = entries(conn, run, &ask, page as i64 + 1)?;
+    let next = (entries.len() > page).then(|| entries[page - 1].seq);
+    entries.truncate(page);
+    let (counts, standings) = (store::counts_of(conn, run)?, standings(conn, run)?);
+    Ok(Look { head, counts, standings, ask, entries, next })
 }
 
 #[derive(QueryableByName)]

@@ -7,11 +7,10 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::intake::{self, Error};
-use super::ledger::{self, Ask, Entry, Head};
-use super::{Counts, Show, Standing, store};
+use super::ledger::{self, Ask, Entry, Look};
+use super::{Show, Standing};
 use crate::app::App;
 use crate::channels::Forged;
-use crate::db::DbError;
 use crate::ids::{ChannelId, RunId};
 use crate::runs::RunState;
 use crate::web::chart::thousands;
@@ -52,13 +51,7 @@ impl Filter {
 #[template(path = "deliveries/ledger.html")]
 struct Ledger {
     frame: Frame,
-    head: Head,
-    counts: Counts,
-    standings: Vec<(Standing, i64)>,
-    ask: Ask,
-    entries: Vec<Entry>,
-    /// The last row of this page, when there are more behind it.
-    next: Option<i32>,
+    seen: Look,
 }
 
 impl Ledger {
@@ -68,33 +61,33 @@ impl Ledger {
     }
 
     fn next_href(&self, after: &i32) -> String {
-        self.address("", self.ask.show, Some(*after))
+        self.address("", self.seen.ask.show, Some(*after))
     }
 
     fn export_href(&self) -> String {
-        self.address("/ledger.csv", self.ask.show, None)
+        self.address("/ledger.csv", self.seen.ask.show, None)
     }
 
     fn address(&self, below: &str, show: Show, after: Option<i32>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("show", &show.word());
-        if !self.ask.begins.is_empty() {
-            query.append_pair("q", &self.ask.begins);
+        if !self.seen.ask.begins.is_empty() {
+            query.append_pair("q", &self.seen.ask.begins);
         }
         if let Some(after) = after {
             query.append_pair("after", &after.to_string());
         }
-        format!("/runs/{}{below}?{}", self.head.run.id, query.finish())
+        format!("/runs/{}{below}?{}", self.seen.head.run.id, query.finish())
     }
 
     /// The counts of the run, each with what shows the rows behind it.
     fn counted(&self) -> impl Iterator<Item = (Show, String)> {
-        Show::COUNTED.into_iter().filter_map(|show| Some((show, thousands(show.count(&self.counts)?))))
+        Show::COUNTED.into_iter().filter_map(|show| Some((show, thousands(show.count(&self.seen.counts)?))))
     }
 
     /// Outcomes that occur in this run, with how often.
     fn outcomes(&self) -> impl Iterator<Item = (Show, String)> {
-        self.standings.iter().filter_map(|(standing, n)| match standing {
+        self.seen.standings.iter().filter_map(|(standing, n)| match standing {
             Standing::Final(outcome) => Some((Show::Outcome(*outcome), thousands(*n))),
             Standing::Retrying => Some((Show::Retrying, thousands(*n))),
             Standing::Planned | Standing::InFlight | Standing::Accepted | Standing::Sent => None,
@@ -102,7 +95,7 @@ impl Ledger {
     }
 
     fn state(&self) -> (&'static str, &'static str) {
-        match self.head.run.state {
+        match self.seen.head.run.state {
             RunState::Waiting => ("waiting", "Waiting"),
             RunState::Running => ("live", "Live"),
             RunState::Paused { .. } => ("paused", "Paused"),
@@ -113,11 +106,11 @@ impl Ledger {
     }
 
     fn day(&self, at: &DateTime<Utc>) -> String {
-        at.with_timezone(&self.head.zone).format("%-d %B %Y, %H:%M").to_string()
+        at.with_timezone(&self.seen.head.zone).format("%-d %B %Y, %H:%M").to_string()
     }
 
     fn time(&self, at: &DateTime<Utc>) -> String {
-        at.with_timezone(&self.head.zone).format("%-d %b %H:%M:%S").to_string()
+        at.with_timezone(&self.seen.head.zone).format("%-d %b %H:%M:%S").to_string()
     }
 }
 
@@ -130,24 +123,8 @@ async fn read(
     filter: Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let (id, ask) = (id.into_inner(), filter.ask());
-    let ledger = app
-        .db
-        .run(move |conn| {
-            let mut entries = ledger::entries(conn, id, &ask, PAGE as i64 + 1)?;
-            let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].seq);
-            entries.truncate(PAGE);
-            Ok::<_, diesel::result::Error>(Ledger {
-                frame,
-                head: ledger::head(conn, id)?,
-                counts: store::counts_of(conn, id)?,
-                standings: ledger::standings(conn, id)?,
-                ask,
-                entries,
-                next,
-            })
-        })
-        .await?;
-    page(ledger)
+    let seen = app.db.run(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
+    page(Ledger { frame, seen })
 }
 
 // The same as a table to take away
@@ -166,17 +143,17 @@ async fn export(
     let head = app.db.run(move |conn| ledger::head(conn, id)).await?;
     let file = format!("attachment; filename=\"ledger-of-run-{id}.csv\"");
 
-    let first = csv_line(&COLUMNS.map(str::to_owned))?;
-    let pages = stream::try_unfold((Some(ask), first), move |(ask, lines)| {
+    // Without the mark in front Excel takes UTF-8 for something else.
+    let mut first = "\u{feff}".as_bytes().to_vec();
+    first.extend(csv_lines([COLUMNS.map(str::to_owned)])?);
+    let pages = stream::try_unfold((Some(ask), first), move |(ask, mut lines)| {
         let (app, zone) = (app.clone(), head.zone);
         async move {
             let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
             let wanted = ask.clone();
             let entries = app.db.run(move |conn| ledger::entries(conn, id, &wanted, EXPORTED_AT_ONCE)).await?;
-            let mut lines = lines;
-            for entry in &entries {
-                lines.extend_from_slice(&csv_line(&cells(entry, |at| at.with_timezone(&zone).to_rfc3339()))?);
-            }
+            let rows = entries.iter().map(|entry| cells(entry, |at| at.with_timezone(&zone).to_rfc3339()));
+            lines.extend(csv_lines(rows)?);
             let more = entries.len() as i64 == EXPORTED_AT_ONCE;
             ask.after = entries.last().map_or(ask.after, |entry| entry.seq);
             Ok(Some((Bytes::from(lines), (more.then_some(ask), Vec::new()))))
@@ -216,10 +193,12 @@ fn as_text(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-fn csv_line(cells: &[String]) -> Result<Vec<u8>, Problem> {
+fn csv_lines(rows: impl IntoIterator<Item = [String; 9]>) -> Result<Vec<u8>, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(cells).map_err(|error| Problem::Unexpected(error.into()))?;
-    writer.into_inner().map_err(|error| Problem::Unexpected(anyhow::anyhow!("a line of a table: {error}")))
+    for row in rows {
+        writer.write_record(&row).map_err(|error| Problem::Unexpected(error.into()))?;
+    }
+    writer.into_inner().map_err(|error| Problem::Unexpected(anyhow::anyhow!("lines of a table: {error}")))
 }
 
 // Receipts
@@ -241,9 +220,11 @@ async fn webhook(
             tracing::warn!("a signed webhook call could not be read: {what}");
             Ok(HttpResponse::BadRequest().finish())
         }
-        Err(Error::Database(DbError::Work(diesel::result::Error::NotFound))) => Ok(HttpResponse::NotFound().finish()),
-        // Not taken in, so it must be told again.
-        Err(Error::Database(error)) => Err(error.into()),
+        Err(Error::Database(error)) => match Problem::from(error) {
+            Problem::NotFound => Ok(HttpResponse::NotFound().finish()),
+            // Not taken in, so it must be told again.
+            problem => Err(problem),
+        },
     }
 }
 
@@ -272,7 +253,7 @@ mod tests {
             settled_at: None,
             next_try_at: None,
         };
-        let line = String::from_utf8(csv_line(&cells(&entry, |at| at.to_rfc3339())).unwrap()).unwrap();
+        let line = String::from_utf8(csv_lines([cells(&entry, |at| at.to_rfc3339())]).unwrap()).unwrap();
         assert_eq!(line, "7,353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,\n");
     }
 }

@@ -95,7 +95,7 @@ pub struct Phone {
 
 /// Up to `n` phones with `digits` in their number, the one that got something last
 /// first; only those whose newest message is older than `before`.
-pub fn phones(conn: &mut PgConnection, digits: &str, before: Option<i64>, n: i64) -> QueryResult<Vec<Phone>> {
+fn phones(conn: &mut PgConnection, digits: &str, before: Option<i64>, n: i64) -> QueryResult<Vec<Phone>> {
     diesel::sql_query(include_str!("phones.sql"))
         .bind::<Text, _>(digits)
         .bind::<Nullable<Int8>, _>(before)
@@ -103,8 +103,24 @@ pub fn phones(conn: &mut PgConnection, digits: &str, before: Option<i64>, n: i64
         .load(conn)
 }
 
+/// [`phones`], with the newest message there is; `None` when nothing came after message `since`.
+pub fn wall(
+    conn: &mut PgConnection,
+    digits: &str,
+    before: Option<i64>,
+    since: Option<i64>,
+    n: i64,
+) -> QueryResult<Option<(i64, Vec<Phone>)>> {
+    // Asked first: what arrives in between is news again, and never missed.
+    let newest = newest(conn)?;
+    if since.is_some_and(|since| newest <= since) {
+        return Ok(None);
+    }
+    Ok(Some((newest, phones(conn, digits, before, n)?)))
+}
+
 /// The newest message on any phone, or 0.
-pub fn newest(conn: &mut PgConnection) -> QueryResult<i64> {
+fn newest(conn: &mut PgConnection) -> QueryResult<i64> {
     sandbox_messages::table
         .select(diesel::dsl::max(sandbox_messages::id))
         .first::<Option<i64>>(conn)

@@ -102,17 +102,7 @@ async fn index(
 ) -> Result<HttpResponse, Problem> {
     let looking = looking.into_inner();
     let (digits, before, since) = (looking.digits(), looking.before, looking.since);
-    let found = app
-        .db
-        .run(move |conn| {
-            // Asked first: what arrives in between is news again, and never missed.
-            let newest = store::newest(conn)?;
-            if since.is_some_and(|since| newest <= since) {
-                return Ok::<_, diesel::result::Error>(None);
-            }
-            Ok(Some((newest, store::phones(conn, &digits, before, WALL as i64 + 1)?)))
-        })
-        .await?;
+    let found = app.db.run(move |conn| store::wall(conn, &digits, before, since, WALL as i64 + 1)).await?;
     let Some((newest, mut phones)) = found else { return Ok(HttpResponse::NoContent().finish()) };
     let next = (phones.len() > WALL).then(|| phones[WALL - 1].last);
     phones.truncate(WALL);
@@ -193,28 +183,28 @@ async fn held(
 ) -> Result<HttpResponse, Problem> {
     let (number, before, since) = (number.into_inner(), scrolled.before, scrolled.since);
     let zone = app.settings.time_zone;
-    let screen = app
+    let wanted = number.clone();
+    let (mut messages, names) = app
         .db
         .run(move |conn| {
-            let wanted = SHOWN as i64 + 1;
-            let mut messages = store::messages(conn, &number, since.unwrap_or(0), before, wanted)?;
-            let more = messages.len() > SHOWN;
-            if more {
-                messages.remove(0);
-            }
-            let older = messages.first().filter(|_| more).map(|message| message.id);
-            let parts: Vec<Option<PartId>> = messages.iter().map(|message| PartId::parse(&message.part)).collect();
-            let runs: Vec<RunId> = parts.iter().flatten().map(|part| part.run).collect();
-            let names = ledger::names(conn, &runs)?;
-            let newest = messages.last().map(|message| message.id).or(since).unwrap_or(0);
-            let bubbles = messages
-                .into_iter()
-                .zip(parts)
-                .map(|(message, part)| Bubble { message, from: part.and_then(|part| from(part, &names)) })
-                .collect();
-            Ok::<_, diesel::result::Error>(Screen { number, bubbles, older, live: before.is_none(), newest, zone })
+            let messages = store::messages(conn, &wanted, since.unwrap_or(0), before, SHOWN as i64 + 1)?;
+            let parts = messages.iter().filter_map(|message| PartId::parse(&message.part));
+            let runs: Vec<RunId> = parts.map(|part| part.run).collect();
+            ledger::names(conn, &runs).map(|names| (messages, names))
         })
         .await?;
+    let more = messages.len() > SHOWN;
+    if more {
+        messages.remove(0);
+    }
+    let screen = Screen {
+        older: messages.first().filter(|_| more).map(|message| message.id),
+        live: before.is_none(),
+        newest: messages.last().map(|message| message.id).or(since).unwrap_or(0),
+        bubbles: messages.into_iter().map(|message| Bubble { from: from(&message, &names), message }).collect(),
+        number,
+        zone,
+    };
     match since {
         Some(_) if screen.bubbles.is_empty() => Ok(HttpResponse::NoContent().finish()),
         Some(_) => page(Arrived { screen }),
@@ -222,7 +212,8 @@ async fn held(
     }
 }
 
-fn from(part: PartId, names: &BTreeMap<RunId, String>) -> Option<From> {
+fn from(message: &Message, names: &BTreeMap<RunId, String>) -> Option<From> {
+    let part = PartId::parse(&message.part)?;
     let run = names.get(&part.run)?.clone();
     let (id, seq) = (part.run, part.seq);
     Some(From { run, href: format!("/runs/{id}?after={}#delivery-{seq}", seq - 1) })

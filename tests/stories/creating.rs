@@ -72,10 +72,12 @@ async fn a_newcomer_is_led_from_a_name_to_a_running_campaign() {
     shows(&page, "2 planned until the end at 09:17. 1 would be left unsent.");
     lacks(&page, " disabled>Launch");
 
+    assert_eq!(desk.visit(&path).await.location, Some(format!("{path}/edit#schedules")));
     let answer = desk.submit(&format!("{path}/launch")).await;
     let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
     assert_eq!(answer.location, Some(format!("/campaigns?open={id}")));
     assert_eq!(desk.campaign_state(CampaignId(id)), "active");
+    assert_eq!(desk.visit(&path).await.location, Some(format!("/campaigns?open={id}")));
     assert_eq!(desk.submit(&format!("{path}/launch")).await.status, 303, "a second press leads to the same place");
     desk.tick().await;
     desk.run_until("2026-03-02 09:17:01").await;
@@ -149,7 +151,7 @@ async fn the_review_tells_what_would_go_wrong() {
     desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, body, "09:00", "11:00")).await;
     let page = desk.visit(&format!("{path}/edit")).await;
     shows(&page, "These contacts were already messaged by “First”");
-    shows(&page, "2 contacts lack a value for #name, #city");
+    shows(&page, "2 contacts lack a value for #name or #city");
     shows(&page, "#nmae is no field of the file");
     shows(&page, "launched now, it starts late. The 3 that were due by now leave at once.");
     shows(&page, "Dear Anna in Cork, #nmae");
@@ -164,6 +166,53 @@ async fn the_review_tells_what_would_go_wrong() {
     assert_eq!(page.status, 422);
     shows(&page, "It was not launched.");
     assert_eq!(desk.number("SELECT count(*) AS n FROM schedule_runs"), 1);
+}
+
+#[actix_web::test]
+async fn contacts_and_channels_of_different_kinds_do_not_meet() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    desk.sql(
+        "INSERT INTO channels (name, kind, provider, sender, secret, created_at)
+         VALUES ('Offers', 'whatsapp', 'sandbox', 'Shop', 's', now())",
+    );
+    let other = desk.number("SELECT id AS n FROM channels WHERE kind = 'whatsapp'").to_string();
+    let path = draft(&desk, "Offer").await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "Its addresses are for");
+    lacks(&page, "Offers (WhatsApp");
+    let page = desk.fill_in(&format!("{path}/schedules"), &schedule(&other, "Hi", "10:00", "11:00")).await;
+    assert_eq!(page.status, 422);
+    shows(&page, "not of this kind: WhatsApp");
+
+    // The other way round: the file is exchanged below a schedule that fitted.
+    let sms = desk.channel.to_string();
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&sms, "Hi", "10:00", "11:00")).await;
+    desk.upload(&format!("{path}/file"), "people.csv", PEOPLE.as_bytes(), &[("kind", "whatsapp")]).await;
+    let file = desk.number("SELECT max(id) AS n FROM files");
+    let mapping = [("use-0", "channel_id"), ("use-1", "data"), ("use-2", "data"), ("region", "everywhere")];
+    desk.fill_in(&format!("/files/{file}/import"), &mapping).await;
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    let page = desk.submit(&format!("{path}/launch")).await;
+    assert_eq!(page.status, 422);
+    shows(&page, "goes through a channel that does not reach the addresses of the file");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM files WHERE kind = 'whatsapp'"), 1);
+    shows(&desk.visit(&format!("{path}/edit?schedule=new")).await, "Offers (WhatsApp, from Shop)");
+}
+
+#[actix_web::test]
+async fn a_file_can_be_left_out_and_another_taken() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    desk.submit(&format!("{path}/file/remove")).await;
+    shows(&desk.visit(&format!("{path}/edit")).await, "Upload the contacts first.");
+    desk.upload(&format!("{path}/file"), "others.csv", PEOPLE.as_bytes(), &[]).await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "What are the columns of others.csv?");
+    // Until it is imported the review asks again by itself.
+    shows(&page, &format!(r#"hx-get="{path}/review" hx-trigger="every 2s""#));
+    let part = desk.peek(&format!("{path}/review")).await;
+    shows(&part, "The file is not imported yet.");
+    lacks(&part, "<html");
 }
 
 #[actix_web::test]

@@ -95,8 +95,6 @@ pub struct Received {
     pub body: String,
     #[diesel(sql_type = Timestamptz)]
     pub at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    pub stamped_at: DateTime<Utc>,
 }
 
 /// A carrier without latency whose receipts are due at once.
@@ -309,7 +307,7 @@ impl Desk {
 
     /// What reached phones, in the order in which it did.
     pub fn received(&self) -> Vec<Received> {
-        let sql = "SELECT phone, part, body, at, stamped_at FROM sandbox_messages ORDER BY id";
+        let sql = "SELECT phone, part, body, at FROM sandbox_messages ORDER BY id";
         self.db(|conn| diesel::sql_query(sql).load(conn).unwrap())
     }
 

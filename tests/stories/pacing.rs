@@ -142,7 +142,7 @@ async fn a_channel_keeps_its_own_limit_however_many_schedules_and_processes_use_
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.sql("UPDATE channels SET per_minute = 30");
     desk.campaign("One", 200, "09:00-18:00", 60.0).await;
-    desk.campaign_to("Two", &phones(400)[200..].to_vec(), "09:00-18:00", 60.0, LatePolicy::CatchUp).await;
+    desk.campaign_to("Two", &phones(400)[200..], "09:00-18:00", 60.0, LatePolicy::CatchUp).await;
     let other = desk.another_engine();
 
     for _ in 0..240 {

@@ -7,34 +7,33 @@ use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
-use diesel::{PgConnection, QueryResult};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::campaigns::actions::{self, Error};
-use crate::campaigns::review::{self, Outlook};
+use crate::campaigns::review::{self, Contacts, Facts, Outlook, Review};
 use crate::campaigns::{Campaign, CampaignState, Refused, store};
 use crate::channels::Kind;
 use crate::db::{DbError, violates_unique};
 use crate::files::actions::Look;
-use crate::files::domain::{Mapping, State, Use};
+use crate::files::domain::State;
 use crate::files::refusal::Refusal;
 use crate::files::upload;
 use crate::files::web::{Panel, Purpose};
-use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
+use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
 use crate::pacing::LatePolicy;
-use crate::schedules::{self, Draft, Schedule};
-use crate::senders::domain::Sender;
+use crate::schedules::Draft;
 use crate::web::chart::{Timeline, thousands};
-use crate::web::{FieldErrors, Frame, Manage, May, Problem, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Manage, May, Problem, Right, View, page, page_with, see_other};
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, files, senders};
 
 pub fn routes(cfg: &mut ServiceConfig) {
+    // `new` before `{id}`, which would take it for one.
     cfg.service(new_page)
         .service(create)
+        .service(show)
         .service(edit_page)
         .service(edit)
         .service(upload_file)
@@ -140,135 +139,6 @@ fn problem(error: DbError<Error>) -> Problem {
 
 // The guided page
 
-/// What is known of a draft.
-struct Facts {
-    campaign: Campaign,
-    contacts: Option<Contacts>,
-    schedules: Vec<Schedule>,
-    senders: Vec<Sender>,
-    obstacles: Vec<Refused>,
-    reviews: Vec<Review>,
-    /// Launched campaigns that went to the same contacts.
-    used_by: Vec<String>,
-}
-
-/// The file of a draft.
-struct Contacts {
-    look: Look,
-    /// What a text may name, as the run will read it.
-    fields: Vec<String>,
-    /// The values of the first contact, once there is one.
-    first: Option<Value>,
-}
-
-impl Contacts {
-    /// Fields that hold a value of their own for each contact.
-    fn data_fields(&self) -> Vec<String> {
-        let head = &self.look.file.head;
-        let mapping = self.look.file.mapping.clone().unwrap_or_else(|| Mapping::guess(&head.headers, &head.sample));
-        let field = |(column, header): (Use, &String)| match column {
-            Use::Data { field } => Some(field),
-            Use::CustomerId => Some(header.clone()),
-            Use::ChannelId | Use::Ignore => None,
-        };
-        mapping.columns.into_iter().zip(&head.headers).filter_map(field).collect()
-    }
-
-    fn imported(&self) -> bool {
-        matches!(self.look.file.state, State::Imported { .. })
-    }
-}
-
-/// One schedule, looked at before the launch.
-struct Review {
-    schedule: Schedule,
-    channel: String,
-    contacts: i64,
-    outlook: Outlook,
-    timeline: Timeline,
-    /// What the first contact gets, or the field that it lacks.
-    first_text: Option<Result<String, String>>,
-    segments: Option<Segments>,
-    /// Contacts that get nothing because they lack a value.
-    lacking: i64,
-    needed: Vec<String>,
-    unknown: Vec<String>,
-    /// The channel's own limit, when it is what slows this down.
-    limit: Option<i32>,
-    /// The file's addresses are of another kind than the channel.
-    other_kind: bool,
-}
-
-fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<Facts> {
-    let campaign = store::find(conn, id)?;
-    let contacts = campaign.file_id.map(|file| contacts(conn, file, by)).transpose()?;
-    let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
-    let senders = senders::store::list(conn)?;
-    let mut reviews = Vec::new();
-    if let Some(contacts) = contacts.as_ref().filter(|contacts| contacts.imported()) {
-        for schedule in &schedules {
-            reviews.extend(review(conn, &campaign, contacts, schedule, &senders, now)?);
-        }
-    }
-    Ok(Facts {
-        obstacles: actions::obstacles(conn, id, now)?,
-        used_by: match campaign.file_id {
-            Some(file) => review::used_by(conn, file, id)?,
-            None => Vec::new(),
-        },
-        campaign,
-        contacts,
-        schedules,
-        senders,
-        reviews,
-    })
-}
-
-fn contacts(conn: &mut PgConnection, file: FileId, by: UserId) -> QueryResult<Contacts> {
-    Ok(Contacts {
-        look: files::actions::look(conn, file, by)?,
-        fields: deliveries::store::fields(conn, file)?,
-        first: files::store::first_rows(conn, file, 1)?.pop().map(|row| row.values),
-    })
-}
-
-/// `None` for one that has no window to draw; the obstacles tell of it.
-fn review(
-    conn: &mut PgConnection,
-    campaign: &Campaign,
-    contacts: &Contacts,
-    schedule: &Schedule,
-    senders: &[Sender],
-    now: DateTime<Utc>,
-) -> QueryResult<Option<Review>> {
-    let file = &contacts.look.file;
-    let plan = &schedule.plan;
-    let sender = senders.iter().find(|sender| sender.id == plan.channel_id);
-    let limit = sender.and_then(|sender| sender.setup.per_minute);
-    let Ok(outlook) = review::outlook(plan, campaign.zone, file.counts.good, limit, now) else { return Ok(None) };
-    if outlook.window.ends <= now {
-        return Ok(None);
-    }
-    let text = Text::parse(&plan.body, &contacts.fields);
-    let first_text = contacts.first.as_ref().and_then(Value::as_object).map(|values| text.render(values));
-    let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
-    let counted = first_text.as_ref().and_then(|text| text.as_deref().ok()).unwrap_or(&plan.body);
-    Ok(Some(Review {
-        channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
-        contacts: file.counts.good,
-        timeline: Timeline::of(&outlook.forecast, &outlook.window, campaign.zone, &[], &[]),
-        outlook,
-        segments: is_sms.then(|| segments(counted)),
-        first_text: first_text.map(|text| text.map_err(|missing| missing.field)),
-        lacking: review::lacking(conn, file.id, &text.needed())?,
-        needed: text.needed().into_iter().map(str::to_owned).collect(),
-        unknown: text.unknown().to_vec(),
-        limit: limit.filter(|limit| f64::from(*limit) < plan.rate),
-        other_kind: sender.is_some_and(|sender| sender.kind != file.kind),
-        schedule: schedule.clone(),
-    }))
-}
-
 impl Review {
     /// What late start means here, if it would start late.
     fn late(&self) -> Option<String> {
@@ -300,7 +170,7 @@ impl Review {
     }
 
     fn needed(&self) -> String {
-        self.needed.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(", ")
+        self.needed.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(" or ")
     }
 
     fn unknown(&self) -> String {
@@ -419,6 +289,11 @@ impl Edit {
 }
 
 impl Facts {
+    fn timeline(&self, review: &Review) -> Timeline {
+        let Outlook { window, forecast, .. } = &review.outlook;
+        Timeline::of(forecast, window, self.campaign.zone, &[], &[])
+    }
+
     fn ready(&self) -> bool {
         self.obstacles.is_empty()
     }
@@ -435,7 +310,10 @@ impl Facts {
     fn place(&self, obstacle: &Refused) -> &'static str {
         match obstacle {
             Refused::NoFile | Refused::FileNotReady | Refused::NoContacts => "contacts",
-            Refused::NoSchedules | Refused::WindowPassed { .. } | Refused::EmptyWindow { .. } => "schedules",
+            Refused::NoSchedules
+            | Refused::WindowPassed { .. }
+            | Refused::EmptyWindow { .. }
+            | Refused::OtherKind { .. } => "schedules",
             _ => "basics",
         }
     }
@@ -494,9 +372,21 @@ async fn edit_page(
     page(Edit::new(frame, facts, typed))
 }
 
+/// A campaign has no page of its own: a draft is edited, any other stands on the Campaigns screen.
+#[get("/campaigns/{id}")]
+async fn show(may: May<View>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let is_draft = app.db.run(move |conn| store::find(conn, id)).await?.state == CampaignState::Draft;
+    let may_edit = may.person.role >= Manage::NEEDS;
+    Ok(see_other(match is_draft && may_edit {
+        true => format!("/campaigns/{id}/edit#schedules"),
+        false => format!("/campaigns?open={id}"),
+    }))
+}
+
 async fn facts(app: &App, id: CampaignId, by: UserId) -> Result<Facts, Problem> {
     let now = app.clock.now();
-    Ok(app.db.run(move |conn| gather(conn, id, by, now)).await?)
+    Ok(app.db.run(move |conn| review::gather(conn, id, by, now)).await?)
 }
 
 /// Shows the page again with what was typed and what is wrong with it.
@@ -844,13 +734,10 @@ struct MeasureForm {
 #[post("/wording/measure")]
 async fn measure(may: May<Manage>, app: Data<App>, form: Form<MeasureForm>) -> Result<HttpResponse, Problem> {
     let (MeasureForm { body, campaign }, by) = (form.into_inner(), may.person.id);
-    let contacts = app
-        .db
-        .run(move |conn| {
-            let Some(campaign) = campaign else { return Ok::<_, diesel::result::Error>(None) };
-            store::find(conn, campaign)?.file_id.map(|file| contacts(conn, file, by)).transpose()
-        })
-        .await?;
+    let contacts = match campaign {
+        Some(campaign) => app.db.run(move |conn| review::contacts_of(conn, campaign, by)).await?,
+        None => None,
+    };
     page(MeasuredPart { measured: Some(Measured::of(&body, contacts.as_ref())) })
 }
 
