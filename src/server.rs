@@ -12,7 +12,8 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse, get, route};
 use diesel::connection::SimpleConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tracing_actix_web::TracingLogger;
+use tracing::Span;
+use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::app::App;
 use crate::people::domain::IDLE;
@@ -64,7 +65,26 @@ pub fn app(
         .wrap(from_fn(refuse_cross_site))
         .wrap(from_fn(harden))
         .wrap(Compress::default())
-        .wrap(TracingLogger::default())
+        .wrap(TracingLogger::<ByRoute>::new())
+}
+
+/// Tells in the log which route was asked for, never the address itself: phone
+/// numbers stand in paths and in searches.
+struct ByRoute;
+
+impl RootSpanBuilder for ByRoute {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let route = request.match_pattern().unwrap_or_default();
+        tracing::info_span!("request", method = %request.method(), route, status = tracing::field::Empty)
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let status = match outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        span.record("status", status.as_u16());
+    }
 }
 
 /// What cannot be read is answered with a page of ours, too.

@@ -193,6 +193,7 @@ impl Dispatcher {
         let text = self.text(run).await?;
         self.wire.n.fetch_add(n, Ordering::SeqCst);
         metrics::counter!("bugle_claimed_total").increment(n as u64);
+        metrics::gauge!("bugle_in_flight").increment(n as f64);
         for claim in claims {
             let sends: Vec<Send> = claim
                 .contacts
@@ -379,6 +380,7 @@ async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Settled>, w
             }
         }
         metrics::counter!("bugle_settled_total").increment(n as u64);
+        metrics::gauge!("bugle_in_flight").decrement(n as f64);
         wire.n.fetch_sub(n, Ordering::SeqCst);
         wire.moved.notify_waiters();
     }

@@ -11,6 +11,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let now = app.clock.now();
     let mut n = 0;
     while let Some(unconfirmed) = app.db.run(move |conn| deliveries::actions::rescue_one(conn, now)).await? {
+        metrics::counter!("bugle_unconfirmed_total").increment(unconfirmed as u64);
         tracing::warn!(unconfirmed, "a lease ran out with {unconfirmed} sends unsettled");
         n += 1;
     }

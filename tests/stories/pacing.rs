@@ -202,3 +202,51 @@ async fn the_end_time_keeps_running_while_paused() {
     let refused = desk.db(|conn| resume(conn, schedule, desk.admin, desk.app.clock.now()).unwrap_err());
     assert_eq!(refused.to_string(), "Its end time has passed. Extend the end time to go on.");
 }
+
+#[actix_web::test]
+async fn a_clock_that_is_set_back_repeats_nobody_and_goes_no_faster() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (.., run) = desk.campaign("Spring offer", 60, "09:00-11:00", 10.0).await;
+    desk.run_until("2026-03-02 09:03").await;
+
+    desk.at("2026-03-02 09:01");
+    desk.run_until("2026-03-02 09:10").await;
+
+    let mut phones: Vec<_> = desk.received().into_iter().map(|it| it.phone).collect();
+    phones.sort();
+    phones.dedup();
+    assert_eq!((desk.received().len(), phones.len()), (60, 60));
+    assert_eq!(desk.state("schedule_runs", run.0), "completed");
+}
+
+#[actix_web::test]
+async fn a_window_follows_the_local_clock_over_a_change_to_summer_time() {
+    let desk = Desk::open_at("2026-03-28 20:00").await;
+    let file = desk.file(&phones(30));
+    let now = desk.app.clock.now();
+    let plan = bugle::schedules::Draft {
+        name: "Night".into(),
+        channel_id: desk.channel,
+        body: "Hello".into(),
+        date: "2026-03-29".parse().unwrap(),
+        // Dublin's clocks go from 01:00 to 02:00 that night: 01:30 does not exist.
+        start: "01:30:00".parse().unwrap(),
+        end: "03:00:00".parse().unwrap(),
+        rate: 10.0,
+        late: LatePolicy::CatchUp,
+    };
+    desk.db(|conn| {
+        let id = actions::create(conn, "Summer", chrono_tz::Europe::Dublin, desk.admin, now).unwrap();
+        actions::set_file(conn, id, Some(file)).unwrap();
+        actions::add_schedule(conn, id, &plan).unwrap();
+        actions::launch(conn, id, desk.admin, now).unwrap();
+    });
+    desk.tick().await;
+
+    desk.at("2026-03-29 00:59:55");
+    desk.run_until("2026-03-29 01:05").await;
+
+    // 02:00 in Dublin is 01:00 UTC: the first instant after the gap.
+    assert_eq!(desk.received().first().unwrap().at, instant("2026-03-29 01:00:00"));
+    assert_eq!(desk.received().len(), 30);
+}
