@@ -1,14 +1,281 @@
-//! The demo.
+//! The demo: a few campaigns that tell a story, so that every page has something
+//! to show on the first day.
+//!
+//! Nothing in it is made up. Files are imported, campaigns launched and messages
+//! sent to the sandbox's phones by the same code as always, under a clock that is
+//! turned through the last day.
+
+use actix_web::web::Data;
+use anyhow::Context;
+use chrono::{DateTime, NaiveTime, TimeDelta, Timelike, Utc};
+use diesel::PgConnection;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::app::App;
+use crate::campaigns;
+use crate::channels::Kind;
+use crate::clock::Clock;
+use crate::engine::dispatcher::Dispatcher;
+use crate::engine::{importer, rescuer, starter};
+use crate::files::{self, domain::Mapping};
+use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
+use crate::installation;
+use crate::pacing::LatePolicy;
+use crate::people;
+use crate::sandbox::carrier;
+use crate::schedules::{self, Draft};
 
 /// A password that nobody has used before.
 pub fn fresh_password() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 16)
 }
 
-/// Writes the demo.
-pub async fn seed(_app: &App) -> anyhow::Result<bool> {
-    Ok(false)
+/// Writes the demo, once for ever. Returns whether it did; an installation that has
+/// campaigns already is left alone.
+pub async fn seed(app: &App) -> anyhow::Result<bool> {
+    let now = app.clock.now();
+    let mine = app
+        .db
+        .run(move |conn| {
+            installation::ensure_channel(conn, now)?;
+            Ok::<_, diesel::result::Error>(campaigns::store::is_empty(conn)? && installation::take_seeding(conn, now)?)
+        })
+        .await?;
+    if !mine {
+        return Ok(false);
+    }
+    Story::begin(app, now).await?.tell().await?;
+    Ok(true)
+}
+
+struct Story {
+    app: Data<App>,
+    dispatcher: std::sync::Arc<Dispatcher>,
+    by: UserId,
+    channel: ChannelId,
+    now: DateTime<Utc>,
+}
+
+/// A schedule of the story, in minutes before (or after) the present.
+struct Plan<'a> {
+    campaign: &'a str,
+    schedule: &'a str,
+    body: &'a str,
+    contacts: usize,
+    /// Minutes from the present; negative lies in the past.
+    starts: i64,
+    ends: i64,
+    rate: f64,
+}
+
+impl Story {
+    async fn begin(app: &App, now: DateTime<Utc>) -> anyhow::Result<Story> {
+        let clock = Clock::stopped_at(now);
+        let app = Data::new(App {
+            db: app.db.clone(),
+            providers: carrier::providers(&app.db, &clock),
+            settings: app.settings.clone(),
+            clock,
+        });
+        let (by, channel) = app
+            .db
+            .run(|conn| {
+                let by = people::store::list(conn)?.first().map(|user| user.id);
+                let channel = crate::deliveries::intake::setups(conn)?.first().map(|setup| ChannelId(setup.id));
+                Ok::<_, diesel::result::Error>((by, channel))
+            })
+            .await?;
+        Ok(Story {
+            dispatcher: Dispatcher::new(app.clone()),
+            app,
+            by: by.context("the demo needs somebody to have done it: add a user first")?,
+            channel: channel.context("there is no channel")?,
+            now,
+        })
+    }
+
+    async fn tell(&self) -> anyhow::Result<()> {
+        // Yesterday: through, with the failures that a real list brings.
+        let spring = Plan {
+            campaign: "Spring offer",
+            schedule: "All customers",
+            body: "Hi #name, 20% off in our #city shop until Sunday. Reply STOP to opt out.",
+            contacts: 150,
+            starts: -26 * 60,
+            ends: -24 * 60,
+            rate: 120.0,
+        };
+        self.launch(&spring).await?;
+        self.turn(spring.starts * 60, spring.starts * 60 + 120, 5).await?;
+
+        // Earlier today: too many people for too short a time.
+        let flash = Plan {
+            campaign: "Flash sale",
+            schedule: "Lunch hour",
+            body: "#name, today only: free delivery before 2 pm.",
+            contacts: 400,
+            starts: -95,
+            ends: -92,
+            rate: 30.0,
+        };
+        self.launch(&flash).await?;
+        self.turn(flash.starts * 60, flash.ends * 60 + 5, 5).await?;
+
+        // Paused a while ago, waiting for somebody to make up their mind.
+        let survey = Plan {
+            campaign: "Satisfaction survey",
+            schedule: "First invitation",
+            body: "Hi #name|there#, how was your last visit? Answer 1 (bad) to 5 (great).",
+            contacts: 2_000,
+            starts: -14,
+            ends: 6 * 60,
+            rate: 90.0,
+        };
+        let (_, first) = self.launch(&survey).await?;
+        self.turn(survey.starts * 60, survey.starts * 60 + 150, 5).await?;
+        let (by, at) = (self.by, self.app.clock.now());
+        self.app.db.run(move |conn| schedules::actions::pause(conn, first, by, at)).await?;
+
+        // Sending right now.
+        let arrears = Plan {
+            campaign: "Arrears reminder",
+            schedule: "Today",
+            body: "Dear #name, your balance of #balance euro was due on #due. Pay at pay.example/#customer or call us.",
+            contacts: 5_000,
+            starts: -3,
+            ends: 3 * 60,
+            rate: 60.0,
+        };
+        self.launch(&arrears).await?;
+        self.turn(arrears.starts * 60, -1, 3).await?;
+
+        // Waiting for tomorrow morning.
+        let tomorrow = self.minutes_until_tomorrow_at(9);
+        let appointments = Plan {
+            campaign: "Appointment reminder",
+            schedule: "Morning",
+            body: "Hello #name, we expect you tomorrow in #city. Cannot come? Call us.",
+            contacts: 600,
+            starts: tomorrow,
+            ends: tomorrow + 120,
+            rate: 30.0,
+        };
+        self.launch(&appointments).await?;
+        starter::tick(&self.app).await?;
+
+        // Begun and not launched.
+        self.draft(&Plan {
+            campaign: "Newsletter",
+            schedule: "Readers",
+            body: "Hi #name, our news of the month: news.example",
+            contacts: 300,
+            starts: tomorrow + 24 * 60,
+            ends: tomorrow + 26 * 60,
+            rate: 20.0,
+        })
+        .await?;
+        self.dispatcher.shut_down().await;
+        Ok(())
+    }
+
+    fn minutes_until_tomorrow_at(&self, hour: u32) -> i64 {
+        let zone = self.app.settings.time_zone;
+        let tomorrow = self.now.with_timezone(&zone).date_naive() + TimeDelta::days(1);
+        let at = NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default();
+        (crate::pacing::instant(tomorrow, at, zone) - self.now).num_minutes() + 1
+    }
+
+    /// A draft with its file imported and one schedule.
+    async fn draft(&self, plan: &Plan<'_>) -> anyhow::Result<(CampaignId, ScheduleId)> {
+        let (by, zone, channel) = (self.by, self.app.settings.time_zone, self.channel);
+        let starts = self.whole_minute(plan.starts);
+        self.app.clock.set(starts.min(self.now) - TimeDelta::minutes(10));
+        let now = self.app.clock.now();
+        let file =
+            self.import(&format!("{}.csv", plan.campaign.to_lowercase().replace(' ', "-")), plan.contacts).await?;
+        let (start, end) = (starts.with_timezone(&zone), self.whole_minute(plan.ends).with_timezone(&zone));
+        let name = plan.campaign.to_owned();
+        let plan = Draft {
+            name: plan.schedule.to_owned(),
+            channel_id: channel,
+            body: plan.body.to_owned(),
+            date: start.date_naive(),
+            start: start.time(),
+            end: end.time(),
+            rate: plan.rate,
+            late: LatePolicy::CatchUp,
+        };
+        let ids = self
+            .app
+            .db
+            .run(move |conn: &mut PgConnection| {
+                let campaign = campaigns::actions::create(conn, &name, zone, by, now)?;
+                campaigns::actions::set_file(conn, campaign, Some(file))?;
+                let schedule = campaigns::actions::add_schedule(conn, campaign, &plan)?;
+                Ok::<_, campaigns::actions::Error>((campaign, schedule))
+            })
+            .await?;
+        Ok(ids)
+    }
+
+    async fn launch(&self, plan: &Plan<'_>) -> anyhow::Result<(CampaignId, ScheduleId)> {
+        let (campaign, schedule) = self.draft(plan).await?;
+        let (by, now) = (self.by, self.app.clock.now());
+        self.app.db.run(move |conn| campaigns::actions::launch(conn, campaign, by, now)).await?;
+        Ok((campaign, schedule))
+    }
+
+    fn whole_minute(&self, minutes: i64) -> DateTime<Utc> {
+        let minute = self.now.with_second(0).and_then(|it| it.with_nanosecond(0)).unwrap_or(self.now);
+        minute + TimeDelta::minutes(minutes)
+    }
+
+    /// Turns the clock from one second before or after the present to another.
+    async fn turn(&self, from: i64, to: i64, step: usize) -> anyhow::Result<()> {
+        for second in (from..=to).step_by(step) {
+            self.app.clock.set(self.now + TimeDelta::seconds(second));
+            starter::tick(&self.app).await?;
+            self.dispatcher.tick().await?;
+            self.dispatcher.idle().await;
+            carrier::tick(&self.app).await?;
+            rescuer::tick(&self.app).await?;
+        }
+        Ok(())
+    }
+
+    async fn import(&self, name: &str, contacts: usize) -> anyhow::Result<FileId> {
+        let (app, by, now) = (self.app.clone(), self.by, self.app.clock.now());
+        let (name, bytes) = (name.to_owned(), csv(contacts));
+        let upload = move || files::upload::receive_bytes(&app, &name, &bytes, Kind::Sms, by, now);
+        let file = tokio::task::spawn_blocking(upload).await?.map_err(|failed| anyhow::anyhow!("{failed}"))?;
+        self.app
+            .db
+            .run(move |conn| {
+                let head = files::store::find(conn, file)?.head;
+                let mapping = Mapping::guess(&head.headers, &head.sample);
+                files::actions::import(conn, file, mapping, String::new(), by, now)
+            })
+            .await?;
+        importer::tick(&self.app).await?;
+        Ok(file)
+    }
+}
+
+const NAMES: [&str; 12] =
+    ["Anna", "Ben", "Chloé", "David", "Eoin", "Fatima", "Grace", "Hiro", "Inés", "Jan", "Kate", "Luca"];
+const CITIES: [&str; 5] = ["Dublin", "Cork", "Galway", "Limerick", "Sligo"];
+
+/// A file of people with numbers from the range that is kept free for stories:
+/// +1, any area, 555 01xx. Most end so that the sandbox does nothing special.
+fn csv(contacts: usize) -> Vec<u8> {
+    let areas = (201..990).filter(|area| area / 10 % 10 != 9 && area % 100 != 11);
+    let endings = (0..80).chain([84, 90, 91]);
+    let numbers = areas.flat_map(|area| endings.clone().map(move |ending| format!("+1{area}55501{ending:02}")));
+    let mut csv = String::from("phone,customer,name,city,balance,due\n");
+    for (n, number) in numbers.take(contacts).enumerate() {
+        let (name, city) = (NAMES[n * 7 % NAMES.len()], CITIES[n * 3 % CITIES.len()]);
+        let balance = 15 + n * 37 % 800;
+        csv.push_str(&format!("{number},C{:05},{name},{city},{balance}.{:02},1 November\n", n + 1, n * 13 % 100));
+    }
+    csv.into_bytes()
 }

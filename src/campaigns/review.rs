@@ -45,11 +45,12 @@ impl Contacts {
     pub fn data_fields(&self) -> Vec<String> {
         let head = &self.look.file.head;
         let mapping = self.look.file.mapping.clone().unwrap_or_else(|| Mapping::guess(&head.headers, &head.sample));
-        let field = |column| match column {
+        let field = |(column, header): (Use, &String)| match column {
             Use::Data { field } => Some(field),
-            Use::ChannelId | Use::CustomerId | Use::Ignore => None,
+            Use::CustomerId => Some(header.clone()),
+            Use::ChannelId | Use::Ignore => None,
         };
-        mapping.columns.into_iter().filter_map(field).collect()
+        mapping.columns.into_iter().zip(&head.headers).filter_map(field).collect()
     }
 
     pub fn imported(&self) -> bool {

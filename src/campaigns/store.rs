@@ -102,6 +102,11 @@ pub fn delete(conn: &mut PgConnection, id: CampaignId) -> QueryResult<()> {
     diesel::delete(campaigns::table.find(id.0)).execute(conn).map(drop)
 }
 
+/// Whether there is no campaign at all.
+pub fn is_empty(conn: &mut PgConnection) -> QueryResult<bool> {
+    campaigns::table.select(campaigns::id).first::<i64>(conn).optional().map(|first| first.is_none())
+}
+
 /// Ids of campaigns in this state, in locking order.
 pub fn in_state(conn: &mut PgConnection, state: CampaignState) -> QueryResult<Vec<CampaignId>> {
     campaigns::table

@@ -383,9 +383,12 @@ impl<'a> Rules<'a> {
             .iter()
             .enumerate()
             .filter_map(|(column, u)| match u {
-                Use::Data { field } => Some(Data { column, key: format!("{}:", serde_json::Value::from(&**field)) }),
-                Use::ChannelId | Use::CustomerId | Use::Ignore => None,
+                Use::Data { field } => Some((column, field)),
+                // A text may name it like any other field.
+                Use::CustomerId => headers.get(column).map(|field| (column, field)),
+                Use::ChannelId | Use::Ignore => None,
             })
+            .map(|(column, field)| Data { column, key: format!("{}:", serde_json::Value::from(&**field)) })
             .collect();
         let strict_width = format == Format::Csv;
         Ok(Rules { headers, kind, region, strict_width, channel_id, customer_id, data })
@@ -751,7 +754,7 @@ mod tests {
         let checked = check(Format::Csv, &["086 123 4567", " 17 ", " A \"quoted\"\nname ", "  ", "x"]);
         assert_eq!(checked.result, Ok(("353861234567".to_owned(), Some("17".to_owned()))));
         let json: serde_json::Value = serde_json::from_str(&checked.json).unwrap();
-        assert_eq!(json, serde_json::json!({"Na\"me": "A \"quoted\"\nname"}));
+        assert_eq!(json, serde_json::json!({"ID": "17", "Na\"me": "A \"quoted\"\nname"}));
         assert_eq!(checked.missing, [0, 0, 0, 1, 0]);
     }
 

@@ -55,9 +55,9 @@ async fn good_rows_are_taken_and_bad_ones_are_told() {
     assert_eq!(
         desk.rows(1),
         [
-            r#"1 2 353861234567 17 {"City": "Cork", "Name": "Anna"}"#,
+            r#"1 2 353861234567 17 {"City": "Cork", "Name": "Anna", "Customer": "17"}"#,
             r#"2 3 353861234568 - {"Name": "Ben"}"#,
-            r#"3 7 353861234569 22 {"City": "Sligo", "Name": "Dora"}"#,
+            r#"3 7 353861234569 22 {"City": "Sligo", "Name": "Dora", "Customer": "22"}"#,
         ]
     );
     desk.visit("/files/1/rows").await.shows("353861234569");
@@ -189,7 +189,7 @@ async fn workbooks_are_read_by_their_first_sheet() {
     desk.visit("/files/2").await.shows("Its name ends in .csv, but its content is Excel workbook (.xlsx)");
     desk.fill_in("/files/2/import", &mapping("IE")).await;
     importer::tick(&desk.app).await.unwrap();
-    assert_eq!(desk.rows(2), [r#"1 2 353861234567 Anna {}"#]);
+    assert_eq!(desk.rows(2), [r#"1 2 353861234567 Anna {"Name": "Anna"}"#]);
     assert_eq!(
         desk.problems(2),
         ["5 Name cell_error The formula in this cell ended in #N/A. Correct it in the spreadsheet."]
@@ -445,7 +445,8 @@ impl Desk {
 
     fn claim(&self) -> store::Claim {
         let now = self.app.clock.now();
-        self.db(|conn| store::claim(conn, Uuid::new_v4(), now + TimeDelta::seconds(60), now).unwrap()).expect("a file to import")
+        self.db(|conn| store::claim(conn, Uuid::new_v4(), now + TimeDelta::seconds(60), now).unwrap())
+            .expect("a file to import")
     }
 
     fn wait(&self, time: TimeDelta) {
