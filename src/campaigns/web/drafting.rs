@@ -373,7 +373,7 @@ async fn edit_page(
 }
 
 /// A campaign has no page of its own: a draft is edited, any other stands on the Campaigns screen.
-#[get("/campaigns/{id}")]
+#[get("/campaigns/{id:\\d+}")]
 async fn show(may: May<View>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let is_draft = app.db.run(move |conn| store::find(conn, id)).await?.state == CampaignState::Draft;
