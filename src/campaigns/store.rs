@@ -17,7 +17,7 @@ pub fn find(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Campaign> {
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Campaign> {
-    campaigns::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+    campaigns::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// Writes a draft. A name that is taken is refused by `one_campaign_per_name`.

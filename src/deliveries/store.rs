@@ -51,7 +51,7 @@ pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<U
     }
     let Some(per_minute) = per_minute else { return Ok(Room::Unlimited) };
 
-    let before: i64 = channels::table.find(channel.0).select(channels::taken).for_update().first(conn)?;
+    let before: i64 = channels::table.find(channel.0).select(channels::taken).for_no_key_update().first(conn)?;
     let first: Option<Option<i64>> = leases::table
         .filter(leases::channel_id.eq(channel.0))
         .filter(leases::taken_at.gt(now - MINUTE))

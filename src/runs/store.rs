@@ -16,7 +16,7 @@ pub fn find(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
 
 /// Like [`find`], but makes everyone else wait until this transaction ends: claims, pauses and stops alike.
 pub fn lock(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
-    schedule_runs::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+    schedule_runs::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// Like [`lock`], if it is running; `None` otherwise. This is where a claim feels a pause or a stop.
@@ -25,7 +25,7 @@ pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Ru
         .find(id.0)
         .filter(schedule_runs::state.eq("running"))
         .select(Row::as_select())
-        .for_update()
+        .for_no_key_update()
         .first(conn)
         .optional()?
         .map(Run::try_from)
@@ -38,7 +38,7 @@ pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryR
         .filter(schedule_runs::schedule_id.eq(schedule.0))
         .order(schedule_runs::run_date.desc())
         .select(Row::as_select())
-        .for_update()
+        .for_no_key_update()
         .first(conn)
         .optional()?
         .map(Run::try_from)

@@ -41,14 +41,14 @@ pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
     campaigns::table
         .find(campaign)
         .select((campaigns::id, campaigns::state, campaigns::time_zone))
-        .for_update()
+        .for_no_key_update()
         .first(conn)
         .map(|(id, state, time_zone)| Home { id: CampaignId(id), state, time_zone })
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
-    schedules::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+    schedules::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 pub fn insert(conn: &mut PgConnection, campaign: CampaignId, plan: &Draft) -> QueryResult<ScheduleId> {
