@@ -1,7 +1,7 @@
 -- Stop every campaign in a state of $1, at $2 by $3, and write each down. They
 -- are locked in one order, as everyone does who changes several.
 WITH hit AS (
-    SELECT id, state FROM campaigns WHERE state = ANY ($1) ORDER BY id FOR UPDATE
+    SELECT id, state FROM campaigns WHERE state = ANY ($1) ORDER BY id FOR NO KEY UPDATE
 ), stopped AS (
     UPDATE campaigns c SET state = 'stopped', ended_at = $2 FROM hit WHERE c.id = hit.id
 ), written AS (

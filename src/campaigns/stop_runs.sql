@@ -1,7 +1,7 @@
 -- Stop every run in a state of $1. This is the fence: a claim under way finishes
 -- first, since it holds the run's row, and none can follow. No delivery is touched.
 WITH hit AS (
-    SELECT id, campaign_id, state FROM schedule_runs WHERE state = ANY ($1) ORDER BY id FOR UPDATE
+    SELECT id, campaign_id, state FROM schedule_runs WHERE state = ANY ($1) ORDER BY id FOR NO KEY UPDATE
 ), stopped AS (
     UPDATE schedule_runs r SET state = 'stopped', paused_at = NULL, ended_at = $2 FROM hit WHERE r.id = hit.id
 ), written AS (

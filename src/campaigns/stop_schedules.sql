@@ -2,7 +2,7 @@
 -- transaction; schedules of drafts stay as they are.
 WITH hit AS (
     SELECT s.id, s.campaign_id, s.state FROM schedules s JOIN campaigns c ON c.id = s.campaign_id
-    WHERE s.state = ANY ($1) AND c.state = 'stopped' ORDER BY s.id FOR UPDATE OF s
+    WHERE s.state = ANY ($1) AND c.state = 'stopped' ORDER BY s.id FOR NO KEY UPDATE OF s
 ), stopped AS (
     UPDATE schedules s SET state = 'stopped', paused_at = NULL, paused_with = NULL FROM hit WHERE s.id = hit.id
 ), written AS (

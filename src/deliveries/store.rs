@@ -321,7 +321,7 @@ pub fn lock_word(conn: &mut PgConnection, part: PartId) -> QueryResult<Option<Wo
     let known: Option<(Option<i16>, Option<i16>)> = deliveries::table
         .find((part.run.0, part.seq))
         .select((deliveries::progress, deliveries::outcome))
-        .for_update()
+        .for_no_key_update()
         .first(conn)
         .optional()?;
     Ok(known.map(|(progress, outcome)| Word { progress, outcome: outcome.and_then(Outcome::of_code) }))
