@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_actix_web::TracingLogger;
 
 use crate::app::App;
+use crate::campaigns;
 use crate::files;
 use crate::people;
 use crate::people::domain::IDLE;
@@ -23,7 +24,7 @@ use crate::web::{Problem, harden, refuse_cross_site, see_other};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(home).configure(people::web::routes).configure(files::web::configure);
+    cfg.service(home).configure(people::web::routes).configure(files::web::configure).configure(campaigns::web::routes);
 }
 
 /// What needs no session, because machines ask for it or everyone may see it.

@@ -17,8 +17,10 @@
 //! What an unsent contact of a stopped run comes to follows from the run.
 
 mod domain;
+pub mod screen;
 pub mod store;
 pub mod actions;
-// pub mod web;
+pub mod web;
+pub mod live;
 
 pub use domain::{Campaign, CampaignState, Refused};

@@ -303,7 +303,7 @@ fn summary(forecast: &Forecast, window: &Window, clock: &Wall, sent: Option<i64>
 }
 
 /// 1234567 as "1,234,567".
-fn thousands(n: i64) -> String {
+pub(crate) fn thousands(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut text = String::from(if n < 0 { "-" } else { "" });
     for (i, digit) in digits.chars().enumerate() {
