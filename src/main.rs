@@ -8,6 +8,7 @@ use actix_web::cookie::Key;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow, bail};
 use bugle::app::App;
+use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
@@ -254,13 +255,14 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         demo::seed(&app).await.context("the demo could not be written")?;
     }
 
+    let hub = Hub::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
     let address = SocketAddr::new(args.listen, args.port);
     let server = {
-        let (app, measures) = (app.clone(), measures.clone());
+        let (app, measures, hub) = (app.clone(), measures.clone(), hub.clone());
         actix_web::HttpServer::new(move || {
-            server::app(app.clone(), key.clone()).app_data(Data::new(Some(measures.clone())))
+            server::app(app.clone(), key.clone()).app_data(Data::new(Some(measures.clone()))).app_data(hub.clone())
         })
     };
     let server = server
@@ -284,6 +286,8 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         wait_for_signal().await;
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         dispatcher.hold();
+        // Open streams would hold the server back for its whole patience.
+        hub.stop();
         handle.stop(true).await;
     };
     let (served, ()) = tokio::join!(server, stop);

@@ -17,9 +17,11 @@
 //! What an unsent contact of a stopped run comes to follows from the run.
 
 mod domain;
+pub mod screen;
 pub mod store;
 pub mod actions;
 pub mod review;
 pub mod web;
+pub mod live;
 
 pub use domain::{Campaign, CampaignState, Refused};

@@ -7,9 +7,10 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int8, Text, Timestamptz};
 
+use super::screen::{Line, Sheet};
 use super::{Campaign, CampaignState};
 use crate::db::schema::{campaigns, schedule_runs, schedules};
-use crate::ids::{CampaignId, FileId, UserId};
+use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 
 pub fn find(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Campaign> {
     campaigns::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -203,5 +204,210 @@ impl TryFrom<Row> for Campaign {
             return Err(DeserializationError(format!("campaigns: not a campaign: {row:?}").into()));
         };
         Ok(Campaign { id: CampaignId(row.id), name: row.name, zone, state, file_id: row.file_id.map(FileId) })
+    }
+}
+
+// ---- the screen ----------------------------------------------------------------
+
+/// Which campaigns a page shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Show {
+    /// All but archived ones.
+    #[default]
+    All,
+    Live,
+    Paused,
+    Today,
+    Inbound,
+    Finished,
+    Archived,
+}
+
+/// Up to `limit` campaigns, newest first, whose names hold `q`, from the one after `after` on.
+pub fn list(
+    conn: &mut PgConnection,
+    q: &str,
+    show: Show,
+    after: Option<CampaignId>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<Campaign>> {
+    use diesel::dsl::{exists, sql};
+    use diesel::sql_types::{Bool, Nullable};
+
+    let mut found = campaigns::table.select(Row::as_select()).order(campaigns::id.desc()).limit(limit).into_boxed();
+    if !q.is_empty() {
+        found = found.filter(campaigns::search.ilike(containing(q)));
+    }
+    if let Some(after) = after {
+        found = found.filter(campaigns::id.lt(after.0));
+    }
+    let with_run = |state: &'static str| {
+        exists(
+            schedule_runs::table
+                .filter(schedule_runs::campaign_id.eq(campaigns::id))
+                .filter(schedule_runs::state.eq(state)),
+        )
+    };
+    found = match show {
+        Show::All => found.filter(campaigns::state.ne("archived")),
+        Show::Live => found.filter(campaigns::state.eq("active")).filter(with_run("running")),
+        Show::Paused => {
+            found.filter(campaigns::state.eq("paused").or(campaigns::state.eq("active").and(with_run("paused"))))
+        }
+        // A day has the same date nearly everywhere: the dates around it find the few, the zone decides.
+        Show::Today => {
+            let (day, one) = (now.date_naive(), chrono::Days::new(1));
+            let around = schedule_runs::table
+                .filter(schedule_runs::run_date.between(day - one, day + one))
+                .filter(
+                    sql::<Nullable<Bool>>("schedule_runs.run_date = (")
+                        .bind::<Timestamptz, _>(now)
+                        .sql(" AT TIME ZONE campaigns.time_zone)::date"),
+                )
+                .filter(schedule_runs::campaign_id.eq(campaigns::id));
+            found.filter(campaigns::state.ne("archived")).filter(exists(around))
+        }
+        Show::Inbound => found.filter(campaigns::direction.eq("inbound")).filter(campaigns::state.ne("archived")),
+        Show::Finished => found.filter(campaigns::state.eq_any(["finished", "stopped"])),
+        Show::Archived => found.filter(campaigns::state.eq("archived")),
+    };
+    found.load(conn)?.into_iter().map(Campaign::try_from).collect()
+}
+
+/// Those of these campaigns that exist, newest first.
+pub fn some(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Campaign>> {
+    let rows: Vec<Row> = campaigns::table
+        .filter(campaigns::id.eq_any(ids))
+        .select(Row::as_select())
+        .order(campaigns::id.desc())
+        .load(conn)?;
+    rows.into_iter().map(Campaign::try_from).collect()
+}
+
+pub fn any(conn: &mut PgConnection) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(campaigns::table.select(campaigns::id))).get_result(conn)
+}
+
+/// A pattern for `ILIKE` that finds `text` anywhere, whatever signs it is made of.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for sign in text.chars() {
+        if matches!(sign, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(sign);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// What the screen shows of these campaigns: four questions, however many they are.
+pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
+    use crate::db::schema::channels;
+    use crate::{deliveries, runs, schedules};
+
+    let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
+    let plans = schedules::store::of_campaigns(conn, &ids)?;
+    let runs = runs::store::of_campaigns(conn, &ids)?;
+    let run_ids: Vec<_> = runs.iter().map(|run| run.id).collect();
+    let counts = deliveries::store::counts(conn, &run_ids)?;
+    let senders: Vec<(i64, String, String)> =
+        channels::table.select((channels::id, channels::name, channels::kind)).load(conn)?;
+
+    let mut runs: std::collections::HashMap<_, _> = runs.into_iter().map(|run| (run.schedule_id, run)).collect();
+    let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
+    let at: std::collections::HashMap<_, _> =
+        sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
+    for schedule in plans {
+        let Some(n) = at.get(&schedule.campaign_id) else { continue };
+        let run = runs.remove(&schedule.id);
+        let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
+        let (channel, kind) = senders
+            .iter()
+            .find(|(id, ..)| *id == schedule.plan.channel_id.0)
+            .map(|(_, name, kind)| (name.clone(), kind.clone()))
+            .unwrap_or_default();
+        sheets[*n].lines.push(Line { schedule, run, counts, channel, kind });
+    }
+    Ok(sheets)
+}
+
+/// One campaign as the screen shows it.
+pub fn sheet(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Sheet> {
+    let campaign = find(conn, id)?;
+    sheets(conn, vec![campaign])?.pop().ok_or(diesel::result::Error::NotFound)
+}
+
+/// The sheet of the campaign that a schedule belongs to.
+pub fn sheet_of_schedule(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Sheet> {
+    let campaign: i64 = schedules::table.find(id.0).select(schedules::campaign_id).first(conn)?;
+    sheet(conn, CampaignId(campaign))
+}
+
+/// All that an open row shows beside its sheet.
+pub struct Inside {
+    /// Name, and how many contacts it has.
+    pub file: Option<(String, i64)>,
+    pub history: Vec<Happened>,
+    /// For each schedule in order: what left, minute by minute.
+    pub bars: Vec<Option<Vec<(DateTime<Utc>, i64)>>>,
+}
+
+pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryResult<Inside> {
+    use crate::db::schema::files;
+    let file = match sheet.campaign.file_id {
+        Some(file) => files::table.find(file.0).select((files::name, files::rows_good)).first(conn).optional()?,
+        None => None,
+    };
+    let history = history(conn, sheet.campaign.id, n_history)?;
+    let mut bars = Vec::new();
+    for line in &sheet.lines {
+        let run = line.run.as_ref();
+        bars.push(run.map(|run| crate::deliveries::store::per_minute(conn, run.id)).transpose()?);
+    }
+    Ok(Inside { file, history, bars })
+}
+
+/// Of the contacts that these runs have not reached, how many opted out or were blocked.
+pub fn barred(conn: &mut PgConnection, runs: &[i64], now: DateTime<Utc>) -> QueryResult<i64> {
+    diesel::sql_query(include_str!("barred.sql"))
+        .bind::<Array<Int8>, _>(runs)
+        .bind::<Timestamptz, _>(now)
+        .get_result::<N>(conn)
+        .map(|it| it.n)
+}
+
+/// A line of a campaign's history.
+#[derive(Debug, Queryable)]
+pub struct Happened {
+    pub at: DateTime<Utc>,
+    /// `None`: the clock did it.
+    pub who: Option<String>,
+    pub happened: String,
+    pub was: Option<String>,
+    pub became: Option<String>,
+    pub why: Option<String>,
+}
+
+/// The last `limit` things that happened to a campaign, newest first.
+pub fn history(conn: &mut PgConnection, id: CampaignId, limit: i64) -> QueryResult<Vec<Happened>> {
+    use crate::db::schema::{journal, users};
+    journal::table
+        .left_join(users::table.on(users::id.nullable().eq(journal::user_id)))
+        .filter(journal::campaign_id.eq(id.0))
+        .order(journal::id.desc())
+        .limit(limit)
+        .select((journal::at, users::name.nullable(), journal::happened, journal::was, journal::became, journal::why))
+        .load(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::containing;
+
+    #[test]
+    fn signs_that_mean_something_to_a_pattern_stand_for_themselves() {
+        assert_eq!(containing(r"50% off_a\b"), r"%50\% off\_a\\b%");
     }
 }

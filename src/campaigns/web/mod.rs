@@ -1,9 +1,43 @@
-//! The pages of campaigns.
+//! The Campaigns screen.
 
+mod controls;
 mod drafting;
+mod index;
+mod panels;
+mod stop;
 
 use actix_web::web::ServiceConfig;
 
-pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.configure(drafting::routes);
+pub use panels::{CampaignProgress, Progress, ScheduleProgress};
+
+use super::actions;
+use crate::schedules;
+use crate::web::Problem;
+
+pub fn routes(pages: &mut ServiceConfig) {
+    // Words before `{id}`, which would take them for one.
+    pages
+        .configure(drafting::routes)
+        .service(super::live::live)
+        .configure(index::routes)
+        .configure(stop::routes)
+        .configure(controls::routes);
+}
+
+impl From<actions::Error> for Problem {
+    fn from(error: actions::Error) -> Self {
+        match error {
+            actions::Error::Refused(refused) => Problem::Conflict(refused.to_string()),
+            actions::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<schedules::actions::Error> for Problem {
+    fn from(error: schedules::actions::Error) -> Self {
+        match error {
+            schedules::actions::Error::Refused(refused) => Problem::Conflict(refused.to_string()),
+            schedules::actions::Error::Database(error) => error.into(),
+        }
+    }
 }

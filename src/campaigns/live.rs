@@ -1,0 +1,230 @@
+//! Progress that moves by itself: one set of questions a second for everybody who looks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix_web::web::{Bytes, Data, Query};
+use actix_web::{HttpResponse, get};
+use askama::Template;
+use serde::Deserialize;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::screen::{Sheet, fingerprint};
+use super::store;
+use super::web::{CampaignProgress, ScheduleProgress};
+use crate::app::App;
+use crate::web::{May, Problem, View};
+
+/// How often the screen is looked over, and the longest a fact stays unseen.
+const BEAT: Duration = Duration::from_secs(1);
+/// A line that keeps proxies from closing a quiet stream.
+const PING: Duration = Duration::from_secs(15);
+/// Campaigns that one page may watch.
+const WATCHED: usize = 200;
+/// Messages that a slow reader may be behind; one further behind is cut off and comes back.
+const BEHIND: usize = 256;
+
+/// Everybody who looks, and what each of them has seen. One for the process.
+pub struct Hub {
+    app: Data<App>,
+    watchers: Mutex<HashMap<u64, Watcher>>,
+    somebody: Notify,
+    next: AtomicU64,
+    looks: AtomicU64,
+    stop: CancellationToken,
+}
+
+struct Watcher {
+    campaigns: BTreeSet<i64>,
+    /// The fingerprint of what was last sent, by event.
+    seen: HashMap<String, String>,
+    stream: mpsc::Sender<Bytes>,
+}
+
+impl Hub {
+    /// Must be called inside a runtime; ends when [`Hub::stop`] is called.
+    pub fn start(app: Data<App>) -> Data<Hub> {
+        let hub = Data::new(Hub {
+            app,
+            watchers: Mutex::default(),
+            somebody: Notify::new(),
+            next: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            stop: CancellationToken::new(),
+        });
+        tokio::spawn(keep_telling(hub.clone()));
+        hub
+    }
+
+    /// Ends all streams and refuses new ones, so that the server can shut down.
+    pub fn stop(&self) {
+        self.stop.cancel();
+        self.watchers.lock().unwrap().clear();
+    }
+
+    /// How often the database was asked, for whomever.
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Begins a stream about campaigns, given what the page shows of each.
+    pub fn watch(&self, shown: HashMap<i64, Option<String>>) -> mpsc::Receiver<Bytes> {
+        let (stream, receiver) = mpsc::channel(BEHIND.max(shown.len() * 8));
+        let seen = shown
+            .iter()
+            .filter_map(|(id, signature)| Some((format!("campaign-{id}-state"), signature.clone()?)))
+            .collect();
+        let watcher = Watcher { campaigns: shown.into_keys().collect(), seen, stream };
+        if !self.stop.is_cancelled() {
+            self.watchers.lock().unwrap().insert(self.next.fetch_add(1, Ordering::Relaxed), watcher);
+            self.somebody.notify_one();
+        }
+        receiver
+    }
+
+    /// Looks once at all that anybody watches, and tells each what is new to them.
+    pub async fn look(&self) -> Result<(), Problem> {
+        let wanted: Vec<i64> = {
+            let mut watchers = self.watchers.lock().unwrap();
+            watchers.retain(|_, watcher| !watcher.stream.is_closed());
+            let ids: BTreeSet<i64> = watchers.values().flat_map(|watcher| &watcher.campaigns).copied().collect();
+            ids.into_iter().collect()
+        };
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("bugle_live_looks_total").increment(1);
+        let sheets = self
+            .app
+            .db
+            .run(move |conn| {
+                let found = store::some(conn, &wanted)?;
+                store::sheets(conn, found)
+            })
+            .await?;
+        let now = self.app.clock.now();
+        let told: HashMap<i64, Vec<Event>> =
+            sheets.iter().map(|sheet| (sheet.campaign.id.0, events(sheet, now))).collect();
+        let mut watchers = self.watchers.lock().unwrap();
+        watchers.retain(|_, watcher| {
+            let Watcher { campaigns, seen, stream } = watcher;
+            let events = campaigns.iter().filter_map(|id| told.get(id)).flatten();
+            for event in events {
+                if seen.get(&event.name) == Some(&event.print) {
+                    continue;
+                }
+                if stream.try_send(event.wire.clone()).is_err() {
+                    return false;
+                }
+                seen.insert(event.name.clone(), event.print.clone());
+            }
+            true
+        });
+        Ok(())
+    }
+
+    fn ping(&self) {
+        let ping = Bytes::from_static(b": ping\n\n");
+        self.watchers.lock().unwrap().retain(|_, watcher| watcher.stream.try_send(ping.clone()).is_ok());
+    }
+
+    fn is_alone(&self) -> bool {
+        self.watchers.lock().unwrap().is_empty()
+    }
+}
+
+async fn keep_telling(hub: Data<Hub>) {
+    let stop = hub.stop.clone();
+    let work = async {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pinged = tokio::time::Instant::now();
+        loop {
+            if hub.is_alone() {
+                hub.somebody.notified().await;
+            }
+            beat.tick().await;
+            if let Err(error) = hub.look().await {
+                tracing::warn!("live progress: {error}");
+            }
+            if PING <= pinged.elapsed() {
+                hub.ping();
+                pinged = tokio::time::Instant::now();
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// One server-sent event, ready for the wire.
+struct Event {
+    name: String,
+    /// Of its content, to send it only when that is new.
+    print: String,
+    wire: Bytes,
+}
+
+impl Event {
+    fn of(name: String, content: &str, print: String) -> Event {
+        let mut wire = format!("event: {name}\n");
+        for line in content.lines() {
+            wire.push_str("data: ");
+            wire.push_str(line);
+            wire.push('\n');
+        }
+        wire.push('\n');
+        Event { name, print, wire: wire.into() }
+    }
+}
+
+fn events(sheet: &Sheet, now: chrono::DateTime<chrono::Utc>) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut progress = |progress: super::web::Progress| {
+        let Ok(html) = progress.render() else { return };
+        events.push(Event::of(progress.id.clone(), &html, fingerprint(&html)));
+    };
+    progress(CampaignProgress::of(sheet, now));
+    for line in &sheet.lines {
+        progress(ScheduleProgress::of(line, &sheet.campaign, now));
+    }
+    let mut state = |name: String, signature: String| events.push(Event::of(name, &signature, signature.clone()));
+    state(format!("campaign-{}-state", sheet.campaign.id), sheet.signature());
+    for line in &sheet.lines {
+        state(format!("schedule-{}-state", line.schedule.id), line.signature(&sheet.campaign));
+    }
+    events
+}
+
+#[derive(Deserialize)]
+struct Watched {
+    /// `12,13` or, with the signatures of what the page shows, `12:0af3…,13:77b1…`.
+    ids: String,
+}
+
+/// A stream of what changes in these campaigns.
+#[get("/campaigns/live")]
+pub async fn live(hub: Option<Data<Hub>>, _may: May<View>, watched: Query<Watched>) -> Result<HttpResponse, Problem> {
+    let hub = hub.ok_or(Problem::NotFound)?;
+    let shown = watched.ids.split(',').filter_map(|part| {
+        let (id, signature) = part.split_once(':').map_or((part, None), |(id, it)| (id, Some(it.to_owned())));
+        Some((id.parse().ok()?, signature))
+    });
+    let receiver = hub.watch(shown.take(WATCHED).collect());
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|bytes| (Ok::<_, actix_web::Error>(bytes), receiver))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("Cache-Control", "no-cache"))
+        // Compressed, an event would wait in the compressor for the next one.
+        .insert_header(("Content-Encoding", "identity"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(stream))
+}

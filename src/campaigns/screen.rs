@@ -1,0 +1,352 @@
+//! What the Campaigns screen says about campaigns and their schedules. Nothing here asks or changes anything.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::{Campaign, CampaignState};
+use crate::channels::Kind;
+use crate::deliveries::Counts;
+use crate::pacing::{self, Forecast, SendClock};
+use crate::runs::{Clock, Run, RunState};
+use crate::schedules::{PausedWith, Schedule, ScheduleState};
+
+/// A campaign with its schedules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sheet {
+    pub campaign: Campaign,
+    pub lines: Vec<Line>,
+}
+
+/// A schedule with its newest run, if it has one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub schedule: Schedule,
+    pub run: Option<Run>,
+    pub counts: Counts,
+    /// Name of its channel.
+    pub channel: String,
+    /// Kind of its channel, as stored.
+    pub kind: String,
+}
+
+/// How things stand, in one word for the badge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Standing {
+    Draft,
+    Waiting { starts: DateTime<Utc> },
+    Live,
+    Paused,
+    Finished,
+    Overrun,
+    Stopped,
+}
+
+impl Standing {
+    /// Names the picture and the colour.
+    pub fn badge(&self) -> &'static str {
+        match self {
+            Standing::Draft => "draft",
+            Standing::Waiting { .. } => "waiting",
+            Standing::Live => "live",
+            Standing::Paused => "paused",
+            Standing::Finished => "finished",
+            Standing::Overrun => "overrun",
+            Standing::Stopped => "stopped",
+        }
+    }
+}
+
+/// How a campaign stands. It is live only while one of its runs is running.
+pub fn standing<'a>(state: CampaignState, runs: impl Iterator<Item = &'a Run> + Clone) -> Standing {
+    let any = |is: fn(&RunState) -> bool| runs.clone().any(|run| is(&run.state));
+    let ended = || match any(|state| matches!(state, RunState::Overrun { .. })) {
+        true => Standing::Overrun,
+        false => Standing::Finished,
+    };
+    match state {
+        CampaignState::Draft => Standing::Draft,
+        CampaignState::Paused => Standing::Paused,
+        CampaignState::Stopped => Standing::Stopped,
+        CampaignState::Finished | CampaignState::Archived => ended(),
+        CampaignState::Active if any(|state| *state == RunState::Running) => Standing::Live,
+        CampaignState::Active => {
+            let waiting = runs.clone().filter(|run| run.state == RunState::Waiting).map(|run| run.window.starts);
+            match waiting.min() {
+                Some(starts) => Standing::Waiting { starts },
+                None if any(|state| matches!(state, RunState::Paused { .. })) => Standing::Paused,
+                None => ended(),
+            }
+        }
+    }
+}
+
+/// What is expected of a run, in words beside its bar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outlook {
+    /// Nothing to say: no run, or it has ended.
+    None,
+    Done(DateTime<Utc>),
+    Ends(DateTime<Utc>),
+    WouldOverrun(i64),
+}
+
+/// What will leave if the run goes on at `now`; for one that is paused, if it is resumed then.
+pub fn forecast(run: &Run, now: DateTime<Utc>) -> Option<Forecast> {
+    let unclaimed = i64::from(run.unclaimed());
+    let afresh = || {
+        let begins = now.max(run.window.starts);
+        pacing::start(&run.window, run.clock.rate(), run.late, run.last_seq.into(), begins).clock
+    };
+    let clock: SendClock = match (run.state, run.clock) {
+        (RunState::Waiting, _) => afresh(),
+        (RunState::Paused { .. }, Clock::Unstarted { .. }) => afresh(),
+        (RunState::Running, Clock::Started(clock)) => pacing::allowance(clock, run.released, 0, run.burst, now).1,
+        (RunState::Paused { since }, Clock::Started(clock)) => clock.moved_on(now - since),
+        (RunState::Running, Clock::Unstarted { .. }) => return None,
+        (RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. }, _) => return None,
+    };
+    Some(pacing::forecast(&clock, run.released, run.released + unclaimed, now, run.window.ends.max(now)))
+}
+
+/// What is expected of several runs together: the worst of each.
+pub fn outlook<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>) -> Outlook {
+    let (mut unsent, mut done, mut ends) = (0, None, None);
+    for run in runs {
+        let Some(forecast) = forecast(run, now) else { continue };
+        unsent += forecast.unsent;
+        done = done.max(forecast.finishes);
+        ends = ends.max(Some(run.window.ends));
+    }
+    match (unsent, done, ends) {
+        (1.., ..) => Outlook::WouldOverrun(unsent),
+        (_, Some(done), _) => Outlook::Done(done),
+        (_, None, Some(ends)) => Outlook::Ends(ends),
+        (_, None, None) => Outlook::None,
+    }
+}
+
+impl Sheet {
+    pub fn runs(&self) -> impl Iterator<Item = &Run> + Clone {
+        self.lines.iter().filter_map(|line| line.run.as_ref())
+    }
+
+    pub fn standing(&self) -> Standing {
+        standing(self.campaign.state, self.runs())
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.lines.iter().map(|line| line.counts).fold(Counts::default(), plus)
+    }
+
+    pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
+        outlook(self.runs(), now)
+    }
+
+    /// Changes whenever a button or a badge of the campaign or one of its schedules would.
+    pub fn signature(&self) -> String {
+        let mut words = vec![self.campaign.state.word().to_owned()];
+        words.extend(self.lines.iter().map(|line| line.signature(&self.campaign)));
+        words.push(self.standing().badge().to_owned());
+        fingerprint(&words.join(" "))
+    }
+
+    /// `SMS`, or several of them.
+    pub fn kinds(&self) -> String {
+        let mut kinds: Vec<&str> = self.lines.iter().map(|line| kind_name(&line.kind)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds.join(", ")
+    }
+}
+
+impl Line {
+    pub fn standing(&self, campaign: &Campaign) -> Standing {
+        match (self.schedule.state, &self.run) {
+            (_, None) if campaign.state == CampaignState::Draft => Standing::Draft,
+            (ScheduleState::Stopped, _) => Standing::Stopped,
+            (_, Some(Run { state: RunState::Overrun { .. }, .. })) => Standing::Overrun,
+            (ScheduleState::Paused { .. }, _) => Standing::Paused,
+            (ScheduleState::Finished, _) => Standing::Finished,
+            (ScheduleState::Active, Some(run)) => standing(CampaignState::Active, std::iter::once(run)),
+            (ScheduleState::Active, None) => Standing::Finished,
+        }
+    }
+
+    /// Changes whenever a button or the badge of the schedule would.
+    pub fn signature(&self, campaign: &Campaign) -> String {
+        let run = self.run.as_ref();
+        fingerprint(&format!(
+            "{} {} {} {} {:?} {:?}",
+            self.schedule.id,
+            campaign.state.word(),
+            self.schedule.state.word(),
+            run.map_or("", |run| run.state.word()),
+            run.map(|run| run.window.ends),
+            run.map(|run| run.clock.rate()),
+        ))
+    }
+
+    /// Whether PAUSE would work.
+    pub fn can_pause(&self, campaign: &Campaign) -> bool {
+        campaign.state == CampaignState::Active && self.schedule.state == ScheduleState::Active
+    }
+
+    /// Whether there is something to resume, be it with more time.
+    pub fn can_resume(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Paused { .. } | RunState::Overrun { .. }))
+            && self.schedule.state != ScheduleState::Stopped
+    }
+
+    pub fn can_stop(&self, campaign: &Campaign) -> bool {
+        matches!(campaign.state, CampaignState::Active | CampaignState::Paused) && self.schedule.state.stopped().is_ok()
+    }
+
+    /// Whether its run can still get another rate or end.
+    pub fn can_edit(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.state.has_ended())
+    }
+
+    /// Whether only more time lets it go on.
+    pub fn needs_more_time(&self, now: DateTime<Utc>) -> bool {
+        self.run.as_ref().is_some_and(|run| run.window.ends <= now || matches!(run.state, RunState::Overrun { .. }))
+    }
+
+    pub fn paused_with_campaign(&self) -> bool {
+        matches!(self.schedule.state, ScheduleState::Paused { with: PausedWith::Campaign, .. })
+    }
+
+    /// What PAUSE or STOP came to, once the wire is quiet.
+    pub fn stillness(&self) -> Option<&'static str> {
+        match self.schedule.state {
+            ScheduleState::Paused { .. } => Some("Paused. Nothing more will leave."),
+            ScheduleState::Stopped => Some("Stopped. Nothing more will leave."),
+            ScheduleState::Active | ScheduleState::Finished => None,
+        }
+    }
+
+    pub fn rate(&self) -> f64 {
+        self.run.as_ref().map_or(self.schedule.plan.rate, |run| run.clock.rate())
+    }
+
+    pub fn kind_name(&self) -> &str {
+        kind_name(&self.kind)
+    }
+}
+
+fn kind_name(kind: &str) -> &str {
+    match Kind::of_word(kind) {
+        Some(kind) => kind.label(),
+        None => kind,
+    }
+}
+
+fn plus(a: Counts, b: Counts) -> Counts {
+    Counts {
+        audience: a.audience + b.audience,
+        unclaimed: a.unclaimed + b.unclaimed,
+        accepted: a.accepted + b.accepted,
+        delivered: a.delivered + b.delivered,
+        failed: a.failed + b.failed,
+        skipped: a.skipped + b.skipped,
+        unconfirmed: a.unconfirmed + b.unconfirmed,
+        retrying: a.retrying + b.retrying,
+    }
+}
+
+/// A short name for a text, the same in every process (FNV-1a).
+pub fn fingerprint(text: &str) -> String {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+/// An instant as people of the campaign's zone read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moment {
+    pub datetime: String,
+    /// `16:42 GMT`, with the date unless that is today's.
+    pub words: String,
+}
+
+pub fn moment(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Moment {
+    let local = at.with_timezone(&zone);
+    let today = local.date_naive() == now.with_timezone(&zone).date_naive();
+    let words = if today { local.format("%H:%M %Z") } else { local.format("%-d %b %Y %H:%M %Z") };
+    Moment { datetime: local.to_rfc3339(), words: words.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
+    use crate::pacing::{LatePolicy, Window};
+
+    fn at(time: &str) -> DateTime<Utc> {
+        format!("2026-03-02T{time}:00Z").parse().unwrap()
+    }
+
+    fn run(state: RunState) -> Run {
+        Run {
+            id: RunId(1),
+            schedule_id: ScheduleId(1),
+            campaign_id: CampaignId(1),
+            channel_id: ChannelId(1),
+            file_id: FileId(1),
+            name: "Spring offer-2026-03-02".into(),
+            body: "Hello".into(),
+            window: Window { starts: at("09:00"), ends: at("10:00") },
+            late: LatePolicy::CatchUp,
+            state,
+            prepared: true,
+            next_seq: 1,
+            last_seq: 100,
+            clock: Clock::Unstarted { rate: 10.0 },
+            released: 0,
+            burst: 0,
+        }
+    }
+
+    fn paused_at(since: &str) -> Run {
+        let clock = Clock::Started(SendClock { rate: 10.0, base: 1.0, since: at("09:00") });
+        Run { clock, next_seq: 31, released: 30, ..run(RunState::Paused { since: at(since) }) }
+    }
+
+    #[test]
+    fn a_campaign_is_live_only_while_a_run_is_running() {
+        let stands = |state, runs: &[Run]| standing(state, runs.iter()).badge();
+        let (waiting, running) = (run(RunState::Waiting), run(RunState::Running));
+        let (overrun, completed) =
+            (run(RunState::Overrun { at: at("10:00") }), run(RunState::Completed { at: at("09:50") }));
+
+        assert_eq!(stands(CampaignState::Draft, &[]), "draft");
+        assert_eq!(stands(CampaignState::Active, &[waiting.clone()]), "waiting");
+        assert_eq!(stands(CampaignState::Active, &[waiting.clone(), running.clone()]), "live");
+        assert_eq!(stands(CampaignState::Active, &[paused_at("09:03")]), "paused");
+        assert_eq!(stands(CampaignState::Active, &[completed.clone()]), "finished");
+        assert_eq!(stands(CampaignState::Paused, &[running.clone()]), "paused");
+        assert_eq!(stands(CampaignState::Finished, &[completed.clone(), overrun.clone()]), "overrun");
+        assert_eq!(stands(CampaignState::Finished, &[completed]), "finished");
+        assert_eq!(stands(CampaignState::Stopped, &[overrun]), "stopped");
+    }
+
+    #[test]
+    fn the_outlook_of_a_paused_run_is_what_resuming_now_would_bring() {
+        let finish = |now| outlook([paused_at("09:03")].iter(), at(now));
+        let Outlook::Done(done) = finish("09:13") else { panic!("{:?}", finish("09:13")) };
+        assert_eq!(done.format("%H:%M").to_string(), "09:19");
+        assert!(matches!(finish("09:57"), Outlook::WouldOverrun(n) if (39..=41).contains(&n)), "{:?}", finish("09:57"));
+    }
+
+    #[test]
+    fn nothing_is_expected_of_what_has_ended() {
+        assert_eq!(outlook([run(RunState::Stopped { at: at("09:10") })].iter(), at("09:20")), Outlook::None);
+    }
+
+    #[test]
+    fn moments_name_their_zone_and_the_day_when_it_is_another() {
+        let words = |now: &str| moment(at("23:30"), chrono_tz::Europe::Berlin, now.parse().unwrap()).words;
+        assert_eq!(words("2026-03-02T10:00:00Z"), "3 Mar 2026 00:30 CET");
+        assert_eq!(words("2026-03-03T10:00:00Z"), "00:30 CET");
+    }
+}

@@ -1,0 +1,406 @@
+//! PAUSE, RESUME, STOP and the other buttons of one campaign or schedule.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get, post};
+use chrono::NaiveTime;
+use serde::Deserialize;
+
+use super::super::screen::{self, Line, Sheet};
+use super::super::{actions, store};
+use super::index::{Asked, answer_row, draw_schedule, html, place_of, sheet_of};
+use super::panels::{Note, Place, Plan};
+use super::stop::ask;
+use crate::app::App;
+use crate::db::DbError;
+use crate::deliveries::quiet;
+use crate::deliveries::store::Scope;
+use crate::ids::{CampaignId, ScheduleId};
+use crate::schedules;
+use crate::schedules::actions::Edit;
+use crate::web::chart::thousands;
+use crate::web::{Frame, Htmx, Manage, May, Operate, Person, Problem, see_other};
+
+pub fn routes(pages: &mut ServiceConfig) {
+    pages
+        .service(pause)
+        .service(resume_plan)
+        .service(resume)
+        .service(ask_stop)
+        .service(stop)
+        .service(extend)
+        .service(edit_schedule)
+        .service(pause_campaign)
+        .service(campaign_plan)
+        .service(resume_campaign)
+        .service(ask_stop_campaign)
+        .service(stop_campaign)
+        .service(duplicate)
+        .service(archive);
+}
+
+// ---- one schedule ----------------------------------------------------------------
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Pause,
+    Resume,
+    Stop,
+    Extend(NaiveTime),
+    Edit(Edit),
+}
+
+impl Verb {
+    /// Whether the answer waits until the wire is quiet.
+    fn stills(self) -> bool {
+        matches!(self, Verb::Pause | Verb::Stop)
+    }
+
+    fn done(self) -> Option<Note> {
+        let text = match self {
+            Verb::Pause | Verb::Stop => return None,
+            Verb::Resume => "Resumed. It goes on where it stopped.",
+            Verb::Extend(_) => "Extended and resumed.",
+            Verb::Edit(_) => "Updated.",
+        };
+        Some(Note { tone: "good", text: text.to_owned() })
+    }
+}
+
+#[post("/schedules/{id}/pause")]
+async fn pause(app: Data<App>, may: May<Operate>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+    change(&app, &may.person, htmx, *id, Verb::Pause).await
+}
+
+#[post("/schedules/{id}/resume")]
+async fn resume(app: Data<App>, may: May<Operate>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+    change(&app, &may.person, htmx, *id, Verb::Resume).await
+}
+
+#[post("/schedules/{id}/stop")]
+async fn stop(app: Data<App>, may: May<Manage>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+    change(&app, &may.person, htmx, *id, Verb::Stop).await
+}
+
+#[derive(Deserialize)]
+struct Times {
+    #[serde(default)]
+    end: String,
+    #[serde(default)]
+    rate: String,
+}
+
+impl Times {
+    fn end(&self) -> Result<NaiveTime, &'static str> {
+        let text = self.end.trim();
+        NaiveTime::parse_from_str(text, "%H:%M")
+            .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"))
+            .map_err(|_| "Write the end time as hours and minutes, such as 18:00.")
+    }
+
+    fn rate(&self) -> Result<f64, &'static str> {
+        let rate = self.rate.trim().parse().ok().filter(|rate| (0.01..=6_000_000.0).contains(rate));
+        rate.ok_or("Messages a minute must be a number from 0.01 to 6,000,000.")
+    }
+}
+
+#[post("/schedules/{id}/extend")]
+async fn extend(
+    app: Data<App>,
+    may: May<Manage>,
+    htmx: Htmx,
+    id: Path<ScheduleId>,
+    form: Form<Times>,
+) -> Result<HttpResponse, Problem> {
+    match form.end() {
+        Ok(end) => change(&app, &may.person, htmx, *id, Verb::Extend(end)).await,
+        Err(reason) => refuse(&app, &may.person, htmx, *id, Problem::Invalid(reason.to_owned())).await,
+    }
+}
+
+#[post("/schedules/{id}/edit")]
+async fn edit_schedule(
+    app: Data<App>,
+    may: May<Manage>,
+    htmx: Htmx,
+    id: Path<ScheduleId>,
+    form: Form<Times>,
+) -> Result<HttpResponse, Problem> {
+    match form.end().and_then(|end| Ok(Edit { end: Some(end), rate: Some(form.rate()?) })) {
+        Ok(edit) => change(&app, &may.person, htmx, *id, Verb::Edit(edit)).await,
+        Err(reason) => refuse(&app, &may.person, htmx, *id, Problem::Invalid(reason.to_owned())).await,
+    }
+}
+
+async fn change(app: &App, person: &Person, htmx: Htmx, id: ScheduleId, verb: Verb) -> Result<HttpResponse, Problem> {
+    let (by, now) = (person.id, app.clock.now());
+    let done = app
+        .db
+        .run(move |conn| {
+            match verb {
+                Verb::Pause => schedules::actions::pause(conn, id, by, now)?,
+                Verb::Resume => schedules::actions::resume(conn, id, by, now)?,
+                Verb::Stop => schedules::actions::stop(conn, id, by, now)?,
+                Verb::Edit(edit) => schedules::actions::edit(conn, id, edit, by, now)?,
+                Verb::Extend(end) => actions::extend(conn, id, end, by, now)?,
+            }
+            Ok::<_, Problem>(())
+        })
+        .await;
+    match done {
+        Ok(()) => {}
+        Err(DbError::Work(problem @ Problem::Conflict(_))) => return refuse(app, person, htmx, id, problem).await,
+        Err(error) => return Err(error.into()),
+    }
+    if verb.stills() {
+        quiet::wait(app, Scope::Schedule(id.0)).await?;
+    }
+    let (sheet, n) = sheet_of(app, id).await?;
+    match htmx {
+        Htmx(true) => draw_schedule(app, person, &sheet.campaign, &sheet.lines[n], verb.done(), None).await.map(html),
+        Htmx(false) => Ok(see_other(place_of(&sheet, id))),
+    }
+}
+
+/// Shows the schedule as it really is and, in it, why nothing was done.
+async fn refuse(
+    app: &App,
+    person: &Person,
+    htmx: Htmx,
+    id: ScheduleId,
+    problem: Problem,
+) -> Result<HttpResponse, Problem> {
+    if htmx == Htmx(false) {
+        return Err(problem);
+    }
+    let (sheet, n) = sheet_of(app, id).await?;
+    let note = Note::refusal(problem.to_string());
+    let body = draw_schedule(app, person, &sheet.campaign, &sheet.lines[n], Some(note), None).await?;
+    Ok(in_place(&problem, &format!("#schedule-{id}"), body))
+}
+
+/// Answers with the piece of the screen itself: its state, not the button, decides where it goes.
+fn in_place(problem: &Problem, target: &str, body: String) -> HttpResponse {
+    let status = match problem {
+        Problem::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::CONFLICT,
+    };
+    HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("HX-Retarget", target))
+        .insert_header(("HX-Reswap", "outerHTML"))
+        .body(body)
+}
+
+/// What resuming now would bring.
+#[get("/schedules/{id}/resume")]
+async fn resume_plan(
+    app: Data<App>,
+    may: May<Operate>,
+    frame: Frame,
+    htmx: Htmx,
+    id: Path<ScheduleId>,
+) -> Result<HttpResponse, Problem> {
+    let (sheet, n) = sheet_of(&app, *id).await?;
+    let line = &sheet.lines[n];
+    let plan = match line.can_resume() {
+        true => Some(plan(&app, &[line]).await?),
+        false => None,
+    };
+    let note = plan.is_none().then(|| Note::refusal("The schedule is not paused."));
+    let panel = draw_schedule(&app, &may.person, &sheet.campaign, line, note, plan).await?;
+    match htmx {
+        Htmx(true) => Ok(html(panel)),
+        Htmx(false) => ask(frame, htmx, "Resume", &format!("<div class=\"schedules\">{panel}</div>")),
+    }
+}
+
+async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
+    let now = app.clock.now();
+    let too_late = lines.iter().any(|line| line.needs_more_time(now));
+    let runs: Vec<_> = lines.iter().filter_map(|line| line.run.as_ref()).collect();
+    let ids: Vec<i64> = runs.iter().map(|run| run.id.0).collect();
+    let barred = app.db.run(move |conn| store::barred(conn, &ids, now)).await?;
+    Ok(Plan {
+        left: lines.iter().map(|line| line.counts.unsent()).sum(),
+        barred,
+        outlook: screen::outlook(runs.into_iter(), now),
+        too_late,
+    })
+}
+
+#[get("/schedules/{id}/stop")]
+async fn ask_stop(
+    app: Data<App>,
+    _may: May<Manage>,
+    frame: Frame,
+    htmx: Htmx,
+    id: Path<ScheduleId>,
+) -> Result<HttpResponse, Problem> {
+    let (sheet, n) = sheet_of(&app, *id).await?;
+    let line = &sheet.lines[n];
+    let question = super::stop::Question {
+        title: format!("Stop {}?", line.schedule.plan.name),
+        action: format!("/schedules/{id}/stop"),
+        target: format!("#schedule-{id}"),
+        unsent: thousands(line.counts.unsent()),
+        schedules: None,
+        back: place_of(&sheet, *id),
+    };
+    question.answer(frame, htmx)
+}
+
+// ---- one campaign ----------------------------------------------------------------
+
+#[derive(Clone, Copy)]
+enum Whole {
+    Pause,
+    Resume,
+    Stop,
+    Archive,
+}
+
+#[post("/campaigns/{id}/pause")]
+async fn pause_campaign(
+    app: Data<App>,
+    may: May<Operate>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Pause).await
+}
+
+#[post("/campaigns/{id}/resume")]
+async fn resume_campaign(
+    app: Data<App>,
+    may: May<Operate>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Resume).await
+}
+
+#[post("/campaigns/{id}/stop")]
+async fn stop_campaign(
+    app: Data<App>,
+    may: May<Manage>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Stop).await
+}
+
+#[post("/campaigns/{id}/archive")]
+async fn archive(
+    app: Data<App>,
+    may: May<Manage>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Archive).await
+}
+
+async fn change_campaign(
+    app: &App,
+    person: &Person,
+    htmx: Htmx,
+    id: CampaignId,
+    place: Place,
+    whole: Whole,
+) -> Result<HttpResponse, Problem> {
+    let (by, now) = (person.id, app.clock.now());
+    let done = app
+        .db
+        .run(move |conn| {
+            Ok::<_, Problem>(match whole {
+                Whole::Pause => actions::pause(conn, id, by, now)?,
+                Whole::Resume => actions::resume(conn, id, by, now)?,
+                Whole::Stop => actions::stop(conn, id, by, now)?,
+                Whole::Archive => actions::archive(conn, id, by, now)?,
+            })
+        })
+        .await;
+    match done {
+        Ok(()) => {}
+        Err(DbError::Work(problem @ Problem::Conflict(_))) if htmx == Htmx(true) => {
+            let note = Note::refusal(problem.to_string());
+            let body = answer_row(app, person, id, place, Some(note), None).await?;
+            return Ok(in_place(&problem, &format!("#campaign-{id}"), body));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match whole {
+        Whole::Pause | Whole::Stop => drop(quiet::wait(app, Scope::Campaign(id.0)).await?),
+        Whole::Resume | Whole::Archive => {}
+    }
+    match htmx {
+        Htmx(true) => answer_row(app, person, id, place, None, None).await.map(html),
+        Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#campaign-{id}"))),
+    }
+}
+
+#[get("/campaigns/{id}/resume")]
+async fn campaign_plan(
+    app: Data<App>,
+    may: May<Operate>,
+    frame: Frame,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let id = *id;
+    let sheet: Sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
+    let held: Vec<&Line> = sheet.lines.iter().filter(|line| line.paused_with_campaign()).collect();
+    let plan = plan(&app, &held).await?;
+    let row = answer_row(
+        &app,
+        &may.person,
+        id,
+        asked.place(),
+        Some(Note { tone: "good", text: "Paused.".into() }),
+        Some(plan),
+    )
+    .await?;
+    match htmx {
+        Htmx(true) => Ok(html(row)),
+        Htmx(false) => ask(frame, htmx, "Resume", &format!("<div class=\"campaigns\">{row}</div>")),
+    }
+}
+
+#[get("/campaigns/{id}/stop")]
+async fn ask_stop_campaign(
+    app: Data<App>,
+    _may: May<Manage>,
+    frame: Frame,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let id = *id;
+    let sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
+    let hit = sheet.lines.iter().filter(|line| line.can_stop(&sheet.campaign));
+    let question = super::stop::Question {
+        title: format!("Stop {}?", sheet.campaign.name),
+        action: format!("/campaigns/{id}/stop"),
+        target: format!("#campaign-{id}"),
+        unsent: thousands(hit.clone().map(|line| line.counts.unsent()).sum()),
+        schedules: Some(hit.count()),
+        back: format!("/campaigns?open={id}#campaign-{id}"),
+    };
+    question.answer(frame, htmx)
+}
+
+#[post("/campaigns/{id}/duplicate")]
+async fn duplicate(
+    app: Data<App>,
+    may: May<Manage>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let copy = app.db.run(move |conn| actions::duplicate(conn, id, by, now)).await?;
+    Ok(htmx.leave_for(&format!("/campaigns/{copy}/edit")))
+}
