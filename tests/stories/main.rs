@@ -5,9 +5,11 @@
 //! against its rows.
 
 mod desk;
+mod controls;
 mod controls_core;
 mod importing;
 mod pacing;
 mod promises;
 mod receipts;
+mod screen;
 mod signing_in;
