@@ -224,7 +224,7 @@ async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
     Ok(Plan {
         left: lines.iter().map(|line| line.counts.unsent()).sum(),
         barred,
-        outlook: screen::outlook(runs.into_iter(), now),
+        outlook: screen::if_resumed(runs.into_iter(), now),
         too_late,
     })
 }
