@@ -100,6 +100,7 @@ pub fn standing<'a>(state: CampaignState, runs: impl Iterator<Item = &'a Run> + 
 pub enum Outlook {
     /// Nothing to say: no run, or it has ended.
     None,
+    Starts(DateTime<Utc>),
     Done(DateTime<Utc>),
     Ends(DateTime<Utc>),
     WouldOverrun(i64),
@@ -135,8 +136,11 @@ pub fn if_resumed<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>) -
 }
 
 fn expect<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>, resumed: bool) -> Outlook {
-    let (mut unsent, mut done, mut ends) = (0, None, None);
+    let (mut unsent, mut done, mut ends, mut starts) = (0, None, None, None::<DateTime<Utc>>);
+    let mut all_wait = true;
     for run in runs {
+        all_wait &= run.state == RunState::Waiting && now < run.window.starts;
+        starts = starts.into_iter().chain([run.window.starts]).min();
         let Some(forecast) = forecast(run, now) else { continue };
         unsent += forecast.unsent;
         if resumed || !matches!(run.state, RunState::Paused { .. }) {
@@ -146,6 +150,7 @@ fn expect<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>, resumed: 
     }
     match (unsent, done, ends) {
         (1.., ..) => Outlook::WouldOverrun(unsent),
+        (_, Some(_), _) if all_wait => starts.map_or(Outlook::None, Outlook::Starts),
         (_, Some(done), _) => Outlook::Done(done),
         (_, None, Some(ends)) => Outlook::Ends(ends),
         (_, None, None) => Outlook::None,

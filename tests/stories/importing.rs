@@ -445,7 +445,8 @@ impl Desk {
 
     fn claim(&self) -> store::Claim {
         let now = self.app.clock.now();
-        self.db(|conn| store::claim(conn, Uuid::new_v4(), now + TimeDelta::seconds(60), now).unwrap()).expect("a file to import")
+        self.db(|conn| store::claim(conn, Uuid::new_v4(), now + TimeDelta::seconds(60), now).unwrap())
+            .expect("a file to import")
     }
 
     fn wait(&self, time: TimeDelta) {

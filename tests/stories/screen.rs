@@ -63,9 +63,11 @@ async fn a_long_list_comes_in_pages_that_neither_repeat_nor_skip() {
         let html = desk.visit(&at).await.html;
         pages += 1;
         seen.extend((1..=120).filter(|n| html.contains(&format!(">No. {n:03}<"))));
-        path = html.split("id=\"next-page\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).map(|next| {
-            next.replace("&#38;", "&").replace("&amp;", "&")
-        });
+        path = html
+            .split("id=\"next-page\" href=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .map(|next| next.replace("&#38;", "&").replace("&amp;", "&"));
     }
     seen.sort_unstable();
     assert_eq!((pages, seen), (3, (1..=120).collect::<Vec<_>>()));

@@ -354,7 +354,8 @@ async fn campaign_plan(
 ) -> Result<HttpResponse, Problem> {
     let id = *id;
     let sheet: Sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
-    let held: Vec<&Line> = sheet.lines.iter().filter(|line| line.paused_with_campaign()).collect();
+    let held: Vec<&Line> =
+        sheet.lines.iter().filter(|line| sheet.campaign.state.resumes(&line.schedule.state)).collect();
     let plan = plan(&app, &held).await?;
     let row = answer_row(
         &app,
