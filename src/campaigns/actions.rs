@@ -268,19 +268,22 @@ fn pause_in(
     Ok(())
 }
 
-/// Lets a campaign go on with the schedules that were paused together with it.
+/// Lets a campaign go on with the schedules that were paused together with it, or,
+/// when it is not paused itself, with all that are.
 ///
 /// A schedule whose run ran out of time meanwhile stays paused, for somebody to
 /// extend or stop.
 pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
         let campaign = store::lock(conn, id)?;
-        let state = campaign.state.resume()?;
-        for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+        let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
+        let resumes = |schedule: &Schedule| campaign.state.resumes(&schedule.state);
+        let state = match campaign.state {
+            CampaignState::Active if schedules.iter().any(resumes) => CampaignState::Active,
+            state => state.resume()?,
+        };
+        for mut schedule in schedules.into_iter().filter(resumes) {
             let (was, before) = (schedule.state.word(), schedule.clone());
-            if !matches!(schedule.state, ScheduleState::Paused { with: PausedWith::Campaign, .. }) {
-                continue;
-            }
             schedule.resume()?;
             match change(conn, &schedule, "schedule.resumed", was, by, None, now, |run| run.resume(now)) {
                 Ok(()) => {}

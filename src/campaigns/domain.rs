@@ -1,6 +1,7 @@
 use chrono_tz::Tz;
 
 use crate::ids::{CampaignId, FileId};
+use crate::schedules::{PausedWith, ScheduleState};
 use crate::{runs, schedules};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +122,20 @@ impl CampaignState {
             CampaignState::Stopped => Err(Refused::Stopped),
             CampaignState::Finished => Err(Refused::Finished),
             CampaignState::Archived => Err(Refused::Archived),
+        }
+    }
+
+    /// Whether resuming the campaign resumes this schedule. One that was paused by
+    /// itself stays so when its campaign goes on; but where the campaign never
+    /// stood still, going on can only mean such schedules.
+    pub fn resumes(self, schedule: &ScheduleState) -> bool {
+        match (self, schedule) {
+            (CampaignState::Paused, ScheduleState::Paused { with, .. }) => *with == PausedWith::Campaign,
+            (CampaignState::Active, ScheduleState::Paused { .. }) => true,
+            (_, ScheduleState::Active | ScheduleState::Stopped | ScheduleState::Finished) => false,
+            (CampaignState::Draft | CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived, _) => {
+                false
+            }
         }
     }
 

@@ -47,16 +47,21 @@ struct Watcher {
 impl Hub {
     /// Must be called inside a runtime; ends when [`Hub::stop`] is called.
     pub fn start(app: Data<App>) -> Data<Hub> {
-        let hub = Data::new(Hub {
+        let hub = Data::new(Hub::new(app));
+        tokio::spawn(keep_telling(hub.clone()));
+        hub
+    }
+
+    /// One that looks only when it is told to.
+    pub fn new(app: Data<App>) -> Hub {
+        Hub {
             app,
             watchers: Mutex::default(),
             somebody: Notify::new(),
             next: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             stop: CancellationToken::new(),
-        });
-        tokio::spawn(keep_telling(hub.clone()));
-        hub
+        }
     }
 
     /// Ends all streams and refuses new ones, so that the server can shut down.

@@ -56,6 +56,21 @@ impl Standing {
     }
 }
 
+impl Standing {
+    /// The word on the screen.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Standing::Draft => "Draft",
+            Standing::Waiting { .. } => "Waiting",
+            Standing::Live => "Live",
+            Standing::Paused => "Paused",
+            Standing::Finished => "Finished",
+            Standing::Overrun => "Overrun",
+            Standing::Stopped => "Stopped",
+        }
+    }
+}
+
 /// How a campaign stands. It is live only while one of its runs is running.
 pub fn standing<'a>(state: CampaignState, runs: impl Iterator<Item = &'a Run> + Clone) -> Standing {
     let any = |is: fn(&RunState) -> bool| runs.clone().any(|run| is(&run.state));
@@ -85,6 +100,7 @@ pub fn standing<'a>(state: CampaignState, runs: impl Iterator<Item = &'a Run> + 
 pub enum Outlook {
     /// Nothing to say: no run, or it has ended.
     None,
+    Starts(DateTime<Utc>),
     Done(DateTime<Utc>),
     Ends(DateTime<Utc>),
     WouldOverrun(i64),
@@ -108,17 +124,33 @@ pub fn forecast(run: &Run, now: DateTime<Utc>) -> Option<Forecast> {
     Some(pacing::forecast(&clock, run.released, run.released + unclaimed, now, run.window.ends.max(now)))
 }
 
-/// What is expected of several runs together: the worst of each.
+/// What is expected of several runs together: the worst of each. Of one that is
+/// paused only its end is known, and what is too late even if it went on now.
 pub fn outlook<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>) -> Outlook {
-    let (mut unsent, mut done, mut ends) = (0, None, None);
+    expect(runs, now, false)
+}
+
+/// The same, if what is paused were resumed at `now`.
+pub fn if_resumed<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>) -> Outlook {
+    expect(runs, now, true)
+}
+
+fn expect<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>, resumed: bool) -> Outlook {
+    let (mut unsent, mut done, mut ends, mut starts) = (0, None, None, None::<DateTime<Utc>>);
+    let mut all_wait = true;
     for run in runs {
+        all_wait &= run.state == RunState::Waiting && now < run.window.starts;
+        starts = starts.into_iter().chain([run.window.starts]).min();
         let Some(forecast) = forecast(run, now) else { continue };
         unsent += forecast.unsent;
-        done = done.max(forecast.finishes);
+        if resumed || !matches!(run.state, RunState::Paused { .. }) {
+            done = done.max(forecast.finishes);
+        }
         ends = ends.max(Some(run.window.ends));
     }
     match (unsent, done, ends) {
         (1.., ..) => Outlook::WouldOverrun(unsent),
+        (_, Some(_), _) if all_wait => starts.map_or(Outlook::None, Outlook::Starts),
         (_, Some(done), _) => Outlook::Done(done),
         (_, None, Some(ends)) => Outlook::Ends(ends),
         (_, None, None) => Outlook::None,
@@ -332,7 +364,8 @@ mod tests {
 
     #[test]
     fn the_outlook_of_a_paused_run_is_what_resuming_now_would_bring() {
-        let finish = |now| outlook([paused_at("09:03")].iter(), at(now));
+        assert_eq!(outlook([paused_at("09:03")].iter(), at("09:13")), Outlook::Ends(at("10:00")));
+        let finish = |now| if_resumed([paused_at("09:03")].iter(), at(now));
         let Outlook::Done(done) = finish("09:13") else { panic!("{:?}", finish("09:13")) };
         assert_eq!(done.format("%H:%M").to_string(), "09:19");
         assert!(matches!(finish("09:57"), Outlook::WouldOverrun(n) if (39..=41).contains(&n)), "{:?}", finish("09:57"));

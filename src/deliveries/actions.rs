@@ -80,7 +80,11 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], shard: i16, now: Dat
             *open.entry(it.lease).or_default() += 1;
         }
         let held = store::close_part(conn, &open)?;
-        let (in_time, late): (Vec<&Settled>, Vec<&Settled>) = results.iter().partition(|it| held.contains(&it.lease));
+        // In the order in which everybody locks deliveries.
+        let mut results: Vec<&Settled> = results.iter().collect();
+        results.sort_by_key(|it| (it.run, it.seq));
+        let (in_time, late): (Vec<&Settled>, Vec<&Settled>) =
+            results.into_iter().partition(|it| held.contains(&it.lease));
         store::write_words(conn, &in_time, shard, now)?;
         store::write_retries(conn, &in_time, shard)?;
         for it in &late {
@@ -126,20 +130,24 @@ pub fn take_in(conn: &mut PgConnection, receipts: &[Receipt], now: DateTime<Utc>
     conn.transaction(|conn| {
         let mut known: Vec<(PartId, &Receipt)> =
             receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
-        // One order for everybody who locks several rows; news of one part keeps its own.
+        // One order for everybody who locks several deliveries, and tallies after all
+        // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));
+        let mut changes: BTreeMap<RunId, Counts> = BTreeMap::new();
         let mut changed = 0;
         for (part, receipt) in known {
             let Some(was) = store::lock_word(conn, part)? else { continue };
             let Some(is) = merge(was, receipt.status) else { continue };
+            let change = changes.entry(part.run).or_default();
             if store::drop_retry(conn, part)? {
-                let change = Counts { retrying: -1, ..Counts::default() };
-                store::count(conn, &BTreeMap::from([(part.run, change)]), 0)?;
+                change.retrying -= 1;
             }
+            change.add(was, -1);
+            change.add(is, 1);
             store::set_word(conn, part, is, receipt.code.as_deref(), now)?;
-            move_count(conn, part.run, was, is, 0)?;
             changed += 1;
         }
+        store::count(conn, &changes, 0)?;
         Ok(changed)
     })
 }

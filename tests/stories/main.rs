@@ -5,6 +5,7 @@
 //! against its rows.
 
 mod desk;
+mod controls;
 mod controls_core;
 mod creating;
 mod importing;
@@ -13,4 +14,5 @@ mod pacing;
 mod phones;
 mod promises;
 mod receipts;
+mod screen;
 mod signing_in;

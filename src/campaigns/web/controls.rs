@@ -224,7 +224,7 @@ async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
     Ok(Plan {
         left: lines.iter().map(|line| line.counts.unsent()).sum(),
         barred,
-        outlook: screen::outlook(runs.into_iter(), now),
+        outlook: screen::if_resumed(runs.into_iter(), now),
         too_late,
     })
 }
@@ -354,7 +354,8 @@ async fn campaign_plan(
 ) -> Result<HttpResponse, Problem> {
     let id = *id;
     let sheet: Sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
-    let held: Vec<&Line> = sheet.lines.iter().filter(|line| line.paused_with_campaign()).collect();
+    let held: Vec<&Line> =
+        sheet.lines.iter().filter(|line| sheet.campaign.state.resumes(&line.schedule.state)).collect();
     let plan = plan(&app, &held).await?;
     let row = answer_row(
         &app,

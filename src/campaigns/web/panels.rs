@@ -305,10 +305,6 @@ impl Head<'_> {
         CampaignProgress::of(self.sheet, self.now)
     }
 
-    fn moment(&self, at: impl Borrow<DateTime<Utc>>) -> Moment {
-        screen::moment(*at.borrow(), self.sheet.campaign.zone, self.now)
-    }
-
     fn standing(&self) -> Standing {
         self.sheet.standing()
     }
@@ -323,11 +319,11 @@ impl Head<'_> {
     }
 
     fn is_active(&self) -> bool {
-        self.sheet.campaign.state == CampaignState::Active
+        self.sheet.campaign.state == CampaignState::Active && self.standing() != Standing::Paused
     }
 
     fn is_paused(&self) -> bool {
-        self.sheet.campaign.state == CampaignState::Paused
+        self.standing() == Standing::Paused
     }
 
     fn is_draft(&self) -> bool {

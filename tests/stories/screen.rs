@@ -1,0 +1,135 @@
+//! Finding campaigns, and seeing how they stand.
+
+use std::collections::HashMap;
+
+use bugle::campaigns::live::Hub;
+use bugle::web::Role;
+
+use crate::desk::Desk;
+
+#[actix_web::test]
+async fn a_search_finds_parts_of_names_and_takes_every_sign_as_it_is() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.visit("/campaigns").await.shows("No campaigns yet.");
+    desk.campaign("Spring offer", 3, "09:00-10:00", 10.0).await;
+    desk.campaign("Arrears 50% off", 3, "09:00-10:00", 10.0).await;
+
+    let found = desk.peek("/campaigns?q=SPRING").await;
+    found.shows("Spring offer");
+    assert!(!found.html.contains("Arrears") && !found.html.contains("<html"), "only the list, only what was asked for");
+    let found = desk.visit("/campaigns?q=50%25").await;
+    found.shows("Arrears 50% off");
+    assert!(!found.html.contains("Spring offer"));
+    desk.visit("/campaigns?q=_pring").await.shows("Nothing found.");
+}
+
+#[actix_web::test]
+async fn filters_ask_for_what_is_so() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.campaign("Running one", 30, "09:00-10:00", 10.0).await;
+    let (held, ..) = desk.campaign("Held one", 30, "09:00-10:00", 10.0).await;
+    desk.campaign("Late one", 30, "17:00-18:00", 10.0).await;
+    desk.press(&format!("/campaigns/{held}/pause")).await;
+    desk.tick().await;
+
+    let names = async |show: &str| {
+        let html = desk.visit(&format!("/campaigns?show={show}")).await.html;
+        ["Running one", "Held one", "Late one"].map(|name| html.contains(name))
+    };
+    assert_eq!(names("all").await, [true, true, true]);
+    assert_eq!(names("live").await, [true, false, false]);
+    assert_eq!(names("paused").await, [false, true, false]);
+    assert_eq!(names("today").await, [true, true, true]);
+    assert_eq!(names("finished").await, [false, false, false]);
+    assert_eq!(names("inbound").await, [false, false, false]);
+    // In Kiritimati it is Monday 23:00 at 09:00 UTC; an hour and a half later it is Tuesday.
+    desk.sql(&format!("UPDATE schedule_runs SET run_date = '2026-03-03' WHERE campaign_id <> {held}"));
+    assert_eq!(names("today").await, [false, true, false]);
+    desk.sql("UPDATE campaigns SET time_zone = 'Pacific/Kiritimati'");
+    desk.at("2026-03-02 10:30");
+    assert_eq!(names("today").await, [true, false, true]);
+}
+
+#[actix_web::test]
+async fn a_long_list_comes_in_pages_that_neither_repeat_nor_skip() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.sql(
+        "INSERT INTO campaigns (name, time_zone, created_at)
+         SELECT 'No. ' || lpad(n::text, 3, '0'), 'UTC', now() FROM generate_series(1, 120) n",
+    );
+    let mut path = Some("/campaigns?q=No.".to_owned());
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    while let Some(at) = path {
+        let html = desk.visit(&at).await.html;
+        pages += 1;
+        seen.extend((1..=120).filter(|n| html.contains(&format!(">No. {n:03}<"))));
+        path = html
+            .split("id=\"next-page\" href=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .map(|next| next.replace("&#38;", "&").replace("&amp;", "&"));
+    }
+    seen.sort_unstable();
+    assert_eq!((pages, seen), (3, (1..=120).collect::<Vec<_>>()));
+}
+
+#[actix_web::test]
+async fn an_open_row_shows_its_file_schedules_and_history() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let (campaign, schedule, run) = desk.campaign("Spring offer", 30, "09:00-10:00", 10.0).await;
+    let page = desk.visit(&format!("/campaigns?open={campaign}")).await;
+    page.shows("people.csv");
+    page.shows(&format!("id=\"schedule-{schedule}\""));
+    page.shows("campaign launched");
+    page.shows("Waits for");
+    page.shows("09:00 UTC");
+    page.shows(&format!("/runs/{run}?show=unsent"));
+    page.shows("aria-expanded=\"true\"");
+}
+
+#[actix_web::test]
+async fn buttons_are_offered_to_those_who_may_press_them() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, schedule, _) = desk.campaign("Spring offer", 30, "09:00-10:00", 10.0).await;
+    desk.gives_the_admin_the_role(Role::Viewer);
+    desk.visit("/campaigns").await.shows("STOP of everything needs the role admin");
+    for path in [format!("/schedules/{schedule}/pause"), format!("/campaigns/{campaign}/pause")] {
+        assert_eq!(desk.press(&path).await.status, 403);
+    }
+    desk.gives_the_admin_the_role(Role::Operator);
+    assert_eq!(desk.press(&format!("/schedules/{schedule}/stop")).await.status, 403);
+    assert_eq!(desk.press(&format!("/schedules/{schedule}/pause")).await.status, 200);
+    desk.gives_the_admin_the_role(Role::Manager);
+    assert_eq!(desk.fill_in("/stop", &[("word", "STOP")]).await.status, 403);
+    assert_eq!(desk.campaign_state(campaign), "active");
+}
+
+#[actix_web::test]
+async fn two_hundred_pages_ask_the_database_as_often_as_one() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, schedule, _) = desk.campaign("Spring offer", 30, "09:00-10:00", 10.0).await;
+    let hub = Hub::new(desk.app.clone());
+    let mut streams: Vec<_> = (0..200).map(|_| hub.watch(HashMap::from([(campaign.0, None)]))).collect();
+    let before = hub.looks();
+    hub.look().await.unwrap();
+    assert_eq!(hub.looks() - before, 1);
+
+    for stream in &mut streams {
+        let mut told = String::new();
+        while let Ok(event) = stream.try_recv() {
+            told += std::str::from_utf8(&event).unwrap();
+        }
+        assert!(told.contains(&format!("event: campaign-{campaign}-progress\ndata: <svg")), "{told}");
+        assert!(told.contains(&format!("event: schedule-{schedule}-state\n")));
+        assert!(!told.contains("<form") && !told.contains("<button"));
+    }
+    desk.press(&format!("/schedules/{schedule}/pause")).await;
+    hub.look().await.unwrap();
+    let mut told = String::new();
+    while let Ok(event) = streams[7].try_recv() {
+        told += std::str::from_utf8(&event).unwrap();
+    }
+    assert!(told.contains(&format!("event: schedule-{schedule}-state\n")), "{told}");
+    hub.stop();
+    assert!(streams.pop().unwrap().is_closed(), "streams end when the server shuts down");
+}
