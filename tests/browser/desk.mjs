@@ -155,7 +155,7 @@ export async function looksRight(page, name) {
       await settled(page);
       if (process.env.SHOTS) {
         mkdirSync(SHOTS, { recursive: true });
-        await page.screenshot({ path: join(SHOTS, `${name}-${size.width}-${colorScheme}.png`), fullPage: true });
+        await page.screenshot({ path: join(SHOTS, `${name}-${size.width}-${colorScheme}.png`), fullPage: true, caret: "initial" });
       }
       await axe(page);
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

@@ -4,11 +4,15 @@
 import { strict as assert } from "node:assert";
 import { contacts, number, until, upload } from "./desk.mjs";
 
-/** Begins a draft whose times are in UTC. Leaves the page on the draft. */
+// Stories are told around noon, whenever they are told: windows that go over midnight mean other days.
+const AHEAD = 12 - new Date().getUTCHours();
+const ZONE = AHEAD === 0 ? "UTC" : `Etc/GMT${AHEAD > 0 ? "-" : "+"}${Math.abs(AHEAD)}`;
+
+/** Begins a draft. Leaves the page on it. */
 export async function draft(page, name) {
   await page.goto("/campaigns/new");
   await page.getByLabel("Name", { exact: true }).fill(name);
-  await page.getByLabel("Time zone").fill("UTC");
+  await page.getByLabel("Time zone").fill(ZONE);
   await page.getByRole("button", { name: "Create the draft" }).click();
   await page.waitForURL("**/edit");
 }
@@ -30,14 +34,19 @@ export async function bring(page, name, text, { good }) {
   await page.getByRole("link", { name: "Go on with the campaign" }).click();
 }
 
-/** Fills in the schedule form so that it starts in the minute that is now. */
-export async function plan(page, { text = "Hello #name", rate = 600, hours = 2 } = {}) {
-  const clock = (at) => at.toISOString().slice(11, 16);
-  const now = new Date();
+const local = (minutes) => new Date(Date.now() + AHEAD * 3_600_000 + minutes * 60_000).toISOString();
+
+/** What a time field takes, so many minutes from now. */
+export function clock(minutes) {
+  return local(minutes).slice(11, 16);
+}
+
+/** Fills in the schedule form. Its window has begun, so it sends once launched, at its own rate. */
+export async function plan(page, { text = "Hello #name", rate = 600, starts = -60, ends = 120 } = {}) {
   await page.getByLabel("Text", { exact: true }).fill(text);
-  await page.getByLabel("Date", { exact: true }).fill(now.toISOString().slice(0, 10));
-  await page.getByLabel("Start", { exact: true }).fill(clock(now));
-  await page.getByLabel("End", { exact: true }).fill(clock(new Date(now.getTime() + hours * 3_600_000)));
+  await page.getByLabel("Date", { exact: true }).fill(local(starts).slice(0, 10));
+  await page.getByLabel("Start", { exact: true }).fill(clock(starts));
+  await page.getByLabel("End", { exact: true }).fill(clock(ends));
   await page.getByLabel("Messages a minute").fill(String(rate));
   await page.getByRole("radio", { name: /keep the rate/i }).check();
   await page.getByRole("button", { name: "Save the schedule" }).click();

@@ -29,6 +29,9 @@ export const stories = {
     await page.waitForURL("**/channels");
     await page.getByRole("link", { name: "Pretend carrier" }).waitFor();
     await looksRight(page, "channels");
+    await page.getByRole("link", { name: "Pretend carrier" }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).waitFor();
+    await looksRight(page, "channel-edit");
   },
 
   async "a file is uploaded, its columns are named, and its rows become contacts"(desk) {
