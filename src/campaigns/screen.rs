@@ -1,6 +1,6 @@
 //! What the Campaigns screen says about campaigns and their schedules. Nothing here asks or changes anything.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 
 use super::{Campaign, CampaignState};
@@ -303,8 +303,12 @@ pub struct Moment {
 
 pub fn moment(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Moment {
     let local = at.with_timezone(&zone);
-    let today = local.date_naive() == now.with_timezone(&zone).date_naive();
-    let words = if today { local.format("%H:%M %Z") } else { local.format("%-d %b %Y %H:%M %Z") };
+    let here = now.with_timezone(&zone);
+    let words = match (local.date_naive() == here.date_naive(), local.year() == here.year()) {
+        (true, _) => local.format("%H:%M %Z"),
+        (false, true) => local.format("%-d %b %H:%M %Z"),
+        (false, false) => local.format("%-d %b %Y %H:%M %Z"),
+    };
     Moment { datetime: local.to_rfc3339(), words: words.to_string() }
 }
 
