@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn moments_name_their_zone_and_the_day_when_it_is_another() {
         let words = |now: &str| moment(at("23:30"), chrono_tz::Europe::Berlin, now.parse().unwrap()).words;
-        assert_eq!(words("2026-03-02T10:00:00Z"), "3 Mar 2026 00:30 CET");
+        assert_eq!(words("2026-03-02T10:00:00Z"), "3 Mar 00:30 CET");
         assert_eq!(words("2026-03-03T10:00:00Z"), "00:30 CET");
     }
 }
