@@ -167,7 +167,7 @@ impl Sheet {
     }
 
     pub fn counts(&self) -> Counts {
-        self.lines.iter().map(|line| line.counts).fold(Counts::default(), plus)
+        self.lines.iter().map(|line| line.counts).fold(Counts::default(), |sum, counts| sum + counts)
     }
 
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
@@ -269,19 +269,6 @@ fn kind_name(kind: &str) -> &str {
     match Kind::of_word(kind) {
         Some(kind) => kind.label(),
         None => kind,
-    }
-}
-
-fn plus(a: Counts, b: Counts) -> Counts {
-    Counts {
-        audience: a.audience + b.audience,
-        unclaimed: a.unclaimed + b.unclaimed,
-        accepted: a.accepted + b.accepted,
-        delivered: a.delivered + b.delivered,
-        failed: a.failed + b.failed,
-        skipped: a.skipped + b.skipped,
-        unconfirmed: a.unconfirmed + b.unconfirmed,
-        retrying: a.retrying + b.retrying,
     }
 }
 
