@@ -347,6 +347,7 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         public_url: args.public_url.clone(),
         time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
         in_flight: args.in_flight.into(),
+        pages: args.only != Some(Half::Engine),
         static_dir,
     })
 }
