@@ -100,6 +100,7 @@ CREATE TABLE leases (
     channel_id     bigint      NOT NULL,
     channel_before bigint,
     process        uuid        NOT NULL,
+    last_batch     uuid,
     taken_at       timestamptz NOT NULL,
     expires_at     timestamptz NOT NULL,
 
@@ -111,6 +112,7 @@ COMMENT ON COLUMN leases.attempt         IS 'Counts tries at this range, from 1;
 COMMENT ON COLUMN leases.open            IS 'Sends not settled yet';
 COMMENT ON COLUMN leases.released_before IS 'The run''s released before this lease: what the last 60 s took is one subtraction';
 COMMENT ON COLUMN leases.channel_before  IS 'The same for the channel; NULL when it had no limit';
+COMMENT ON COLUMN leases.last_batch      IS 'The results that closed part of it last. Written again after a commit whose answer was lost, they find their own mark and change nothing';
 COMMENT ON COLUMN leases.expires_at      IS 'A send that has not settled by then never will';
 CREATE INDEX leases_recent  ON leases (run_id, taken_at);
 CREATE INDEX leases_recent_of_channel ON leases (channel_id, taken_at) WHERE channel_before IS NOT NULL;
