@@ -47,7 +47,7 @@ COMMENT ON COLUMN schedule_runs.clock_since IS 'Since when rate holds; moved on 
 COMMENT ON COLUMN schedule_runs.released    IS 'Sends claimed so far, second attempts included';
 COMMENT ON COLUMN schedule_runs.burst       IS 'The first so many sends may leave at once, to catch up with a late start';
 -- The engine's questions: what waits to be prepared or started, what runs, what is past its end?
-CREATE INDEX runs_unprepared ON schedule_runs (id) WHERE prepared_at IS NULL AND state IN ('waiting', 'paused');
+CREATE INDEX runs_unprepared ON schedule_runs (id) WHERE prepared_at IS NULL;
 CREATE INDEX runs_waiting    ON schedule_runs (starts_at) WHERE state = 'waiting';
 CREATE INDEX runs_running    ON schedule_runs (id) WHERE state = 'running';
 CREATE INDEX runs_not_ended  ON schedule_runs (ends_at) WHERE state IN ('waiting', 'running', 'paused');
