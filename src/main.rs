@@ -328,8 +328,8 @@ async fn start_ticks(
         }};
     }
     if only != Some(Half::Web) {
-        tick!("import", EACH_SECOND, app => importer::tick(&app).await);
-        tick!("start", EACH_SECOND, app => starter::tick(&app).await);
+        tick!("start", EACH_SECOND, app => starter::start(&app).await);
+        tick!("prepare", EACH_SECOND, app => starter::prepare(&app).await);
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
         tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);

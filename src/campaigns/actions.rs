@@ -194,6 +194,7 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
 /// writes the deliveries and starts each run at its time.
 pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
+        store::take_turn(conn, false)?;
         let campaign = store::lock(conn, id)?;
         let state = campaign.state.launch()?;
         if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
@@ -233,6 +234,7 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
 /// Pauses every active campaign. Returns how many. The safe alternative to STOP.
 pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
     conn.transaction(|conn| {
+        store::take_turn(conn, true)?;
         let mut n = 0;
         for id in store::in_state(conn, CampaignState::Active)? {
             match pause_in(conn, id, by, Some("PAUSE of everything"), now) {
@@ -275,6 +277,7 @@ fn pause_in(
 /// extend or stop.
 pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
+        store::take_turn(conn, false)?;
         let campaign = store::lock(conn, id)?;
         let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
         let resumes = |schedule: &Schedule| campaign.state.resumes(&schedule.state);
@@ -325,7 +328,10 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
 
 /// Stops everything that is not stopped. Irreversible. Drafts are left alone: they send nothing.
 pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
-    conn.transaction(|conn| Ok(store::stop_all(conn, &stoppable(now), by, now)?))
+    conn.transaction(|conn| {
+        store::take_turn(conn, true)?;
+        Ok(store::stop_all(conn, &stoppable(now), by, now)?)
+    })
 }
 
 /// What [`stop_all`] would hit, and how many contacts it would leave unsent.
@@ -370,6 +376,7 @@ pub fn extend(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     conn.transaction(|conn| {
+        store::take_turn(conn, false)?;
         let campaign = schedules::store::lock_home(conn, id)?.id;
         let campaign = store::lock(conn, campaign)?;
         let state = campaign.state.extend()?;

@@ -343,11 +343,11 @@ mod tests {
             (run(RunState::Overrun { at: at("10:00") }), run(RunState::Completed { at: at("09:50") }));
 
         assert_eq!(stands(CampaignState::Draft, &[]), "draft");
-        assert_eq!(stands(CampaignState::Active, &[waiting.clone()]), "waiting");
+        assert_eq!(stands(CampaignState::Active, std::slice::from_ref(&waiting)), "waiting");
         assert_eq!(stands(CampaignState::Active, &[waiting.clone(), running.clone()]), "live");
         assert_eq!(stands(CampaignState::Active, &[paused_at("09:03")]), "paused");
-        assert_eq!(stands(CampaignState::Active, &[completed.clone()]), "finished");
-        assert_eq!(stands(CampaignState::Paused, &[running.clone()]), "paused");
+        assert_eq!(stands(CampaignState::Active, std::slice::from_ref(&completed)), "finished");
+        assert_eq!(stands(CampaignState::Paused, std::slice::from_ref(&running)), "paused");
         assert_eq!(stands(CampaignState::Finished, &[completed.clone(), overrun.clone()]), "overrun");
         assert_eq!(stands(CampaignState::Finished, &[completed]), "finished");
         assert_eq!(stands(CampaignState::Stopped, &[overrun]), "stopped");

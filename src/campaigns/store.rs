@@ -108,6 +108,24 @@ pub fn is_empty(conn: &mut PgConnection) -> QueryResult<bool> {
     campaigns::table.select(campaigns::id).first::<i64>(conn).optional().map(|first| first.is_none())
 }
 
+/// Whether no run is running or will start by itself.
+pub fn stands_still(conn: &mut PgConnection) -> QueryResult<bool> {
+    schedule_runs::table
+        .filter(schedule_runs::state.eq_any(["waiting", "running"]))
+        .select(schedule_runs::id)
+        .first::<i64>(conn)
+        .optional()
+        .map(|going| going.is_none())
+}
+
+/// Takes the turn that STOP and PAUSE of everything need for themselves. Whoever sets
+/// something going takes it beside the others, so that nothing starts unseen between
+/// the statements of a stop.
+pub fn take_turn(conn: &mut PgConnection, alone: bool) -> QueryResult<()> {
+    let lock = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
+    diesel::sql_query(format!("SELECT {lock}(7305815)")).execute(conn).map(drop)
+}
+
 /// Ids of campaigns in this state, in locking order.
 pub fn in_state(conn: &mut PgConnection, state: CampaignState) -> QueryResult<Vec<CampaignId>> {
     campaigns::table

@@ -1,11 +1,21 @@
 //! Queries over contacts.
 
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::Text;
 
 use crate::channels::Kind;
+use crate::db::schema::contacts;
+
+/// Notes that these contacts opted out, as their provider knows. An earlier opt-out stays.
+pub fn opt_out(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::update(contacts::table.filter(contacts::id.eq_any(ids)).filter(contacts::opted_out_at.is_null()))
+        .set(contacts::opted_out_at.eq(now))
+        .execute(conn)
+        .map(drop)
+}
 
 /// Makes a contact of every address of an import that is not one yet. Returns
 /// how many are new.

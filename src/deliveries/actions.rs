@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::store::{self, Claimer, Room, Take};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
 use crate::channels::{Receipt, Scope};
-use crate::ids::{LeaseId, RunId};
+use crate::contacts;
+use crate::ids::{ChannelId, LeaseId, RunId};
 use crate::pacing;
 use crate::runs::{self, Clock, Run};
 
@@ -95,6 +96,12 @@ pub fn settle(
             results.into_iter().partition(|it| held.contains(&it.lease));
         store::write_words(conn, &in_time, shard, now)?;
         store::write_retries(conn, &in_time, shard)?;
+        let opted_out: Vec<(RunId, i32)> =
+            in_time.iter().filter(|it| it.fate.is_news_of_an_opt_out()).map(|it| (it.run, it.seq)).collect();
+        if !opted_out.is_empty() {
+            let contacts = store::contacts_of(conn, &opted_out)?;
+            contacts::store::opt_out(conn, &contacts, now)?;
+        }
         for it in &late {
             settle_late(conn, it, shard, now)?;
         }
@@ -133,11 +140,19 @@ pub fn hold_channel(conn: &mut PgConnection, run: RunId, scope: Scope, until: Da
 }
 
 /// Merges the provider's news into the ledger: upwards only, repeated or out of
-/// order. News of parts that are not ours is passed over. Returns how many changed something.
-pub fn take_in(conn: &mut PgConnection, receipts: &[Receipt], now: DateTime<Utc>) -> QueryResult<usize> {
+/// order. News of parts that this channel never sent is passed over, whoever signed
+/// it. Returns how many changed something.
+pub fn take_in(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    receipts: &[Receipt],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
     conn.transaction(|conn| {
         let mut known: Vec<(PartId, &Receipt)> =
             receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
+        let cursors = store::cursors(conn, channel, known.iter().map(|(part, _)| part.run))?;
+        known.retain(|(part, _)| cursors.get(&part.run).is_some_and(|next_seq| part.seq < *next_seq));
         // One order for everybody who locks several deliveries, and tallies after all
         // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));

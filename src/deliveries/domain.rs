@@ -265,6 +265,13 @@ pub enum Fate {
     },
 }
 
+impl Fate {
+    /// Whether the provider, and not our own list, said that the person opted out.
+    pub fn is_news_of_an_opt_out(&self) -> bool {
+        matches!(self, Fate::Final { outcome: Outcome::OptedOut, detail: Some(_) })
+    }
+}
+
 /// Decides what follows try number `attempt` (the first is 1).
 pub fn fate(attempt: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
     match sent {

@@ -1,6 +1,6 @@
 -- Contacts under open leases about which nothing is known, of schedule $1, or of
 -- campaign $2, or of everything. They are a handful: what is on the wire.
-SELECT d.address, d.customer_id, r.name AS run, l.taken_at
+SELECT d.address, d.customer_id, r.name AS run, l.expires_at AS deadline
 FROM leases l
 JOIN schedule_runs r ON r.id = l.run_id
 JOIN deliveries d ON d.run_id = l.run_id AND d.seq BETWEEN l.lo AND l.hi AND d.settled_at IS NULL

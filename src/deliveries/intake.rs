@@ -29,7 +29,7 @@ pub async fn webhook(
 ) -> Result<usize, Error> {
     let setup = app.db.run(move |conn| find_setup(conn, channel)).await?;
     let receipts = (app.providers)(&setup).read(&Webhook { signature, body })?;
-    Ok(app.db.run(move |conn| actions::take_in(conn, &receipts, now)).await?)
+    Ok(app.db.run(move |conn| actions::take_in(conn, channel, &receipts, now)).await?)
 }
 
 /// How the channel is configured.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::dsl::{exists, select};
+use diesel::dsl::{exists, min, select};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Word};
+use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
 use crate::db::schema::{channels, deliveries, files, leases, retries, schedule_runs};
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::SendClock;
@@ -21,13 +21,12 @@ const MINUTE: TimeDelta = TimeDelta::seconds(60);
 
 /// Sends that the run claimed within the last 60 s, its catch-up burst not counted.
 pub fn recent(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<i64> {
+    // The least, not the oldest: two processes may take their time before the lock.
     let before: Option<i64> = leases::table
         .filter(leases::run_id.eq(run.id.0))
         .filter(leases::taken_at.gt(now - MINUTE))
-        .order((leases::taken_at, leases::id))
-        .select(leases::released_before)
-        .first(conn)
-        .optional()?;
+        .select(min(leases::released_before))
+        .first(conn)?;
     Ok(before.map_or(0, |before| run.released - before.max(run.burst).min(run.released)))
 }
 
@@ -255,6 +254,15 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
     count(conn, &tally, shard)
 }
 
+/// The contacts behind these deliveries.
+pub fn contacts_of(conn: &mut PgConnection, parts: &[(RunId, i32)]) -> QueryResult<Vec<i64>> {
+    let mut contacts = Vec::new();
+    for (run, seq) in parts {
+        contacts.push(deliveries::table.find((run.0, *seq)).select(deliveries::contact_id).first(conn)?);
+    }
+    Ok(contacts)
+}
+
 /// Puts contacts back for another try. One about which a receipt knows already is left alone.
 pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) -> QueryResult<()> {
     let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
@@ -318,6 +326,21 @@ pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i1
     .map(drop)
 }
 
+/// The next contact to claim of each of these runs that goes through the channel.
+pub fn cursors(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    runs: impl Iterator<Item = RunId>,
+) -> QueryResult<BTreeMap<RunId, i32>> {
+    let ids: Vec<i64> = runs.map(|run| run.0).collect();
+    let rows: Vec<(i64, i32)> = schedule_runs::table
+        .filter(schedule_runs::id.eq_any(ids))
+        .filter(schedule_runs::channel_id.eq(channel.0))
+        .select((schedule_runs::id, schedule_runs::next_seq))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, next_seq)| (RunId(id), next_seq)).collect())
+}
+
 /// What is known about one delivery, locked. `None` when there is no such delivery.
 pub fn lock_word(conn: &mut PgConnection, part: PartId) -> QueryResult<Option<Word>> {
     let known: Option<(Option<i16>, Option<i16>)> = deliveries::table
@@ -363,7 +386,7 @@ pub fn try_reserve_preparation(conn: &mut PgConnection, run: RunId) -> QueryResu
         #[diesel(sql_type = diesel::sql_types::Bool)]
         mine: bool,
     }
-    diesel::sql_query("SELECT pg_try_advisory_xact_lock(7305813, ($1 % 2147483647)::integer) AS mine")
+    diesel::sql_query("SELECT pg_try_advisory_xact_lock(7305814, ($1 % 2147483647)::integer) AS mine")
         .bind::<Int8, _>(run.0)
         .get_result::<Mine>(conn)
         .map(|it| it.mine)
@@ -465,15 +488,9 @@ pub struct InFlight {
     pub customer_id: Option<String>,
     #[diesel(sql_type = Text)]
     pub run: String,
+    /// By then its fate is known, or given up as unconfirmed.
     #[diesel(sql_type = Timestamptz)]
-    taken_at: DateTime<Utc>,
-}
-
-impl InFlight {
-    /// When we stop listening to the provider; its fate is written down by then.
-    pub fn deadline(&self) -> DateTime<Utc> {
-        self.taken_at + PATIENCE
-    }
+    pub deadline: DateTime<Utc>,
 }
 
 /// How many sends in the scope have not settled.

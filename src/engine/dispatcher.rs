@@ -65,6 +65,13 @@ struct Wire {
     moved: Notify,
 }
 
+impl Wire {
+    fn less(&self, n: usize) {
+        self.n.fetch_sub(n, Ordering::SeqCst);
+        self.moved.notify_waiters();
+    }
+}
+
 /// A channel as this process uses it.
 struct Line {
     setup: Setup,
@@ -133,13 +140,15 @@ impl Dispatcher {
                 due = Vec::new();
                 let mut claimed = 0;
                 for (run, looked) in looked {
-                    match looked? {
-                        Looked::Claimed(k) => {
+                    match looked {
+                        // The others go on; the next tick looks at this one again.
+                        Err(error) => tracing::error!(run.id = %run.id, "run {}: {error:#}", run.id),
+                        Ok(Looked::Claimed(k)) => {
                             claimed += k;
                             due.push(run);
                         }
-                        Looked::NoPlace => due.push(run),
-                        Looked::Idle => {}
+                        Ok(Looked::NoPlace) => due.push(run),
+                        Ok(Looked::Idle) => {}
                     }
                 }
                 n += claimed;
@@ -168,6 +177,8 @@ impl Dispatcher {
     }
 
     async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
+        // Everything that may fail comes before the claim: what is claimed must begin.
+        let text = self.text(run).await?;
         let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
             return Ok(Looked::Idle);
         };
@@ -183,15 +194,22 @@ impl Dispatcher {
         let begin_by = Instant::now() + BEGIN_WITHIN;
         let (id, most) = (run.id, places.num_permits() as i64);
         let by = Claimer { process: self.process, now: pacing::on_the_beat(self.app.clock.now()) };
-        let claims = self.app.db.run(move |conn| actions::claim(conn, id, most, by)).await?;
-        let n = claims.iter().map(|claim| claim.contacts.len()).sum();
+        // Counted before they are claimed: whoever waits for the wire to fall silent
+        // must not look between the claim and the counting.
+        self.wire.n.fetch_add(most as usize, Ordering::SeqCst);
+        if self.stopping.is_cancelled() {
+            self.wire.less(most as usize);
+            return Ok(Looked::Idle);
+        }
+        let claims = self.app.db.run(move |conn| actions::claim(conn, id, most, by)).await;
+        let n = claims.iter().flatten().map(|claim| claim.contacts.len()).sum();
+        self.wire.less(most as usize - n);
+        let claims = claims?;
         if n == 0 {
             drop(places);
             self.wire.moved.notify_waiters();
             return Ok(Looked::Idle);
         }
-        let text = self.text(run).await?;
-        self.wire.n.fetch_add(n, Ordering::SeqCst);
         metrics::counter!("bugle_claimed_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").increment(n as f64);
         for claim in claims {
@@ -381,7 +399,6 @@ async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Settled>, w
         }
         metrics::counter!("bugle_settled_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").decrement(n as f64);
-        wire.n.fetch_sub(n, Ordering::SeqCst);
-        wire.moved.notify_waiters();
+        wire.less(n);
     }
 }

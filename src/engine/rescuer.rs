@@ -16,10 +16,16 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         n += 1;
     }
     for run in app.db.run(move |conn| runs::store::perhaps_ended(conn, now)).await? {
-        n += usize::from(app.db.run(move |conn| schedules::actions::end_run(conn, run, now)).await?);
+        match app.db.run(move |conn| schedules::actions::end_run(conn, run, now)).await {
+            Ok(ended) => n += usize::from(ended),
+            Err(error) => tracing::error!(run.id = %run, "run {run} could not be ended: {error}"),
+        }
     }
     for campaign in app.db.run(campaigns::store::with_all_runs_ended).await? {
-        n += usize::from(app.db.run(move |conn| campaigns::actions::finish(conn, campaign, now)).await?);
+        match app.db.run(move |conn| campaigns::actions::finish(conn, campaign, now)).await {
+            Ok(ended) => n += usize::from(ended),
+            Err(error) => tracing::error!(campaign.id = %campaign, "campaign {campaign} could not be ended: {error}"),
+        }
     }
     Ok(n)
 }

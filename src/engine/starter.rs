@@ -8,19 +8,37 @@ use crate::schedules;
 /// Runs started in one go.
 const BATCH: i64 = 500;
 
-/// Writes the deliveries of launched runs and starts those whose time has come.
+/// Starts what is due, then readies what was launched, then starts that if it is due.
 /// Returns how many runs it readied or started.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
-    let now = app.clock.now();
+    Ok(start(app).await? + prepare(app).await? + start(app).await?)
+}
+
+/// Writes the deliveries of launched runs. A run that cannot be readied holds up no other.
+pub async fn prepare(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     for run in app.db.run(runs::store::unprepared).await? {
-        n += usize::from(app.db.run(move |conn| deliveries::actions::prepare(conn, run, now)).await?.is_some());
+        let now = app.clock.now();
+        match app.db.run(move |conn| deliveries::actions::prepare(conn, run, now)).await {
+            Ok(contacts) => n += usize::from(contacts.is_some()),
+            Err(error) => tracing::error!(run.id = %run, "run {run} could not be readied: {error}"),
+        }
     }
+    Ok(n)
+}
+
+/// Starts runs whose time has come. A run that cannot be started holds up no other.
+pub async fn start(app: &App) -> anyhow::Result<usize> {
+    let mut n = 0;
     loop {
+        let now = app.clock.now();
         let due = app.db.run(move |conn| runs::store::due_to_start(conn, BATCH, now)).await?;
         let mut started = 0;
         for run in due {
-            started += usize::from(app.db.run(move |conn| schedules::actions::start_run(conn, run, now)).await?);
+            match app.db.run(move |conn| schedules::actions::start_run(conn, run, now)).await {
+                Ok(it) => started += usize::from(it),
+                Err(error) => tracing::error!(run.id = %run, "run {run} could not be started: {error}"),
+            }
         }
         if started == 0 {
             return Ok(n);

@@ -66,6 +66,11 @@ pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime
         if held.home.state == "paused" {
             return Err(Refused::CampaignPaused.into());
         }
+        if let Some(run) = &held.run
+            && matches!(run.state, runs::RunState::Overrun { .. })
+        {
+            return Err(runs::Refused::EndPassed.into());
+        }
         let was = held.schedule.state.word();
         held.schedule.resume()?;
         if let Some(run) = &mut held.run {

@@ -122,12 +122,11 @@ impl Schedule {
         Ok(())
     }
 
-    /// Its run has ended. A paused schedule stays paused, so that the page can
-    /// offer what a person expects there: more time, and go on.
+    /// Its run has ended, in time or out of it. Paused or not, only more time helps now.
     pub fn run_ended(&mut self) {
         self.state = match self.state {
-            ScheduleState::Active => ScheduleState::Finished,
-            ScheduleState::Paused { .. } | ScheduleState::Stopped | ScheduleState::Finished => self.state,
+            ScheduleState::Active | ScheduleState::Paused { .. } => ScheduleState::Finished,
+            ScheduleState::Stopped | ScheduleState::Finished => self.state,
         };
     }
 
@@ -245,6 +244,6 @@ mod tests {
             it.run_ended();
             Ok(())
         });
-        assert_eq!(ended, [Ok("finished"), Ok("paused"), Ok("stopped"), Ok("finished")]);
+        assert_eq!(ended, [Ok("finished"), Ok("finished"), Ok("stopped"), Ok("finished")]);
     }
 }

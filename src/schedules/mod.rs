@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Active ◀──resume── Paused        both ──stop──▶ Stopped   final
-//!    │  ──pause──▶                 Active ──its run ended──▶ Finished
-//!    ▲───────────extend────────────────────────────┘
+//!    │  ──pause──▶                 both ──its run ended──▶ Finished
+//!    ▲───────────extend───────────────────────────┘
 //! ```
 //!
 //! A schedule is written while its campaign is a draft and makes no run before

@@ -197,7 +197,7 @@ async fn the_end_time_keeps_running_while_paused() {
     desk.run_until("2026-03-02 09:11").await;
 
     assert_eq!(desk.state("schedule_runs", run.0), "overrun");
-    assert_eq!(desk.state("schedules", schedule.0), "paused");
+    assert_eq!(desk.state("schedules", schedule.0), "finished");
     assert_eq!(desk.campaign_state(campaign), "finished");
     let refused = desk.db(|conn| resume(conn, schedule, desk.admin, desk.app.clock.now()).unwrap_err());
     assert_eq!(refused.to_string(), "Its end time has passed. Extend the end time to go on.");
@@ -249,4 +249,25 @@ async fn a_window_follows_the_local_clock_over_a_change_to_summer_time() {
     // 02:00 in Dublin is 01:00 UTC: the first instant after the gap.
     assert_eq!(desk.received().first().unwrap().at, instant("2026-03-29 01:00:00"));
     assert_eq!(desk.received().len(), 30);
+}
+
+#[actix_web::test]
+async fn a_campaign_paused_over_its_end_can_be_given_more_time() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, schedule, run) = desk.campaign("Spring offer", 60, "09:00-09:05", 10.0).await;
+    desk.run_until("2026-03-02 09:02").await;
+    desk.db(|conn| actions::pause(conn, campaign, desk.admin, desk.app.clock.now()).unwrap());
+    desk.run_until("2026-03-02 09:06").await;
+    assert_eq!(
+        (desk.state("schedule_runs", run.0).as_str(), desk.campaign_state(campaign).as_str()),
+        ("overrun", "finished")
+    );
+    desk.visit(&format!("/schedules/{schedule}/resume")).await.shows("Extend end time and resume");
+
+    let end = "10:00:00".parse().unwrap();
+    desk.db(|conn| actions::extend(conn, schedule, end, desk.admin, desk.app.clock.now()).unwrap());
+    desk.run_until("2026-03-02 09:20").await;
+
+    assert_eq!((desk.state("schedule_runs", run.0).as_str(), desk.received().len()), ("completed", 60));
+    assert_eq!(desk.campaign_state(campaign), "finished");
 }

@@ -315,23 +315,21 @@ async fn change_campaign(
     let (by, now) = (person.id, app.clock.now());
     let done = app
         .db
-        .run(move |conn| {
-            Ok::<_, Problem>(match whole {
-                Whole::Pause => actions::pause(conn, id, by, now)?,
-                Whole::Resume => actions::resume(conn, id, by, now)?,
-                Whole::Stop => actions::stop(conn, id, by, now)?,
-                Whole::Archive => actions::archive(conn, id, by, now)?,
-            })
+        .run(move |conn| match whole {
+            Whole::Pause => actions::pause(conn, id, by, now),
+            Whole::Resume => actions::resume(conn, id, by, now),
+            Whole::Stop => actions::stop(conn, id, by, now),
+            Whole::Archive => actions::archive(conn, id, by, now),
         })
         .await;
-    match done {
+    match done.map_err(Problem::from) {
         Ok(()) => {}
-        Err(DbError::Work(problem @ Problem::Conflict(_))) if htmx == Htmx(true) => {
+        Err(problem @ Problem::Conflict(_)) if htmx == Htmx(true) => {
             let note = Note::refusal(problem.to_string());
             let body = answer_row(app, person, id, place, Some(note), None).await?;
             return Ok(in_place(&problem, &format!("#campaign-{id}"), body));
         }
-        Err(error) => return Err(error.into()),
+        Err(problem) => return Err(problem),
     }
     match whole {
         Whole::Pause | Whole::Stop => drop(quiet::wait(app, Scope::Campaign(id.0)).await?),

@@ -105,22 +105,28 @@ async fn index(
         return page(List { place: &place, rows, watched, next, nothing_yet, frame });
     }
     let settling = match asked.settling.as_deref() {
-        Some(word) => Some(settle(&app, word, now).await?),
+        Some(word) => settle(&app, word, now).await?,
         None => None,
     };
     page(Index { frame, place: &place, rows, watched, next, nothing_yet, settling })
 }
 
-async fn settle(app: &App, word: &str, now: DateTime<Utc>) -> Result<Settling, Problem> {
+/// What a pause or stop of everything has come to. Nothing, once something has been
+/// resumed or launched since: the address may be an old one.
+async fn settle(app: &App, word: &str, now: DateTime<Utc>) -> Result<Option<Settling>, Problem> {
     let word = if word == "Stopped" { "Stopped" } else { "Paused" };
     let wire = quiet::look(app, Scope::Everything).await?;
-    Ok(Settling { word, wire, zone: app.settings.time_zone, now })
+    let still = app.db.run(store::stands_still).await?;
+    Ok(still.then_some(Settling { word, wire, zone: app.settings.time_zone, now }))
 }
 
 /// How a pause or stop of everything settles.
 #[get("/campaigns/settling")]
 async fn how_all_settles(app: Data<App>, _may: May<View>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
-    page(settle(&app, asked.word.as_deref().unwrap_or_default(), app.clock.now()).await?)
+    match settle(&app, asked.word.as_deref().unwrap_or_default(), app.clock.now()).await? {
+        Some(settling) => page(settling),
+        None => Ok(html(String::new())),
+    }
 }
 
 #[get("/campaigns/{id}/row")]
