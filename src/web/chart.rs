@@ -292,7 +292,7 @@ fn summary(forecast: &Forecast, window: &Window, clock: &Wall, sent: Option<i64>
         (Some(last), _) => {
             format!("{planned} planned, the last at {}, before the end at {ends}.", clock.show_seconds(last))
         }
-        (None, 0) => "Nothing is left to send.".to_owned(),
+        (None, 0) => "Nothing more is planned.".to_owned(),
         (None, unsent) if forecast.planned == 0 => format!("{} are left unsent at the end, {ends}.", thousands(unsent)),
         (None, unsent) => {
             let unsent = thousands(unsent);
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(bars(&timeline.overrun_path), 1);
         let done = Forecast { unsent: 0, ..nothing };
         let html = drawn(&done, &window(10), &[]).render().unwrap();
-        assert!(html.contains("Nothing is left to send.") && !html.contains("NaN"), "{html}");
+        assert!(html.contains("Nothing more is planned.") && !html.contains("NaN"), "{html}");
     }
 
     #[test]
