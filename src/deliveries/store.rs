@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, 
 use uuid::Uuid;
 
 use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PATIENCE, PartId, Settled, Word};
+use crate::db::Prepared;
 use crate::db::schema::{channels, deliveries, files, leases, retries, schedule_runs};
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::SendClock;
@@ -149,7 +150,7 @@ pub fn claim(
         Take::Fresh { .. } => query.into_boxed().bind::<Int4, _>(to),
         Take::Again { .. } => query.into_boxed().bind::<Int2, _>(attempt),
     };
-    let rows: Vec<ClaimRow> = query
+    let query = query
         .bind::<Float8, _>(clock.base)
         .bind::<Timestamptz, _>(clock.since)
         .bind::<Int8, _>(released)
@@ -157,8 +158,8 @@ pub fn claim(
         .bind::<Nullable<Int8>, _>(channel_before)
         .bind::<SqlUuid, _>(by.process)
         .bind::<Timestamptz, _>(by.now)
-        .bind::<Timestamptz, _>(by.now + LEASE)
-        .load(conn)?;
+        .bind::<Timestamptz, _>(by.now + LEASE);
+    let rows: Vec<ClaimRow> = Prepared(query).load(conn)?;
     Ok(Claim {
         run: run.id,
         lease: LeaseId(rows.first().map_or(0, |row| row.lease)),
@@ -195,13 +196,13 @@ pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>) -> Que
         id: i64,
     }
     let (ids, ns): (Vec<i64>, Vec<i32>) = open.iter().map(|(id, n)| (id.0, *n)).unzip();
-    let held: Vec<Held> = diesel::sql_query(
+    let close = diesel::sql_query(
         "UPDATE leases l SET open = l.open - u.n FROM unnest($1::bigint[], $2::integer[]) AS u (id, n)
          WHERE l.id = u.id AND l.open >= u.n RETURNING l.id",
     )
     .bind::<Array<Int8>, _>(ids)
-    .bind::<Array<Int4>, _>(ns)
-    .load(conn)?;
+    .bind::<Array<Int4>, _>(ns);
+    let held: Vec<Held> = Prepared(close).load(conn)?;
     Ok(held.into_iter().map(|held| LeaseId(held.id)).collect())
 }
 
@@ -235,7 +236,7 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
     if columns.0.is_empty() {
         return Ok(());
     }
-    let written: Vec<Written> = diesel::sql_query(include_str!("settle.sql"))
+    let settle = diesel::sql_query(include_str!("settle.sql"))
         .bind::<Array<Int8>, _>(columns.0)
         .bind::<Array<Int4>, _>(columns.1)
         .bind::<Array<Nullable<Int2>>, _>(columns.2)
@@ -243,8 +244,8 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
         .bind::<Array<Int2>, _>(columns.4)
         .bind::<Array<Nullable<Text>>, _>(columns.5)
         .bind::<Array<Nullable<Text>>, _>(columns.6)
-        .bind::<Timestamptz, _>(now)
-        .load(conn)?;
+        .bind::<Timestamptz, _>(now);
+    let written: Vec<Written> = Prepared(settle).load(conn)?;
     let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
     for row in written {
         let word = Word { progress: row.progress, outcome: row.outcome.and_then(Outcome::of_code) };
@@ -293,7 +294,7 @@ pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i1
     if columns.0.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(
+    let add = diesel::sql_query(
         "INSERT INTO tallies (run_id, shard, accepted, delivered, failed, skipped, unconfirmed, retrying)
          SELECT u.run_id, $8, u.a, u.d, u.f, u.s, u.u, u.r
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
@@ -311,9 +312,8 @@ pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i1
     .bind::<Array<Int8>, _>(columns.4)
     .bind::<Array<Int8>, _>(columns.5)
     .bind::<Array<Int8>, _>(columns.6)
-    .bind::<Int2, _>(shard)
-    .execute(conn)
-    .map(drop)
+    .bind::<Int2, _>(shard);
+    Prepared(add).execute(conn).map(drop)
 }
 
 /// What is known about one delivery, locked. `None` when there is no such delivery.
@@ -422,7 +422,8 @@ pub fn counts(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<R
         retrying: i64,
     }
     let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    let rows: Vec<Row> = diesel::sql_query(include_str!("counts.sql")).bind::<Array<Int8>, _>(ids).load(conn)?;
+    let count = diesel::sql_query(include_str!("counts.sql")).bind::<Array<Int8>, _>(ids);
+    let rows: Vec<Row> = Prepared(count).load(conn)?;
     Ok(rows
         .into_iter()
         .map(|row| {
