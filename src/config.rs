@@ -16,6 +16,8 @@ pub struct Settings {
     pub time_zone: Tz,
     /// Sends on the wire at once, for each channel and process.
     pub in_flight: usize,
+    /// Whether people are served, or only machines that ask how we are.
+    pub pages: bool,
     /// Where style sheets, scripts and pictures lie.
     pub static_dir: PathBuf,
 }
@@ -27,6 +29,7 @@ impl Default for Settings {
             secure_cookies: false,
             time_zone: chrono_tz::UTC,
             in_flight: 64,
+            pages: true,
             static_dir: static_dir(),
         }
     }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -158,8 +159,18 @@ fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // For the person at the terminal: what went wrong, without the way it took.
+        Err(error) => {
+            eprintln!("bugle: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
     let command = match cli.command {
         Some(command) => command,
         None => Command::Serve(ServeArgs::parse_default()?),
@@ -347,6 +358,7 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         public_url: args.public_url.clone(),
         time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
         in_flight: args.in_flight.into(),
+        pages: args.only != Some(Half::Engine),
         static_dir,
     })
 }

@@ -60,8 +60,13 @@ pub fn app(
         .app_data(data.clone())
         .configure(readable)
         .configure(without_session)
-        .service(web::scope("/static").wrap(from_fn(keep)).service(files))
-        .service(web::scope("").wrap(sessions(data, key)).configure(routes).default_service(web::to(not_found)))
+        .configure(|cfg| {
+            if data.settings.pages {
+                let pages = web::scope("").wrap(sessions(data.clone(), key)).configure(routes);
+                cfg.service(web::scope("/static").wrap(from_fn(keep)).service(files))
+                    .service(pages.default_service(web::to(not_found)));
+            }
+        })
         .wrap(from_fn(refuse_cross_site))
         .wrap(from_fn(harden))
         .wrap(Compress::default())

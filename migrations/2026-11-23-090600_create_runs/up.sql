@@ -47,7 +47,7 @@ COMMENT ON COLUMN schedule_runs.clock_since IS 'Since when rate holds; moved on 
 COMMENT ON COLUMN schedule_runs.released    IS 'Sends claimed so far, second attempts included';
 COMMENT ON COLUMN schedule_runs.burst       IS 'The first so many sends may leave at once, to catch up with a late start';
 -- The engine's questions: what waits to be prepared or started, what runs, what is past its end?
-CREATE INDEX runs_unprepared ON schedule_runs (id) WHERE prepared_at IS NULL AND state IN ('waiting', 'paused');
+CREATE INDEX runs_unprepared ON schedule_runs (id) WHERE prepared_at IS NULL;
 CREATE INDEX runs_waiting    ON schedule_runs (starts_at) WHERE state = 'waiting';
 CREATE INDEX runs_underway   ON schedule_runs (id) WHERE state IN ('running', 'paused');
 CREATE INDEX runs_not_ended  ON schedule_runs (ends_at) WHERE state IN ('waiting', 'running', 'paused');
@@ -100,6 +100,7 @@ CREATE TABLE leases (
     channel_id     bigint      NOT NULL,
     channel_before bigint,
     process        uuid        NOT NULL,
+    last_batch     uuid,
     taken_at       timestamptz NOT NULL,
     expires_at     timestamptz NOT NULL,
 
@@ -111,6 +112,7 @@ COMMENT ON COLUMN leases.attempt         IS 'Counts tries at this range, from 1;
 COMMENT ON COLUMN leases.open            IS 'Sends not settled yet';
 COMMENT ON COLUMN leases.released_before IS 'The run''s released before this lease: what the last 60 s took is one subtraction';
 COMMENT ON COLUMN leases.channel_before  IS 'The same for the channel; NULL when it had no limit';
+COMMENT ON COLUMN leases.last_batch      IS 'The results that closed part of it last. Written again after a commit whose answer was lost, they find their own mark and change nothing';
 COMMENT ON COLUMN leases.expires_at      IS 'A send that has not settled by then never will';
 CREATE INDEX leases_recent  ON leases (run_id, taken_at);
 CREATE INDEX leases_recent_of_channel ON leases (channel_id, taken_at) WHERE channel_before IS NOT NULL;

@@ -1,6 +1,6 @@
 //! What the Campaigns screen says about campaigns and their schedules. Nothing here asks or changes anything.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 
 use super::{Campaign, CampaignState};
@@ -167,7 +167,7 @@ impl Sheet {
     }
 
     pub fn counts(&self) -> Counts {
-        self.lines.iter().map(|line| line.counts).fold(Counts::default(), plus)
+        self.lines.iter().map(|line| line.counts).fold(Counts::default(), |sum, counts| sum + counts)
     }
 
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
@@ -272,19 +272,6 @@ fn kind_name(kind: &str) -> &str {
     }
 }
 
-fn plus(a: Counts, b: Counts) -> Counts {
-    Counts {
-        audience: a.audience + b.audience,
-        unclaimed: a.unclaimed + b.unclaimed,
-        accepted: a.accepted + b.accepted,
-        delivered: a.delivered + b.delivered,
-        failed: a.failed + b.failed,
-        skipped: a.skipped + b.skipped,
-        unconfirmed: a.unconfirmed + b.unconfirmed,
-        retrying: a.retrying + b.retrying,
-    }
-}
-
 /// A short name for a text, the same in every process (FNV-1a).
 pub fn fingerprint(text: &str) -> String {
     let hash = text
@@ -303,8 +290,12 @@ pub struct Moment {
 
 pub fn moment(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Moment {
     let local = at.with_timezone(&zone);
-    let today = local.date_naive() == now.with_timezone(&zone).date_naive();
-    let words = if today { local.format("%H:%M %Z") } else { local.format("%-d %b %Y %H:%M %Z") };
+    let here = now.with_timezone(&zone);
+    let words = match (local.date_naive() == here.date_naive(), local.year() == here.year()) {
+        (true, _) => local.format("%H:%M %Z"),
+        (false, true) => local.format("%-d %b %H:%M %Z"),
+        (false, false) => local.format("%-d %b %Y %H:%M %Z"),
+    };
     Moment { datetime: local.to_rfc3339(), words: words.to_string() }
 }
 
@@ -379,7 +370,7 @@ mod tests {
     #[test]
     fn moments_name_their_zone_and_the_day_when_it_is_another() {
         let words = |now: &str| moment(at("23:30"), chrono_tz::Europe::Berlin, now.parse().unwrap()).words;
-        assert_eq!(words("2026-03-02T10:00:00Z"), "3 Mar 2026 00:30 CET");
+        assert_eq!(words("2026-03-02T10:00:00Z"), "3 Mar 00:30 CET");
         assert_eq!(words("2026-03-03T10:00:00Z"), "00:30 CET");
     }
 }

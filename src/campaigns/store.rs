@@ -350,8 +350,44 @@ pub struct Inside {
     /// Name, and how many contacts it has.
     pub file: Option<(String, i64)>,
     pub history: Vec<Happened>,
-    /// For each schedule in order: what left, minute by minute.
-    pub bars: Vec<Option<Vec<(DateTime<Utc>, i64)>>>,
+    /// For each schedule in order: what its run has been through.
+    pub pasts: Vec<Option<Past>>,
+}
+
+/// What a run has been through, for its picture.
+pub struct Past {
+    /// What left, minute by minute.
+    pub sent: Vec<(DateTime<Utc>, i64)>,
+    /// From when to when it stood still; `None` for a pause that goes on.
+    pauses: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+}
+
+impl Past {
+    /// The pauses, the one that goes on drawn up to `now`.
+    pub fn pauses_until(&self, now: DateTime<Utc>) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+        self.pauses.iter().map(|(from, to)| (*from, to.unwrap_or(now))).collect()
+    }
+}
+
+pub fn past(conn: &mut PgConnection, run: &crate::runs::Run) -> QueryResult<Past> {
+    use crate::db::schema::journal;
+    let verbs = ["schedule.paused", "schedule.resumed", "schedule.extended", "schedule.stopped"];
+    let turns: Vec<(DateTime<Utc>, String)> = journal::table
+        .filter(journal::campaign_id.eq(run.campaign_id.0))
+        .filter(journal::subject_id.eq(run.schedule_id.0))
+        .filter(journal::happened.eq_any(verbs))
+        .order(journal::id)
+        .select((journal::at, journal::happened))
+        .load(conn)?;
+    let mut pauses: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> = Vec::new();
+    for (at, verb) in turns {
+        if verb == "schedule.paused" {
+            pauses.push((at, None));
+        } else if let Some((_, to)) = pauses.last_mut() {
+            to.get_or_insert(at);
+        }
+    }
+    Ok(Past { sent: crate::deliveries::store::per_minute(conn, run.id)?, pauses })
 }
 
 pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryResult<Inside> {
@@ -361,12 +397,11 @@ pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryRe
         None => None,
     };
     let history = history(conn, sheet.campaign.id, n_history)?;
-    let mut bars = Vec::new();
+    let mut pasts = Vec::new();
     for line in &sheet.lines {
-        let run = line.run.as_ref();
-        bars.push(run.map(|run| crate::deliveries::store::per_minute(conn, run.id)).transpose()?);
+        pasts.push(line.run.as_ref().map(|run| past(conn, run)).transpose()?);
     }
-    Ok(Inside { file, history, bars })
+    Ok(Inside { file, history, pasts })
 }
 
 /// Of the contacts that these runs have not reached, how many opted out or were blocked.

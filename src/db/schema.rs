@@ -167,6 +167,7 @@ diesel::table! {
         channel_id -> Int8,
         channel_before -> Nullable<Int8>,
         process -> Uuid,
+        last_batch -> Nullable<Uuid>,
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
     }

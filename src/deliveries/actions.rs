@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::store::{self, Claimer, Room, Take};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
@@ -71,15 +72,22 @@ fn advance(run: &mut Run, channel_before: &mut Option<i64>, taken: &mut i64, n: 
 /// Writes what became of sends, unless their lease was given up in the meantime.
 ///
 /// A result that comes after that speaks of a contact already marked unconfirmed;
-/// it is true all the same, and resolves it as a receipt would. Returns how many
-/// results came too late.
-pub fn settle(conn: &mut PgConnection, results: &[Settled], shard: i16, now: DateTime<Utc>) -> QueryResult<usize> {
+/// it is true all the same, and resolves it as a receipt would. `batch` names these
+/// results: written again because the answer to a commit was lost, they change
+/// nothing. Returns how many results came too late.
+pub fn settle(
+    conn: &mut PgConnection,
+    results: &[Settled],
+    batch: Uuid,
+    shard: i16,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
     conn.transaction(|conn| {
         let mut open: BTreeMap<LeaseId, i32> = BTreeMap::new();
         for it in results {
             *open.entry(it.lease).or_default() += 1;
         }
-        let held = store::close_part(conn, &open)?;
+        let held = store::close_part(conn, &open, batch)?;
         // In the order in which everybody locks deliveries.
         let mut results: Vec<&Settled> = results.iter().collect();
         results.sort_by_key(|it| (it.run, it.seq));

@@ -188,8 +188,9 @@ pub fn fields(conn: &mut PgConnection, file: FileId) -> QueryResult<Vec<String>>
 // ---- settling ----------------------------------------------------------------
 
 /// Takes `n` sends off each lease that still has so many open. Returns the leases
-/// that held; one that expired was given up and is not among them.
-pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>) -> QueryResult<Vec<LeaseId>> {
+/// that held; one that expired was given up and is not among them, nor is one from
+/// which this very `batch` took its part before.
+pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>, batch: Uuid) -> QueryResult<Vec<LeaseId>> {
     #[derive(QueryableByName)]
     struct Held {
         #[diesel(sql_type = Int8)]
@@ -197,11 +198,12 @@ pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>) -> Que
     }
     let (ids, ns): (Vec<i64>, Vec<i32>) = open.iter().map(|(id, n)| (id.0, *n)).unzip();
     let close = diesel::sql_query(
-        "UPDATE leases l SET open = l.open - u.n FROM unnest($1::bigint[], $2::integer[]) AS u (id, n)
-         WHERE l.id = u.id AND l.open >= u.n RETURNING l.id",
+        "UPDATE leases l SET open = l.open - u.n, last_batch = $3 FROM unnest($1::bigint[], $2::integer[]) AS u (id, n)
+         WHERE l.id = u.id AND l.open >= u.n AND l.last_batch IS DISTINCT FROM $3 RETURNING l.id",
     )
     .bind::<Array<Int8>, _>(ids)
-    .bind::<Array<Int4>, _>(ns);
+    .bind::<Array<Int4>, _>(ns)
+    .bind::<SqlUuid, _>(batch);
     let held: Vec<Held> = Prepared(close).load(conn)?;
     Ok(held.into_iter().map(|held| LeaseId(held.id)).collect())
 }

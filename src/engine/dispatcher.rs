@@ -357,13 +357,13 @@ impl Job {
 async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Settled>, wire: Arc<Wire>, shard: i16) {
     let mut batch = Vec::with_capacity(SETTLED_AT_ONCE);
     while results.recv_many(&mut batch, SETTLED_AT_ONCE).await > 0 {
-        let n = batch.len();
+        let (n, name) = (batch.len(), Uuid::new_v4());
         let batch = Arc::new(std::mem::take(&mut batch));
         // Not given up before the leases are: until then nobody else speaks for these sends.
         let until = Instant::now() + deliveries::LEASE.to_std().unwrap_or_default();
         loop {
             let (now, results) = (app.clock.now(), batch.clone());
-            match app.db.run(move |conn| actions::settle(conn, &results, shard, now)).await {
+            match app.db.run(move |conn| actions::settle(conn, &results, name, shard, now)).await {
                 Ok(0) => break,
                 Ok(late) => {
                     tracing::warn!(late, "{late} results came after their lease had run out");

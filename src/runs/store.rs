@@ -70,11 +70,11 @@ pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
         .collect()
 }
 
-/// Runs whose deliveries are not written yet, oldest first.
+/// Runs whose deliveries are not written yet, oldest first. Also those that were
+/// stopped before: their ledger says of everyone that they were stopped.
 pub fn unprepared(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
     schedule_runs::table
         .filter(schedule_runs::prepared_at.is_null())
-        .filter(schedule_runs::state.eq_any(["waiting", "paused"]))
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)

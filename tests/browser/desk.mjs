@@ -125,16 +125,19 @@ export async function number(locator) {
   return Number(digits);
 }
 
-/** Waits until what fades or moves into place is there: halfway, colours would be measured wrongly. */
+/** What fades or moves into place is there at once: halfway, colours would be measured wrongly. */
 async function settled(page) {
-  await page.evaluate(() => Promise.allSettled(document.getAnimations()
-    .filter((it) => it.effect.getComputedTiming().iterations !== Infinity).map((it) => it.finished)));
+  await page.evaluate(() => {
+    for (const it of document.getAnimations()) {
+      if (it.effect.getComputedTiming().iterations !== Infinity) it.finish();
+    }
+  });
 }
 
 /** Nothing that axe objects to, as the page is now. */
 export async function axe(page) {
   await settled(page);
-  await page.evaluate(AXE);
+  if (!await page.evaluate(() => "axe" in window)) await page.evaluate(AXE);
   const violations = await page.evaluate(async () => (await window.axe.run(document)).violations
     .map(({ id, help, nodes }) => ({ id, help, at: nodes.map((node) => node.target.join(" ")) })));
   assert.deepEqual(violations, [], `axe objects to ${page.url()}`);
@@ -152,7 +155,7 @@ export async function looksRight(page, name) {
       await settled(page);
       if (process.env.SHOTS) {
         mkdirSync(SHOTS, { recursive: true });
-        await page.screenshot({ path: join(SHOTS, `${name}-${size.width}-${colorScheme}.png`), fullPage: true });
+        await page.screenshot({ path: join(SHOTS, `${name}-${size.width}-${colorScheme}.png`), fullPage: true, caret: "initial" });
       }
       await axe(page);
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

@@ -14,8 +14,18 @@ import { Desk } from "./desk.mjs";
 
 const wanted = process.argv.slice(2).map((word) => word.toLowerCase());
 const folder = join(ROOT, "tests/browser/stories");
+/** The longest that one story may take: a page that hangs fails its story, not everybody's patience. */
+const LONGEST = 90_000;
 let passed = 0;
 let failed = 0;
+
+async function inTime(told) {
+  let clock;
+  const late = new Promise((_, fail) => {
+    clock = setTimeout(() => fail(new Error(`not through after ${LONGEST / 1000} s`)), LONGEST);
+  });
+  await Promise.race([told, late]).finally(() => clearTimeout(clock));
+}
 
 function fail(name, error, more = "") {
   failed += 1;
@@ -47,11 +57,12 @@ try {
     }
     for (const [name, story] of told) {
       const desk = new Desk(browser, bugle);
+      const began = Date.now();
       try {
-        await story(desk);
+        await inTime(story(desk));
         await desk.leave();
         passed += 1;
-        console.log(`  ok      ${name}`);
+        console.log(`  ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
       } catch (error) {
         const pages = await desk.photograph(name.replace(/\W+/g, "-"));
         await desk.leave().catch(() => {});

@@ -81,7 +81,8 @@ async fn an_open_row_shows_its_file_schedules_and_history() {
     page.shows("people.csv");
     page.shows(&format!("id=\"schedule-{schedule}\""));
     page.shows("campaign launched");
-    page.shows("Waits for");
+    page.shows("Waiting");
+    page.shows("starts <time");
     page.shows("09:00 UTC");
     page.shows(&format!("/runs/{run}?show=unsent"));
     page.shows("aria-expanded=\"true\"");
@@ -119,7 +120,10 @@ async fn two_hundred_pages_ask_the_database_as_often_as_one() {
         while let Ok(event) = stream.try_recv() {
             told += std::str::from_utf8(&event).unwrap();
         }
-        assert!(told.contains(&format!("event: campaign-{campaign}-progress\ndata: <svg")), "{told}");
+        assert!(
+            told.contains(&format!("event: campaign-{campaign}-progress\ndata: <div class=\"progress\"><svg")),
+            "{told}"
+        );
         assert!(told.contains(&format!("event: schedule-{schedule}-state\n")));
         assert!(!told.contains("<form") && !told.contains("<button"));
     }

@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::super::screen::{self, Line, Sheet};
-use super::super::store::{self, Show};
+use super::super::store::{self, Past, Show};
 use super::super::{Campaign, CampaignState};
 use super::panels::{Body, Head, Index, List, Note, Place, Plan, Rights, Row, SHOWS, SchedulePanel, Settling};
 use crate::app::App;
 use crate::deliveries::quiet::{self, Wire};
-use crate::deliveries::{self, store::Scope};
+use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::Forecast;
 use crate::runs::Run;
@@ -52,7 +52,6 @@ impl Asked {
 }
 
 /// What left a minute, by its start.
-type Bars = Vec<(DateTime<Utc>, i64)>;
 
 #[get("/campaigns")]
 async fn index(
@@ -196,9 +195,9 @@ pub async fn draw_schedule(
     note: Option<Note>,
     plan: Option<Plan>,
 ) -> Result<String, Problem> {
-    let run = line.run.as_ref().map(|run| run.id);
-    let bars = app.db.run(move |conn| run.map(|run| deliveries::store::per_minute(conn, run)).transpose()).await?;
-    draw_line(app, person, campaign, line, note, plan, bars).await
+    let run = line.run.clone();
+    let past = app.db.run(move |conn| run.map(|run| store::past(conn, &run)).transpose()).await?;
+    draw_line(app, person, campaign, line, note, plan, past).await
 }
 
 async fn draw_line(
@@ -208,24 +207,24 @@ async fn draw_line(
     line: &Line,
     note: Option<Note>,
     plan: Option<Plan>,
-    bars: Option<Bars>,
+    past: Option<Past>,
 ) -> Result<String, Problem> {
     let now = app.clock.now();
     let wire = match line.stillness() {
         Some(_) => Some(quiet::look(app, Scope::Schedule(line.schedule.id.0)).await?),
         None => None,
     };
-    let picture = match (&line.run, bars) {
-        (Some(run), Some(bars)) if run.prepared => Some(draw(&picture(run, campaign, &bars, now))?),
+    let picture = match (&line.run, past) {
+        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, campaign, &past, now))?),
         _ => None,
     };
     draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture, now })
 }
 
-fn picture(run: &Run, campaign: &Campaign, bars: &Bars, now: DateTime<Utc>) -> Timeline {
+fn picture(run: &Run, campaign: &Campaign, past: &Past, now: DateTime<Utc>) -> Timeline {
     let nothing = || Forecast { minutes: Vec::new(), bucket_minutes: 1, finishes: None, unsent: 0, planned: 0 };
     let forecast = screen::forecast(run, now).unwrap_or_else(nothing);
-    Timeline::of(&forecast, &run.window, campaign.zone, bars, &[])
+    Timeline::of(&forecast, &run.window, campaign.zone, &past.sent, &past.pauses_until(now))
 }
 
 pub fn draw(template: &impl Template) -> Result<String, Problem> {
@@ -286,8 +285,8 @@ async fn draw_row(
         None => None,
         Some(inside) => {
             let mut schedules = Vec::new();
-            for (line, bars) in sheet.lines.iter().zip(inside.bars) {
-                schedules.push(draw_line(app, person, &sheet.campaign, line, None, None, bars).await?);
+            for (line, past) in sheet.lines.iter().zip(inside.pasts) {
+                schedules.push(draw_line(app, person, &sheet.campaign, line, None, None, past).await?);
             }
             Some(Body { file: inside.file, schedules, history: inside.history })
         }
