@@ -136,9 +136,10 @@ fn claim_and_settle(house: &House, run: RunId, shard: usize) -> anyhow::Result<(
         let k = claimed.len();
         conn.transaction(|conn| {
             Prepared(
-                diesel::sql_query("UPDATE leases SET open = open - $2 WHERE id = $1 AND open >= $2")
+                diesel::sql_query("UPDATE leases SET open = open - $2, last_batch = $3 WHERE id = $1 AND open >= $2")
                     .bind::<Int8, _>(first.lease)
-                    .bind::<Int4, _>(k as i32),
+                    .bind::<Int4, _>(k as i32)
+                    .bind::<Uuid, _>(uuid::Uuid::new_v4()),
             )
             .execute(conn)?;
             Prepared(
