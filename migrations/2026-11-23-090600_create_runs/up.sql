@@ -49,7 +49,7 @@ COMMENT ON COLUMN schedule_runs.burst       IS 'The first so many sends may leav
 -- The engine's questions: what waits to be prepared or started, what runs, what is past its end?
 CREATE INDEX runs_unprepared ON schedule_runs (id) WHERE prepared_at IS NULL;
 CREATE INDEX runs_waiting    ON schedule_runs (starts_at) WHERE state = 'waiting';
-CREATE INDEX runs_running    ON schedule_runs (id) WHERE state = 'running';
+CREATE INDEX runs_underway   ON schedule_runs (id) WHERE state IN ('running', 'paused');
 CREATE INDEX runs_not_ended  ON schedule_runs (ends_at) WHERE state IN ('waiting', 'running', 'paused');
 CREATE INDEX runs_of_campaign ON schedule_runs (campaign_id);
 CREATE INDEX runs_by_date ON schedule_runs (run_date);

@@ -1,6 +1,7 @@
 //! The door to Postgres: a pool, and one way to borrow a connection from it.
 
 pub mod embedded;
+mod prepared;
 pub mod schema;
 
 use std::time::Duration;
@@ -11,6 +12,8 @@ use diesel::r2d2::{ConnectionManager, Pool, PoolError, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as Failure};
 use diesel::{Connection, PgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+pub use prepared::Prepared;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 

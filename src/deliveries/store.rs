@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::dsl::{exists, min, select};
+use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
+use crate::db::Prepared;
 use crate::db::schema::{channels, deliveries, files, leases, retries, schedule_runs};
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::SendClock;
@@ -16,17 +17,23 @@ use crate::runs::Run;
 
 /// The stretch over which rates and limits are measured.
 const MINUTE: TimeDelta = TimeDelta::seconds(60);
+/// Leases at the edge of that stretch that may stand out of order.
+const OLDEST: i64 = 16;
 
 // ---- claiming ----------------------------------------------------------------
 
 /// Sends that the run claimed within the last 60 s, its catch-up burst not counted.
 pub fn recent(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<i64> {
-    // The least, not the oldest: two processes may take their time before the lock.
-    let before: Option<i64> = leases::table
+    // The least of the oldest few, not the oldest: processes take the time before they
+    // take the lock, so two leases may stand in the other order.
+    let oldest: Vec<i64> = leases::table
         .filter(leases::run_id.eq(run.id.0))
         .filter(leases::taken_at.gt(now - MINUTE))
-        .select(min(leases::released_before))
-        .first(conn)?;
+        .order((leases::taken_at, leases::id))
+        .limit(OLDEST)
+        .select(leases::released_before)
+        .load(conn)?;
+    let before = oldest.into_iter().min();
     Ok(before.map_or(0, |before| run.released - before.max(run.burst).min(run.released)))
 }
 
@@ -51,15 +58,15 @@ pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<U
     let Some(per_minute) = per_minute else { return Ok(Room::Unlimited) };
 
     let before: i64 = channels::table.find(channel.0).select(channels::taken).for_no_key_update().first(conn)?;
-    let first: Option<Option<i64>> = leases::table
+    let oldest: Vec<Option<i64>> = leases::table
         .filter(leases::channel_id.eq(channel.0))
         .filter(leases::taken_at.gt(now - MINUTE))
         .filter(leases::channel_before.is_not_null())
         .order((leases::taken_at, leases::id))
+        .limit(OLDEST)
         .select(leases::channel_before)
-        .first(conn)
-        .optional()?;
-    let recent = first.flatten().map_or(0, |first| before - first);
+        .load(conn)?;
+    let recent = oldest.into_iter().flatten().min().map_or(0, |first| before - first);
     Ok(Room::Limited { sends: (i64::from(per_minute) - recent).max(0), before })
 }
 
@@ -148,7 +155,7 @@ pub fn claim(
         Take::Fresh { .. } => query.into_boxed().bind::<Int4, _>(to),
         Take::Again { .. } => query.into_boxed().bind::<Int2, _>(attempt),
     };
-    let rows: Vec<ClaimRow> = query
+    let query = query
         .bind::<Float8, _>(clock.base)
         .bind::<Timestamptz, _>(clock.since)
         .bind::<Int8, _>(released)
@@ -156,8 +163,8 @@ pub fn claim(
         .bind::<Nullable<Int8>, _>(channel_before)
         .bind::<SqlUuid, _>(by.process)
         .bind::<Timestamptz, _>(by.now)
-        .bind::<Timestamptz, _>(by.now + LEASE)
-        .load(conn)?;
+        .bind::<Timestamptz, _>(by.now + LEASE);
+    let rows: Vec<ClaimRow> = Prepared(query).load(conn)?;
     Ok(Claim {
         run: run.id,
         lease: LeaseId(rows.first().map_or(0, |row| row.lease)),
@@ -195,14 +202,14 @@ pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>, batch:
         id: i64,
     }
     let (ids, ns): (Vec<i64>, Vec<i32>) = open.iter().map(|(id, n)| (id.0, *n)).unzip();
-    let held: Vec<Held> = diesel::sql_query(
+    let close = diesel::sql_query(
         "UPDATE leases l SET open = l.open - u.n, last_batch = $3 FROM unnest($1::bigint[], $2::integer[]) AS u (id, n)
          WHERE l.id = u.id AND l.open >= u.n AND l.last_batch IS DISTINCT FROM $3 RETURNING l.id",
     )
     .bind::<Array<Int8>, _>(ids)
     .bind::<Array<Int4>, _>(ns)
-    .bind::<SqlUuid, _>(batch)
-    .load(conn)?;
+    .bind::<SqlUuid, _>(batch);
+    let held: Vec<Held> = Prepared(close).load(conn)?;
     Ok(held.into_iter().map(|held| LeaseId(held.id)).collect())
 }
 
@@ -236,7 +243,7 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
     if columns.0.is_empty() {
         return Ok(());
     }
-    let written: Vec<Written> = diesel::sql_query(include_str!("settle.sql"))
+    let settle = diesel::sql_query(include_str!("settle.sql"))
         .bind::<Array<Int8>, _>(columns.0)
         .bind::<Array<Int4>, _>(columns.1)
         .bind::<Array<Nullable<Int2>>, _>(columns.2)
@@ -244,8 +251,8 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
         .bind::<Array<Int2>, _>(columns.4)
         .bind::<Array<Nullable<Text>>, _>(columns.5)
         .bind::<Array<Nullable<Text>>, _>(columns.6)
-        .bind::<Timestamptz, _>(now)
-        .load(conn)?;
+        .bind::<Timestamptz, _>(now);
+    let written: Vec<Written> = Prepared(settle).load(conn)?;
     let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
     for row in written {
         let word = Word { progress: row.progress, outcome: row.outcome.and_then(Outcome::of_code) };
@@ -303,7 +310,7 @@ pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i1
     if columns.0.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(
+    let add = diesel::sql_query(
         "INSERT INTO tallies (run_id, shard, accepted, delivered, failed, skipped, unconfirmed, retrying)
          SELECT u.run_id, $8, u.a, u.d, u.f, u.s, u.u, u.r
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
@@ -321,9 +328,8 @@ pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i1
     .bind::<Array<Int8>, _>(columns.4)
     .bind::<Array<Int8>, _>(columns.5)
     .bind::<Array<Int8>, _>(columns.6)
-    .bind::<Int2, _>(shard)
-    .execute(conn)
-    .map(drop)
+    .bind::<Int2, _>(shard);
+    Prepared(add).execute(conn).map(drop)
 }
 
 /// The next contact to claim of each of these runs that goes through the channel.
@@ -447,7 +453,8 @@ pub fn counts(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<R
         retrying: i64,
     }
     let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    let rows: Vec<Row> = diesel::sql_query(include_str!("counts.sql")).bind::<Array<Int8>, _>(ids).load(conn)?;
+    let count = diesel::sql_query(include_str!("counts.sql")).bind::<Array<Int8>, _>(ids);
+    let rows: Vec<Row> = Prepared(count).load(conn)?;
     Ok(rows
         .into_iter()
         .map(|row| {

@@ -1,0 +1,169 @@
+//! From a running run to its last settled contact.
+
+use std::time::Instant;
+
+use bugle::db::Prepared;
+use bugle::deliveries::LEASE;
+use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::starter;
+use bugle::ids::RunId;
+use chrono::Utc;
+use diesel::pg::{Pg, PgValue};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid};
+
+use crate::ground::{Ground, House, null};
+use crate::table::{Row, Target};
+
+/// Connections of the bare loop, and contacts in each of its claims.
+const CONNECTIONS: usize = 4;
+const BATCH: i32 = 100;
+
+pub async fn dispatch(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (house, n) = (ground.house("dispatch")?, ground.size(200_000));
+    let file = house.contacts(n)?;
+    let app = house.app(2000, null())?;
+    let dispatcher = Dispatcher::new(app.clone());
+    let mut row = Row::new(format!("dispatch of {n} contacts to a null channel"), "msgs/s", Target::AtLeast(0.5));
+    for round in 0..ground.rounds() {
+        let mut figures = [0.0; 2];
+        for side in [round % 2, 1 - round % 2] {
+            let (schedule, run) = house.launch(file)?;
+            starter::tick(&app).await?;
+            house.sql("VACUUM ANALYZE deliveries")?;
+            house.sql("CHECKPOINT")?;
+            let began = Instant::now();
+            if side == 0 {
+                dispatcher.tick().await?;
+                dispatcher.idle().await;
+            } else {
+                bare(&house, run)?;
+            }
+            figures[side] = n as f64 / began.elapsed().as_secs_f64();
+            let left = house.number(&format!(
+                "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND progress IS DISTINCT FROM 1"
+            ))?;
+            anyhow::ensure!(left == 0, "{left} contacts were not settled");
+            house.sql(&format!(
+                "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
+            ))?;
+        }
+        row.add(figures[0], figures[1]);
+    }
+    Ok(vec![row])
+}
+
+/// The statements of a claim and of a settlement and nothing else: no rendering,
+/// no pacing, no channel, each connection on its own thread.
+fn bare(house: &House, run: RunId) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CONNECTIONS).map(|n| scope.spawn(move || claim_and_settle(house, run, n))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
+    })
+}
+
+#[derive(QueryableByName)]
+struct Cursor {
+    #[diesel(sql_type = Int4)]
+    next_seq: i32,
+    #[diesel(sql_type = Int4)]
+    last_seq: i32,
+    #[diesel(sql_type = Int8)]
+    released: i64,
+}
+
+#[derive(QueryableByName)]
+#[expect(dead_code, reason = "read as the product reads them")]
+struct Claimed {
+    #[diesel(sql_type = Int8)]
+    lease: i64,
+    #[diesel(sql_type = Int4)]
+    seq: i32,
+    #[diesel(sql_type = Text)]
+    address: String,
+    #[diesel(sql_type = Jsonb)]
+    values: Bytes,
+    #[diesel(sql_type = Nullable<Int2>)]
+    barred: Option<i16>,
+}
+
+/// JSON nobody looks into.
+#[derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+#[diesel(sql_type = Jsonb)]
+#[derive(Debug)]
+#[expect(dead_code, reason = "read as the product reads them")]
+struct Bytes(Vec<u8>);
+
+impl diesel::deserialize::FromSql<Jsonb, Pg> for Bytes {
+    fn from_sql(value: PgValue<'_>) -> diesel::deserialize::Result<Self> {
+        Ok(Bytes(value.as_bytes().to_vec()))
+    }
+}
+
+fn claim_and_settle(house: &House, run: RunId, shard: usize) -> anyhow::Result<()> {
+    let conn = &mut house.conn()?;
+    let process = uuid::Uuid::new_v4();
+    loop {
+        let now = Utc::now();
+        let claimed: Vec<Claimed> = conn.transaction(|conn| {
+            let cursor: Cursor = Prepared(
+                diesel::sql_query(
+                    "SELECT next_seq, last_seq, released FROM schedule_runs WHERE id = $1 AND state = 'running' FOR NO KEY UPDATE",
+                )
+                .bind::<BigInt, _>(run.0),
+            )
+            .get_result(conn)?;
+            if cursor.next_seq > cursor.last_seq {
+                return QueryResult::Ok(Vec::new());
+            }
+            Prepared(
+                diesel::sql_query(include_str!("../../src/deliveries/claim.sql"))
+                    .bind::<Int8, _>(run.0)
+                    .bind::<Int4, _>(cursor.next_seq)
+                    .bind::<Int4, _>((cursor.next_seq + BATCH - 1).min(cursor.last_seq))
+                    .bind::<Float8, _>(1.0)
+                    .bind::<Timestamptz, _>(now)
+                    .bind::<Int8, _>(cursor.released)
+                    .bind::<Int8, _>(house.channel.0)
+                    .bind::<Nullable<Int8>, _>(None::<i64>)
+                    .bind::<Uuid, _>(process)
+                    .bind::<Timestamptz, _>(now)
+                    .bind::<Timestamptz, _>(now + LEASE),
+            )
+            .load(conn)
+        })?;
+        let Some(first) = claimed.first() else { return Ok(()) };
+        let k = claimed.len();
+        conn.transaction(|conn| {
+            Prepared(
+                diesel::sql_query("UPDATE leases SET open = open - $2, last_batch = $3 WHERE id = $1 AND open >= $2")
+                    .bind::<Int8, _>(first.lease)
+                    .bind::<Int4, _>(k as i32)
+                    .bind::<Uuid, _>(uuid::Uuid::new_v4()),
+            )
+            .execute(conn)?;
+            Prepared(
+                diesel::sql_query(include_str!("../../src/deliveries/settle.sql"))
+                    .bind::<Array<Int8>, _>(vec![run.0; k])
+                    .bind::<Array<Int4>, _>(claimed.iter().map(|row| row.seq).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Int2>>, _>(vec![Some(1i16); k])
+                    .bind::<Array<Nullable<Int2>>, _>(vec![None::<i16>; k])
+                    .bind::<Array<Int2>, _>(vec![1i16; k])
+                    .bind::<Array<Nullable<Text>>, _>(vec![None::<&str>; k])
+                    .bind::<Array<Nullable<Text>>, _>(vec![None::<&str>; k])
+                    .bind::<Timestamptz, _>(now),
+            )
+            .execute(conn)?;
+            Prepared(
+                diesel::sql_query(
+                    "INSERT INTO tallies (run_id, shard, accepted) VALUES ($1, $2, $3)
+                     ON CONFLICT (run_id, shard) DO UPDATE SET accepted = tallies.accepted + EXCLUDED.accepted",
+                )
+                .bind::<Int8, _>(run.0)
+                .bind::<Int2, _>(shard as i16)
+                .bind::<Int8, _>(k as i64),
+            )
+            .execute(conn)
+        })?;
+    }
+}

@@ -1,0 +1,177 @@
+//! A server of our own, a database for each benchmark, and what stands in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_web::web::Data;
+use async_trait::async_trait;
+use bugle::app::App;
+use bugle::campaigns::actions;
+use bugle::channels::{Channel, Forged, Part, Providers, Receipt, SendOutcome, Webhook};
+use bugle::clock::Clock;
+use bugle::config::Settings;
+use bugle::db::embedded::{Durability, Private};
+use bugle::db::{self, Db};
+use bugle::ids::{ChannelId, FileId, RunId, ScheduleId, UserId};
+use bugle::pacing::LatePolicy;
+use bugle::people::actions::add_user;
+use bugle::people::domain::NewUser;
+use bugle::schedules::Draft;
+use bugle::web::Role;
+use chrono::{TimeDelta, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+pub const EMAIL: &str = "bench@example.org";
+pub const PASSWORD: &str = "bench password";
+
+pub struct Ground {
+    server: Option<Private>,
+    dir: PathBuf,
+    pub quick: bool,
+}
+
+impl Ground {
+    /// The server keeps its promises to the disk: what is measured is what a person would get.
+    pub fn open(quick: bool) -> anyhow::Result<Ground> {
+        let dir = std::env::temp_dir().join(format!("bugle-bench-{}", std::process::id()));
+        let server = Private::start(&dir, Durability::Full)?;
+        Ok(Ground { server: Some(server), dir, quick })
+    }
+
+    pub fn rounds(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+
+    /// So many, or a fiftieth of it.
+    pub fn size(&self, full: usize) -> usize {
+        if self.quick { full / 50 } else { full }
+    }
+
+    /// A place for files that the database server may read.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A new database with a person, a channel and nothing else.
+    pub fn house(&self, name: &str) -> anyhow::Result<House> {
+        let server = self.server.as_ref().ok_or_else(|| anyhow::anyhow!("closed"))?;
+        server.create_database(name)?;
+        let url = server.url(name);
+        db::migrate(&url)?;
+        let mut conn = PgConnection::establish(&url)?;
+        let now = Utc::now();
+        let new = NewUser { email: EMAIL.into(), name: "Bench".into(), role: Role::Admin, password: PASSWORD.into() };
+        let admin = add_user(&mut conn, &new, None, now)?;
+        bugle::installation::ensure_channel(&mut conn, now)?;
+        let channel = ChannelId(number(&mut conn, "SELECT id AS n FROM channels LIMIT 1")?);
+        Ok(House { url, admin, channel })
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+pub struct House {
+    pub url: String,
+    pub admin: UserId,
+    pub channel: ChannelId,
+}
+
+impl House {
+    pub fn conn(&self) -> anyhow::Result<PgConnection> {
+        Ok(PgConnection::establish(&self.url)?)
+    }
+
+    pub fn sql(&self, sql: &str) -> anyhow::Result<()> {
+        Ok(self.conn()?.batch_execute(sql)?)
+    }
+
+    pub fn number(&self, sql: &str) -> anyhow::Result<i64> {
+        number(&mut self.conn()?, sql)
+    }
+
+    pub fn app(&self, in_flight: usize, providers: Providers) -> anyhow::Result<Data<App>> {
+        app_at(&self.url, in_flight, providers)
+    }
+
+    /// An imported file of `n` contacts, each with a name and a balance.
+    pub fn contacts(&self, n: usize) -> anyhow::Result<FileId> {
+        let admin = self.admin;
+        self.sql(&format!(
+            "INSERT INTO files (name, size_bytes, sha256, format, headers, mapping, state, rows_done, rows_good, uploaded_by, uploaded_at, finished_at)
+             VALUES ('people.csv', 1, '', 'csv', '[\"phone\", \"name\", \"balance\"]', '{{}}', 'imported', {n}, {n}, {admin}, now(), now());
+             INSERT INTO contacts (kind, address) SELECT 'sms', '447400' || lpad(n::text, 7, '0') FROM generate_series(1, {n}) n;
+             INSERT INTO file_rows (file_id, seq, line, contact_id, address, customer_id, \"values\")
+             SELECT f.id, c.id, c.id + 1, c.id, c.address, 'C' || c.id, jsonb_build_object('name', 'Name' || c.id, 'balance', c.id::text)
+             FROM contacts c, files f;
+             ANALYZE",
+        ))?;
+        Ok(FileId(self.number("SELECT id AS n FROM files")?))
+    }
+
+    /// A launched campaign to all of `file` that may leave at once; nothing is prepared yet.
+    pub fn launch(&self, file: FileId) -> anyhow::Result<(ScheduleId, RunId)> {
+        static N: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("Bench {}", N.fetch_add(1, Ordering::Relaxed));
+        let (conn, now) = (&mut self.conn()?, Utc::now());
+        // The window opened long ago, so that catching up lets everything go at once.
+        let opened = now - TimeDelta::hours(12);
+        let plan = Draft {
+            name: "Main".into(),
+            channel_id: self.channel,
+            body: "Hello #name, you owe #balance|nothing#.".into(),
+            date: opened.date_naive(),
+            start: opened.time(),
+            end: opened.time(),
+            rate: 6_000_000.0,
+            late: LatePolicy::CatchUp,
+        };
+        let campaign = actions::create(conn, &name, chrono_tz::UTC, self.admin, now)?;
+        actions::set_file(conn, campaign, Some(file))?;
+        let schedule = actions::add_schedule(conn, campaign, &plan)?;
+        actions::launch(conn, campaign, self.admin, now)?;
+        let run = number(conn, &format!("SELECT id AS n FROM schedule_runs WHERE schedule_id = {schedule}"))?;
+        Ok((schedule, RunId(run)))
+    }
+}
+
+pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Result<Data<App>> {
+    let settings = Settings { in_flight, ..Settings::default() };
+    Ok(Data::new(App { db: Db::connect(url, 16)?, clock: Clock::default(), settings, providers }))
+}
+
+/// The answer of a query whose only column is called `n`.
+pub fn number(conn: &mut PgConnection, sql: &str) -> anyhow::Result<i64> {
+    #[derive(QueryableByName)]
+    struct One {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    Ok(diesel::sql_query(sql).get_result::<One>(conn)?.n)
+}
+
+/// A provider that takes everything at once.
+pub struct Null;
+
+pub fn null() -> Providers {
+    Arc::new(|_| Arc::new(Null))
+}
+
+#[async_trait]
+impl Channel for Null {
+    async fn send(&self, part: &Part) -> SendOutcome {
+        std::hint::black_box(part);
+        SendOutcome::Accepted { provider_ref: None }
+    }
+
+    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged> {
+        Ok(Vec::new())
+    }
+}

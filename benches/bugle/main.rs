@@ -1,0 +1,59 @@
+//! What Bugle costs, measured beside the barest thing that does the same work.
+//!
+//! Absolute figures drift by a factor on shared machines, so every benchmark
+//! runs both sides in turn, three rounds, and reports medians and their ratio.
+//! `cargo bench` runs all of them, `cargo bench -- stop` those with `stop` in
+//! their name, and `-- --quick` all of them with less to do.
+
+mod child;
+mod dispatch;
+mod engine;
+mod ground;
+mod http;
+mod import;
+mod pause;
+mod screen;
+mod stop;
+mod table;
+
+use std::pin::Pin;
+
+use ground::Ground;
+use table::Row;
+
+type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
+
+const BENCHES: [(&str, Bench); 9] = [
+    ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
+    ("launch", |ground| Box::pin(engine::launch(ground))),
+    ("import", |ground| Box::pin(import::import(ground))),
+    ("stop", |ground| Box::pin(stop::stop(ground))),
+    ("poll", |ground| Box::pin(engine::poll(ground))),
+    ("pause", |ground| Box::pin(pause::pause(ground))),
+    ("memory", |ground| Box::pin(child::memory(ground))),
+    ("screen", |ground| Box::pin(screen::screen(ground))),
+    ("live", |ground| Box::pin(screen::live(ground))),
+];
+
+#[actix_web::main]
+async fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, work, rest @ ..] = &args[..]
+        && flag == "--child"
+    {
+        return child::work(work, rest).await;
+    }
+    // Cargo itself adds --bench.
+    let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
+    let chosen = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+    let ground = Ground::open(args.iter().any(|arg| arg == "--quick"))?;
+    let mut rows = Vec::new();
+    for (name, bench) in BENCHES {
+        if chosen(name) {
+            eprintln!("{name} …");
+            rows.extend(bench(&ground).await?);
+        }
+    }
+    table::print(&rows);
+    Ok(())
+}
