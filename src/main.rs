@@ -115,7 +115,7 @@ struct ServeArgs {
     /// Most sends on the wire at once, for each channel and process
     #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
-    /// Most database connections of this process
+    /// Most database connections for pages, and as many again for campaigns
     #[arg(long, env = "BUGLE_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=500))]
     database_connections: u32,
     /// Threads that answer pages
@@ -266,6 +266,14 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         demo::seed(&app).await.context("the demo could not be written")?;
     }
 
+    // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
+    let engine_db = Db::connect(&place.url, args.database_connections)?;
+    let engine = Data::new(App {
+        db: engine_db,
+        clock: app.clock.clone(),
+        settings: app.settings.clone(),
+        providers: app.providers.clone(),
+    });
     let hub = Hub::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
@@ -288,8 +296,8 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let handle = server.handle();
 
     let mut metronome = JobScheduler::new().await?;
-    let dispatcher = Dispatcher::new(app.clone());
-    start_ticks(&metronome, &app, &dispatcher, &measures, args.only).await?;
+    let dispatcher = Dispatcher::new(engine.clone());
+    start_ticks(&metronome, &engine, &dispatcher, &measures, args.only).await?;
     metronome.start().await?;
 
     greet(address, &app.settings, sign_in.as_deref());

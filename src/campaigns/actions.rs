@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 
-use super::store::{self, Hit, Stoppable};
+use super::store::{self, Hit, States};
 use super::{Campaign, CampaignState, Refused};
 use crate::db::schema::{channels, files};
 use crate::db::violates_unique;
@@ -228,46 +228,29 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
 
 /// Pauses a campaign with all its schedules; those paused by themselves stay so.
 pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
-    conn.transaction(|conn| pause_in(conn, id, by, None, now))
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        let state = campaign.state.pause()?;
+        for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+            let was = schedule.state.word();
+            // Paused by itself, stopped or finished: it is as still as it will be.
+            if schedule.pause(PausedWith::Campaign, now).is_err() {
+                continue;
+            }
+            change(conn, &schedule, "schedule.paused", was, by, now, |run| run.pause(now))?;
+        }
+        store::save_state(conn, id, state, now)?;
+        record(conn, id, "campaign.paused", by, Some(campaign.state), state, None, now)?;
+        Ok(())
+    })
 }
 
 /// Pauses every active campaign. Returns how many. The safe alternative to STOP.
 pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
-        let mut n = 0;
-        for id in store::in_state(conn, CampaignState::Active)? {
-            match pause_in(conn, id, by, Some("PAUSE of everything"), now) {
-                Ok(()) => n += 1,
-                // Somebody else ended or paused it between the look and the lock.
-                Err(Error::Refused(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(n)
+        Ok(store::pause_all(conn, &pausable(now), by, now)?)
     })
-}
-
-fn pause_in(
-    conn: &mut PgConnection,
-    id: CampaignId,
-    by: UserId,
-    why: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    let campaign = store::lock(conn, id)?;
-    let state = campaign.state.pause()?;
-    for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
-        let was = schedule.state.word();
-        // Paused by itself, stopped or finished: it is as still as it will be.
-        if schedule.pause(PausedWith::Campaign, now).is_err() {
-            continue;
-        }
-        change(conn, &schedule, "schedule.paused", was, by, why, now, |run| run.pause(now))?;
-    }
-    store::save_state(conn, id, state, now)?;
-    record(conn, id, "campaign.paused", by, Some(campaign.state), state, why, now)?;
-    Ok(())
 }
 
 /// Lets a campaign go on with the schedules that were paused together with it, or,
@@ -288,7 +271,7 @@ pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         for mut schedule in schedules.into_iter().filter(resumes) {
             let (was, before) = (schedule.state.word(), schedule.clone());
             schedule.resume()?;
-            match change(conn, &schedule, "schedule.resumed", was, by, None, now, |run| run.resume(now)) {
+            match change(conn, &schedule, "schedule.resumed", was, by, now, |run| run.resume(now)) {
                 Ok(()) => {}
                 Err(Error::Refused(Refused::Run(_))) => schedules::store::save_state(conn, &keep_paused(before, now))?,
                 Err(error) => return Err(error),
@@ -317,7 +300,7 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
         for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let was = schedule.state.word();
             if schedule.stop().is_ok() {
-                change(conn, &schedule, "schedule.stopped", was, by, None, now, |run| run.stop(now))?;
+                change(conn, &schedule, "schedule.stopped", was, by, now, |run| run.stop(now))?;
             }
         }
         store::save_state(conn, id, state, now)?;
@@ -339,15 +322,40 @@ pub fn would_stop(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<(H
     store::would_stop(conn, &stoppable(now))
 }
 
-/// Asks the state machines themselves which states a stop ends.
-fn stoppable(now: DateTime<Utc>) -> Stoppable {
-    let schedule_states = [
+/// States that a stop ends.
+fn stoppable(now: DateTime<Utc>) -> States {
+    states(
+        now,
+        |campaign| campaign.stop().is_ok(),
+        |schedule| schedule.stopped().is_ok(),
+        |run| run.stopped(now).is_ok(),
+    )
+}
+
+/// States that a pause holds.
+fn pausable(now: DateTime<Utc>) -> States {
+    states(
+        now,
+        |campaign| campaign.pause().is_ok(),
+        |schedule| schedule.paused(PausedWith::Campaign, now).is_ok(),
+        |run| run.paused(now).is_ok(),
+    )
+}
+
+/// Asks the state machines themselves in which states they take a verb.
+fn states(
+    now: DateTime<Utc>,
+    campaign: impl Fn(CampaignState) -> bool,
+    schedule: impl Fn(ScheduleState) -> bool,
+    run: impl Fn(RunState) -> bool,
+) -> States {
+    let schedules = [
         ScheduleState::Active,
         ScheduleState::Paused { since: now, with: PausedWith::Schedule },
         ScheduleState::Stopped,
         ScheduleState::Finished,
     ];
-    let run_states = [
+    let runs = [
         RunState::Waiting,
         RunState::Running,
         RunState::Paused { since: now },
@@ -355,14 +363,10 @@ fn stoppable(now: DateTime<Utc>) -> Stoppable {
         RunState::Overrun { at: now },
         RunState::Stopped { at: now },
     ];
-    Stoppable {
-        campaigns: CampaignState::ALL
-            .into_iter()
-            .filter(|state| state.stop().is_ok())
-            .map(CampaignState::word)
-            .collect(),
-        schedules: schedule_states.iter().filter(|state| state.stopped().is_ok()).map(ScheduleState::word).collect(),
-        runs: run_states.iter().filter(|state| state.stopped(now).is_ok()).map(RunState::word).collect(),
+    States {
+        campaigns: CampaignState::ALL.into_iter().filter(|it| campaign(*it)).map(CampaignState::word).collect(),
+        schedules: schedules.iter().filter(|it| schedule(**it)).map(ScheduleState::word).collect(),
+        runs: runs.iter().filter(|it| run(**it)).map(RunState::word).collect(),
     }
 }
 
@@ -436,7 +440,6 @@ fn change(
     happened: &'static str,
     was: &str,
     by: UserId,
-    why: Option<&str>,
     now: DateTime<Utc>,
     verb: impl FnOnce(&mut Run) -> Result<(), runs::Refused>,
 ) -> Result<(), Error> {
@@ -454,7 +457,7 @@ fn change(
         by: Some(by),
         was: Some(was),
         became: Some(schedule.state.word()),
-        why,
+        why: None,
     };
     Ok(journal::store::record(conn, &entry, now)?)
 }

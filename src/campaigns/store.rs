@@ -126,16 +126,6 @@ pub fn take_turn(conn: &mut PgConnection, alone: bool) -> QueryResult<()> {
     diesel::sql_query(format!("SELECT {lock}(7305815)")).execute(conn).map(drop)
 }
 
-/// Ids of campaigns in this state, in locking order.
-pub fn in_state(conn: &mut PgConnection, state: CampaignState) -> QueryResult<Vec<CampaignId>> {
-    campaigns::table
-        .filter(campaigns::state.eq(state.word()))
-        .order(campaigns::id)
-        .select(campaigns::id)
-        .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(CampaignId).collect())
-}
-
 /// Launched campaigns none of whose runs can go on by itself.
 pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
     let going_on = schedule_runs::table
@@ -157,15 +147,15 @@ pub struct Hit {
     pub schedules: i64,
 }
 
-/// States that a STOP of everything ends, by table: taken from the machines, not listed anew.
-pub struct Stoppable {
+/// States that a verb can change, by table: asked of the machines, not listed anew.
+pub struct States {
     pub campaigns: Vec<&'static str>,
     pub schedules: Vec<&'static str>,
     pub runs: Vec<&'static str>,
 }
 
 /// Stops campaigns, then schedules, then runs: the order in which everybody locks them.
-pub fn stop_all(conn: &mut PgConnection, states: &Stoppable, by: UserId, now: DateTime<Utc>) -> QueryResult<Hit> {
+pub fn stop_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateTime<Utc>) -> QueryResult<Hit> {
     let mut stop = |sql: &'static str, states: &[&'static str]| {
         diesel::sql_query(sql)
             .bind::<Array<Text>, _>(states)
@@ -180,8 +170,30 @@ pub fn stop_all(conn: &mut PgConnection, states: &Stoppable, by: UserId, now: Da
     Ok(Hit { campaigns, schedules })
 }
 
+/// Pauses campaigns, then their schedules, then their runs. Returns how many campaigns.
+pub fn pause_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateTime<Utc>) -> QueryResult<usize> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+    }
+    let mut pause = |sql: &'static str, states: &[&'static str], campaigns: &[i64]| {
+        diesel::sql_query(sql)
+            .bind::<Array<Text>, _>(states)
+            .bind::<Timestamptz, _>(now)
+            .bind::<Int8, _>(by.0)
+            .bind::<Array<Int8>, _>(campaigns)
+            .load::<Id>(conn)
+            .map(|ids| ids.into_iter().map(|it| it.id).collect::<Vec<i64>>())
+    };
+    let campaigns = pause(include_str!("pause_campaigns.sql"), &states.campaigns, &[])?;
+    pause(include_str!("pause_schedules.sql"), &states.schedules, &campaigns)?;
+    pause(include_str!("pause_runs.sql"), &states.runs, &campaigns)?;
+    Ok(campaigns.len())
+}
+
 /// What a STOP of everything would hit right now, and how many contacts it would leave unsent.
-pub fn would_stop(conn: &mut PgConnection, states: &Stoppable) -> QueryResult<(Hit, i64)> {
+pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<(Hit, i64)> {
     let campaigns = campaigns::table.filter(campaigns::state.eq_any(&states.campaigns)).count().get_result(conn)?;
     let schedules = schedules::table
         .inner_join(campaigns::table)

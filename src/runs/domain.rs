@@ -92,6 +92,16 @@ impl RunState {
         }
     }
 
+    /// What a pause makes of it.
+    pub fn paused(self, now: DateTime<Utc>) -> Result<RunState, Refused> {
+        match self {
+            RunState::Waiting | RunState::Running => Ok(RunState::Paused { since: now }),
+            RunState::Paused { .. } => Err(Refused::AlreadyPaused),
+            RunState::Stopped { .. } => Err(Refused::Stopped),
+            RunState::Completed { .. } | RunState::Overrun { .. } => Err(Refused::Ended),
+        }
+    }
+
     /// What a stop makes of it.
     pub fn stopped(self, now: DateTime<Utc>) -> Result<RunState, Refused> {
         match self {
@@ -138,12 +148,7 @@ impl Run {
 
     /// Freezes the clock. Nothing is claimed from now on.
     pub fn pause(&mut self, now: DateTime<Utc>) -> Result<(), Refused> {
-        self.state = match self.state {
-            RunState::Waiting | RunState::Running => RunState::Paused { since: now },
-            RunState::Paused { .. } => return Err(Refused::AlreadyPaused),
-            RunState::Stopped { .. } => return Err(Refused::Stopped),
-            RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
-        };
+        self.state = self.state.paused(now)?;
         Ok(())
     }
 

@@ -86,6 +86,16 @@ impl ScheduleState {
         }
     }
 
+    /// What a pause makes of it.
+    pub fn paused(self, with: PausedWith, now: DateTime<Utc>) -> Result<ScheduleState, Refused> {
+        match self {
+            ScheduleState::Active => Ok(ScheduleState::Paused { since: now, with }),
+            ScheduleState::Paused { .. } => Err(Refused::AlreadyPaused),
+            ScheduleState::Stopped => Err(Refused::Stopped),
+            ScheduleState::Finished => Err(Refused::Finished),
+        }
+    }
+
     /// What a stop makes of it.
     pub fn stopped(self) -> Result<ScheduleState, Refused> {
         match self {
@@ -98,12 +108,7 @@ impl ScheduleState {
 
 impl Schedule {
     pub fn pause(&mut self, with: PausedWith, now: DateTime<Utc>) -> Result<(), Refused> {
-        self.state = match self.state {
-            ScheduleState::Active => ScheduleState::Paused { since: now, with },
-            ScheduleState::Paused { .. } => return Err(Refused::AlreadyPaused),
-            ScheduleState::Stopped => return Err(Refused::Stopped),
-            ScheduleState::Finished => return Err(Refused::Finished),
-        };
+        self.state = self.state.paused(with, now)?;
         Ok(())
     }
 

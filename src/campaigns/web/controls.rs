@@ -3,11 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
-use chrono::NaiveTime;
+use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
 use super::super::screen::{self, Line, Sheet};
-use super::super::{actions, store};
+use super::super::{Campaign, actions, store};
 use super::index::{Asked, answer_row, draw_schedule, html, place_of, sheet_of};
 use super::panels::{Note, Place, Plan};
 use super::stop::ask;
@@ -56,14 +56,17 @@ impl Verb {
         matches!(self, Verb::Pause | Verb::Stop)
     }
 
-    fn done(self) -> Option<Note> {
+    /// What to say of it, with the end it leads to: a time that was typed may mean tomorrow.
+    fn done(self, line: &Line, campaign: &Campaign, now: DateTime<Utc>) -> Option<Note> {
         let text = match self {
             Verb::Pause | Verb::Stop => return None,
             Verb::Resume => "Resumed. It goes on where it stopped.",
             Verb::Extend(_) => "Extended and resumed.",
             Verb::Edit(_) => "Updated.",
         };
-        Some(Note { tone: "good", text: text.to_owned() })
+        let ends = line.run.as_ref().map(|run| screen::moment(run.window.ends, campaign.zone, now).words);
+        let ends = ends.map(|ends| format!(" It ends {ends}.")).unwrap_or_default();
+        Some(Note { tone: "good", text: format!("{text}{ends}") })
     }
 }
 
@@ -157,7 +160,11 @@ async fn change(app: &App, person: &Person, htmx: Htmx, id: ScheduleId, verb: Ve
     }
     let (sheet, n) = sheet_of(app, id).await?;
     match htmx {
-        Htmx(true) => draw_schedule(app, person, &sheet.campaign, &sheet.lines[n], verb.done(), None).await.map(html),
+        Htmx(true) => {
+            let (campaign, line) = (&sheet.campaign, &sheet.lines[n]);
+            let note = verb.done(line, campaign, now);
+            draw_schedule(app, person, campaign, line, note, None).await.map(html)
+        }
         Htmx(false) => Ok(see_other(place_of(&sheet, id))),
     }
 }

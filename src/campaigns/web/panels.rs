@@ -291,7 +291,7 @@ impl Row<'_> {
         let next = runs.clone().map(|run| run.window.starts).filter(|at| self.now < *at).min();
         match next {
             Some(at) => Some(("next run", self.moment(at))),
-            None => runs.next().map(|run| ("last run", self.moment(&run.window.starts))),
+            None => runs.next().map(|run| ("last run", self.moment(run.window.starts))),
         }
     }
 }
