@@ -103,7 +103,7 @@ fn phones(conn: &mut PgConnection, digits: &str, before: Option<i64>, n: i64) ->
         .load(conn)
 }
 
-/// [`phones`], with the newest message there is; `None` when nothing came after message `since`.
+/// The wall of phones, with the newest message there is; `None` when nothing came after message `since`.
 pub fn wall(
     conn: &mut PgConnection,
     digits: &str,
