@@ -12,7 +12,7 @@ CREATE TABLE sandbox_messages (
 );
 COMMENT ON COLUMN sandbox_messages.part       IS 'Our id of the send, as the adapter handed it over';
 COMMENT ON COLUMN sandbox_messages.at         IS 'By the product''s clock';
-COMMENT ON COLUMN sandbox_messages.stamped_at IS 'By the database''s clock, whatever the product believes';
+COMMENT ON COLUMN sandbox_messages.stamped_at IS 'When the send reached the carrier, by the machine''s clock, whatever the product''s clock says';
 CREATE INDEX sandbox_messages_of_phone ON sandbox_messages (phone, id);
 
 CREATE TABLE sandbox_receipts (

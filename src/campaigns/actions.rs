@@ -256,8 +256,8 @@ pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Res
 /// Lets a campaign go on with the schedules that were paused together with it, or,
 /// when it is not paused itself, with all that are.
 ///
-/// A schedule whose run ran out of time meanwhile stays paused, for somebody to
-/// extend or stop.
+/// A schedule whose end time has just passed stays paused until the clock ends its
+/// run; from then on it can be extended.
 pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, false)?;

@@ -185,7 +185,7 @@ pub fn allowance(clock: SendClock, released: i64, recent: i64, burst: i64, now: 
     (due.min(at_once + this_minute), clock)
 }
 
-/// The last beat of the dispatcher's metronome, five a second.
+/// The last of five beats a second, to which the times of claims are rounded down.
 ///
 /// Claims that carry the time of the beat rather than of the moment are whole
 /// beats apart, so a tick that comes milliseconds late does not make the ticks
