@@ -250,7 +250,7 @@ export const stories = {
     };
     await tabTo(".panic .stop");
     await page.keyboard.press("Enter");
-    await page.getByRole("dialog").waitFor();
+    await page.locator("dialog input[name=word]:focus").waitFor();
     await page.keyboard.type("STOP");
     await tabTo("dialog button.stop");
     await page.keyboard.press("Enter");

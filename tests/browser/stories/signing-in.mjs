@@ -35,7 +35,8 @@ export const stories = {
   async "signing in with the keyboard alone leads to the campaigns"(desk) {
     const page = await desk.window();
     await page.goto("/sign-in");
-    // The first field has the focus already.
+    // The first field gets the focus by itself, once the browser has drawn it.
+    await page.locator("input[name=email]:focus").waitFor();
     await page.keyboard.type(desk.bugle.admin.email);
     await page.keyboard.press("Tab");
     await page.keyboard.type(desk.bugle.admin.password);
