@@ -40,6 +40,7 @@ pub mod journal;
 
 // The work, one room per thing people talk about.
 pub mod people;
+pub mod settings;
 pub mod senders;
 pub mod contacts;
 pub mod files;

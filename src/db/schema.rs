@@ -2,6 +2,15 @@
 //! there, in `COMMENT ON` and named constraints.
 
 diesel::table! {
+    blackouts (day) {
+        day -> Date,
+        name -> Text,
+        added_by -> Nullable<Int8>,
+        added_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     blocklist (kind, address) {
         kind -> Text,
         address -> Text,
@@ -260,6 +269,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    settings (only) {
+        only -> Bool,
+        quiet_from -> Nullable<Time>,
+        quiet_to -> Nullable<Time>,
+        jitter_minutes -> Int2,
+        cap_messages -> Nullable<Int4>,
+        cap_days -> Nullable<Int2>,
+        approval_above -> Nullable<Int4>,
+        updated_at -> Nullable<Timestamptz>,
+        updated_by -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     sign_in_failures (id) {
         id -> Int8,
         email -> Text,
@@ -294,6 +317,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    blackouts,
     blocklist,
     campaigns,
     channels,
@@ -312,6 +336,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     schedule_runs,
     schedules,
     sessions,
+    settings,
     sign_in_failures,
     tallies,
     users
@@ -322,3 +347,4 @@ diesel::joinable!(schedule_runs -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
+diesel::joinable!(settings -> users (updated_by));

@@ -1,0 +1,17 @@
+//! What an installation decides once for all its campaigns: quiet hours, blackout
+//! dates, how often one contact may be written to, and when a launch needs a
+//! second person.
+//!
+//! A campaign may have other quiet hours or none, and may leave the blackout dates
+//! out; its choice is an [`Override`]. What is held is never lost: it goes on when
+//! the hold is over.
+//!
+//! Deliberately absent: what a hold does to a run ([`crate::pacing`]), who counts
+//! messages against the cap, and who asks for the second person. They read
+//! [`store::house`].
+
+pub mod domain;
+pub mod store;
+pub mod actions;
+
+pub use domain::{Approval, Cap, House, Override, QuietChoice};
