@@ -11,7 +11,10 @@
 //! [`store::house`].
 
 pub mod domain;
+mod quiet_form;
 pub mod store;
 pub mod actions;
+pub mod web;
 
 pub use domain::{Approval, Cap, House, Override, QuietChoice};
+pub use quiet_form::QuietForm;
