@@ -9,11 +9,31 @@ pub const MAX_CAP_DAYS: i16 = 90;
 /// The most blackout dates that are added in one go.
 pub const MAX_DAYS_AT_ONCE: usize = 31;
 
-/// From one time of day until another; a later `from` means that it ends on the next day.
+/// A local time of day in which nobody is sent to, every day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quiet {
-    pub from: NaiveTime,
-    pub to: NaiveTime,
+    from: NaiveTime,
+    to: NaiveTime,
+}
+
+/// Quiet hours that end when they begin: nothing or everything, nobody can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Quiet hours must end at another time than they begin.")]
+pub struct EmptyQuiet;
+
+impl Quiet {
+    /// With `from` after `to` they go over midnight.
+    pub fn new(from: NaiveTime, to: NaiveTime) -> Result<Quiet, EmptyQuiet> {
+        if from == to { Err(EmptyQuiet) } else { Ok(Quiet { from, to }) }
+    }
+
+    pub fn from(&self) -> NaiveTime {
+        self.from
+    }
+
+    pub fn to(&self) -> NaiveTime {
+        self.to
+    }
 }
 
 /// What holds for every campaign, unless it has an [`Override`].
@@ -100,7 +120,7 @@ impl House {
         let Some(quiet) = self.quiet else {
             return "There are no quiet hours: campaigns send at any hour inside their windows.".to_owned();
         };
-        let (from, to) = (quiet.from.format("%H:%M"), quiet.to.format("%H:%M"));
+        let (from, to) = (quiet.from().format("%H:%M"), quiet.to().format("%H:%M"));
         let spread = match self.jitter_minutes {
             0 => String::new(),
             1 => ", up to 1 minute later so that not everything starts at once".to_owned(),
@@ -141,7 +161,7 @@ fn days(cap: Cap) -> String {
 
 /// Quiet hours in a few words: `21:00–08:00`, or `none`.
 pub fn hours(quiet: Option<Quiet>) -> String {
-    quiet.map_or("none".to_owned(), |quiet| format!("{}–{}", quiet.from.format("%H:%M"), quiet.to.format("%H:%M")))
+    quiet.map_or("none".to_owned(), |quiet| format!("{}–{}", quiet.from().format("%H:%M"), quiet.to().format("%H:%M")))
 }
 
 /// A time of day as a form sends it.
@@ -267,7 +287,7 @@ mod tests {
     use super::*;
 
     fn quiet(from: &str, to: &str) -> Quiet {
-        Quiet { from: time_of(from).unwrap(), to: time_of(to).unwrap() }
+        Quiet::new(time_of(from).unwrap(), time_of(to).unwrap()).unwrap()
     }
 
     fn on(day: &str) -> NaiveDate {

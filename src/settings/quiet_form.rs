@@ -41,7 +41,7 @@ impl QuietForm {
 /// Quiet hours as their two fields show them.
 pub(super) fn typed(quiet: Option<Quiet>) -> (String, String) {
     let text = |time: chrono::NaiveTime| time.format("%H:%M").to_string();
-    quiet.map(|quiet| (text(quiet.from), text(quiet.to))).unwrap_or_default()
+    quiet.map(|quiet| (text(quiet.from()), text(quiet.to()))).unwrap_or_default()
 }
 
 /// Reads the fields `quiet_from` and `quiet_to`, which must both be filled in.
@@ -53,11 +53,8 @@ pub(super) fn own_times(from: &str, to: &str, errors: &mut FieldErrors) -> Optio
     if to.is_none() {
         errors.add("quiet_to", "A time, such as 08:00.");
     }
-    if from.is_some() && from == to {
-        errors.add("quiet_to", "Another time than the first.");
-        return None;
-    }
-    from.zip(to).map(|(from, to)| Quiet { from, to })
+    let (from, to) = from.zip(to)?;
+    Quiet::new(from, to).map_err(|empty| errors.add("quiet_to", empty.to_string())).ok()
 }
 
 #[cfg(test)]
@@ -85,7 +82,7 @@ mod tests {
         for words in [
             r#"value="own" checked"#,
             r#"name="quiet_to" type="time" value="21:00""#,
-            r#"id="quiet_to-error">Another time"#,
+            r#"id="quiet_to-error">Quiet hours must end"#,
             "Now: 21:00–08:00.",
             r#"name="blackouts_apply" value="on">"#,
         ] {

@@ -90,7 +90,7 @@ struct Row {
 impl From<Row> for House {
     fn from(row: Row) -> Self {
         House {
-            quiet: row.quiet_from.zip(row.quiet_to).map(|(from, to)| Quiet { from, to }),
+            quiet: row.quiet_from.zip(row.quiet_to).and_then(|(from, to)| Quiet::new(from, to).ok()),
             jitter_minutes: row.jitter_minutes,
             cap: row.cap_messages.zip(row.cap_days).map(|(messages, days)| Cap { messages, days }),
             approval: Approval::of_above(row.approval_above),
@@ -101,8 +101,8 @@ impl From<Row> for House {
 impl From<&House> for Row {
     fn from(house: &House) -> Self {
         Row {
-            quiet_from: house.quiet.map(|quiet| quiet.from),
-            quiet_to: house.quiet.map(|quiet| quiet.to),
+            quiet_from: house.quiet.map(|quiet| quiet.from()),
+            quiet_to: house.quiet.map(|quiet| quiet.to()),
             jitter_minutes: house.jitter_minutes,
             cap_messages: house.cap.map(|cap| cap.messages),
             cap_days: house.cap.map(|cap| cap.days),

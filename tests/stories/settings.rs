@@ -86,7 +86,12 @@ async fn wrong_input_comes_back_filled_in_with_what_to_do() {
     let desk = Desk::open_at(NOW).await;
 
     for (path, fields, kept, advice) in [
-        ("quiet", [("quiet_from", "21:00"), ("quiet_to", "21:00")], r#"value="21:00""#, "Another time than the first."),
+        (
+            "quiet",
+            [("quiet_from", "21:00"), ("quiet_to", "21:00")],
+            r#"value="21:00""#,
+            "Quiet hours must end at another time than they begin.",
+        ),
         ("quiet", [("quiet_from", "21:30"), ("quiet_to", "")], r#"value="21:30""#, "A time, such as 08:00."),
         ("quiet", [("jitter_minutes", "61"), ("quiet_to", "")], r#"value="61""#, "A whole number from 0 to 60."),
         ("cap", [("cap_messages", "3"), ("cap_days", "91")], r#"value="91""#, "A whole number from 1 to 90."),
@@ -99,7 +104,11 @@ async fn wrong_input_comes_back_filled_in_with_what_to_do() {
         assert_eq!(answer.status, 422, "{fields:?}");
         assert!(answer.html.contains(kept), "{kept} is kept in {}", answer.html);
         assert!(answer.html.contains(advice), "{advice} in {}", answer.html);
-        assert!(answer.html.contains(r#"aria-invalid="true""#));
+        assert_eq!(
+            answer.html.matches(r#" autofocus aria-invalid="true""#).count(),
+            1,
+            "the eye is led to the mistake"
+        );
     }
 
     assert_eq!(house(&desk), House::default());
@@ -118,7 +127,7 @@ async fn blackout_dates_are_added_one_or_several_and_taken_away() {
     let removed_again = desk.submit("/settings/blackouts/2026-12-26/remove").await;
 
     assert!(page.html.contains("<caption>2026</caption>") && page.html.contains("<caption>2027</caption>"));
-    assert!(page.html.contains("Fri 25 December") && page.html.contains("Remove Christmas, 26 December 2026"));
+    assert!(page.html.contains("Fri 25 Dec") && page.html.contains("Remove Christmas, 26 December 2026"));
     assert_eq!((removed.status, removed_again.status), (303, 303));
     assert_eq!(blackouts(&desk), ["2026-12-25 Christmas", "2027-01-01 New Year's Day"]);
     let days: BTreeSet<NaiveDate> = ["2026-12-25", "2027-01-01"].map(|day| day.parse().unwrap()).into();
@@ -168,11 +177,11 @@ async fn last_years_dates_are_copied_once_and_past_ones_are_folded() {
     desk.fill_in("/settings/blackouts/copy", &[("year", "2027")]).await;
     let after = desk.visit("/settings").await;
 
-    assert!(before.html.contains("Copy 1 of 2026 to 2027") && before.html.contains("Copy 1 of 2027 to 2028"));
+    assert!(before.html.contains("Copy 1 date of 2026 to 2027") && before.html.contains("Copy 1 date of 2027 to 2028"));
     assert_eq!(copied.status, 303);
     assert_eq!(blackouts(&desk)[3..], ["2027-03-17 St Patrick's Day", "2027-12-25 Mine"], "New Year has passed");
     assert_eq!(written_down(&desk).len(), 5);
-    assert!(!after.html.contains("of 2026 to 2027") && after.html.contains("Copy 2 of 2027 to 2028"));
+    assert!(!after.html.contains("of 2026 to 2027") && after.html.contains("Copy 2 dates of 2027 to 2028"));
     let (ahead, past) = after.html.split_once("Past dates").unwrap();
     assert!(past.contains("<caption>2026</caption>") && !ahead.contains("<caption>2026</caption>"));
     assert!(!past.contains("/remove"), "what has passed stays");
