@@ -13,7 +13,7 @@ use crate::db::schema;
 use crate::files::actions::Look;
 use crate::files::domain::{Mapping, State, Use};
 use crate::ids::{CampaignId, FileId, UserId};
-use crate::pacing::{self, EmptyWindow, Forecast, ON_TIME, Window};
+use crate::pacing::{self, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window};
 use crate::schedules::{self, Draft, Schedule};
 use crate::senders::domain::Sender;
 use crate::wording::{Segments, Template as Text, segments};
@@ -173,12 +173,12 @@ pub fn outlook(
     let window = plan.window(zone)?;
     let starts = now.max(window.starts);
     let rate = limit.map_or(plan.rate, |limit| plan.rate.min(limit.into()));
-    let begun = pacing::start(&window, rate, plan.late, contacts, starts);
+    let begun = pacing::start(&window, Rate::Fixed(rate), plan.late, contacts, &Holds::none(), starts);
     // The dispatcher asks for leave before its first claim; so do we, to see the clock it goes on with.
     let (_, clock) = pacing::allowance(begun.clock, 0, 0, begun.burst, starts);
     Ok(Outlook {
         window,
-        forecast: pacing::forecast(&clock, 0, contacts, starts, window.ends),
+        forecast: pacing::forecast(&clock, 0, contacts, &Holds::none(), starts, window.ends),
         late: starts - window.starts > ON_TIME,
         rate: clock.rate,
         burst: begun.burst,

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::{Campaign, CampaignState};
 use crate::channels::Kind;
 use crate::deliveries::Counts;
-use crate::pacing::{self, Forecast, SendClock};
+use crate::pacing::{self, Forecast, Holds, Rate, SendClock};
 use crate::runs::{Clock, Run, RunState};
 use crate::schedules::{PausedWith, Schedule, ScheduleState};
 
@@ -111,17 +111,25 @@ pub fn forecast(run: &Run, now: DateTime<Utc>) -> Option<Forecast> {
     let unclaimed = i64::from(run.unclaimed());
     let afresh = || {
         let begins = now.max(run.window.starts);
-        pacing::start(&run.window, run.clock.rate(), run.late, run.last_seq.into(), begins).clock
+        let rate = Rate::Fixed(run.clock.rate());
+        pacing::start(&run.window, rate, run.late, run.last_seq.into(), &Holds::none(), begins).clock
     };
     let clock: SendClock = match (run.state, run.clock) {
         (RunState::Waiting, _) => afresh(),
         (RunState::Paused { .. }, Clock::Unstarted { .. }) => afresh(),
         (RunState::Running, Clock::Started(clock)) => pacing::allowance(clock, run.released, 0, run.burst, now).1,
-        (RunState::Paused { since }, Clock::Started(clock)) => clock.moved_on(now - since),
+        (RunState::Paused { since }, Clock::Started(clock)) => clock.resumed(since, now, &Holds::none()),
         (RunState::Running, Clock::Unstarted { .. }) => return None,
         (RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. }, _) => return None,
     };
-    Some(pacing::forecast(&clock, run.released, run.released + unclaimed, now, run.window.ends.max(now)))
+    Some(pacing::forecast(
+        &clock,
+        run.released,
+        run.released + unclaimed,
+        &Holds::none(),
+        now,
+        run.window.ends.max(now),
+    ))
 }
 
 /// What is expected of several runs together: the worst of each. Of one that is

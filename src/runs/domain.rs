@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
-use crate::pacing::{self, LatePolicy, SendClock, Window};
+use crate::pacing::{self, Holds, LatePolicy, Rate, SendClock, Window};
 
 /// One dated execution of a schedule.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,7 +139,14 @@ impl Run {
             RunState::Stopped { .. } => return Err(Refused::Stopped),
             RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
         }
-        let start = pacing::start(&self.window, self.clock.rate(), self.late, self.last_seq.into(), now);
+        let start = pacing::start(
+            &self.window,
+            Rate::Fixed(self.clock.rate()),
+            self.late,
+            self.last_seq.into(),
+            &Holds::none(),
+            now,
+        );
         self.clock = Clock::Started(start.clock);
         self.burst = start.burst;
         self.state = RunState::Running;
@@ -192,7 +199,7 @@ impl Run {
         } else if self.window.ends <= now && unsent > 0 {
             // Paused runs end with their clock where it was frozen, in case they are extended.
             if let (Some(since), Clock::Started(clock)) = (frozen_since, self.clock) {
-                self.clock = Clock::Started(clock.moved_on(now - since));
+                self.clock = Clock::Started(clock.resumed(since, now, &Holds::none()));
             }
             self.state = RunState::Overrun { at: now };
         } else {
@@ -236,7 +243,7 @@ impl Run {
         };
         self.clock = match self.clock {
             Clock::Unstarted { .. } => Clock::Unstarted { rate },
-            Clock::Started(clock) => Clock::Started(clock.at_rate(rate, at)),
+            Clock::Started(clock) => Clock::Started(clock.at_rate(rate, at, &Holds::none())),
         };
         Ok(())
     }
@@ -255,7 +262,7 @@ impl Run {
         self.state = match self.clock {
             Clock::Unstarted { .. } => RunState::Waiting,
             Clock::Started(clock) => {
-                self.clock = Clock::Started(clock.moved_on(now - frozen_since));
+                self.clock = Clock::Started(clock.resumed(frozen_since, now, &Holds::none()));
                 RunState::Running
             }
         };
