@@ -1,10 +1,11 @@
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use diesel::prelude::*;
 
-use super::domain::{Approval, Blackout, Cap, House, Quiet, Refused, copied};
+use super::domain::{Approval, Blackout, Cap, House, Refused, copied};
 use super::store;
 use crate::ids::UserId;
 use crate::journal::{self, Entry};
+use crate::pacing::Quiet;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use chrono::{Datelike, Months, NaiveDate, NaiveTime};
+use chrono::{Datelike, Months, NaiveDate, NaiveTime, TimeDelta};
+use chrono_tz::Tz;
+
+use crate::pacing::{Calendar, Quiet};
 
 /// The most minutes that what was held may be spread over.
 pub const MAX_JITTER: i16 = 60;
@@ -8,33 +11,6 @@ pub const MAX_JITTER: i16 = 60;
 pub const MAX_CAP_DAYS: i16 = 90;
 /// The most blackout dates that are added in one go.
 pub const MAX_DAYS_AT_ONCE: usize = 31;
-
-/// A local time of day in which nobody is sent to, every day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quiet {
-    from: NaiveTime,
-    to: NaiveTime,
-}
-
-/// Quiet hours that end when they begin: nothing or everything, nobody can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Quiet hours must end at another time than they begin.")]
-pub struct EmptyQuiet;
-
-impl Quiet {
-    /// With `from` after `to` they go over midnight.
-    pub fn new(from: NaiveTime, to: NaiveTime) -> Result<Quiet, EmptyQuiet> {
-        if from == to { Err(EmptyQuiet) } else { Ok(Quiet { from, to }) }
-    }
-
-    pub fn from(&self) -> NaiveTime {
-        self.from
-    }
-
-    pub fn to(&self) -> NaiveTime {
-        self.to
-    }
-}
 
 /// What holds for every campaign, unless it has an [`Override`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -222,6 +198,17 @@ impl Default for Override {
     }
 }
 
+/// When a campaign whose clocks show `zone` is held.
+pub fn effective(house: &House, blackouts: &BTreeSet<NaiveDate>, own: &Override, zone: Tz) -> Calendar {
+    let quiet = match own.quiet {
+        QuietChoice::Inherit => house.quiet,
+        QuietChoice::None => None,
+        QuietChoice::Own(quiet) => Some(quiet),
+    };
+    let blackouts = if own.blackouts_apply { blackouts.clone() } else { BTreeSet::new() };
+    Calendar { zone, quiet, blackouts, jitter: TimeDelta::minutes(house.jitter_minutes.into()) }
+}
+
 // Blackout dates
 
 /// A day on which nothing is sent.
@@ -350,13 +337,28 @@ mod tests {
     }
 
     #[test]
-    fn a_campaigns_choice_comes_back_from_its_words() {
+    fn a_campaign_keeps_the_hours_of_the_installation_or_its_own_or_none() {
         let own = quiet("12:00", "13:00");
-        for choice in [QuietChoice::Inherit, QuietChoice::None, QuietChoice::Own(own)] {
+        for (choice, expected) in
+            [(QuietChoice::Inherit, house().quiet), (QuietChoice::None, None), (QuietChoice::Own(own), Some(own))]
+        {
+            let calendar =
+                effective(&house(), &BTreeSet::new(), &Override { quiet: choice, ..Override::default() }, Tz::UTC);
+            assert_eq!(calendar.quiet, expected, "{choice:?}");
+            assert_eq!(calendar.jitter, TimeDelta::minutes(10));
             assert_eq!(QuietChoice::of_word(choice.word(), choice.own()), Some(choice));
         }
         assert_eq!(QuietChoice::of_word("own", None), None);
         assert_eq!(QuietChoice::of_word("inherit", Some(own)), None);
+    }
+
+    #[test]
+    fn blackout_dates_hold_a_campaign_unless_it_leaves_them_out() {
+        let christmas = BTreeSet::from([on("2026-12-25")]);
+        let of = |own: Override| effective(&house(), &christmas, &own, Tz::Europe__Dublin);
+        assert_eq!(of(Override::default()).blackouts, christmas);
+        assert_eq!(of(Override { blackouts_apply: false, ..Override::default() }).blackouts, BTreeSet::new());
+        assert_eq!(of(Override::default()).zone, Tz::Europe__Dublin);
     }
 
     #[test]

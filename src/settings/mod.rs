@@ -2,6 +2,12 @@
 //! dates, how often one contact may be written to, and when a launch needs a
 //! second person.
 //!
+//! ```text
+//! House, blackouts ─┐
+//!                   ├─▶ effective ─▶ pacing::Calendar   when a campaign is held
+//! Override ─────────┘
+//! ```
+//!
 //! A campaign may have other quiet hours or none, and may leave the blackout dates
 //! out; its choice is an [`Override`]. What is held is never lost: it goes on when
 //! the hold is over.
@@ -16,5 +22,5 @@ pub mod store;
 pub mod actions;
 pub mod web;
 
-pub use domain::{Approval, Cap, House, Override, QuietChoice};
+pub use domain::{Approval, Cap, House, Override, QuietChoice, effective};
 pub use quiet_form::QuietForm;

@@ -1,6 +1,7 @@
 use serde::Deserialize;
 
-use super::domain::{Override, Quiet, QuietChoice, time_of};
+use super::domain::{Override, QuietChoice, time_of};
+use crate::pacing::Quiet;
 use crate::web::FieldErrors;
 
 /// A campaign's own choice as typed: the fields of `templates/settings/_quiet_choice.html`.

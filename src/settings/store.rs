@@ -4,9 +4,10 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 
-use super::domain::{Approval, Blackout, Cap, House, Quiet};
+use super::domain::{Approval, Blackout, Cap, House};
 use crate::db::schema::{blackouts, settings, users};
 use crate::ids::UserId;
+use crate::pacing::Quiet;
 
 /// What holds now. One row by its key: cheap enough to ask at every tick.
 pub fn house(conn: &mut PgConnection) -> QueryResult<House> {

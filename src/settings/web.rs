@@ -7,11 +7,12 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::actions::{self, Error};
-use super::domain::{Approval, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_JITTER, Quiet, copied, days_between};
+use super::domain::{Approval, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_JITTER, copied, days_between};
 use super::quiet_form::{own_times, typed};
 use super::store;
 use crate::app::App;
 use crate::db::DbError;
+use crate::pacing::Quiet;
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
