@@ -43,6 +43,7 @@ pub mod people;
 pub mod senders;
 pub mod contacts;
 pub mod files;
+pub mod lists;
 pub mod runs;
 pub mod deliveries;
 pub mod schedules;

@@ -9,6 +9,14 @@ diesel::table! {
         why -> Nullable<Text>,
         added_by -> Nullable<Int8>,
         added_at -> Timestamptz,
+        id -> Int8,
+    }
+}
+
+diesel::table! {
+    campaign_audience (campaign_id, contact_id) {
+        campaign_id -> Int8,
+        contact_id -> Int8,
     }
 }
 
@@ -51,6 +59,8 @@ diesel::table! {
         kind -> Text,
         address -> Text,
         opted_out_at -> Nullable<Timestamptz>,
+        customer_id -> Nullable<Text>,
+        values -> Jsonb,
     }
 }
 
@@ -170,6 +180,25 @@ diesel::table! {
         last_batch -> Nullable<Uuid>,
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    list_members (list_id, contact_id) {
+        list_id -> Int8,
+        contact_id -> Int8,
+        added_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    lists (id) {
+        id -> Int8,
+        name -> Text,
+        kind -> Text,
+        filter -> Nullable<Jsonb>,
+        created_by -> Nullable<Int8>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -295,6 +324,7 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(
     blocklist,
+    campaign_audience,
     campaigns,
     channels,
     contacts,
@@ -306,6 +336,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     installation,
     journal,
     leases,
+    list_members,
+    lists,
     retries,
     sandbox_messages,
     sandbox_receipts,

@@ -9,6 +9,7 @@ use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
 use super::{Counts, Show, Standing, store};
+use crate::contacts::domain::as_stored;
 use crate::db::schema::{campaigns, channels, files, schedule_runs, schedules};
 use crate::ids::RunId;
 use crate::runs::{self, Run};
@@ -175,29 +176,6 @@ pub fn names(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<Ru
     Ok(rows.into_iter().map(|(id, name)| (RunId(id), name)).collect())
 }
 
-/// A phone number as people write it, the way addresses are stored; anything else as it stands.
-fn as_stored(text: &str) -> String {
-    let is_number = text.chars().all(|c| c.is_ascii_digit() || "+-() ./".contains(c));
-    if !is_number {
-        return text.to_owned();
-    }
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    digits.trim_start_matches('0').to_owned()
-}
-
 fn standing(code: i16) -> QueryResult<Standing> {
     Standing::of_code(code).ok_or_else(|| DeserializationError(format!("ledger: not a standing: {code}").into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_looked_for_however_they_are_written() {
-        assert_eq!(as_stored("+353 (87) 123-45"), "3538712345");
-        assert_eq!(as_stored("00353 87"), "35387");
-        assert_eq!(as_stored("C-00012"), "C-00012");
-        assert_eq!(as_stored("+"), "");
-    }
 }

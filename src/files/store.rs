@@ -406,9 +406,10 @@ pub fn missing_in_repeats(conn: &mut PgConnection, fields: &[&str]) -> QueryResu
 }
 
 /// Makes the staged rows the file's audience, numbered in file order from 1
-/// without gaps, and the staged problems its list of problems.
-pub fn publish(conn: &mut PgConnection, file: &File, n_repeats: i64) -> QueryResult<i64> {
-    contacts::store::add_imported(conn, file.kind)?;
+/// without gaps, and the staged problems its list of problems. `n_good`: rows
+/// without those that repeat another.
+pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64) -> QueryResult<i64> {
+    contacts::store::take_imported(conn, file.kind, n_good)?;
     // Without repeats the rows are numbered already, and sorting them is saved.
     let sql = match n_repeats {
         0 => include_str!("publish_as_staged.sql"),
