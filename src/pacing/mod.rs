@@ -17,12 +17,14 @@
 //! Postgres keeps microseconds, so clocks are made of whole microseconds: one
 //! that was stored and read back releases at the same instants.
 
+mod cadence;
 mod clock;
 mod forecast;
 mod holds;
 mod late;
 mod window;
 
+pub use cadence::{BadCron, CronText, Days, Missed, NoDays, Overlap, Rule, Verdict, upcoming};
 pub use clock::{LAG, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, on_the_beat, start};
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
