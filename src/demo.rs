@@ -12,7 +12,7 @@ use diesel::PgConnection;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::app::App;
-use crate::campaigns;
+use crate::campaigns::{self, CampaignKind};
 use crate::channels::Kind;
 use crate::clock::Clock;
 use crate::engine::dispatcher::Dispatcher;
@@ -20,7 +20,6 @@ use crate::engine::{importer, rescuer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
 use crate::installation;
-use crate::pacing::LatePolicy;
 use crate::people;
 use crate::sandbox::carrier;
 use crate::schedules::{self, Draft};
@@ -195,21 +194,13 @@ impl Story {
             self.import(&format!("{}.csv", plan.campaign.to_lowercase().replace(' ', "-")), plan.contacts).await?;
         let (start, end) = (starts.with_timezone(&zone), self.whole_minute(plan.ends).with_timezone(&zone));
         let name = plan.campaign.to_owned();
-        let plan = Draft {
-            name: plan.schedule.to_owned(),
-            channel_id: channel,
-            body: plan.body.to_owned(),
-            date: start.date_naive(),
-            start: start.time(),
-            end: end.time(),
-            rate: plan.rate,
-            late: LatePolicy::CatchUp,
-        };
+        let (date, start, end) = (start.date_naive(), start.time(), end.time());
+        let plan = Draft::once(plan.schedule, channel, plan.body, date, start, end, plan.rate);
         let ids = self
             .app
             .db
             .run(move |conn: &mut PgConnection| {
-                let campaign = campaigns::actions::create(conn, &name, zone, by, now)?;
+                let campaign = campaigns::actions::create(conn, &name, CampaignKind::OnceOff, zone, by, now)?;
                 campaigns::actions::set_file(conn, campaign, Some(file))?;
                 let schedule = campaigns::actions::add_schedule(conn, campaign, &plan)?;
                 Ok::<_, campaigns::actions::Error>((campaign, schedule))

@@ -19,6 +19,7 @@ ids! {
     UserId,
     ChannelId,
     ContactId,
+    ListId,
     FileId,
     CampaignId,
     ScheduleId,

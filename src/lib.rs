@@ -40,9 +40,11 @@ pub mod journal;
 
 // The work, one room per thing people talk about.
 pub mod people;
+pub mod settings;
 pub mod senders;
 pub mod contacts;
 pub mod files;
+pub mod lists;
 pub mod runs;
 pub mod deliveries;
 pub mod schedules;

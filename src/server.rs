@@ -19,12 +19,13 @@ use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
-use crate::{campaigns, deliveries, files, people, sandbox, senders};
+use crate::{campaigns, deliveries, files, people, sandbox, senders, settings};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(home)
         .configure(people::web::routes)
+        .configure(settings::web::routes)
         .configure(senders::web::routes)
         .configure(files::web::configure)
         .configure(deliveries::web::routes)

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix_web::web::Data;
 use async_trait::async_trait;
 use bugle::app::App;
-use bugle::campaigns::actions;
+use bugle::campaigns::{CampaignKind, actions};
 use bugle::channels::{Channel, Forged, Part, Providers, Receipt, SendOutcome, Webhook};
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::ids::{ChannelId, FileId, RunId, ScheduleId, UserId};
-use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
 use bugle::schedules::Draft;
@@ -123,17 +122,9 @@ impl House {
         let (conn, now) = (&mut self.conn()?, Utc::now());
         // The window opened long ago, so that catching up lets everything go at once.
         let opened = now - TimeDelta::hours(12);
-        let plan = Draft {
-            name: "Main".into(),
-            channel_id: self.channel,
-            body: "Hello #name, you owe #balance|nothing#.".into(),
-            date: opened.date_naive(),
-            start: opened.time(),
-            end: opened.time(),
-            rate: 6_000_000.0,
-            late: LatePolicy::CatchUp,
-        };
-        let campaign = actions::create(conn, &name, chrono_tz::UTC, self.admin, now)?;
+        let (body, time) = ("Hello #name, you owe #balance|nothing#.", opened.time());
+        let plan = Draft::once("Main", self.channel, body, opened.date_naive(), time, time, 6_000_000.0);
+        let campaign = actions::create(conn, &name, CampaignKind::OnceOff, chrono_tz::UTC, self.admin, now)?;
         actions::set_file(conn, campaign, Some(file))?;
         let schedule = actions::add_schedule(conn, campaign, &plan)?;
         actions::launch(conn, campaign, self.admin, now)?;

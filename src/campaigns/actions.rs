@@ -4,14 +4,21 @@ use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 
+use super::domain::same_group_twice;
+use super::store::Lists;
 use super::store::{self, Hit, States};
-use super::{Campaign, CampaignState, Refused};
+use super::{Campaign, CampaignKind, CampaignState, Freeze, Refused};
+use crate::channels::Kind;
 use crate::db::schema::{channels, files};
 use crate::db::violates_unique;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
-use crate::runs::{self, Run, RunState, store::NewRun};
-use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState};
+use crate::lists;
+use crate::lists::store::AudienceTarget;
+use crate::pacing::Holds;
+use crate::runs::{self, Run, RunState};
+use crate::schedules::actions::Planned;
+use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,12 +54,13 @@ fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
 pub fn create(
     conn: &mut PgConnection,
     name: &str,
+    kind: CampaignKind,
     zone: Tz,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<CampaignId, Error> {
     conn.transaction(|conn| {
-        let id = named(store::insert(conn, name, zone, by, now), name)?;
+        let id = named(store::insert(conn, name, kind, zone, by, now), name)?;
         record(conn, id, "campaign.created", by, None, CampaignState::Draft, None, now)?;
         Ok(id)
     })
@@ -83,6 +91,31 @@ pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -
         lock_draft(conn, id)?;
         store::set_file(conn, id, file)?;
         Ok(())
+    })
+}
+
+/// Makes a draft one of another kind. Its schedules stay and have to be saved anew.
+pub fn set_kind(conn: &mut PgConnection, id: CampaignId, kind: CampaignKind) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        lock_draft(conn, id)?;
+        Ok(store::set_kind(conn, id, kind)?)
+    })
+}
+
+/// Gives a draft lists to go to, and says when they become an audience.
+pub fn set_lists(conn: &mut PgConnection, id: CampaignId, lists: &Lists, freeze: Freeze) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        lock_draft(conn, id)?;
+        store::set_lists(conn, id, lists)?;
+        Ok(store::set_freeze(conn, id, freeze)?)
+    })
+}
+
+/// Splits a draft's contacts by the value of a field, or takes that back.
+pub fn set_group_by(conn: &mut PgConnection, id: CampaignId, field: Option<&str>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        lock_draft(conn, id)?;
+        Ok(store::set_group_by(conn, id, field)?)
     })
 }
 
@@ -121,18 +154,21 @@ pub fn discard(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTim
     })
 }
 
-/// Begins a draft with the file and schedules of another campaign, on the day `now`
+/// Begins a draft with the contacts and schedules of another campaign, on the day `now`
 /// is in its zone. Called “name copy”, “name copy 2” and so on.
 pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<CampaignId, Error> {
     conn.transaction(|conn| {
         let campaign = store::find(conn, id)?;
         let name = store::free_name(conn, &campaign.name)?;
-        let copy = named(store::insert(conn, &name, campaign.zone, by, now), &name)?;
-        store::set_file(conn, copy, campaign.file_id)?;
+        let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
+        store::copy_plan(conn, id, copy)?;
         let today = now.with_timezone(&campaign.zone).date_naive();
         for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
-            let plan = Draft { date: schedule.plan.date.max(today), ..schedule.plan };
-            schedules::store::insert(conn, copy, &plan)?;
+            let when = match schedule.plan.when {
+                When::Once { date } => When::Once { date: date.max(today) },
+                when @ (When::Daily | When::Recurring(_)) => when,
+            };
+            schedules::store::insert(conn, copy, &Draft { when, ..schedule.plan })?;
         }
         let why = format!("a copy of {}", campaign.name);
         record(conn, copy, "campaign.created", by, None, CampaignState::Draft, Some(&why), now)?;
@@ -154,22 +190,13 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
     let campaign = store::find(conn, id)?;
     let plans = schedules::store::of_campaigns(conn, &[id.0])?;
     let mut obstacles = Vec::new();
-    let mut reachable = None;
-    match campaign.file_id {
-        None => obstacles.push(Refused::NoFile),
-        Some(file) => {
-            let (state, rows, kind): (String, i64, String) =
-                files::table.find(file.0).select((files::state, files::rows_good, files::kind)).first(conn)?;
-            // Consent is kept by kind of channel, so addresses of one kind are not for another.
-            let of_kind = channels::table.filter(channels::kind.eq(kind)).select(channels::id);
-            reachable = Some(of_kind.load::<i64>(conn)?);
-            if state != "imported" {
-                obstacles.push(Refused::FileNotReady);
-            } else if rows == 0 {
-                obstacles.push(Refused::NoContacts);
-            }
-        }
-    }
+    let (kind, obstacle) = contacts_obstacle(conn, &campaign)?;
+    obstacles.extend(obstacle);
+    // Consent is kept by kind of channel, so addresses of one kind are not for another.
+    let reachable: Option<Vec<i64>> = match kind {
+        Some(kind) => Some(channels::table.filter(channels::kind.eq(kind.word())).select(channels::id).load(conn)?),
+        None => None,
+    };
     if plans.is_empty() {
         obstacles.push(Refused::NoSchedules);
     }
@@ -178,20 +205,70 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         if reachable.as_ref().is_some_and(|channels| !channels.contains(&schedule.plan.channel_id.0)) {
             obstacles.push(Refused::OtherKind { schedule: name.clone() });
         }
-        match schedule.plan.window(campaign.zone) {
-            Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
-            Ok(window) if window.ends <= now => obstacles.push(Refused::WindowPassed {
-                schedule: name,
-                ends: window.ends.with_timezone(&campaign.zone).format("%e %B %H:%M").to_string(),
-            }),
-            Ok(_) => {}
+        if let (Some(field), None) = (&campaign.group_by, &schedule.plan.group) {
+            obstacles.push(Refused::NoGroup { schedule: name.clone(), field: field.clone() });
         }
+        if !campaign.kind.takes(&schedule.plan.when) {
+            obstacles.push(Refused::OtherWhen { schedule: name });
+            continue;
+        }
+        match schedule.plan.first_window(campaign.zone, now) {
+            Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
+            Ok(None) => obstacles.push(Refused::NeverRuns { schedule: name }),
+            Ok(Some(window)) if window.ends <= now && campaign.kind != CampaignKind::Daily => {
+                obstacles.push(Refused::WindowPassed {
+                    schedule: name,
+                    ends: window.ends.with_timezone(&campaign.zone).format("%e %B %H:%M").to_string(),
+                });
+            }
+            Ok(Some(_)) => {}
+        }
+    }
+    if campaign.group_by.is_some()
+        && let Some((one, other)) = same_group_twice(&plans)
+    {
+        obstacles.push(Refused::SameGroup { one: one.plan.name.clone(), other: other.plan.name.clone() });
     }
     Ok(obstacles)
 }
 
-/// Launches a draft: one waiting run for each schedule, its text pinned. The engine
-/// writes the deliveries and starts each run at its time.
+/// What kind of addresses the contacts of a draft are, and why they cannot be sent to.
+fn contacts_obstacle(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<(Option<Kind>, Option<Refused>)> {
+    let lists = store::lists(conn, campaign.id)?;
+    let file = match (campaign.kind, campaign.file_id) {
+        (CampaignKind::Recurring, _) | (CampaignKind::OnceOff | CampaignKind::Quick, None) => None,
+        (CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick, file) => file,
+    };
+    let Some(file) = file else {
+        let none = match campaign.kind {
+            CampaignKind::Recurring => Refused::NoLists,
+            CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick => Refused::NoFile,
+        };
+        if lists.include.is_empty() || campaign.kind == CampaignKind::Daily {
+            return Ok((None, Some(none)));
+        }
+        let kind = lists::store::kind_of(conn, &lists.include)?;
+        let somebody = match kind {
+            Some(kind) => lists::store::count_audience(conn, &lists.include, &lists.exclude, kind)? > 0,
+            None => false,
+        };
+        // A list may fill up until the run; only what goes out at once must have somebody on it now.
+        let nobody = !somebody && campaign.kind != CampaignKind::Recurring;
+        return Ok((kind, nobody.then_some(Refused::NobodyOnLists)));
+    };
+    let (state, rows, kind): (String, i64, String) =
+        files::table.find(file.0).select((files::state, files::rows_good, files::kind)).first(conn)?;
+    let obstacle = match state.as_str() {
+        "imported" if rows == 0 => Some(Refused::NoContacts),
+        "imported" => None,
+        _ => Some(Refused::FileNotReady),
+    };
+    Ok((Kind::of_word(&kind), obstacle))
+}
+
+/// Launches a draft. What runs once gets its waiting run, its text pinned; the engine
+/// writes the deliveries and starts each run at its time. What recurs gets its next
+/// date, and what is daily waits for its file.
 pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, false)?;
@@ -200,23 +277,37 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
             return Err(obstacle.into());
         }
-        let Some(file_id) = campaign.file_id else { return Err(Refused::NoFile.into()) };
-        for Schedule { id: schedule_id, plan, .. } in schedules::store::of_campaigns(conn, &[id.0])? {
-            let window =
-                plan.window(campaign.zone).map_err(|_| Refused::EmptyWindow { schedule: plan.name.clone() })?;
-            let run = NewRun {
-                schedule_id,
-                campaign_id: id,
-                channel_id: plan.channel_id,
-                file_id,
-                name: &format!("{}-{}", campaign.name, plan.date),
-                date: plan.date,
-                body: &plan.body,
-                window,
-                late: plan.late,
-                rate: plan.rate,
-            };
-            runs::store::insert(conn, &run)?;
+        let lists = store::lists(conn, id)?;
+        let by_lists = campaign.kind == CampaignKind::Recurring || campaign.file_id.is_none();
+        if by_lists && campaign.freeze == Freeze::Launch {
+            let kind = lists::store::kind_of(conn, &lists.include)?.ok_or(Refused::NoLists)?;
+            let into = AudienceTarget::Campaign(id);
+            lists::store::insert_audience(conn, &lists.include, &lists.exclude, kind, into)?;
+        }
+        let plans = schedules::store::of_campaigns(conn, &[id.0])?;
+        let served: Vec<String> = plans.iter().filter_map(|schedule| schedule.plan.group.clone()).collect();
+        for (n, schedule) in plans.iter().enumerate() {
+            match &schedule.plan.when {
+                When::Once { date } => {
+                    let window = schedule
+                        .plan
+                        .window_on(*date, campaign.zone)
+                        .map_err(|_| Refused::EmptyWindow { schedule: schedule.plan.name.clone() })?;
+                    let home = schedules::store::lock_home(conn, schedule.id)?;
+                    let planned = Planned {
+                        window,
+                        file: campaign.file_id.filter(|_| !by_lists),
+                        // One of the runs answers for the rows that none of them serves.
+                        served: (n == 0).then_some(served.as_slice()),
+                    };
+                    schedules::actions::plan_run(conn, &home, schedule, &planned)?;
+                }
+                When::Daily => {}
+                When::Recurring(it) => {
+                    let next = it.rule.next(now, campaign.zone, it.last_date);
+                    schedules::store::set_next_run(conn, schedule.id, next)?;
+                }
+            }
         }
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.launched", by, Some(campaign.state), state, None, now)?;
@@ -237,7 +328,7 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
             if schedule.pause(PausedWith::Campaign, now).is_err() {
                 continue;
             }
-            change(conn, &schedule, "schedule.paused", was, by, now, |run| run.pause(now))?;
+            change(conn, &schedule, "schedule.paused", was, by, now, |run, _| run.pause(now))?;
         }
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.paused", by, Some(campaign.state), state, None, now)?;
@@ -271,7 +362,7 @@ pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         for mut schedule in schedules.into_iter().filter(resumes) {
             let (was, before) = (schedule.state.word(), schedule.clone());
             schedule.resume()?;
-            match change(conn, &schedule, "schedule.resumed", was, by, now, |run| run.resume(now)) {
+            match change(conn, &schedule, "schedule.resumed", was, by, now, |run, holds| run.resume(holds, now)) {
                 Ok(()) => {}
                 Err(Error::Refused(Refused::Run(_))) => schedules::store::save_state(conn, &keep_paused(before, now))?,
                 Err(error) => return Err(error),
@@ -300,7 +391,7 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
         for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let was = schedule.state.word();
             if schedule.stop().is_ok() {
-                change(conn, &schedule, "schedule.stopped", was, by, now, |run| run.stop(now))?;
+                change(conn, &schedule, "schedule.stopped", was, by, now, |run, _| run.stop(now))?;
             }
         }
         store::save_state(conn, id, state, now)?;
@@ -441,13 +532,14 @@ fn change(
     was: &str,
     by: UserId,
     now: DateTime<Utc>,
-    verb: impl FnOnce(&mut Run) -> Result<(), runs::Refused>,
+    verb: impl FnOnce(&mut Run, &Holds) -> Result<(), runs::Refused>,
 ) -> Result<(), Error> {
     if let Some(mut run) = runs::store::lock_of_schedule(conn, schedule.id)?
         && !run.state.has_ended()
     {
-        verb(&mut run)?;
-        runs::store::save(conn, &run)?;
+        let holds = runs::store::holds(conn, &run)?;
+        verb(&mut run, &holds)?;
+        runs::store::save(conn, &run, now)?;
     }
     schedules::store::save_state(conn, schedule)?;
     let entry = Entry {

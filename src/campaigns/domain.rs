@@ -1,17 +1,110 @@
 use chrono_tz::Tz;
 
 use crate::ids::{CampaignId, FileId};
-use crate::schedules::{PausedWith, ScheduleState};
+use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
 use crate::{runs, schedules};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Campaign {
     pub id: CampaignId,
     pub name: String,
+    pub kind: CampaignKind,
     /// The dates and times of its schedules are meant there.
     pub zone: Tz,
     pub state: CampaignState,
+    /// Its contacts; for a daily campaign the file whose structure the daily files must have.
     pub file_id: Option<FileId>,
+    /// Field whose value says which schedule serves a row; `None`: every schedule serves every row.
+    pub group_by: Option<String>,
+    pub freeze: Freeze,
+}
+
+/// Where its contacts come from, and how often it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CampaignKind {
+    /// One time, to a file or to lists.
+    #[default]
+    OnceOff,
+    /// On each expected weekday, to the file that was dropped that day.
+    Daily,
+    /// Again and again, to lists.
+    Recurring,
+    /// One time, one plain text, made in a minute.
+    Quick,
+}
+
+impl CampaignKind {
+    pub const ALL: [CampaignKind; 4] =
+        [CampaignKind::OnceOff, CampaignKind::Daily, CampaignKind::Recurring, CampaignKind::Quick];
+
+    /// The word in the database, in forms and in URLs.
+    pub fn word(self) -> &'static str {
+        match self {
+            CampaignKind::OnceOff => "once_off",
+            CampaignKind::Daily => "daily",
+            CampaignKind::Recurring => "recurring",
+            CampaignKind::Quick => "quick",
+        }
+    }
+
+    /// The words on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            CampaignKind::OnceOff => "Once off",
+            CampaignKind::Daily => "Daily",
+            CampaignKind::Recurring => "Recurring",
+            CampaignKind::Quick => "Quick",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<CampaignKind> {
+        CampaignKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether a schedule that runs on such days belongs into a campaign of this kind.
+    pub fn takes(self, when: &When) -> bool {
+        match when {
+            When::Once { .. } => matches!(self, CampaignKind::OnceOff | CampaignKind::Quick),
+            When::Daily => self == CampaignKind::Daily,
+            When::Recurring(_) => self == CampaignKind::Recurring,
+        }
+    }
+}
+
+/// When lists become an audience.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// Whoever is on them as a run is readied.
+    #[default]
+    Start,
+    /// Whoever is on them at the launch, in every run.
+    Launch,
+}
+
+impl Freeze {
+    pub const ALL: [Freeze; 2] = [Freeze::Start, Freeze::Launch];
+
+    /// The word in the database and in forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            Freeze::Start => "start",
+            Freeze::Launch => "launch",
+        }
+    }
+
+    /// The words on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Freeze::Start => "Whoever is on the lists when a run starts",
+            Freeze::Launch => "Whoever is on the lists at the launch, in every run",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Freeze> {
+        Freeze::ALL.into_iter().find(|freeze| freeze.word() == word)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +140,10 @@ pub enum Refused {
     NameTaken(String),
     #[error("Add a file with contacts first.")]
     NoFile,
+    #[error("Choose at least one list whose members it goes to.")]
+    NoLists,
+    #[error("Nobody is on the lists it goes to who is not on the lists it leaves out.")]
+    NobodyOnLists,
     #[error("The file is not imported yet.")]
     FileNotReady,
     #[error("The file has no usable contact.")]
@@ -61,6 +158,14 @@ pub enum Refused {
         "“{schedule}” goes through a channel that does not reach the addresses of the file. Choose another channel."
     )]
     OtherKind { schedule: String },
+    #[error("“{schedule}” was planned for another kind of campaign. Change it and save it again.")]
+    OtherWhen { schedule: String },
+    #[error("“{schedule}” serves no group. Choose the value of “{field}” that it serves.")]
+    NoGroup { schedule: String, field: String },
+    #[error("“{one}” and “{other}” serve the same group at the same time. Give one another group or other times.")]
+    SameGroup { one: String, other: String },
+    #[error("“{schedule}” would never run: its last date comes before its first. Choose a later last date.")]
+    NeverRuns { schedule: String },
     #[error("{0}")]
     Schedule(#[from] schedules::Refused),
     #[error("{0}")]
@@ -180,6 +285,20 @@ impl CampaignState {
             CampaignState::Archived => Err(Refused::Archived),
         }
     }
+}
+
+/// Two schedules that serve the same group at the same time, if there are such.
+pub fn same_group_twice(schedules: &[Schedule]) -> Option<(&Schedule, &Schedule)> {
+    let clash = |one: &Schedule, other: &Schedule| {
+        let (a, b) = (&one.plan, &other.plan);
+        let same_group =
+            a.group.as_deref().zip(b.group.as_deref()).is_some_and(|(one, other)| runs::same_group(one, other));
+        same_group && a.when == b.when && a.start == b.start && a.end == b.end
+    };
+    schedules
+        .iter()
+        .enumerate()
+        .find_map(|(n, one)| schedules[n + 1..].iter().find(|other| clash(one, other)).map(|other| (one, other)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 //!                   Finished ◀───────────┘ (every run has ended) ──archive──▶ Archived
 //! ```
 //!
-//! Launching writes one waiting run for each schedule and pins the text in it.
+//! Launching writes one waiting run for each schedule that runs once and pins the
+//! text in it. The schedules of a daily campaign then wait for the day's file, those
+//! of a recurring one for their time.
 //! Pausing and resuming a campaign pauses and resumes its schedules together;
 //! those that somebody paused by themselves stay paused.
 //!
@@ -24,4 +26,4 @@ pub mod review;
 pub mod web;
 pub mod live;
 
-pub use domain::{Campaign, CampaignState, Refused};
+pub use domain::{Campaign, CampaignKind, CampaignState, Freeze, Refused};

@@ -1,7 +1,7 @@
 //! What somebody wants to know before a launch: computed by the planner that will
 //! run it, and read from the contacts it will go to.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int8, Text as SqlText};
@@ -13,11 +13,12 @@ use crate::db::schema;
 use crate::files::actions::Look;
 use crate::files::domain::{Mapping, State, Use};
 use crate::ids::{CampaignId, FileId, UserId};
-use crate::pacing::{self, EmptyWindow, Forecast, ON_TIME, Window};
+use crate::pacing::{self, Calendar, EmptyWindow, Forecast, ON_TIME, Rate, Window};
+use crate::runs::same_group;
 use crate::schedules::{self, Draft, Schedule};
 use crate::senders::domain::Sender;
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, files, senders};
+use crate::{deliveries, files, senders, settings};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -127,7 +128,12 @@ fn review(
     let plan = &schedule.plan;
     let sender = senders.iter().find(|sender| sender.id == plan.channel_id);
     let limit = sender.and_then(|sender| sender.setup.per_minute);
-    let Ok(outlook) = self::outlook(plan, campaign.zone, file.counts.good, limit, now) else { return Ok(None) };
+    let n = match (&campaign.group_by, &plan.group) {
+        (Some(field), Some(value)) => contacts_of_group(conn, file.id, field, value)?,
+        (Some(_), None) | (None, _) => file.counts.good,
+    };
+    let calendar = settings::calendars::of_campaign(conn, campaign.id)?;
+    let Ok(Some(outlook)) = self::outlook(plan, campaign.zone, n, limit, &calendar, now) else { return Ok(None) };
     if outlook.window.ends <= now {
         return Ok(None);
     }
@@ -137,14 +143,14 @@ fn review(
     let counted = first_text.as_ref().and_then(|text| text.as_deref().ok()).unwrap_or(&plan.body);
     Ok(Some(Review {
         channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
-        contacts: file.counts.good,
+        contacts: n,
+        limit: limit.filter(|_| outlook.limited),
         outlook,
         segments: is_sms.then(|| segments(counted)),
         first_text: first_text.map(|text| text.map_err(|missing| missing.field)),
         lacking: lacking(conn, contacts, &text.needed())?,
         needed: text.needed().into_iter().map(str::to_owned).collect(),
         unknown: text.unknown().to_vec(),
-        limit: limit.filter(|limit| f64::from(*limit) < plan.rate),
         schedule: schedule.clone(),
     }))
 }
@@ -158,31 +164,49 @@ pub struct Outlook {
     pub late: bool,
     /// Sends a minute that it starts with.
     pub rate: f64,
+    /// The channel's limit is slower than the plan.
+    pub limited: bool,
     /// Sends that leave at once to catch up.
     pub burst: i64,
 }
 
-/// `limit`: the most that the channel lets go in a minute.
+/// The next run of a plan; `None` when it never runs. `limit`: the most that the
+/// channel lets go in a minute.
 pub fn outlook(
     plan: &Draft,
     zone: Tz,
     contacts: i64,
     limit: Option<i32>,
+    calendar: &Calendar,
     now: DateTime<Utc>,
-) -> Result<Outlook, EmptyWindow> {
-    let window = plan.window(zone)?;
+) -> Result<Option<Outlook>, EmptyWindow> {
+    let Some(window) = plan.first_window(zone, now)? else { return Ok(None) };
     let starts = now.max(window.starts);
-    let rate = limit.map_or(plan.rate, |limit| plan.rate.min(limit.into()));
-    let begun = pacing::start(&window, rate, plan.late, contacts, starts);
+    // Without a run there is no jitter yet: the earliest it can be.
+    let holds = Calendar { jitter: TimeDelta::zero(), ..calendar.clone() }.closed(0, window.starts, window.ends);
+    let begin = |rate| pacing::start(&window, rate, plan.late, contacts, &holds, starts);
+    let mut begun = begin(plan.rate);
+    let limit = limit.map(f64::from).filter(|limit| *limit < begun.clock.rate);
+    if let Some(limit) = limit {
+        begun = begin(Rate::Fixed(limit));
+    }
     // The dispatcher asks for leave before its first claim; so do we, to see the clock it goes on with.
-    let (_, clock) = pacing::allowance(begun.clock, 0, 0, begun.burst, starts);
-    Ok(Outlook {
+    let (_, clock) = pacing::allowance(begun.clock.past(&holds, starts), 0, 0, begun.burst, starts);
+    Ok(Some(Outlook {
         window,
-        forecast: pacing::forecast(&clock, 0, contacts, starts, window.ends),
+        forecast: pacing::forecast(&clock, 0, contacts, &holds, starts, window.ends),
         late: starts - window.starts > ON_TIME,
         rate: clock.rate,
+        limited: limit.is_some(),
         burst: begun.burst,
-    })
+    }))
+}
+
+/// Contacts of a file that a schedule with this group value serves.
+fn contacts_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str) -> QueryResult<i64> {
+    let groups = files::store::groups(conn, file, field)?;
+    let mine = groups.iter().filter(|(spelt, _)| spelt.as_ref().is_some_and(|spelt| same_group(value, spelt)));
+    Ok(mine.map(|(_, n)| n).sum())
 }
 
 /// Contacts of a file that lack a value for one of these fields.
@@ -232,6 +256,8 @@ mod tests {
     use super::*;
     use crate::ids::ChannelId;
     use crate::pacing::LatePolicy;
+    use crate::runs::Rules;
+    use crate::schedules::When;
 
     fn utc(text: &str) -> DateTime<Utc> {
         format!("2026-03-02T{text}Z").parse().unwrap()
@@ -242,13 +268,15 @@ mod tests {
             name: "Dublin".into(),
             channel_id: ChannelId(1),
             body: "Hello".into(),
-            date: utc("09:00:00").date_naive(),
+            when: When::Once { date: utc("09:00:00").date_naive() },
             start: "09:00:00".parse().unwrap(),
             end: "09:10:00".parse().unwrap(),
-            rate: 10.0,
+            rate: Rate::Fixed(10.0),
             late,
+            group: None,
+            rules: Rules::default(),
         };
-        outlook(&plan, Tz::UTC, 100, limit, utc(time)).unwrap()
+        outlook(&plan, Tz::UTC, 100, limit, &Calendar::open(Tz::UTC), utc(time)).unwrap().unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::{Campaign, CampaignState};
 use crate::channels::Kind;
 use crate::deliveries::Counts;
-use crate::pacing::{self, Forecast, SendClock};
+use crate::pacing::{self, Forecast, Holds, Rate, SendClock};
 use crate::runs::{Clock, Run, RunState};
 use crate::schedules::{PausedWith, Schedule, ScheduleState};
 
@@ -22,6 +22,8 @@ pub struct Sheet {
 pub struct Line {
     pub schedule: Schedule,
     pub run: Option<Run>,
+    /// When the run may not send.
+    pub holds: Holds,
     pub counts: Counts,
     /// Name of its channel.
     pub channel: String,
@@ -33,7 +35,13 @@ pub struct Line {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Standing {
     Draft,
-    Waiting { starts: DateTime<Utc> },
+    Waiting {
+        starts: DateTime<Utc>,
+    },
+    /// Between two runs. `next`: when it runs again by itself; `None` when a file has to come first.
+    Scheduled {
+        next: Option<DateTime<Utc>>,
+    },
     Live,
     Paused,
     Finished,
@@ -46,7 +54,7 @@ impl Standing {
     pub fn badge(&self) -> &'static str {
         match self {
             Standing::Draft => "draft",
-            Standing::Waiting { .. } => "waiting",
+            Standing::Waiting { .. } | Standing::Scheduled { .. } => "waiting",
             Standing::Live => "live",
             Standing::Paused => "paused",
             Standing::Finished => "finished",
@@ -62,6 +70,7 @@ impl Standing {
         match self {
             Standing::Draft => "Draft",
             Standing::Waiting { .. } => "Waiting",
+            Standing::Scheduled { .. } => "Scheduled",
             Standing::Live => "Live",
             Standing::Paused => "Paused",
             Standing::Finished => "Finished",
@@ -107,41 +116,43 @@ pub enum Outlook {
 }
 
 /// What will leave if the run goes on at `now`; for one that is paused, if it is resumed then.
-pub fn forecast(run: &Run, now: DateTime<Utc>) -> Option<Forecast> {
+pub fn forecast(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<Forecast> {
     let unclaimed = i64::from(run.unclaimed());
     let afresh = || {
         let begins = now.max(run.window.starts);
-        pacing::start(&run.window, run.clock.rate(), run.late, run.last_seq.into(), begins).clock
+        pacing::start(&run.window, run.rate(), run.late, unclaimed, holds, begins).clock
     };
     let clock: SendClock = match (run.state, run.clock) {
         (RunState::Waiting, _) => afresh(),
         (RunState::Paused { .. }, Clock::Unstarted { .. }) => afresh(),
-        (RunState::Running, Clock::Started(clock)) => pacing::allowance(clock, run.released, 0, run.burst, now).1,
-        (RunState::Paused { since }, Clock::Started(clock)) => clock.moved_on(now - since),
+        (RunState::Running, Clock::Started(clock)) => {
+            pacing::allowance(clock.past(holds, now), run.released, 0, run.burst, now).1
+        }
+        (RunState::Paused { since }, Clock::Started(clock)) => clock.resumed(since, now, holds),
         (RunState::Running, Clock::Unstarted { .. }) => return None,
         (RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. }, _) => return None,
     };
-    Some(pacing::forecast(&clock, run.released, run.released + unclaimed, now, run.window.ends.max(now)))
+    Some(pacing::forecast(&clock, run.released, run.released + unclaimed, holds, now, run.window.ends.max(now)))
 }
 
 /// What is expected of several runs together: the worst of each. Of one that is
 /// paused only its end is known, and what is too late even if it went on now.
-pub fn outlook<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>) -> Outlook {
+pub fn outlook<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>) -> Outlook {
     expect(runs, now, false)
 }
 
 /// The same, if what is paused were resumed at `now`.
-pub fn if_resumed<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>) -> Outlook {
+pub fn if_resumed<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>) -> Outlook {
     expect(runs, now, true)
 }
 
-fn expect<'a>(runs: impl Iterator<Item = &'a Run>, now: DateTime<Utc>, resumed: bool) -> Outlook {
+fn expect<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>, resumed: bool) -> Outlook {
     let (mut unsent, mut done, mut ends, mut starts) = (0, None, None, None::<DateTime<Utc>>);
     let mut all_wait = true;
-    for run in runs {
+    for (run, holds) in runs {
         all_wait &= run.state == RunState::Waiting && now < run.window.starts;
         starts = starts.into_iter().chain([run.window.starts]).min();
-        let Some(forecast) = forecast(run, now) else { continue };
+        let Some(forecast) = forecast(run, holds, now) else { continue };
         unsent += forecast.unsent;
         if resumed || !matches!(run.state, RunState::Paused { .. }) {
             done = done.max(forecast.finishes);
@@ -163,7 +174,17 @@ impl Sheet {
     }
 
     pub fn standing(&self) -> Standing {
-        standing(self.campaign.state, self.runs())
+        let going_on = self.runs().any(|run| !run.state.has_ended());
+        let mut coming = self.lines.iter().filter(|line| line.comes_round()).peekable();
+        if self.campaign.state != CampaignState::Active || going_on || coming.peek().is_none() {
+            return standing(self.campaign.state, self.runs());
+        }
+        let active = |line: &&Line| line.schedule.state == ScheduleState::Active;
+        let mut active = coming.filter(active).peekable();
+        match active.peek() {
+            Some(_) => Standing::Scheduled { next: active.filter_map(|line| line.schedule.next_run_at).min() },
+            None => Standing::Paused,
+        }
     }
 
     pub fn counts(&self) -> Counts {
@@ -171,7 +192,7 @@ impl Sheet {
     }
 
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
-        outlook(self.runs(), now)
+        outlook(self.lines.iter().filter_map(Line::with_holds), now)
     }
 
     /// Changes whenever a button or a badge of the campaign or one of its schedules would.
@@ -196,25 +217,40 @@ impl Line {
         match (self.schedule.state, &self.run) {
             (_, None) if campaign.state == CampaignState::Draft => Standing::Draft,
             (ScheduleState::Stopped, _) => Standing::Stopped,
+            (ScheduleState::Paused { .. }, _) if self.comes_round() => Standing::Paused,
             (_, Some(Run { state: RunState::Overrun { .. }, .. })) => Standing::Overrun,
             (ScheduleState::Paused { .. }, _) => Standing::Paused,
             (ScheduleState::Finished, _) => Standing::Finished,
+            (ScheduleState::Active, Some(run)) if run.state.has_ended() && self.comes_round() => {
+                Standing::Scheduled { next: self.schedule.next_run_at }
+            }
             (ScheduleState::Active, Some(run)) => standing(CampaignState::Active, std::iter::once(run)),
-            (ScheduleState::Active, None) => Standing::Finished,
+            (ScheduleState::Active, None) => Standing::Scheduled { next: self.schedule.next_run_at },
         }
+    }
+
+    /// Whether it runs again after the run it has.
+    pub fn comes_round(&self) -> bool {
+        self.schedule.comes_round()
+    }
+
+    /// Its run, and when that may not send.
+    pub fn with_holds(&self) -> Option<(&Run, &Holds)> {
+        self.run.as_ref().map(|run| (run, &self.holds))
     }
 
     /// Changes whenever a button or the badge of the schedule would.
     pub fn signature(&self, campaign: &Campaign) -> String {
         let run = self.run.as_ref();
         fingerprint(&format!(
-            "{} {} {} {} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {:?}",
             self.schedule.id,
             campaign.state.word(),
             self.schedule.state.word(),
             run.map_or("", |run| run.state.word()),
             run.map(|run| run.window.ends),
             run.map(|run| run.clock.rate()),
+            run.map(|run| (run.id, run.canary_left())),
         ))
     }
 
@@ -225,6 +261,9 @@ impl Line {
 
     /// Whether there is something to resume, be it with more time.
     pub fn can_resume(&self) -> bool {
+        if self.comes_round() && matches!(self.schedule.state, ScheduleState::Paused { .. }) {
+            return true;
+        }
         self.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Paused { .. } | RunState::Overrun { .. }))
             && self.schedule.state != ScheduleState::Stopped
     }
@@ -233,13 +272,17 @@ impl Line {
         matches!(campaign.state, CampaignState::Active | CampaignState::Paused) && self.schedule.state.stopped().is_ok()
     }
 
-    /// Whether its run can still get another rate or end.
+    /// Whether its run, or those to come, can still get another rate or end.
     pub fn can_edit(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| !run.state.has_ended())
+        let goes_on = self.run.as_ref().is_some_and(|run| !run.state.has_ended());
+        goes_on || (self.comes_round() && self.schedule.state.stopped().is_ok())
     }
 
     /// Whether only more time lets it go on.
     pub fn needs_more_time(&self, now: DateTime<Utc>) -> bool {
+        if self.comes_round() && self.run.as_ref().is_none_or(|run| run.state.has_ended()) {
+            return false;
+        }
         self.run.as_ref().is_some_and(|run| run.window.ends <= now || matches!(run.state, RunState::Overrun { .. }))
     }
 
@@ -256,8 +299,27 @@ impl Line {
         }
     }
 
-    pub fn rate(&self) -> f64 {
-        self.run.as_ref().map_or(self.schedule.plan.rate, |run| run.clock.rate())
+    /// `120 / min`, or how an automatic rate came out.
+    pub fn rate_words(&self) -> String {
+        let short = |rate: f64| format!("{} / min", (rate * 100.0).round() / 100.0);
+        match (&self.run, self.schedule.plan.rate) {
+            (Some(run), _) if run.auto => match run.clock {
+                Clock::Started(clock) => format!("auto, {}", short(clock.rate)),
+                Clock::Unstarted { .. } => "auto".to_owned(),
+            },
+            (Some(run), _) if !run.state.has_ended() => short(run.clock.rate()),
+            (_, Rate::Fixed(rate)) => short(rate),
+            (_, Rate::Auto) => "auto".to_owned(),
+        }
+    }
+
+    /// For the form that changes it; empty when it is automatic.
+    pub fn rate_typed(&self) -> String {
+        let fixed = match &self.run {
+            Some(run) if !run.state.has_ended() => (!run.auto).then_some(run.clock.rate()),
+            Some(_) | None => self.schedule.plan.rate.fixed(),
+        };
+        fixed.map(|rate| rate.to_string()).unwrap_or_default()
     }
 
     pub fn kind_name(&self) -> &str {
@@ -304,6 +366,9 @@ mod tests {
     use super::*;
     use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
     use crate::pacing::{LatePolicy, Window};
+    use crate::runs::Rules;
+
+    const NONE: Holds = Holds::none();
 
     fn at(time: &str) -> DateTime<Utc> {
         format!("2026-03-02T{time}:00Z").parse().unwrap()
@@ -315,9 +380,14 @@ mod tests {
             schedule_id: ScheduleId(1),
             campaign_id: CampaignId(1),
             channel_id: ChannelId(1),
-            file_id: FileId(1),
+            file_id: Some(FileId(1)),
             name: "Spring offer-2026-03-02".into(),
             body: "Hello".into(),
+            fields: Vec::new(),
+            auto: false,
+            rules: Rules::default(),
+            canary_passed: false,
+            is_test: false,
             window: Window { starts: at("09:00"), ends: at("10:00") },
             late: LatePolicy::CatchUp,
             state,
@@ -355,8 +425,8 @@ mod tests {
 
     #[test]
     fn the_outlook_of_a_paused_run_is_what_resuming_now_would_bring() {
-        assert_eq!(outlook([paused_at("09:03")].iter(), at("09:13")), Outlook::Ends(at("10:00")));
-        let finish = |now| if_resumed([paused_at("09:03")].iter(), at(now));
+        assert_eq!(outlook([(&paused_at("09:03"), &NONE)].into_iter(), at("09:13")), Outlook::Ends(at("10:00")));
+        let finish = |now| if_resumed([(&paused_at("09:03"), &NONE)].into_iter(), at(now));
         let Outlook::Done(done) = finish("09:13") else { panic!("{:?}", finish("09:13")) };
         assert_eq!(done.format("%H:%M").to_string(), "09:19");
         assert!(matches!(finish("09:57"), Outlook::WouldOverrun(n) if (39..=41).contains(&n)), "{:?}", finish("09:57"));
@@ -364,7 +434,10 @@ mod tests {
 
     #[test]
     fn nothing_is_expected_of_what_has_ended() {
-        assert_eq!(outlook([run(RunState::Stopped { at: at("09:10") })].iter(), at("09:20")), Outlook::None);
+        assert_eq!(
+            outlook([(&run(RunState::Stopped { at: at("09:10") }), &NONE)].into_iter(), at("09:20")),
+            Outlook::None
+        );
     }
 
     #[test]

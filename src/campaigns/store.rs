@@ -8,9 +8,11 @@ use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet};
-use super::{Campaign, CampaignState};
-use crate::db::schema::{campaigns, schedule_runs, schedules};
-use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
+use super::{Campaign, CampaignKind, CampaignState, Freeze};
+use crate::db::schema::{campaign_lists, campaigns, schedule_runs, schedules};
+use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
+use crate::pacing::Holds;
+use crate::settings;
 
 pub fn find(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Campaign> {
     campaigns::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -25,6 +27,7 @@ pub fn lock(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Campaign> {
 pub fn insert(
     conn: &mut PgConnection,
     name: &str,
+    kind: CampaignKind,
     zone: Tz,
     by: UserId,
     now: DateTime<Utc>,
@@ -32,6 +35,7 @@ pub fn insert(
     diesel::insert_into(campaigns::table)
         .values((
             campaigns::name.eq(name),
+            campaigns::kind.eq(kind.word()),
             campaigns::time_zone.eq(zone.name()),
             campaigns::created_by.eq(by.0),
             campaigns::created_at.eq(now),
@@ -53,6 +57,48 @@ pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -
         .set(campaigns::file_id.eq(file.map(|file| file.0)))
         .execute(conn)
         .map(drop)
+}
+
+pub fn set_kind(conn: &mut PgConnection, id: CampaignId, kind: CampaignKind) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0)).set(campaigns::kind.eq(kind.word())).execute(conn).map(drop)
+}
+
+/// `field`: whose value says which schedule serves a row.
+pub fn set_group_by(conn: &mut PgConnection, id: CampaignId, field: Option<&str>) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0)).set(campaigns::group_by.eq(field)).execute(conn).map(drop)
+}
+
+pub fn set_freeze(conn: &mut PgConnection, id: CampaignId, freeze: Freeze) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0)).set(campaigns::freeze.eq(freeze.word())).execute(conn).map(drop)
+}
+
+/// The lists of a campaign.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lists {
+    pub include: Vec<ListId>,
+    pub exclude: Vec<ListId>,
+}
+
+pub fn lists(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Lists> {
+    let rows: Vec<(i64, String)> = campaign_lists::table
+        .filter(campaign_lists::campaign_id.eq(id.0))
+        .order(campaign_lists::list_id)
+        .select((campaign_lists::list_id, campaign_lists::role))
+        .load(conn)?;
+    let with = |role: &str| rows.iter().filter(|(_, it)| it == role).map(|(id, _)| ListId(*id)).collect();
+    Ok(Lists { include: with("include"), exclude: with("exclude") })
+}
+
+pub fn set_lists(conn: &mut PgConnection, id: CampaignId, lists: &Lists) -> QueryResult<()> {
+    diesel::delete(campaign_lists::table.filter(campaign_lists::campaign_id.eq(id.0))).execute(conn)?;
+    let row = |role: &'static str| {
+        move |list: &ListId| {
+            (campaign_lists::campaign_id.eq(id.0), campaign_lists::list_id.eq(list.0), campaign_lists::role.eq(role))
+        }
+    };
+    let rows: Vec<_> =
+        lists.include.iter().map(row("include")).chain(lists.exclude.iter().map(row("exclude"))).collect();
+    diesel::insert_into(campaign_lists::table).values(rows).on_conflict_do_nothing().execute(conn).map(drop)
 }
 
 /// Writes the state and the instant that belongs to it.
@@ -98,6 +144,27 @@ pub fn free_name(conn: &mut PgConnection, name: &str) -> QueryResult<String> {
     Ok(names.find(|name| !taken.contains(&name.to_lowercase())).unwrap_or_default())
 }
 
+/// Gives the new draft `copy` what a campaign has beside its schedules: file, lists, groups and quiet hours.
+pub fn copy_plan(conn: &mut PgConnection, id: CampaignId, copy: CampaignId) -> QueryResult<()> {
+    diesel::sql_query(
+        "UPDATE campaigns c
+         SET file_id = o.file_id, group_by = o.group_by, \"freeze\" = o.\"freeze\", quiet = o.quiet, quiet_from = o.quiet_from,
+             quiet_to = o.quiet_to, blackouts_apply = o.blackouts_apply
+         FROM campaigns o WHERE c.id = $1 AND o.id = $2",
+    )
+    .bind::<Int8, _>(copy.0)
+    .bind::<Int8, _>(id.0)
+    .execute(conn)?;
+    diesel::sql_query(
+        "INSERT INTO campaign_lists (campaign_id, list_id, role)
+         SELECT $1, list_id, role FROM campaign_lists WHERE campaign_id = $2",
+    )
+    .bind::<Int8, _>(copy.0)
+    .bind::<Int8, _>(id.0)
+    .execute(conn)
+    .map(drop)
+}
+
 /// Removes a draft with its schedules. A launched campaign is never removed.
 pub fn delete(conn: &mut PgConnection, id: CampaignId) -> QueryResult<()> {
     diesel::delete(campaigns::table.find(id.0)).execute(conn).map(drop)
@@ -126,14 +193,21 @@ pub fn take_turn(conn: &mut PgConnection, alone: bool) -> QueryResult<()> {
     diesel::sql_query(format!("SELECT {lock}(7305815)")).execute(conn).map(drop)
 }
 
-/// Launched campaigns none of whose runs can go on by itself.
+/// Launched campaigns none of whose runs can go on by itself, and none of whose schedules runs again.
 pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
     let going_on = schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaigns::id))
+        .filter(schedule_runs::purpose.eq("campaign"))
         .filter(schedule_runs::state.eq_any(["waiting", "running", "paused"]));
+    // What runs once has had its run; the others end by being stopped or by their last date.
+    let coming_round = schedules::table
+        .filter(schedules::campaign_id.eq(campaigns::id))
+        .filter(schedules::run_date.is_null())
+        .filter(schedules::state.eq_any(["active", "paused"]));
     campaigns::table
         .filter(campaigns::state.eq_any(["active", "paused"]))
         .filter(diesel::dsl::not(diesel::dsl::exists(going_on)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(coming_round)))
         .order(campaigns::id)
         .select(campaigns::id)
         .load(conn)
@@ -221,19 +295,33 @@ struct N {
 struct Row {
     id: i64,
     name: String,
+    kind: String,
     time_zone: String,
     state: String,
     file_id: Option<i64>,
+    group_by: Option<String>,
+    freeze: String,
 }
 
 impl TryFrom<Row> for Campaign {
     type Error = diesel::result::Error;
 
     fn try_from(row: Row) -> QueryResult<Self> {
-        let (Some(state), Ok(zone)) = (CampaignState::of_word(&row.state), row.time_zone.parse()) else {
+        let words =
+            (CampaignState::of_word(&row.state), CampaignKind::of_word(&row.kind), Freeze::of_word(&row.freeze));
+        let ((Some(state), Some(kind), Some(freeze)), Ok(zone)) = (words, row.time_zone.parse()) else {
             return Err(DeserializationError(format!("campaigns: not a campaign: {row:?}").into()));
         };
-        Ok(Campaign { id: CampaignId(row.id), name: row.name, zone, state, file_id: row.file_id.map(FileId) })
+        Ok(Campaign {
+            id: CampaignId(row.id),
+            name: row.name,
+            kind,
+            zone,
+            state,
+            file_id: row.file_id.map(FileId),
+            group_by: row.group_by,
+            freeze,
+        })
     }
 }
 
@@ -332,7 +420,7 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// What the screen shows of these campaigns: four questions, however many they are.
+/// What the screen shows of these campaigns: a handful of questions, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::db::schema::channels;
     use crate::{deliveries, runs, schedules};
@@ -345,6 +433,8 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
     let senders: Vec<(i64, String, String)> =
         channels::table.select((channels::id, channels::name, channels::kind)).load(conn)?;
 
+    let calendars = settings::calendars::of_campaigns(conn, &ids)?;
+
     let mut runs: std::collections::HashMap<_, _> = runs.into_iter().map(|run| (run.schedule_id, run)).collect();
     let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
     let at: std::collections::HashMap<_, _> =
@@ -353,12 +443,16 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
         let run = runs.remove(&schedule.id);
         let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
+        let calendar = calendars.get(&schedule.campaign_id);
+        let holds = calendar
+            .zip(run.as_ref())
+            .map_or(Holds::none(), |(calendar, run)| calendar.closed(run.id.0, run.window.starts, run.window.ends));
         let (channel, kind) = senders
             .iter()
             .find(|(id, ..)| *id == schedule.plan.channel_id.0)
             .map(|(_, name, kind)| (name.clone(), kind.clone()))
             .unwrap_or_default();
-        sheets[*n].lines.push(Line { schedule, run, counts, channel, kind });
+        sheets[*n].lines.push(Line { schedule, run, holds, counts, channel, kind });
     }
     Ok(sheets)
 }

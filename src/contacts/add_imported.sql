@@ -2,8 +2,8 @@
 --
 -- In order, so that two imports that share addresses wait for one another
 -- instead of for each other; bytewise, because that is the quickest order.
-INSERT INTO contacts (kind, address)
-SELECT $1, r.address
+INSERT INTO contacts (kind, address, customer_id, "values")
+SELECT $1, r.address, r.customer_id, r."values"
 FROM import_rows r
 WHERE NOT EXISTS (SELECT FROM import_repeats p WHERE p.seq = r.seq)
   AND NOT EXISTS (SELECT FROM contacts c WHERE c.kind = $1 AND c.address = r.address)

@@ -96,6 +96,17 @@ pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, Address
     Ok(text.to_owned())
 }
 
+/// The beginning of a phone number as people write it, the way addresses are
+/// stored; anything else as it stands.
+pub fn as_stored(text: &str) -> String {
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || "+-() ./".contains(c));
+    if !is_number {
+        return text.to_owned();
+    }
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_start_matches('0').to_owned()
+}
+
 fn phone(text: &str, region: &str) -> Result<String, AddressProblem> {
     // More than any writing of 15 digits needs, and cheap to refuse.
     if text.len() > 60 {
@@ -235,6 +246,14 @@ mod tests {
             AddressProblem::NoSuchNumber.says(Kind::Sms, "07911 1", "IE"),
             "07911 1 is not a phone number in Ireland. Write it with its country code, such as +353…."
         );
+    }
+
+    #[test]
+    fn numbers_are_looked_for_however_they_are_written() {
+        assert_eq!(as_stored("+353 (87) 123-45"), "3538712345");
+        assert_eq!(as_stored("00353 87"), "35387");
+        assert_eq!(as_stored("C-00012"), "C-00012");
+        assert_eq!(as_stored("+"), "");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The door to Postgres: a pool, and one way to borrow a connection from it.
 
+mod assembled;
 pub mod embedded;
 mod prepared;
 pub mod schema;
@@ -13,6 +14,7 @@ use diesel::result::{DatabaseErrorKind, Error as Failure};
 use diesel::{Connection, PgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+pub use assembled::Assembled;
 pub use prepared::Prepared;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();

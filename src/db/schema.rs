@@ -2,6 +2,15 @@
 //! there, in `COMMENT ON` and named constraints.
 
 diesel::table! {
+    blackouts (day) {
+        day -> Date,
+        name -> Text,
+        added_by -> Nullable<Int8>,
+        added_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     blocklist (kind, address) {
         kind -> Text,
         address -> Text,
@@ -9,6 +18,14 @@ diesel::table! {
         why -> Nullable<Text>,
         added_by -> Nullable<Int8>,
         added_at -> Timestamptz,
+        id -> Int8,
+    }
+}
+
+diesel::table! {
+    campaign_audience (campaign_id, contact_id) {
+        campaign_id -> Int8,
+        contact_id -> Int8,
     }
 }
 
@@ -26,6 +43,21 @@ diesel::table! {
         created_at -> Timestamptz,
         launched_at -> Nullable<Timestamptz>,
         ended_at -> Nullable<Timestamptz>,
+        group_by -> Nullable<Text>,
+        freeze -> Text,
+        quiet -> Text,
+        quiet_from -> Nullable<Time>,
+        quiet_to -> Nullable<Time>,
+        blackouts_apply -> Bool,
+        start_key -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    campaign_lists (campaign_id, list_id) {
+        campaign_id -> Int8,
+        list_id -> Int8,
+        role -> Text,
     }
 }
 
@@ -51,6 +83,8 @@ diesel::table! {
         kind -> Text,
         address -> Text,
         opted_out_at -> Nullable<Timestamptz>,
+        customer_id -> Nullable<Text>,
+        values -> Jsonb,
     }
 }
 
@@ -174,6 +208,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    replacements (run_id, seq) {
+        run_id -> Int8,
+        seq -> Int4,
+        why -> Text,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    list_members (list_id, contact_id) {
+        list_id -> Int8,
+        contact_id -> Int8,
+        added_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    lists (id) {
+        id -> Int8,
+        name -> Text,
+        kind -> Text,
+        filter -> Nullable<Jsonb>,
+        created_by -> Nullable<Int8>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     retries (run_id, seq) {
         run_id -> Int8,
         seq -> Int4,
@@ -211,7 +273,7 @@ diesel::table! {
         schedule_id -> Int8,
         campaign_id -> Int8,
         channel_id -> Int8,
-        file_id -> Int8,
+        file_id -> Nullable<Int8>,
         name -> Text,
         run_date -> Date,
         body -> Text,
@@ -229,6 +291,14 @@ diesel::table! {
         released -> Int8,
         burst -> Int8,
         ended_at -> Nullable<Timestamptz>,
+        purpose -> Text,
+        auto_rate -> Bool,
+        rules -> Jsonb,
+        fields -> Jsonb,
+        group_by -> Nullable<Text>,
+        group_value -> Nullable<Text>,
+        served -> Nullable<Array<Text>>,
+        canary_passed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -239,14 +309,18 @@ diesel::table! {
         name -> Text,
         channel_id -> Int8,
         body -> Text,
-        run_date -> Date,
+        run_date -> Nullable<Date>,
         start_time -> Time,
         end_time -> Time,
-        rate -> Float8,
+        rate -> Nullable<Float8>,
         late_policy -> Text,
         state -> Text,
         paused_at -> Nullable<Timestamptz>,
         paused_with -> Nullable<Text>,
+        recurrence -> Nullable<Jsonb>,
+        next_run_at -> Nullable<Timestamptz>,
+        group_value -> Nullable<Text>,
+        rules -> Jsonb,
     }
 }
 
@@ -256,6 +330,20 @@ diesel::table! {
         user_id -> Nullable<Int8>,
         state -> Jsonb,
         expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    settings (only) {
+        only -> Bool,
+        quiet_from -> Nullable<Time>,
+        quiet_to -> Nullable<Time>,
+        jitter_minutes -> Int2,
+        cap_messages -> Nullable<Int4>,
+        cap_days -> Nullable<Int2>,
+        approval_above -> Nullable<Int4>,
+        updated_at -> Nullable<Timestamptz>,
+        updated_by -> Nullable<Int8>,
     }
 }
 
@@ -294,7 +382,10 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    blackouts,
     blocklist,
+    campaign_lists,
+    campaign_audience,
     campaigns,
     channels,
     contacts,
@@ -306,12 +397,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     installation,
     journal,
     leases,
+    replacements,
+    list_members,
+    lists,
     retries,
     sandbox_messages,
     sandbox_receipts,
     schedule_runs,
     schedules,
     sessions,
+    settings,
     sign_in_failures,
     tallies,
     users
@@ -322,3 +417,4 @@ diesel::joinable!(schedule_runs -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
+diesel::joinable!(settings -> users (updated_by));

@@ -10,36 +10,51 @@ use super::store::{self, Claimer, Room, Take};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
 use crate::channels::{Receipt, Scope};
 use crate::contacts;
-use crate::ids::{ChannelId, LeaseId, RunId};
-use crate::pacing;
-use crate::runs::{self, Clock, Run};
+use crate::files;
+use crate::ids::{ChannelId, FileId, LeaseId, RunId};
+use crate::pacing::{self, Holds};
+use crate::runs::{self, Clock, Run, same_group};
 
-/// Claims up to `most` contacts of a run that its clock, its channel and the last minute allow.
+/// What somebody who claims brings along.
+#[derive(Clone, Debug)]
+pub struct Leave {
+    /// Contacts at most.
+    pub most: i64,
+    /// How many runs want something of the channel right now, this one included: each
+    /// gets its part of what the channel's limit leaves.
+    pub sharing: i64,
+    /// When the run may not send.
+    pub holds: Holds,
+}
+
+/// Claims as many contacts of a run as its clock, its channel and the last minute allow.
 ///
 /// No claims when the run is not running (any more), when nothing is due, or when
 /// nobody is left. The run's row is locked throughout, which is what a pause or a
 /// stop waits for and what makes every later claim see it.
-pub fn claim(conn: &mut PgConnection, run: RunId, most: i64, by: Claimer) -> QueryResult<Vec<Claim>> {
+pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Vec<Claim>> {
     conn.transaction(|conn| {
         let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(Vec::new()) };
         let Clock::Started(clock) = run.clock else { return Ok(Vec::new()) };
-        if run.window.ends <= by.now {
+        if run.window.ends <= by.now || leave.holds.is_closed(by.now) {
             return Ok(Vec::new());
         }
         let recent = store::recent(conn, &run, by.now)?;
+        let clock = clock.past(&leave.holds, by.now);
         let (released, clock) = pacing::allowance(clock, run.released, recent, run.burst, by.now);
-        let most = most.min(released);
+        let most = leave.most.min(released);
         if most <= 0 {
             return Ok(Vec::new());
         }
         let again = store::due_retries(conn, run.id, most, by.now)?;
-        if again.is_empty() && run.unclaimed() == 0 {
+        let fresh = run.canary_left().unwrap_or(i64::MAX).min(run.unclaimed().into());
+        if again.is_empty() && fresh == 0 {
             return Ok(Vec::new());
         }
         let (most, mut channel_before) = match store::channel_room(conn, run.channel_id, by.now)? {
             Room::Held => return Ok(Vec::new()),
             Room::Unlimited => (most, None),
-            Room::Limited { sends, before } => (most.min(sends), Some(before)),
+            Room::Limited { sends, before } => (most.min(share(sends, leave.sharing)), Some(before)),
         };
 
         let mut claims = Vec::new();
@@ -49,7 +64,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, most: i64, by: Claimer) -> Que
             claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
             advance(&mut run, &mut channel_before, &mut taken, 1);
         }
-        let fresh = (most - taken).min(run.unclaimed().into());
+        let fresh = fresh.min(most - taken);
         if fresh > 0 {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
             claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
@@ -60,6 +75,12 @@ pub fn claim(conn: &mut PgConnection, run: RunId, most: i64, by: Claimer) -> Que
         }
         Ok(claims)
     })
+}
+
+/// A fair part of what is left for `sharing` runs; rounded up, so that the last one is not left lying.
+fn share(sends: i64, sharing: i64) -> i64 {
+    let sharing = sharing.max(1);
+    (sends + sharing - 1) / sharing
 }
 
 fn advance(run: &mut Run, channel_before: &mut Option<i64>, taken: &mut i64, n: i64) {
@@ -186,7 +207,7 @@ pub fn rescue_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Op
     })
 }
 
-/// Writes the deliveries of a launched run, once, whoever else tries at the same
+/// Writes the deliveries of a planned run, once, whoever else tries at the same
 /// time. Returns how many contacts, or `None` when somebody else is at it.
 ///
 /// The run's row stays free meanwhile, so that it can be paused or stopped while
@@ -200,8 +221,53 @@ pub fn prepare(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Query
         if it.prepared {
             return Ok(None);
         }
-        let contacts = store::prepare(conn, run, it.file_id)?;
-        runs::store::set_prepared(conn, run, contacts as i32, now)?;
-        Ok(Some(contacts))
+        let rows = match it.file_id {
+            Some(file) => rows_of_file(conn, &it, file, now)?,
+            None => rows_of_lists(conn, &it)?,
+        };
+        let contacts = rows.taken + rows.left_out;
+        runs::store::set_prepared(conn, run, contacts, rows.left_out + 1, &rows.fields, now)?;
+        Ok(Some(contacts as usize))
     })
+}
+
+/// What a run was given.
+struct Rows {
+    /// Contacts to send to.
+    taken: i32,
+    /// Contacts before them that nobody is going to send to. They stand in front of
+    /// the cursor, with their outcome: as if claimed and settled.
+    left_out: i32,
+    fields: Vec<String>,
+}
+
+fn rows_of_file(conn: &mut PgConnection, run: &Run, file: FileId, now: DateTime<Utc>) -> QueryResult<Rows> {
+    let fields = store::fields(conn, file)?;
+    let Some(group) = runs::store::group(conn, run.id)? else {
+        let taken = store::prepare(conn, run.id, file)? as i32;
+        return Ok(Rows { taken, left_out: 0, fields });
+    };
+    // Which spellings mean the same is decided in one place, here and not in SQL.
+    let groups = files::store::groups(conn, file, &group.by)?;
+    let spellings: Vec<String> = groups.into_iter().filter_map(|(value, _)| value).collect();
+    let meant = |values: &[String]| -> Vec<String> {
+        let is_meant = |it: &&String| values.iter().any(|value| same_group(value, it));
+        spellings.iter().filter(is_meant).cloned().collect()
+    };
+    let left_out = match &group.served {
+        Some(served) => store::prepare_unserved(conn, run.id, file, &group.by, &meant(served), now)? as i32,
+        None => 0,
+    };
+    if left_out > 0 {
+        let change = Counts { skipped: left_out.into(), ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+    }
+    let mine = meant(std::slice::from_ref(&group.value));
+    let taken = store::prepare_group(conn, run.id, file, &group.by, &mine, left_out)? as i32;
+    Ok(Rows { taken, left_out, fields })
+}
+
+fn rows_of_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<Rows> {
+    let taken = store::prepare_lists(conn, run)? as i32;
+    Ok(Rows { taken, left_out: 0, fields: store::fields_of_run(conn, run.id)? })
 }

@@ -86,10 +86,13 @@ pub enum Outcome {
     DuplicateInFile,
     OptedOut,
     WindowClosed,
+    Replaced,
+    FrequencyCap,
+    Busy,
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 17] = [
+    pub const ALL: [Outcome; 20] = [
         Outcome::Delivered,
         Outcome::Invalid,
         Outcome::Unavailable,
@@ -107,6 +110,9 @@ impl Outcome {
         Outcome::DuplicateInFile,
         Outcome::OptedOut,
         Outcome::WindowClosed,
+        Outcome::Replaced,
+        Outcome::FrequencyCap,
+        Outcome::Busy,
     ];
 
     pub fn code(self) -> i16 {
@@ -128,6 +134,9 @@ impl Outcome {
             Outcome::DuplicateInFile => 22,
             Outcome::OptedOut => 23,
             Outcome::WindowClosed => 24,
+            Outcome::Replaced => 25,
+            Outcome::FrequencyCap => 26,
+            Outcome::Busy => 27,
         }
     }
 
@@ -146,6 +155,9 @@ impl Outcome {
             | Outcome::DuplicateInFile
             | Outcome::OptedOut
             | Outcome::WindowClosed
+            | Outcome::Replaced
+            | Outcome::FrequencyCap
+            | Outcome::Busy
             | Outcome::Profanity => Group::Skipped,
             Outcome::Invalid
             | Outcome::Unavailable
@@ -177,6 +189,9 @@ impl Outcome {
             Outcome::DuplicateInFile => "duplicate in file",
             Outcome::OptedOut => "opted out meanwhile",
             Outcome::WindowClosed => "window closed",
+            Outcome::Replaced => "replaced",
+            Outcome::FrequencyCap => "frequency cap",
+            Outcome::Busy => "busy elsewhere",
         }
     }
 
@@ -204,6 +219,9 @@ impl Outcome {
             Outcome::DuplicateInFile => "The address stands in the file twice.",
             Outcome::OptedOut => "The person opted out before their turn.",
             Outcome::WindowClosed => "The channel's messaging window with this person was closed.",
+            Outcome::Replaced => "Another file or campaign took this one's place before its turn.",
+            Outcome::FrequencyCap => "The person has got as many messages lately as this installation allows.",
+            Outcome::Busy => "The person's turn in another campaign was still to come.",
         }
     }
 }
@@ -316,6 +334,8 @@ pub enum Standing {
     Planned,
     InFlight,
     Retrying,
+    /// Its turn came at a time at which it could not be sent, and comes again.
+    Held,
     Accepted,
     Sent,
     Final(Outcome),
@@ -325,8 +345,8 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug)]
 pub struct OnRecord {
     pub word: Word,
-    /// It is on the list of second tries.
-    pub retrying: bool,
+    /// The try it waits for, if it waits for one: 1 when it was never tried.
+    pub waits_for: Option<i16>,
     /// The run's cursor has passed it.
     pub claimed: bool,
 }
@@ -335,19 +355,23 @@ impl Standing {
     /// Where a contact of a run in this state stands. `ledger.sql` asks the same
     /// of many rows at once; a story holds the two against each other.
     pub fn of(on_record: OnRecord, run: &RunState) -> Standing {
-        let OnRecord { word, retrying, claimed } = on_record;
+        let OnRecord { word, waits_for, claimed } = on_record;
         match (word.outcome, word.progress) {
             (Some(outcome), _) => return Standing::Final(outcome),
             (None, Some(2..)) => return Standing::Sent,
             (None, Some(_)) => return Standing::Accepted,
-            (None, None) if claimed && !retrying => return Standing::InFlight,
+            (None, None) if claimed && waits_for.is_none() => return Standing::InFlight,
             (None, None) => {}
         }
         match run {
             RunState::Overrun { .. } => Standing::Final(Outcome::Overrun),
             RunState::Stopped { .. } => Standing::Final(Outcome::Stopped),
             RunState::Waiting | RunState::Running | RunState::Paused { .. } | RunState::Completed { .. } => {
-                if retrying { Standing::Retrying } else { Standing::Planned }
+                match waits_for {
+                    None => Standing::Planned,
+                    Some(1) => Standing::Held,
+                    Some(_) => Standing::Retrying,
+                }
             }
         }
     }
@@ -360,6 +384,7 @@ impl Standing {
             Standing::Retrying => -3,
             Standing::Accepted => -4,
             Standing::Sent => -5,
+            Standing::Held => -6,
             Standing::Final(outcome) => outcome.code(),
         }
     }
@@ -369,14 +394,21 @@ impl Standing {
     }
 
     pub fn all() -> impl Iterator<Item = Standing> {
-        let open = [Standing::Planned, Standing::InFlight, Standing::Retrying, Standing::Accepted, Standing::Sent];
+        let open = [
+            Standing::Planned,
+            Standing::InFlight,
+            Standing::Retrying,
+            Standing::Held,
+            Standing::Accepted,
+            Standing::Sent,
+        ];
         open.into_iter().chain(Outcome::ALL.map(Standing::Final))
     }
 
     /// How it is marked on the screen, beside its name.
     pub fn tone(&self) -> &'static str {
         match self {
-            Standing::Planned | Standing::InFlight | Standing::Retrying => "open",
+            Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Held => "open",
             Standing::Accepted | Standing::Sent => "good",
             Standing::Final(outcome) => match outcome.group() {
                 Group::Delivered => "good",
@@ -393,6 +425,7 @@ impl Standing {
             Standing::Planned => "planned",
             Standing::InFlight => "in flight",
             Standing::Retrying => "waiting for another try",
+            Standing::Held => "held",
             Standing::Accepted => "accepted",
             Standing::Sent => "sent",
             Standing::Final(outcome) => outcome.name(),
@@ -404,6 +437,7 @@ impl Standing {
             Standing::Planned => "Its turn has not come.",
             Standing::InFlight => "Handed to the provider; no answer yet.",
             Standing::Retrying => "The provider asked to try later; nothing was processed.",
+            Standing::Held => "Its turn came at a time at which it may not be sent. It comes again.",
             Standing::Accepted => "The provider took it. No receipt yet.",
             Standing::Sent => "The provider sent it on to the phone. No receipt from the phone yet.",
             Standing::Final(outcome) => outcome.why(),
@@ -499,7 +533,12 @@ impl Show {
     pub fn shows(self, standing: Standing) -> bool {
         let group = match standing {
             Standing::Final(outcome) => Some(outcome.group()),
-            Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Accepted | Standing::Sent => None,
+            Standing::Planned
+            | Standing::InFlight
+            | Standing::Retrying
+            | Standing::Held
+            | Standing::Accepted
+            | Standing::Sent => None,
         };
         match self {
             Show::All => true,
@@ -507,10 +546,13 @@ impl Show {
             Show::Delivered => group == Some(Group::Delivered),
             Show::Failed => group == Some(Group::Failed),
             Show::Skipped => group == Some(Group::Skipped),
-            Show::Unsent => matches!(standing, Standing::Planned | Standing::Retrying) || group == Some(Group::Unsent),
+            Show::Unsent => {
+                matches!(standing, Standing::Planned | Standing::Retrying | Standing::Held)
+                    || group == Some(Group::Unsent)
+            }
             Show::Unconfirmed => group == Some(Group::Unconfirmed),
             Show::InFlight => standing == Standing::InFlight,
-            Show::Retrying => standing == Standing::Retrying,
+            Show::Retrying => matches!(standing, Standing::Retrying | Standing::Held),
             Show::Outcome(outcome) => standing == Standing::Final(outcome),
         }
     }
@@ -660,16 +702,18 @@ mod tests {
             RunState::Overrun { at },
             RunState::Stopped { at },
         ];
-        let names =
-            |word, retrying, claimed| states.map(|run| Standing::of(OnRecord { word, retrying, claimed }, &run).name());
+        let names = |word, waits_for, claimed| {
+            states.map(|run| Standing::of(OnRecord { word, waits_for, claimed }, &run).name())
+        };
         let nothing = Word::default();
-        assert_eq!(names(nothing, false, false), ["planned", "planned", "planned", "overrun", "stopped"]);
-        assert_eq!(names(nothing, false, true), ["in flight"; 5], "it left before the end, so the end says nothing");
+        assert_eq!(names(nothing, None, false), ["planned", "planned", "planned", "overrun", "stopped"]);
+        assert_eq!(names(nothing, None, true), ["in flight"; 5], "it left before the end, so the end says nothing");
         let waits = "waiting for another try";
-        assert_eq!(names(nothing, true, true), [waits, waits, waits, "overrun", "stopped"]);
-        assert_eq!(names(Word::ACCEPTED, false, true), ["accepted"; 5]);
-        assert_eq!(names(Word::SENT, false, true), ["sent"; 5]);
-        assert_eq!(names(Word::finally(Outcome::Rejected), false, true), ["rejected"; 5]);
+        assert_eq!(names(nothing, Some(2), true), [waits, waits, waits, "overrun", "stopped"]);
+        assert_eq!(names(nothing, Some(1), true), ["held", "held", "held", "overrun", "stopped"]);
+        assert_eq!(names(Word::ACCEPTED, None, true), ["accepted"; 5]);
+        assert_eq!(names(Word::SENT, None, true), ["sent"; 5]);
+        assert_eq!(names(Word::finally(Outcome::Rejected), None, true), ["rejected"; 5]);
     }
 
     #[test]
@@ -677,7 +721,7 @@ mod tests {
         for standing in Standing::all() {
             assert_eq!(Standing::of_code(standing.code()), Some(standing));
         }
-        assert_eq!(Standing::all().count(), 5 + Outcome::ALL.len());
+        assert_eq!(Standing::all().count(), 6 + Outcome::ALL.len());
     }
 
     #[test]

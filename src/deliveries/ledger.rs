@@ -9,6 +9,7 @@ use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
 use super::{Counts, Show, Standing, store};
+use crate::contacts::domain::as_stored;
 use crate::db::schema::{campaigns, channels, files, schedule_runs, schedules};
 use crate::ids::RunId;
 use crate::runs::{self, Run};
@@ -21,7 +22,8 @@ pub struct Head {
     pub campaign: String,
     pub schedule: String,
     pub channel: String,
-    pub file: String,
+    /// Name of the file its contacts come from; `None` when they come from lists.
+    pub file: Option<String>,
     /// Rows of the file that came to no contact, or not as they stood.
     pub file_problems: i64,
     /// The campaign's.
@@ -34,12 +36,19 @@ pub fn head(conn: &mut PgConnection, id: RunId) -> QueryResult<Head> {
         campaigns::table.find(run.campaign_id.0).select((campaigns::name, campaigns::time_zone)).first(conn)?;
     let schedule = schedules::table.find(run.schedule_id.0).select(schedules::name).first(conn)?;
     let channel = channels::table.find(run.channel_id.0).select(channels::name).first(conn)?;
-    let (file, bad, duplicate): (String, i64, i64) =
-        files::table.find(run.file_id.0).select((files::name, files::rows_bad, files::rows_duplicate)).first(conn)?;
+    let file: Option<(String, i64)> = match run.file_id {
+        Some(file) => files::table
+            .find(file.0)
+            .select((files::name, files::rows_bad + files::rows_duplicate))
+            .first(conn)
+            .map(Some)?,
+        None => None,
+    };
+    let (file, file_problems) = file.map_or((None, 0), |(name, problems)| (Some(name), problems));
     let Ok(zone) = zone.parse() else {
         return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
     };
-    Ok(Head { run, campaign, schedule, channel, file, file_problems: bad + duplicate, zone })
+    Ok(Head { run, campaign, schedule, channel, file, file_problems, zone })
 }
 
 /// Which rows are wanted.
@@ -175,29 +184,6 @@ pub fn names(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<Ru
     Ok(rows.into_iter().map(|(id, name)| (RunId(id), name)).collect())
 }
 
-/// A phone number as people write it, the way addresses are stored; anything else as it stands.
-fn as_stored(text: &str) -> String {
-    let is_number = text.chars().all(|c| c.is_ascii_digit() || "+-() ./".contains(c));
-    if !is_number {
-        return text.to_owned();
-    }
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    digits.trim_start_matches('0').to_owned()
-}
-
 fn standing(code: i16) -> QueryResult<Standing> {
     Standing::of_code(code).ok_or_else(|| DeserializationError(format!("ledger: not a standing: {code}").into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_looked_for_however_they_are_written() {
-        assert_eq!(as_stored("+353 (87) 123-45"), "3538712345");
-        assert_eq!(as_stored("00353 87"), "35387");
-        assert_eq!(as_stored("C-00012"), "C-00012");
-        assert_eq!(as_stored("+"), "");
-    }
 }

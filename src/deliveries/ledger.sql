@@ -12,6 +12,7 @@ SELECT d.seq, d.address, d.customer_id, d.attempt, coalesce(d.detail, t.detail) 
            WHEN d.seq < r.next_seq AND t.seq IS NULL THEN -2
            WHEN r.state = 'overrun'   THEN 9
            WHEN r.state = 'stopped'   THEN 20
+           WHEN t.attempt = 1         THEN -6
            WHEN t.seq IS NOT NULL     THEN -3
            ELSE -1
        END::smallint AS standing

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
 use crate::db::Prepared;
-use crate::db::schema::{channels, deliveries, files, leases, retries, schedule_runs};
-use crate::ids::{ChannelId, FileId, LeaseId, RunId};
+use crate::db::schema::{campaign_lists, campaigns, channels, deliveries, files, leases, retries, schedule_runs};
+use crate::ids::{ChannelId, FileId, LeaseId, ListId, RunId};
+use crate::lists;
+use crate::lists::store::AudienceTarget;
 use crate::pacing::SendClock;
 use crate::runs::Run;
 
@@ -401,6 +403,83 @@ pub fn try_reserve_preparation(conn: &mut PgConnection, run: RunId) -> QueryResu
 /// Writes a delivery for each contact of the file. Returns how many.
 pub fn prepare(conn: &mut PgConnection, run: RunId, file: FileId) -> QueryResult<usize> {
     diesel::sql_query(include_str!("prepare.sql")).bind::<Int8, _>(run.0).bind::<Int8, _>(file.0).execute(conn)
+}
+
+/// Writes a delivery for each contact of the file whose field `by` has one of these
+/// values, numbered after `before`. Returns how many.
+pub fn prepare_group(
+    conn: &mut PgConnection,
+    run: RunId,
+    file: FileId,
+    by: &str,
+    values: &[String],
+    before: i32,
+) -> QueryResult<usize> {
+    diesel::sql_query(include_str!("prepare_group.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Int8, _>(file.0)
+        .bind::<Text, _>(by)
+        .bind::<Array<Text>, _>(values)
+        .bind::<Int4, _>(before)
+        .execute(conn)
+}
+
+/// Writes a delivery that is not to be sent for each contact of the file whose field
+/// `by` has none of these values. Returns how many.
+pub fn prepare_unserved(
+    conn: &mut PgConnection,
+    run: RunId,
+    file: FileId,
+    by: &str,
+    values: &[String],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    diesel::sql_query(include_str!("prepare_unserved.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Int8, _>(file.0)
+        .bind::<Text, _>(by)
+        .bind::<Array<Text>, _>(values)
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)
+}
+
+/// Writes a delivery for each contact on the lists of the run's campaign: those frozen
+/// at its launch, or whoever is on them now. Returns how many.
+pub fn prepare_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<usize> {
+    let freeze: String = campaigns::table.find(run.campaign_id.0).select(campaigns::freeze).first(conn)?;
+    if freeze == "launch" {
+        return diesel::sql_query(include_str!("prepare_frozen.sql"))
+            .bind::<Int8, _>(run.id.0)
+            .bind::<Int8, _>(run.campaign_id.0)
+            .execute(conn);
+    }
+    let lists: Vec<(i64, String)> = campaign_lists::table
+        .filter(campaign_lists::campaign_id.eq(run.campaign_id.0))
+        .select((campaign_lists::list_id, campaign_lists::role))
+        .load(conn)?;
+    let with =
+        |role: &str| -> Vec<ListId> { lists.iter().filter(|(_, it)| it == role).map(|(id, _)| ListId(*id)).collect() };
+    let (include, exclude) = (with("include"), with("exclude"));
+    match lists::store::kind_of(conn, &include)? {
+        Some(kind) => lists::store::insert_audience(conn, &include, &exclude, kind, AudienceTarget::Run(run.id)),
+        None => Ok(0),
+    }
+}
+
+/// The names of the values that contacts of a run have.
+pub fn fields_of_run(conn: &mut PgConnection, run: RunId) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Field {
+        #[diesel(sql_type = Text)]
+        field: String,
+    }
+    let rows: Vec<Field> = diesel::sql_query(
+        "SELECT DISTINCT f.field FROM deliveries d CROSS JOIN jsonb_object_keys(d.\"values\") AS f (field)
+         WHERE d.run_id = $1 ORDER BY 1",
+    )
+    .bind::<Int8, _>(run.0)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.field).collect())
 }
 
 /// An expired lease with sends that never settled, locked; passes over those another process has.

@@ -89,7 +89,7 @@ impl Ledger {
     fn outcomes(&self) -> impl Iterator<Item = (Show, String)> {
         self.seen.standings.iter().filter_map(|(standing, n)| match standing {
             Standing::Final(outcome) => Some((Show::Outcome(*outcome), thousands(*n))),
-            Standing::Retrying => Some((Show::Retrying, thousands(*n))),
+            Standing::Retrying | Standing::Held => Some((Show::Retrying, thousands(*n))),
             Standing::Planned | Standing::InFlight | Standing::Accepted | Standing::Sent => None,
         })
     }
@@ -170,9 +170,12 @@ const COLUMNS: [&str; 9] = ["row", "address", "customer id", "code", "outcome", 
 fn cells(entry: &Entry, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
     let code = match entry.standing {
         Standing::Final(outcome) => outcome.code().to_string(),
-        Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Accepted | Standing::Sent => {
-            String::new()
-        }
+        Standing::Planned
+        | Standing::InFlight
+        | Standing::Retrying
+        | Standing::Held
+        | Standing::Accepted
+        | Standing::Sent => String::new(),
     };
     [
         entry.seq.to_string(),

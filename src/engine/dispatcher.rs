@@ -9,13 +9,14 @@
 //! since its last commit: many results share a commit when there are many, and
 //! none waits when there are few.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use diesel::QueryResult;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -25,13 +26,15 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
+use crate::deliveries::actions::Leave;
 use crate::deliveries::store::Claimer;
 use crate::deliveries::{
     self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, intake,
 };
-use crate::ids::{ChannelId, RunId};
-use crate::pacing;
+use crate::ids::{CampaignId, ChannelId, RunId};
+use crate::pacing::{self, Calendar, Holds};
 use crate::runs::{self, Clock, Run};
+use crate::settings;
 use crate::wording::Template;
 
 /// Contacts in one claim at most. Larger batches cost less each, smaller ones
@@ -53,7 +56,9 @@ pub struct Dispatcher {
     settlers: Vec<mpsc::UnboundedSender<Settled>>,
     wire: Arc<Wire>,
     channels: Mutex<HashMap<ChannelId, Arc<Line>>>,
-    texts: Mutex<HashMap<RunId, Arc<Template>>>,
+    /// When campaigns may not send, as it was when they were looked over last.
+    calendars: Mutex<HashMap<CampaignId, Calendar>>,
+    texts: Mutex<HashMap<RunId, Text>>,
     stopping: CancellationToken,
 }
 
@@ -77,6 +82,12 @@ struct Line {
     setup: Setup,
     adapter: Arc<dyn Channel>,
     places: Arc<Semaphore>,
+}
+
+/// The text of a run, and how many names it knew when it was parsed.
+struct Text {
+    template: Arc<Template>,
+    n_fields: usize,
 }
 
 /// What came of looking at a run.
@@ -108,6 +119,7 @@ impl Dispatcher {
             settlers,
             wire,
             channels: Mutex::default(),
+            calendars: Mutex::default(),
             texts: Mutex::default(),
             stopping: CancellationToken::new(),
         })
@@ -129,9 +141,14 @@ impl Dispatcher {
             // Those that had something come round again until it is time to look for others.
             while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.stopping.is_cancelled() {
                 let moved = self.wire.moved.notified();
+                let mut sharing: HashMap<ChannelId, usize> = HashMap::new();
+                for run in &due {
+                    *sharing.entry(run.channel_id).or_default() += 1;
+                }
+                let sharing = &sharing;
                 let looked: Vec<(Run, anyhow::Result<Looked>)> = stream::iter(due)
                     .map(|run| async move {
-                        let looked = self.look(&run).await;
+                        let looked = self.look(&run, sharing.get(&run.channel_id).copied().unwrap_or(1)).await;
                         (run, looked)
                     })
                     .buffer_unordered(LANES)
@@ -165,9 +182,20 @@ impl Dispatcher {
     /// Running runs whose clock has released something.
     async fn due(&self) -> anyhow::Result<Vec<Run>> {
         let now = self.app.clock.now();
-        let running = self.app.db.run(runs::store::running).await?;
+        let (running, calendars) = self
+            .app
+            .db
+            .run(|conn| {
+                let running = runs::store::running(conn)?;
+                let campaigns: BTreeSet<i64> = running.iter().map(|run| run.campaign_id.0).collect();
+                let campaigns: Vec<i64> = campaigns.into_iter().collect();
+                let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
+                QueryResult::Ok((running, calendars))
+            })
+            .await?;
+        *self.calendars.lock().unwrap() = calendars;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
-        let mut due: Vec<Run> = running.into_iter().filter(|run| n_due(run, now) > 0).collect();
+        let mut due: Vec<Run> = running.into_iter().filter(|run| n_due(run, &self.holds(run), now) > 0).collect();
         // Nobody is always first.
         if !due.is_empty() {
             let first = now.timestamp_millis().unsigned_abs() as usize % due.len();
@@ -176,14 +204,22 @@ impl Dispatcher {
         Ok(due)
     }
 
-    async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
-        // Everything that may fail comes before the claim: what is claimed must begin.
-        let text = self.text(run).await?;
+    /// When this run may not send.
+    fn holds(&self, run: &Run) -> Holds {
+        let calendars = self.calendars.lock().unwrap();
+        calendars
+            .get(&run.campaign_id)
+            .map_or(Holds::none(), |it| it.closed(run.id.0, run.window.starts, run.window.ends))
+    }
+
+    /// `sharing`: how many runs of its channel have something due, itself included.
+    async fn look(&self, run: &Run, sharing: usize) -> anyhow::Result<Looked> {
+        let (text, holds) = (self.text(run), self.holds(run));
         let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
             return Ok(Looked::Idle);
         };
         // No more than it may need: other runs of the channel want places, too.
-        let wanted = line.places.available_permits().min(BATCH).min(n_due(run, self.app.clock.now()));
+        let wanted = line.places.available_permits().min(BATCH).min(n_due(run, &holds, self.app.clock.now()));
         let Ok(mut places) = line.places.clone().try_acquire_many_owned(wanted as u32) else {
             return Ok(Looked::NoPlace);
         };
@@ -201,7 +237,8 @@ impl Dispatcher {
             self.wire.less(most as usize);
             return Ok(Looked::Idle);
         }
-        let claims = self.app.db.run(move |conn| actions::claim(conn, id, most, by)).await;
+        let leave = Leave { most, sharing: sharing as i64, holds };
+        let claims = self.app.db.run(move |conn| actions::claim(conn, id, &leave, by)).await;
         let n = claims.iter().flatten().map(|claim| claim.contacts.len()).sum();
         self.wire.less(most as usize - n);
         let claims = claims?;
@@ -233,16 +270,17 @@ impl Dispatcher {
         Ok(Looked::Claimed(n))
     }
 
-    /// The text of a run, parsed once. It was pinned at launch and cannot change.
-    async fn text(&self, run: &Run) -> anyhow::Result<Arc<Template>> {
-        if let Some(text) = self.texts.lock().unwrap().get(&run.id) {
-            return Ok(text.clone());
+    /// The text of a run, parsed once. It was pinned when the run was made; only the
+    /// names it may use can become more, when contacts are added.
+    fn text(&self, run: &Run) -> Arc<Template> {
+        let mut texts = self.texts.lock().unwrap();
+        let known = texts.get(&run.id).filter(|text| text.n_fields == run.fields.len());
+        if let Some(text) = known {
+            return text.template.clone();
         }
-        let file = run.file_id;
-        let fields = self.app.db.run(move |conn| deliveries::store::fields(conn, file)).await?;
-        let text = Arc::new(Template::parse(&run.body, &fields));
-        self.texts.lock().unwrap().insert(run.id, text.clone());
-        Ok(text)
+        let template = Arc::new(Template::parse(&run.body, &run.fields));
+        texts.insert(run.id, Text { template: template.clone(), n_fields: run.fields.len() });
+        template
     }
 
     /// Makes adapters for new channels, and new ones for those whose settings changed.
@@ -295,9 +333,14 @@ impl Dispatcher {
 
 /// How many sends its clock has released and nobody has claimed; 0 when looking
 /// closer would be of no use.
-fn n_due(run: &Run, now: DateTime<Utc>) -> usize {
+fn n_due(run: &Run, holds: &Holds, now: DateTime<Utc>) -> usize {
+    if holds.is_closed(now) {
+        return 0;
+    }
     match run.clock {
-        Clock::Started(clock) if now < run.window.ends => (clock.due(now) - run.released).max(0) as usize,
+        Clock::Started(clock) if now < run.window.ends => {
+            (clock.past(holds, now).due(now) - run.released).max(0) as usize
+        }
         Clock::Started(_) | Clock::Unstarted { .. } => 0,
     }
 }

@@ -1,17 +1,42 @@
-//! Readies launched runs, and starts each at its time.
+//! Makes the runs of what recurs, readies what was planned, and starts each at its time.
 
 use crate::app::App;
 use crate::deliveries;
 use crate::runs;
 use crate::schedules;
+use crate::schedules::actions::CameRound;
 
 /// Runs started in one go.
 const BATCH: i64 = 500;
 
-/// Starts what is due, then readies what was launched, then starts that if it is due.
-/// Returns how many runs it readied or started.
+/// Plans what recurs, starts what is due, then readies what was planned, then starts
+/// that if it is due. Returns how many runs it planned, readied or started.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
-    Ok(start(app).await? + prepare(app).await? + start(app).await?)
+    Ok(plan(app).await? + start(app).await? + prepare(app).await? + start(app).await?)
+}
+
+/// Makes the runs of recurring schedules whose time has come. A schedule that cannot
+/// be planned holds up no other.
+pub async fn plan(app: &App) -> anyhow::Result<usize> {
+    let mut n = 0;
+    loop {
+        let now = app.clock.now();
+        let due = app.db.run(move |conn| schedules::store::due(conn, BATCH, now)).await?;
+        let mut moved = 0;
+        for schedule in due {
+            match app.db.run(move |conn| schedules::actions::come_round(conn, schedule, now)).await {
+                Ok(CameRound::NotDue | CameRound::Waits) => {}
+                Ok(CameRound::Planned(_) | CameRound::Skipped | CameRound::Asks) => moved += 1,
+                Err(error) => {
+                    tracing::error!(schedule.id = %schedule, "schedule {schedule} could not be planned: {error}");
+                }
+            }
+        }
+        if moved == 0 {
+            return Ok(n);
+        }
+        n += moved;
+    }
 }
 
 /// Writes the deliveries of launched runs. A run that cannot be readied holds up no other.

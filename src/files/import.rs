@@ -301,7 +301,7 @@ fn publish(
         if store::is_unwanted(conn, claim)? {
             return Err(Unpublished::Unwanted);
         }
-        let n_rows = store::publish(conn, file, counts.duplicate)?;
+        let n_rows = store::publish(conn, file, counts.good, counts.duplicate)?;
         if n_rows != counts.good {
             return Err(Unpublished::Broken(anyhow::anyhow!("{n_rows} rows were stored, not {}", counts.good)));
         }

@@ -6,7 +6,7 @@ use diesel::dsl::exists;
 use diesel::pg::{CopyFormat, Pg};
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use uuid::Uuid;
 
 use super::domain::{Counts, Encoding, File, Format, Head, RowProblem, State};
@@ -142,6 +142,25 @@ pub fn first_rows(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Ve
         .order(file_rows::seq)
         .select(Taken::as_select())
         .load(conn)
+}
+
+/// The different values of a field in a file as they are spelt, `None` for rows with
+/// nothing there, each with the number of rows; the commonest first.
+pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<Vec<(Option<String>, i64)>> {
+    #[derive(QueryableByName)]
+    struct Group {
+        #[diesel(sql_type = Nullable<Text>)]
+        value: Option<String>,
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    let groups: Vec<Group> = diesel::sql_query(
+        "SELECT \"values\" ->> $2 AS value, count(*) AS n FROM file_rows WHERE file_id = $1 GROUP BY 1 ORDER BY 2 DESC, 1",
+    )
+    .bind::<BigInt, _>(id.0)
+    .bind::<Text, _>(field)
+    .load(conn)?;
+    Ok(groups.into_iter().map(|group| (group.value, group.n)).collect())
 }
 
 /// The right to import a file until a lease ends.
@@ -406,9 +425,10 @@ pub fn missing_in_repeats(conn: &mut PgConnection, fields: &[&str]) -> QueryResu
 }
 
 /// Makes the staged rows the file's audience, numbered in file order from 1
-/// without gaps, and the staged problems its list of problems.
-pub fn publish(conn: &mut PgConnection, file: &File, n_repeats: i64) -> QueryResult<i64> {
-    contacts::store::add_imported(conn, file.kind)?;
+/// without gaps, and the staged problems its list of problems. `n_good`: rows
+/// without those that repeat another.
+pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64) -> QueryResult<i64> {
+    contacts::store::take_imported(conn, file.kind, n_good)?;
     // Without repeats the rows are numbered already, and sorting them is saved.
     let sql = match n_repeats {
         0 => include_str!("publish_as_staged.sql"),

@@ -1,4 +1,4 @@
-//! When sends may begin: windows, the clock of a run, late starts, and what that will look like.
+//! When sends may begin: windows, holds, the clock of a run, late starts, and what that will look like.
 //!
 //! Everything here is arithmetic on instants it is given. The dispatcher asks
 //! [`allowance`] inside the transaction that claims; the preview asks
@@ -6,18 +6,30 @@
 //! launch and what happens afterwards cannot drift apart.
 //!
 //! ```text
-//! window ─▶ start ─▶ SendClock ─▶ allowance   how many may be claimed now
-//!                                └▶ forecast    minute by minute, finish, overrun
+//! window ───▶ start ─▶ SendClock ─▶ past ─▶ allowance   how many may be claimed now
+//!               ▲                    ▲  └▶ forecast    minute by minute, finish, overrun
+//! Calendar ─▶ Holds ─────────────────┘   when nobody may be sent to
 //! ```
+//!
+//! A claim, in three steps: the clock is led [`past`](SendClock::past) the holds;
+//! during a hold nothing is claimed; otherwise [`allowance`] is asked.
 //!
 //! Postgres keeps microseconds, so clocks are made of whole microseconds: one
 //! that was stored and read back releases at the same instants.
 
+mod cadence;
 mod clock;
 mod forecast;
+mod holds;
+mod late;
+mod local;
 mod window;
 
-pub use clock::{LAG, LatePolicy, ON_TIME, SendClock, Start, allowance, auto_rate, on_the_beat, start};
+pub use cadence::{BadCron, CronText, Days, Missed, NoDays, Overlap, Rule, Verdict, upcoming};
+pub use clock::{LAG, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, on_the_beat, start};
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
+pub use holds::{Calendar, EmptyQuiet, Hold, Holds, Quiet};
+pub use local::LocalHours;
+pub use late::{LateLimit, LatePolicy, TooLate};
 pub use window::{EmptyWindow, Window, instant, window};

@@ -42,7 +42,7 @@ pub fn instant(date: NaiveDate, time: NaiveTime, zone: Tz) -> DateTime<Utc> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use chrono::{Offset, TimeDelta};
     use chrono_tz::TZ_VARIANTS;
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// The instants in `[from, to)` from which another offset holds: a look a day, then halving.
-    fn changes(zone: Tz, from: i64, to: i64) -> Vec<i64> {
+    pub(in crate::pacing) fn changes(zone: Tz, from: i64, to: i64) -> Vec<i64> {
         const DAY: i64 = 86_400;
         let mut found = Vec::new();
         let mut before = ahead(zone, from);

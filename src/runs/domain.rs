@@ -1,7 +1,7 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
-use crate::pacing::{self, LatePolicy, SendClock, Window};
+use crate::pacing::{self, Holds, LateLimit, LatePolicy, LocalHours, Rate, SendClock, TooLate, Window};
 
 /// One dated execution of a schedule.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,13 +10,24 @@ pub struct Run {
     pub schedule_id: ScheduleId,
     pub campaign_id: CampaignId,
     pub channel_id: ChannelId,
-    pub file_id: FileId,
+    /// `None` when its contacts come from lists.
+    pub file_id: Option<FileId>,
     /// Campaign name, hyphen, date.
     pub name: String,
-    /// The text as it was at launch.
+    /// The text as it was when the run was made.
     pub body: String,
+    /// Names that the text may use; known once the run is prepared.
+    pub fields: Vec<String>,
     pub window: Window,
     pub late: LatePolicy,
+    /// Its rate is found when it starts, and found anew when its end is moved.
+    pub auto: bool,
+    /// The schedule's, as they were when the run was made.
+    pub rules: Rules,
+    /// Its first contacts turned out well, or somebody let it go on all the same.
+    pub canary_passed: bool,
+    /// One message to somebody's own phone, before the launch.
+    pub is_test: bool,
     pub state: RunState,
     /// Whether its deliveries are written; before that it has no contacts to speak of.
     pub prepared: bool,
@@ -31,10 +42,110 @@ pub struct Run {
     pub burst: i64,
 }
 
+/// Whether two values of a group field mean the same group: whatever their case and
+/// the blanks around them.
+pub fn same_group(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
+/// What a run keeps to beside its rate. Pinned when the run is made.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// How late it may start, and what happens after that; `None`: any time before its end.
+    pub late: Option<LateLimit>,
+    /// Hours, where the contact is, outside of which nobody is sent to.
+    pub local: Option<LocalHours>,
+    pub canary: Option<Canary>,
+    pub busy: Busy,
+}
+
+/// A few go first; the others follow when those turned out well.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Canary {
+    /// How many go first.
+    pub first: i32,
+    /// How long to wait for receipts that do not come, in minutes.
+    pub minutes: i32,
+    /// The largest share of failures among them that lets the others follow, in percent.
+    pub most_failed: f64,
+}
+
+impl Canary {
+    /// What `failed` of the first contacts mean, when about `open` nothing final is
+    /// known and the last of them was claimed `waited` ago. `None`: too early to say.
+    pub fn judge(&self, failed: i64, open: i64, waited: TimeDelta) -> Option<Verdict> {
+        if open > 0 && waited < TimeDelta::minutes(self.minutes.into()) {
+            return None;
+        }
+        let percent = failed as f64 * 100.0 / f64::from(self.first.max(1));
+        Some(if percent <= self.most_failed { Verdict::GoOn } else { Verdict::Hold })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    GoOn,
+    Hold,
+}
+
+/// What happens to a contact whose turn in another campaign's run is still to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Busy {
+    /// Both send.
+    #[default]
+    Ignore,
+    /// This one waits until the other is through with the contact.
+    Wait,
+    /// This one leaves the contact out.
+    Skip,
+    /// The other one leaves the contact out.
+    Replace,
+}
+
+impl Busy {
+    pub const ALL: [Busy; 4] = [Busy::Ignore, Busy::Wait, Busy::Skip, Busy::Replace];
+
+    /// The word in the database and in forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            Busy::Ignore => "ignore",
+            Busy::Wait => "wait",
+            Busy::Skip => "skip",
+            Busy::Replace => "replace",
+        }
+    }
+
+    /// The words on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Busy::Ignore => "Send all the same",
+            Busy::Wait => "Wait until the other campaign is through with them",
+            Busy::Skip => "Leave them out here",
+            Busy::Replace => "Leave them out there",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Busy> {
+        Busy::ALL.into_iter().find(|busy| busy.word() == word)
+    }
+}
+
+/// What came of an attempt to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    Running,
+    /// It would have started later than its rules allow, and is over.
+    TooLate,
+    /// It would start later than its rules allow; somebody has to say whether it still shall.
+    Asks,
+}
+
 /// Releases sends. Before the start there is only the rate it will have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clock {
-    /// Sends a minute, once started.
+    /// Sends a minute, once started; of no meaning where the rate is found then.
     Unstarted { rate: f64 },
     /// Ticking, or standing still since the run was paused or ended.
     Started(SendClock),
@@ -128,8 +239,17 @@ impl Run {
         self.last_seq - self.next_seq + 1
     }
 
+    /// The rate it has, or starts with.
+    pub fn rate(&self) -> Rate {
+        match self.clock {
+            Clock::Unstarted { .. } if self.auto => Rate::Auto,
+            Clock::Unstarted { rate } => Rate::Fixed(rate),
+            Clock::Started(clock) => Rate::Fixed(clock.rate),
+        }
+    }
+
     /// Begins to release sends. Late or in time is decided by the window and the late-start policy.
-    pub fn start(&mut self, now: DateTime<Utc>) -> Result<(), Refused> {
+    pub fn start(&mut self, holds: &Holds, now: DateTime<Utc>) -> Result<Begun, Refused> {
         match self.state {
             RunState::Waiting if !self.prepared || now < self.window.starts => return Err(Refused::NotDue),
             RunState::Waiting if self.window.ends <= now => return Err(Refused::EndPassed),
@@ -139,11 +259,22 @@ impl Run {
             RunState::Stopped { .. } => return Err(Refused::Stopped),
             RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
         }
-        let start = pacing::start(&self.window, self.clock.rate(), self.late, self.last_seq.into(), now);
+        match self.rules.late.and_then(|limit| limit.judge(&self.window, now)) {
+            Some(TooLate::Overrun) => {
+                self.state = RunState::Overrun { at: now };
+                return Ok(Begun::TooLate);
+            }
+            Some(TooLate::Ask) => {
+                self.state = RunState::Paused { since: now };
+                return Ok(Begun::Asks);
+            }
+            None => {}
+        }
+        let start = pacing::start(&self.window, self.rate(), self.late, self.unclaimed().into(), holds, now);
         self.clock = Clock::Started(start.clock);
         self.burst = start.burst;
         self.state = RunState::Running;
-        Ok(())
+        Ok(Begun::Running)
     }
 
     /// Freezes the clock. Nothing is claimed from now on.
@@ -153,8 +284,9 @@ impl Run {
     }
 
     /// Goes on where it stood: the clock is moved on by the length of the pause.
-    /// A run that was paused before its start waits again, and starts late if it must.
-    pub fn resume(&mut self, now: DateTime<Utc>) -> Result<(), Refused> {
+    /// A run that was paused before its start waits again, and starts late if it must,
+    /// however late: whoever resumes it wants it to start.
+    pub fn resume(&mut self, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
         let since = match self.state {
             RunState::Paused { .. } if self.window.ends <= now => return Err(Refused::EndPassed),
             RunState::Paused { since } => since,
@@ -163,7 +295,10 @@ impl Run {
             RunState::Overrun { .. } => return Err(Refused::EndPassed),
             RunState::Completed { .. } => return Err(Refused::Ended),
         };
-        self.go_on(since, now);
+        if self.canary_left() == Some(0) {
+            self.pass_canary();
+        }
+        self.go_on(since, holds, now);
         Ok(())
     }
 
@@ -177,7 +312,7 @@ impl Run {
     ///
     /// `unsettled`: contacts without a word about them yet, claimed or not.
     /// `unsent`: those of them that are not on the wire.
-    pub fn end(&mut self, unsettled: i64, unsent: i64, now: DateTime<Utc>) -> Result<(), Refused> {
+    pub fn end(&mut self, unsettled: i64, unsent: i64, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
         let frozen_since = match self.state {
             RunState::Waiting | RunState::Running => None,
             RunState::Paused { since } => Some(since),
@@ -192,7 +327,7 @@ impl Run {
         } else if self.window.ends <= now && unsent > 0 {
             // Paused runs end with their clock where it was frozen, in case they are extended.
             if let (Some(since), Clock::Started(clock)) = (frozen_since, self.clock) {
-                self.clock = Clock::Started(clock.moved_on(now - since));
+                self.clock = Clock::Started(clock.resumed(since, now, holds));
             }
             self.state = RunState::Overrun { at: now };
         } else {
@@ -202,7 +337,7 @@ impl Run {
     }
 
     /// Gives a run that ran out of time, or is paused, a new end and lets it go on.
-    pub fn extend(&mut self, ends: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refused> {
+    pub fn extend(&mut self, ends: DateTime<Utc>, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
         let since = match self.state {
             RunState::Overrun { at } => at,
             RunState::Paused { since } => since,
@@ -211,34 +346,83 @@ impl Run {
             RunState::Completed { .. } => return Err(Refused::Ended),
         };
         self.window.ends = self.checked_end(ends, now)?;
-        self.go_on(since, now);
+        self.go_on(since, holds, now);
+        self.spread(holds, now);
         Ok(())
     }
 
+    /// More contacts for a run: they follow those it has. One that was through goes on.
+    pub fn add(&mut self, contacts: i32, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
+        match self.state {
+            RunState::Stopped { .. } => return Err(Refused::Stopped),
+            RunState::Overrun { .. } => return Err(Refused::EndPassed),
+            _ if self.window.ends <= now => return Err(Refused::EndPassed),
+            RunState::Waiting | RunState::Running | RunState::Paused { .. } => self.last_seq += contacts,
+            RunState::Completed { at } => {
+                self.last_seq += contacts;
+                self.go_on(at, holds, now);
+            }
+        }
+        self.spread(holds, now);
+        Ok(())
+    }
+
+    /// Lets it go on though its first contacts did not turn out well, or before that is known.
+    pub fn pass_canary(&mut self) {
+        self.canary_passed = true;
+    }
+
+    /// How many of its first contacts may still be claimed before the others have
+    /// to wait for them; `None` when nothing waits for them.
+    pub fn canary_left(&self) -> Option<i64> {
+        let canary = self.rules.canary.filter(|_| !self.canary_passed)?;
+        Some((i64::from(canary.first) - i64::from(self.next_seq - 1)).max(0))
+    }
+
     /// Moves the end of a run that has not ended.
-    pub fn edit_end(&mut self, ends: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refused> {
+    pub fn edit_end(&mut self, ends: DateTime<Utc>, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
         match self.state {
             RunState::Waiting | RunState::Running | RunState::Paused { .. } => {}
             RunState::Stopped { .. } => return Err(Refused::Stopped),
             RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
         }
         self.window.ends = self.checked_end(ends, now)?;
+        self.spread(holds, now);
         Ok(())
     }
 
     /// Another rate from now on, never retroactive.
-    pub fn edit_rate(&mut self, rate: f64, now: DateTime<Utc>) -> Result<(), Refused> {
+    pub fn edit_rate(&mut self, rate: Rate, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
         let at = match self.state {
             RunState::Waiting | RunState::Running => now,
             RunState::Paused { since } => since,
             RunState::Stopped { .. } => return Err(Refused::Stopped),
             RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
         };
-        self.clock = match self.clock {
-            Clock::Unstarted { .. } => Clock::Unstarted { rate },
-            Clock::Started(clock) => Clock::Started(clock.at_rate(rate, at)),
-        };
+        self.auto = rate == Rate::Auto;
+        if let Rate::Fixed(rate) = rate {
+            self.clock = match self.clock {
+                Clock::Unstarted { .. } => Clock::Unstarted { rate },
+                Clock::Started(clock) => Clock::Started(clock.at_rate(rate, at, holds)),
+            };
+        }
+        self.spread(holds, now);
         Ok(())
+    }
+
+    /// Finds the rate anew that spreads what is left over the time that is left,
+    /// where that is how the rate is found.
+    fn spread(&mut self, holds: &Holds, now: DateTime<Utc>) {
+        let at = match self.state {
+            RunState::Running => now,
+            RunState::Paused { since } => since,
+            RunState::Waiting => return,
+            RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. } => return,
+        };
+        let left = pacing::auto_rate(self.unclaimed().into(), holds.open_time(now, self.window.ends));
+        if let (true, Clock::Started(clock), Some(rate)) = (self.auto, self.clock, left) {
+            self.clock = Clock::Started(clock.at_rate(rate, at, holds));
+        }
     }
 
     fn checked_end(&self, ends: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Refused> {
@@ -251,11 +435,14 @@ impl Run {
         }
     }
 
-    fn go_on(&mut self, frozen_since: DateTime<Utc>, now: DateTime<Utc>) {
+    fn go_on(&mut self, frozen_since: DateTime<Utc>, holds: &Holds, now: DateTime<Utc>) {
         self.state = match self.clock {
-            Clock::Unstarted { .. } => RunState::Waiting,
+            Clock::Unstarted { .. } => {
+                self.rules.late = self.rules.late.filter(|limit| limit.judge(&self.window, now).is_none());
+                RunState::Waiting
+            }
             Clock::Started(clock) => {
-                self.clock = Clock::Started(clock.moved_on(now - frozen_since));
+                self.clock = Clock::Started(clock.resumed(frozen_since, now, holds));
                 RunState::Running
             }
         };
@@ -265,6 +452,8 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NONE: Holds = Holds::none();
 
     fn at(text: &str) -> DateTime<Utc> {
         format!("2026-03-02T{text}Z").parse().unwrap()
@@ -277,9 +466,14 @@ mod tests {
             schedule_id: ScheduleId(1),
             campaign_id: CampaignId(1),
             channel_id: ChannelId(1),
-            file_id: FileId(1),
+            file_id: Some(FileId(1)),
             name: "Spring offer-2026-03-02".into(),
             body: "Hello".into(),
+            fields: Vec::new(),
+            auto: false,
+            rules: Rules::default(),
+            canary_passed: false,
+            is_test: false,
             window: Window { starts: at("09:00:00"), ends: at("09:10:00") },
             late: LatePolicy::CatchUp,
             state: RunState::Waiting,
@@ -326,7 +520,7 @@ mod tests {
             [Ok("paused"), Ok("paused"), Err(AlreadyPaused), Err(Ended), Err(Ended), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.resume(now)),
+            verdicts(|run| run.resume(&NONE, now)),
             [Err(NotPaused), Err(NotPaused), Ok("waiting"), Err(Ended), Err(EndPassed), Err(Stopped)]
         );
         assert_eq!(
@@ -334,23 +528,23 @@ mod tests {
             [Ok("stopped"), Ok("stopped"), Ok("stopped"), Err(Ended), Err(Ended), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.extend(at("10:00:00"), now)),
+            verdicts(|run| run.extend(at("10:00:00"), &NONE, now)),
             [Err(NotPaused), Err(NotPaused), Ok("waiting"), Err(Ended), Ok("waiting"), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.edit_end(at("10:00:00"), now)),
+            verdicts(|run| run.edit_end(at("10:00:00"), &NONE, now)),
             [Ok("waiting"), Ok("running"), Ok("paused"), Err(Ended), Err(Ended), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.edit_rate(20.0, now)),
+            verdicts(|run| run.edit_rate(Rate::Fixed(20.0), &NONE, now)),
             [Ok("waiting"), Ok("running"), Ok("paused"), Err(Ended), Err(Ended), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.end(5, 5, at("09:10:00"))),
+            verdicts(|run| run.end(5, 5, &NONE, at("09:10:00"))),
             [Ok("overrun"), Ok("overrun"), Ok("overrun"), Err(Ended), Err(Ended), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.start(now)),
+            verdicts(|run| run.start(&NONE, now).map(drop)),
             [Ok("running"), Err(NotDue), Err(AlreadyPaused), Err(Ended), Err(Ended), Err(Stopped)]
         );
     }
@@ -368,10 +562,10 @@ mod tests {
     #[test]
     fn the_clock_stands_still_during_a_pause() {
         let mut run = run();
-        run.start(at("09:00:00")).unwrap();
+        run.start(&NONE, at("09:00:00")).unwrap();
         run.pause(at("09:03:10")).unwrap();
         let before = due(&run, "09:03:10");
-        run.resume(at("09:05:10")).unwrap();
+        run.resume(&NONE, at("09:05:10")).unwrap();
         assert_eq!(due(&run, "09:05:10"), before);
         assert_eq!(due(&run, "09:06:10"), before + 10);
     }
@@ -379,37 +573,98 @@ mod tests {
     #[test]
     fn a_run_cannot_be_resumed_after_its_end() {
         let mut run = run();
-        run.start(at("09:00:00")).unwrap();
+        run.start(&NONE, at("09:00:00")).unwrap();
         run.pause(at("09:03:00")).unwrap();
-        assert_eq!(run.resume(at("09:10:00")), Err(Refused::EndPassed));
+        assert_eq!(run.resume(&NONE, at("09:10:00")), Err(Refused::EndPassed));
     }
 
     #[test]
     fn an_overrun_run_that_was_paused_goes_on_from_its_pause_when_extended() {
         let mut run = run();
-        run.start(at("09:00:00")).unwrap();
+        run.start(&NONE, at("09:00:00")).unwrap();
         run.pause(at("09:03:00")).unwrap();
         let before = due(&run, "09:03:00");
-        run.end(70, 70, at("09:10:00")).unwrap();
+        run.end(70, 70, &NONE, at("09:10:00")).unwrap();
         assert_eq!(run.state, RunState::Overrun { at: at("09:10:00") });
-        run.extend(at("11:00:00"), at("10:00:00")).unwrap();
+        run.extend(at("11:00:00"), &NONE, at("10:00:00")).unwrap();
         assert_eq!((run.state, due(&run, "10:00:00")), (RunState::Running, before));
     }
 
     #[test]
     fn a_run_with_sends_on_the_wire_does_not_complete_and_does_not_overrun() {
         let mut run = Run { next_seq: 101, ..run() };
-        run.start(at("09:00:00")).unwrap();
-        assert_eq!(run.end(3, 0, at("09:10:00")), Err(Refused::NotDue));
-        assert_eq!(run.end(0, 0, at("09:10:00")), Ok(()));
+        run.start(&NONE, at("09:00:00")).unwrap();
+        assert_eq!(run.end(3, 0, &NONE, at("09:10:00")), Err(Refused::NotDue));
+        assert_eq!(run.end(0, 0, &NONE, at("09:10:00")), Ok(()));
         assert_eq!(run.state.word(), "completed");
     }
 
     #[test]
     fn a_new_end_must_be_after_now_and_after_the_start() {
         let mut run = run();
-        assert_eq!(run.edit_end(at("08:59:00"), at("08:00:00")), Err(Refused::EndBeforeStart));
-        assert_eq!(run.edit_end(at("09:05:00"), at("09:05:00")), Err(Refused::EndNotInFuture));
-        assert_eq!(run.edit_end(at("09:20:00"), at("09:05:00")), Ok(()));
+        assert_eq!(run.edit_end(at("08:59:00"), &NONE, at("08:00:00")), Err(Refused::EndBeforeStart));
+        assert_eq!(run.edit_end(at("09:05:00"), &NONE, at("09:05:00")), Err(Refused::EndNotInFuture));
+        assert_eq!(run.edit_end(at("09:20:00"), &NONE, at("09:05:00")), Ok(()));
+    }
+
+    #[test]
+    fn a_start_that_is_too_late_is_over_or_asks_and_whoever_resumes_it_wants_it_all_the_same() {
+        let limit = |then| Rules { late: Some(LateLimit { within: TimeDelta::minutes(2), then }), ..Rules::default() };
+        let mut run = Run { rules: limit(TooLate::Overrun), ..run() };
+        assert_eq!(run.clone().start(&NONE, at("09:02:00")), Ok(Begun::Running));
+        assert_eq!(run.start(&NONE, at("09:03:00")), Ok(Begun::TooLate));
+        assert_eq!(run.state.word(), "overrun");
+
+        let mut run = Run { rules: limit(TooLate::Ask), ..self::run() };
+        assert_eq!(run.start(&NONE, at("09:03:00")), Ok(Begun::Asks));
+        assert_eq!(run.state.word(), "paused");
+        run.resume(&NONE, at("09:04:00")).unwrap();
+        assert_eq!(run.start(&NONE, at("09:04:01")), Ok(Begun::Running));
+    }
+
+    #[test]
+    fn an_automatic_rate_follows_the_end() {
+        let mut run = Run { auto: true, ..run() };
+        run.start(&NONE, at("09:00:00")).unwrap();
+        assert_eq!(run.clock.rate(), 11.0, "a tenth faster than exact");
+        run.edit_end(at("09:05:00"), &NONE, at("09:00:00")).unwrap();
+        assert_eq!(run.clock.rate(), 22.0);
+        run.edit_rate(Rate::Fixed(5.0), &NONE, at("09:00:00")).unwrap();
+        run.edit_end(at("09:20:00"), &NONE, at("09:00:00")).unwrap();
+        assert_eq!(run.clock.rate(), 5.0, "a rate that somebody set stays");
+    }
+
+    #[test]
+    fn more_contacts_wake_a_run_that_was_through() {
+        let mut run = Run { next_seq: 101, ..run() };
+        run.start(&NONE, at("09:00:00")).unwrap();
+        run.end(0, 0, &NONE, at("09:04:00")).unwrap();
+        run.add(20, &NONE, at("09:05:00")).unwrap();
+        assert_eq!((run.state, run.last_seq), (RunState::Running, 120));
+        assert_eq!(run.add(1, &NONE, at("09:10:00")), Err(Refused::EndPassed));
+    }
+
+    #[test]
+    fn the_first_contacts_hold_the_others_back_until_they_turned_out_well() {
+        let canary = Canary { first: 10, minutes: 5, most_failed: 10.0 };
+        let mut run = Run { rules: Rules { canary: Some(canary), ..Rules::default() }, next_seq: 8, ..run() };
+        assert_eq!(run.canary_left(), Some(3));
+        run.next_seq = 11;
+        assert_eq!(run.canary_left(), Some(0));
+        run.pass_canary();
+        assert_eq!(run.canary_left(), None);
+
+        let judged = |failed, open, minutes| canary.judge(failed, open, TimeDelta::minutes(minutes));
+        assert_eq!(judged(0, 3, 4), None, "three may still fail");
+        assert_eq!(judged(0, 3, 5), Some(Verdict::GoOn), "no receipt is no failure");
+        assert_eq!(judged(1, 0, 0), Some(Verdict::GoOn));
+        assert_eq!(judged(2, 0, 0), Some(Verdict::Hold));
+    }
+
+    #[test]
+    fn groups_are_the_same_whatever_their_case_and_the_blanks_around_them() {
+        assert!(same_group(" Dublin", "DUBLIN "));
+        assert!(same_group("ÉTAT", "état"));
+        assert!(!same_group("Dublin", "Dublin 2"));
     }
 }

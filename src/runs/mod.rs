@@ -7,6 +7,7 @@
 //!    ▼  │               ▼  │            ──end──▶  Overrun     contacts unsent at the end time
 //!    Paused ◀───────────┘  │            ──stop─▶  Stopped     final
 //!                          └──extend── Overrun or Paused, with a new end time
+//!                          └──add───── Completed, with more contacts
 //! ```
 //!
 //! A run is a numbered row of contacts and a cursor: contacts before `next_seq`
@@ -20,4 +21,4 @@
 mod domain;
 pub mod store;
 
-pub use domain::{Clock, Refused, Run, RunState};
+pub use domain::{Begun, Busy, Canary, Clock, Refused, Rules, Run, RunState, Verdict, same_group};

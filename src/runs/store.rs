@@ -3,12 +3,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::result::Error::DeserializationError;
+use diesel::result::Error::{DeserializationError, SerializationError};
 
-use super::{Clock, Run, RunState};
+use super::{Clock, Rules, Run, RunState};
 use crate::db::schema::schedule_runs;
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
-use crate::pacing::{LatePolicy, SendClock, Window};
+use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
+use crate::settings;
 
 pub fn find(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
     schedule_runs::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -36,7 +37,8 @@ pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Ru
 pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Option<Run>> {
     schedule_runs::table
         .filter(schedule_runs::schedule_id.eq(schedule.0))
-        .order(schedule_runs::run_date.desc())
+        .filter(schedule_runs::purpose.eq("campaign"))
+        .order(schedule_runs::starts_at.desc())
         .select(Row::as_select())
         .for_no_key_update()
         .first(conn)
@@ -45,12 +47,13 @@ pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryR
         .transpose()
 }
 
-/// The newest run of each of the schedules of a campaign.
+/// The newest run of each of the schedules of these campaigns.
 pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<Vec<Run>> {
     schedule_runs::table
         .filter(schedule_runs::campaign_id.eq_any(campaigns))
+        .filter(schedule_runs::purpose.eq("campaign"))
         .distinct_on(schedule_runs::schedule_id)
-        .order((schedule_runs::schedule_id, schedule_runs::run_date.desc()))
+        .order((schedule_runs::schedule_id, schedule_runs::starts_at.desc()))
         .select(Row::as_select())
         .load(conn)?
         .into_iter()
@@ -115,53 +118,131 @@ pub fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult
     Ok(ids.into_iter().map(RunId).collect())
 }
 
+/// Which rows of its file a run takes, as it was planned; `None`: all of them.
+pub struct GroupOf {
+    pub by: String,
+    pub value: String,
+    pub served: Option<Vec<String>>,
+}
+
+pub fn group(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<GroupOf>> {
+    let (by, value, served): (Option<String>, Option<String>, Option<Vec<String>>) = schedule_runs::table
+        .find(id.0)
+        .select((schedule_runs::group_by, schedule_runs::group_value, schedule_runs::served))
+        .first(conn)?;
+    Ok(by.zip(value).map(|(by, value)| GroupOf { by, value, served }))
+}
+
+/// When the run may not send, until it ends.
+pub fn holds(conn: &mut PgConnection, run: &Run) -> QueryResult<Holds> {
+    holds_until(conn, run, run.window.ends)
+}
+
+/// The same, should it end at `ends`.
+pub fn holds_until(conn: &mut PgConnection, run: &Run, ends: DateTime<Utc>) -> QueryResult<Holds> {
+    let calendar = settings::calendars::of_campaign(conn, run.campaign_id)?;
+    Ok(calendar.closed(run.id.0, run.window.starts, ends))
+}
+
 /// A run that does not exist yet.
 pub struct NewRun<'a> {
     pub schedule_id: ScheduleId,
     pub campaign_id: CampaignId,
     pub channel_id: ChannelId,
-    pub file_id: FileId,
+    /// `None` for contacts that come from the campaign's lists.
+    pub file_id: Option<FileId>,
     pub name: &'a str,
     pub date: NaiveDate,
     pub body: &'a str,
     pub window: Window,
     pub late: LatePolicy,
-    /// Sends a minute.
-    pub rate: f64,
+    pub rate: Rate,
+    pub rules: &'a Rules,
+    pub part: Part<'a>,
+    pub is_test: bool,
 }
 
-/// Writes a waiting run. A second one for the same schedule and date is refused by `one_run_per_date`.
+/// Which rows of its file a run takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Part<'a> {
+    All,
+    /// Those whose field `by` has this value, whatever its case and the blanks around it.
+    Group {
+        by: &'a str,
+        value: &'a str,
+        /// Set for one of the runs of a file: it also keeps the rows with none of these values, as not sent to.
+        served: Option<&'a [String]>,
+    },
+}
+
+/// Writes a waiting run. A second one for the same schedule and start is refused by `one_run_per_start`.
 pub fn insert(conn: &mut PgConnection, run: &NewRun<'_>) -> QueryResult<RunId> {
+    let (group_by, group_value, served) = match run.part {
+        Part::All => (None, None, None),
+        Part::Group { by, value, served } => (Some(by), Some(value), served),
+    };
     diesel::insert_into(schedule_runs::table)
         .values((
             schedule_runs::schedule_id.eq(run.schedule_id.0),
             schedule_runs::campaign_id.eq(run.campaign_id.0),
             schedule_runs::channel_id.eq(run.channel_id.0),
-            schedule_runs::file_id.eq(run.file_id.0),
+            schedule_runs::file_id.eq(run.file_id.map(|file| file.0)),
             schedule_runs::name.eq(run.name),
             schedule_runs::run_date.eq(run.date),
             schedule_runs::body.eq(run.body),
             schedule_runs::starts_at.eq(run.window.starts),
             schedule_runs::ends_at.eq(run.window.ends),
             schedule_runs::late_policy.eq(run.late.word()),
-            schedule_runs::rate.eq(run.rate),
+            (
+                schedule_runs::rate.eq(run.rate.fixed().unwrap_or(1.0)),
+                schedule_runs::auto_rate.eq(run.rate == Rate::Auto),
+                schedule_runs::rules.eq(json(run.rules)?),
+                schedule_runs::group_by.eq(group_by),
+                schedule_runs::group_value.eq(group_value),
+                schedule_runs::served.eq(served),
+                schedule_runs::purpose.eq(if run.is_test { "test" } else { "campaign" }),
+            ),
         ))
         .returning(schedule_runs::id)
         .get_result(conn)
         .map(RunId)
 }
 
-/// Says how many contacts the run has, once they are written. Any state: a stop may have come meanwhile.
-pub fn set_prepared(conn: &mut PgConnection, id: RunId, contacts: i32, now: DateTime<Utc>) -> QueryResult<()> {
+fn json(value: &impl serde::Serialize) -> QueryResult<serde_json::Value> {
+    serde_json::to_value(value).map_err(|error| SerializationError(error.into()))
+}
+
+/// Says how many contacts the run has, once they are written, from which on they are
+/// to be claimed, and which fields they have. Any state: a stop may have come meanwhile.
+pub fn set_prepared(
+    conn: &mut PgConnection,
+    id: RunId,
+    contacts: i32,
+    next_seq: i32,
+    fields: &[String],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     diesel::update(schedule_runs::table.find(id.0).filter(schedule_runs::prepared_at.is_null()))
-        .set((schedule_runs::prepared_at.eq(now), schedule_runs::last_seq.eq(contacts)))
+        .set((
+            schedule_runs::prepared_at.eq(now),
+            schedule_runs::last_seq.eq(contacts),
+            schedule_runs::next_seq.eq(next_seq),
+            schedule_runs::fields.eq(json(&fields)?),
+        ))
         .execute(conn)
         .map(drop)
 }
 
-/// Writes the state, the window and the clock. The cursor moves in a claim and nowhere else.
-pub fn save(conn: &mut PgConnection, run: &Run) -> QueryResult<()> {
-    diesel::update(schedule_runs::table.find(run.id.0)).set(Saved::from(run)).execute(conn).map(drop)
+/// Writes the state, the window, the clock and how many contacts there are. The
+/// cursor moves in a claim and nowhere else.
+pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<()> {
+    let it = schedule_runs::table.find(run.id.0);
+    diesel::update(it).set(Saved::of(run)?).execute(conn)?;
+    if run.canary_passed {
+        let waiting = it.filter(schedule_runs::canary_passed_at.is_null());
+        diesel::update(waiting).set(schedule_runs::canary_passed_at.eq(now)).execute(conn)?;
+    }
+    Ok(())
 }
 
 /// A row as stored. It can hold combinations that no run can be in; turning it
@@ -173,13 +254,15 @@ struct Row {
     schedule_id: i64,
     campaign_id: i64,
     channel_id: i64,
-    file_id: i64,
+    file_id: Option<i64>,
     name: String,
     body: String,
+    fields: serde_json::Value,
     late_policy: String,
     prepared_at: Option<DateTime<Utc>>,
+    canary_passed_at: Option<DateTime<Utc>>,
+    purpose: String,
     next_seq: i32,
-    last_seq: i32,
     starts_at: DateTime<Utc>,
     #[diesel(embed)]
     saved: Saved,
@@ -191,8 +274,11 @@ struct Row {
 #[diesel(table_name = schedule_runs, check_for_backend(Pg), treat_none_as_null = true)]
 struct Saved {
     state: String,
+    last_seq: i32,
     ends_at: DateTime<Utc>,
     rate: f64,
+    auto_rate: bool,
+    rules: serde_json::Value,
     clock_base: f64,
     clock_since: Option<DateTime<Utc>>,
     burst: i64,
@@ -221,29 +307,35 @@ impl TryFrom<Row> for Run {
             None => Clock::Unstarted { rate: s.rate },
             Some(since) => Clock::Started(SendClock { rate: s.rate, base: s.clock_base, since }),
         };
+        let unreadable = |error: serde_json::Error| DeserializationError(error.into());
         Ok(Run {
             id: RunId(row.id),
             schedule_id: ScheduleId(row.schedule_id),
             campaign_id: CampaignId(row.campaign_id),
             channel_id: ChannelId(row.channel_id),
-            file_id: FileId(row.file_id),
+            file_id: row.file_id.map(FileId),
             window: Window { starts: row.starts_at, ends: s.ends_at },
             late,
+            auto: s.auto_rate,
+            rules: serde_json::from_value(row.saved.rules.clone()).map_err(unreadable)?,
+            canary_passed: row.canary_passed_at.is_some(),
+            is_test: row.purpose == "test",
             state,
             prepared: row.prepared_at.is_some(),
             next_seq: row.next_seq,
-            last_seq: row.last_seq,
+            last_seq: s.last_seq,
             clock,
             released: row.released,
             burst: s.burst,
             name: row.name,
             body: row.body,
+            fields: serde_json::from_value(row.fields).map_err(unreadable)?,
         })
     }
 }
 
-impl From<&Run> for Saved {
-    fn from(run: &Run) -> Self {
+impl Saved {
+    fn of(run: &Run) -> QueryResult<Self> {
         let (paused_at, ended_at) = match run.state {
             RunState::Waiting | RunState::Running => (None, None),
             RunState::Paused { since } => (Some(since), None),
@@ -253,15 +345,18 @@ impl From<&Run> for Saved {
             Clock::Unstarted { .. } => (0.0, None),
             Clock::Started(clock) => (clock.base, Some(clock.since)),
         };
-        Saved {
+        Ok(Saved {
             state: run.state.word().to_owned(),
+            last_seq: run.last_seq,
             ends_at: run.window.ends,
             rate: run.clock.rate(),
+            auto_rate: run.auto,
+            rules: json(&run.rules)?,
             clock_base,
             clock_since,
             burst: run.burst,
             paused_at,
             ended_at,
-        }
+        })
     }
 }

@@ -1,15 +1,16 @@
 //! What people and the clock do to schedules and their runs. Each function is one transaction.
 
 use chrono::{DateTime, NaiveTime, Utc};
-use chrono_tz::Tz;
 use diesel::prelude::*;
 
-use super::domain::{edited_end, next_occurrence};
-use super::{PausedWith, Refused, Schedule, store};
+use super::domain::{Recurrence, edited_end, next_occurrence};
+use super::{PausedWith, Refused, Schedule, When, store};
 use crate::deliveries;
-use crate::ids::{RunId, ScheduleId, UserId};
+use crate::ids::{FileId, RunId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
-use crate::runs::{self, Clock, Run};
+use crate::pacing::{Overlap, Rate, Verdict, Window};
+use crate::runs::store::{NewRun, Part};
+use crate::runs::{self, Begun, Run, RunState};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -67,14 +68,19 @@ pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime
             return Err(Refused::CampaignPaused.into());
         }
         if let Some(run) = &held.run
-            && matches!(run.state, runs::RunState::Overrun { .. })
+            && matches!(run.state, RunState::Overrun { .. })
+            && !held.schedule.comes_round()
         {
             return Err(runs::Refused::EndPassed.into());
         }
         let was = held.schedule.state.word();
         held.schedule.resume()?;
-        if let Some(run) = &mut held.run {
-            run.resume(now)?;
+        // A run that is over stays so: its schedule goes on with the next one.
+        if let Some(run) = &mut held.run
+            && !(run.state.has_ended() && held.schedule.comes_round())
+        {
+            let holds = runs::store::holds(conn, run)?;
+            run.resume(&holds, now)?;
         }
         held.save(conn, "schedule.resumed", was, Some(by), None, now)
     })
@@ -96,13 +102,13 @@ pub fn stop(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<U
     })
 }
 
-/// Changes of a run that is under way. `None` leaves a value as it is.
+/// Changes of a run that is under way, and of those to come. `None` leaves a value as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Edit {
     /// Local time in the campaign's zone, on the day of the run or, when at or before its start, the day after.
     pub end: Option<NaiveTime>,
-    /// Messages a minute, from now on.
-    pub rate: Option<f64>,
+    /// From now on.
+    pub rate: Option<Rate>,
 }
 
 /// Moves the end, or changes the rate from now on.
@@ -110,22 +116,40 @@ pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         held.must_be_launched()?;
-        let zone = held.zone()?;
-        let Some(run) = &mut held.run else { return Err(Refused::Finished.into()) };
+        let zone = held.home.zone;
+        if held.schedule.comes_round() {
+            held.schedule.state.stopped()?;
+            // What is over for today is edited for the days to come.
+            held.run = held.run.filter(|run| !run.state.has_ended());
+        } else if held.run.is_none() {
+            return Err(Refused::Finished.into());
+        }
+        let words = |rate: Rate| rate.fixed().map_or("automatic".to_owned(), |rate| rate.to_string());
         let mut why = Vec::new();
-        if let Some(rate) = edit.rate
-            && rate != run.clock.rate()
-        {
-            why.push(format!("rate {} → {rate} a minute", run.clock.rate()));
-            run.edit_rate(rate, now)?;
-            held.schedule.plan.rate = rate;
+        if let Some(rate) = edit.rate {
+            let was = held.run.as_ref().map_or(held.schedule.plan.rate, |run| match run.auto {
+                true => Rate::Auto,
+                false => run.rate(),
+            });
+            if rate != was {
+                why.push(format!("rate {} → {} a minute", words(was), words(rate)));
+                if let Some(run) = &mut held.run {
+                    let holds = runs::store::holds(conn, run)?;
+                    run.edit_rate(rate, &holds, now)?;
+                }
+                held.schedule.plan.rate = rate;
+            }
         }
         if let Some(end) = edit.end
             && end != held.schedule.plan.end
         {
             why.push(format!("end {} → {end}", held.schedule.plan.end));
             held.schedule.plan.end = end;
-            run.edit_end(edited_end(&run.window, end, zone, now), now)?;
+            if let Some(run) = &mut held.run {
+                let ends = edited_end(&run.window, end, zone, now);
+                let holds = runs::store::holds_until(conn, run, ends)?;
+                run.edit_end(ends, &holds, now)?;
+            }
         }
         if why.is_empty() {
             return Ok(());
@@ -151,14 +175,18 @@ pub fn extend(
         if held.home.state == "paused" {
             return Err(Refused::CampaignPaused.into());
         }
-        let zone = held.zone()?;
+        let zone = held.home.zone;
         let was = held.schedule.state.word();
         held.schedule.extend()?;
         let Some(run) = &mut held.run else { return Err(Refused::Finished.into()) };
         let ends = next_occurrence(end, zone, now);
-        run.extend(ends, now)?;
-        held.schedule.plan.end = end;
-        store::save_plan(conn, id, &held.schedule.plan)?;
+        let holds = runs::store::holds_until(conn, run, ends)?;
+        run.extend(ends, &holds, now)?;
+        // Only what runs once means this end for good.
+        if !held.schedule.comes_round() {
+            held.schedule.plan.end = end;
+            store::save_plan(conn, id, &held.schedule.plan)?;
+        }
         let why = format!("end time extended to {}", ends.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z"));
         held.save(conn, "schedule.extended", was, Some(by), Some(&why), now)
     })
@@ -173,12 +201,6 @@ impl Held {
         }
     }
 
-    fn zone(&self) -> QueryResult<Tz> {
-        self.home.time_zone.parse().map_err(|_| {
-            diesel::result::Error::DeserializationError(format!("not a time zone: {}", self.home.time_zone).into())
-        })
-    }
-
     fn save(
         &self,
         conn: &mut PgConnection,
@@ -190,7 +212,7 @@ impl Held {
     ) -> Result<(), Error> {
         store::save_state(conn, &self.schedule)?;
         if let Some(run) = &self.run {
-            runs::store::save(conn, run)?;
+            runs::store::save(conn, run, now)?;
         }
         let entry = Entry {
             happened,
@@ -206,24 +228,192 @@ impl Held {
     }
 }
 
-/// Starts a run whose time has come. Returns whether it did.
-///
-/// Only the run's row is locked: whoever pauses or stops takes it as well.
-pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryResult<bool> {
+// ---- runs come, start and end ----------------------------------------------------
+
+/// What a run is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned<'a> {
+    pub window: Window,
+    /// The file whose rows it takes; `None`: the campaign's lists.
+    pub file: Option<FileId>,
+    /// Set for one schedule of a campaign with groups: its run also keeps the rows that none of these values serve.
+    pub served: Option<&'a [String]>,
+}
+
+/// Makes a waiting run of a schedule, its text, rate and rules pinned. The engine
+/// writes its deliveries and starts it at its time. The campaign is locked.
+pub fn plan_run(
+    conn: &mut PgConnection,
+    home: &store::Home,
+    schedule: &Schedule,
+    planned: &Planned<'_>,
+) -> QueryResult<RunId> {
+    let (plan, window) = (&schedule.plan, planned.window);
+    let date = window.starts.with_timezone(&home.zone).date_naive();
+    let part = match (&home.group_by, &plan.group) {
+        (Some(by), Some(value)) => Part::Group { by, value, served: planned.served },
+        (Some(_), None) | (None, _) => Part::All,
+    };
+    let run = NewRun {
+        schedule_id: schedule.id,
+        campaign_id: home.id,
+        channel_id: plan.channel_id,
+        file_id: planned.file,
+        name: &format!("{}-{date}", home.name),
+        date,
+        body: &plan.body,
+        window,
+        late: plan.late,
+        rate: plan.rate,
+        rules: &plan.rules,
+        part,
+        is_test: false,
+    };
+    runs::store::insert(conn, &run)
+}
+
+/// What came of a recurring schedule whose time had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameRound {
+    /// Somebody else was quicker, or it was paused or stopped meanwhile.
+    NotDue,
+    Planned(RunId),
+    /// Its policy for missed times or for overlaps left this one out.
+    Skipped,
+    /// It waits for the run before to end.
+    Waits,
+    /// It waits for somebody to say whether it shall run so late.
+    Asks,
+}
+
+/// Makes the due run of a recurring schedule and moves on to its next date, all or
+/// nothing: whoever dies in between leaves it due.
+pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -> Result<CameRound, Error> {
     conn.transaction(|conn| {
-        let mut run = runs::store::lock(conn, id)?;
-        let was = run.state.word();
-        if run.start(now).is_err() {
-            return Ok(false);
-        }
-        runs::store::save(conn, &run)?;
-        let late = match run.clock {
-            Clock::Started(_) if run.burst > 0 => Some(format!("late: {} at once to catch up", run.burst)),
-            Clock::Started(_) | Clock::Unstarted { .. } => None,
+        let mut held = hold(conn, id)?;
+        let (Some(due), When::Recurring(it)) = (held.schedule.next_run_at, held.schedule.plan.when.clone()) else {
+            return Ok(CameRound::NotDue);
         };
-        record_run(conn, &run, "run.started", was, late.as_deref(), now)?;
-        Ok(true)
+        if now < due || held.schedule.state.word() != "active" || held.home.state != "active" {
+            return Ok(CameRound::NotDue);
+        }
+        let window = held.schedule.plan.window_from(due, held.home.zone);
+        if window.ends <= now {
+            return held.skip(conn, &it, due, "nothing worked from its start to its end", now);
+        }
+        match it.missed.judge(due, now) {
+            Verdict::Go => {}
+            Verdict::Skip => return held.skip(conn, &it, due, "nothing worked when it was due", now),
+            Verdict::Ask => {
+                let was = held.schedule.state.word();
+                held.schedule.pause(PausedWith::Schedule, now)?;
+                let run = plan_run(
+                    conn,
+                    &held.home,
+                    &held.schedule,
+                    &Planned { window, file: held.home.file_id, served: None },
+                )?;
+                let mut run = runs::store::lock(conn, run)?;
+                run.pause(now)?;
+                held.run = Some(run);
+                held.move_on(conn, &it, due)?;
+                let why = "it would start late: RESUME sends it all the same, STOP ends it";
+                held.save(conn, "schedule.paused", was, None, Some(why), now)?;
+                return Ok(CameRound::Asks);
+            }
+        }
+        if let Some(before) = held.run.as_mut().filter(|run| !run.state.has_ended()) {
+            match it.overlap {
+                Overlap::Wait => return Ok(CameRound::Waits),
+                Overlap::Skip => return held.skip(conn, &it, due, "the run before still goes on", now),
+                Overlap::Replace => {
+                    let was = before.state.word();
+                    before.stop(now)?;
+                    runs::store::save(conn, before, now)?;
+                    record_run(conn, before, "run.stopped", was, Some("the next run takes its place"), now)?;
+                }
+            }
+        }
+        let run =
+            plan_run(conn, &held.home, &held.schedule, &Planned { window, file: held.home.file_id, served: None })?;
+        held.move_on(conn, &it, due)?;
+        Ok(CameRound::Planned(run))
     })
+}
+
+impl Held {
+    fn move_on(&mut self, conn: &mut PgConnection, it: &Recurrence, due: DateTime<Utc>) -> QueryResult<()> {
+        self.schedule.next_run_at = it.rule.next(due, self.home.zone, it.last_date);
+        store::set_next_run(conn, self.schedule.id, self.schedule.next_run_at)
+    }
+
+    /// Leaves a due run out and says so.
+    fn skip(
+        mut self,
+        conn: &mut PgConnection,
+        it: &Recurrence,
+        due: DateTime<Utc>,
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> Result<CameRound, Error> {
+        self.move_on(conn, it, due)?;
+        let was = self.schedule.state.word();
+        // After its last date there is nothing to wait for.
+        if self.run.as_ref().is_none_or(|run| run.state.has_ended()) {
+            self.schedule.run_ended();
+        }
+        self.run = None;
+        let why =
+            format!("the run of {} was left out: {why}", due.with_timezone(&self.home.zone).format("%-d %B, %H:%M"));
+        self.save(conn, "schedule.skipped", was, None, Some(&why), now)?;
+        Ok(CameRound::Skipped)
+    }
+}
+
+/// Starts a run whose time has come; one that would start later than its rules allow
+/// is over, or asks. Returns whether any of this happened.
+///
+/// Only the run's row is locked to start it: whoever pauses or stops takes it as well.
+pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+    let (schedule, begun) = conn.transaction(|conn| {
+        let mut run = runs::store::lock(conn, id)?;
+        let holds = runs::store::holds(conn, &run)?;
+        let was = run.state.word();
+        let begun = run.start(&holds, now);
+        if begun == Ok(Begun::Running) {
+            runs::store::save(conn, &run, now)?;
+            let late = (run.burst > 0).then(|| format!("late: {} at once to catch up", run.burst));
+            record_run(conn, &run, "run.started", was, late.as_deref(), now)?;
+        }
+        QueryResult::Ok((run.schedule_id, begun))
+    })?;
+    match begun {
+        Err(_) => Ok(false),
+        Ok(Begun::Running) => Ok(true),
+        // Its schedule changes with it, so the locks are taken anew and in their order.
+        Ok(Begun::TooLate | Begun::Asks) => conn.transaction(|conn| start_late(conn, schedule, id, now)),
+    }
+}
+
+fn start_late(conn: &mut PgConnection, schedule: ScheduleId, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+    let mut held = hold(conn, schedule)?;
+    let Some(mut run) = held.run.take().filter(|run| run.id == id) else { return Ok(false) };
+    let holds = runs::store::holds(conn, &run)?;
+    let was = held.schedule.state.word();
+    let (happened, why) = match run.start(&holds, now) {
+        Ok(Begun::TooLate) => {
+            held.schedule.run_ended();
+            ("run.ended", "it would have started later than it may")
+        }
+        Ok(Begun::Asks) => {
+            held.schedule.pause(PausedWith::Schedule, now)?;
+            ("schedule.paused", "it would start later than it may: RESUME sends it all the same, STOP ends it")
+        }
+        Ok(Begun::Running) | Err(_) => return Ok(false),
+    };
+    held.run = Some(run);
+    held.save(conn, happened, was, None, Some(why), now)?;
+    Ok(true)
 }
 
 /// Ends a run that has nothing left to do, or no time left to do it in. Returns whether it did.
@@ -234,13 +424,16 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
         let mut schedule = store::lock(conn, schedule)?;
         let mut run = runs::store::lock(conn, id)?;
         let counts = deliveries::store::counts_of(conn, id)?;
+        let holds = runs::store::holds(conn, &run)?;
         let was = run.state.word();
-        if run.end(counts.audience - counts.settled(), counts.unsent(), now).is_err() {
+        if run.end(counts.audience - counts.settled(), counts.unsent(), &holds, now).is_err() {
             return Ok(false);
         }
-        schedule.run_ended();
-        runs::store::save(conn, &run)?;
-        store::save_state(conn, &schedule)?;
+        runs::store::save(conn, &run, now)?;
+        if !run.is_test {
+            schedule.run_ended();
+            store::save_state(conn, &schedule)?;
+        }
         record_run(conn, &run, "run.ended", was, None, now)?;
         Ok(true)
     })

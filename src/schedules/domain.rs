@@ -2,8 +2,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
-use crate::pacing::{self, EmptyWindow, LatePolicy, Window};
-use crate::runs;
+use crate::pacing::{self, EmptyWindow, LatePolicy, Missed, Overlap, Rate, Rule, Window};
+use crate::runs::{self, Rules};
 
 /// What a person plans: the part of a schedule that a form fills in.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,20 +12,106 @@ pub struct Draft {
     pub channel_id: ChannelId,
     /// With `#field` and `#field|fallback#` in it.
     pub body: String,
-    /// Date and times are meant in the campaign's time zone.
-    pub date: NaiveDate,
+    pub when: When,
+    /// Dates and times are meant in the campaign's time zone. Of no meaning for a cron expression.
     pub start: NaiveTime,
-    /// At or before `start` it means the next day.
+    /// At or before the start it means the next day.
     pub end: NaiveTime,
-    /// Messages a minute.
-    pub rate: f64,
+    pub rate: Rate,
     pub late: LatePolicy,
+    /// Serves the rows whose group field has this value; `None`: all of them.
+    pub group: Option<String>,
+    pub rules: Rules,
+}
+
+/// On which days.
+#[derive(Clone, Debug, PartialEq)]
+pub enum When {
+    Once {
+        date: NaiveDate,
+    },
+    /// Whenever the day's file has come.
+    Daily,
+    Recurring(Recurrence),
+}
+
+/// Comes round again by itself.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Recurrence {
+    pub rule: Rule,
+    /// In the campaign's time zone; `None`: until it is stopped.
+    pub last_date: Option<NaiveDate>,
+    /// What becomes of a run whose time passed while nothing worked.
+    pub missed: Missed,
+    /// What becomes of a run that is due while the one before goes on.
+    pub overlap: Overlap,
+}
+
+impl When {
+    /// For people, without the times.
+    pub fn words(&self) -> String {
+        match self {
+            When::Once { date } => date.format("%-d %B %Y").to_string(),
+            When::Daily => "each day's file".to_owned(),
+            When::Recurring(it) => it.rule.describe(),
+        }
+    }
 }
 
 impl Draft {
-    /// The instants it runs between.
-    pub fn window(&self, zone: Tz) -> Result<Window, EmptyWindow> {
-        pacing::window(self.date, self.start, self.end, zone)
+    /// A plain one: once, to everybody, at a fixed rate that catches up.
+    pub fn once(
+        name: &str,
+        channel_id: ChannelId,
+        body: &str,
+        date: NaiveDate,
+        start: NaiveTime,
+        end: NaiveTime,
+        rate: f64,
+    ) -> Draft {
+        Draft {
+            name: name.to_owned(),
+            channel_id,
+            body: body.to_owned(),
+            when: When::Once { date },
+            start,
+            end,
+            rate: Rate::Fixed(rate),
+            late: LatePolicy::CatchUp,
+            group: None,
+            rules: Rules::default(),
+        }
+    }
+
+    /// The instants it runs between when it runs on `date`.
+    pub fn window_on(&self, date: NaiveDate, zone: Tz) -> Result<Window, EmptyWindow> {
+        pacing::window(date, self.start, self.end, zone)
+    }
+
+    /// The instants it runs between when it starts at `starts`: until the local clock
+    /// next shows its end.
+    pub fn window_from(&self, starts: DateTime<Utc>, zone: Tz) -> Window {
+        Window { starts, ends: next_occurrence(self.end, zone, starts) }
+    }
+
+    /// The next time it would run, if it were launched at `now`; for one that waits for files, today.
+    pub fn first_window(&self, zone: Tz, now: DateTime<Utc>) -> Result<Option<Window>, EmptyWindow> {
+        match &self.when {
+            When::Once { date } => self.window_on(*date, zone).map(Some),
+            When::Daily => self.window_on(now.with_timezone(&zone).date_naive(), zone).map(Some),
+            When::Recurring(it) => {
+                Ok(it.rule.next(now, zone, it.last_date).map(|starts| self.window_from(starts, zone)))
+            }
+        }
+    }
+
+    /// Whether it may run again after the run it has.
+    pub fn comes_round(&self, next_run_at: Option<DateTime<Utc>>) -> bool {
+        match self.when {
+            When::Once { .. } => false,
+            When::Daily => true,
+            When::Recurring(_) => next_run_at.is_some(),
+        }
     }
 }
 
@@ -35,6 +121,8 @@ pub struct Schedule {
     pub campaign_id: CampaignId,
     pub plan: Draft,
     pub state: ScheduleState,
+    /// When the planner makes its next run; only of what recurs and is launched.
+    pub next_run_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,18 +215,26 @@ impl Schedule {
         Ok(())
     }
 
-    /// Its run has ended, in time or out of it. Paused or not, only more time helps now.
+    /// Its run has ended, in time or out of it. What runs once is over then: paused
+    /// or not, only more time helps. What comes round stays as it is for its next run.
     pub fn run_ended(&mut self) {
         self.state = match self.state {
+            state @ (ScheduleState::Active | ScheduleState::Paused { .. }) if self.comes_round() => state,
             ScheduleState::Active | ScheduleState::Paused { .. } => ScheduleState::Finished,
             ScheduleState::Stopped | ScheduleState::Finished => self.state,
         };
+    }
+
+    /// Whether it may run again after the run it has.
+    pub fn comes_round(&self) -> bool {
+        self.plan.comes_round(self.next_run_at)
     }
 
     /// Goes on with more time, after a pause or after its run ran out of time.
     pub fn extend(&mut self) -> Result<(), Refused> {
         self.state = match self.state {
             ScheduleState::Paused { .. } | ScheduleState::Finished => ScheduleState::Active,
+            ScheduleState::Active if self.comes_round() => ScheduleState::Active,
             ScheduleState::Active => return Err(Refused::NotPaused),
             ScheduleState::Stopped => return Err(Refused::Stopped),
         };
@@ -215,11 +311,13 @@ mod tests {
             name: "Dublin".into(),
             channel_id: ChannelId(1),
             body: "Hello".into(),
-            date: now().date_naive(),
+            when: When::Once { date: now().date_naive() },
             start: "09:00:00".parse().unwrap(),
             end: "10:00:00".parse().unwrap(),
-            rate: 10.0,
+            rate: Rate::Fixed(10.0),
             late: LatePolicy::CatchUp,
+            group: None,
+            rules: Rules::default(),
         };
         [
             ScheduleState::Active,
@@ -227,7 +325,13 @@ mod tests {
             ScheduleState::Stopped,
             ScheduleState::Finished,
         ]
-        .map(|state| Schedule { id: ScheduleId(1), campaign_id: CampaignId(1), plan: plan.clone(), state })
+        .map(|state| Schedule {
+            id: ScheduleId(1),
+            campaign_id: CampaignId(1),
+            plan: plan.clone(),
+            state,
+            next_run_at: None,
+        })
     }
 
     fn verdicts(verb: impl Fn(&mut Schedule) -> Result<(), Refused>) -> Vec<Result<&'static str, Refused>> {
@@ -250,5 +354,11 @@ mod tests {
             Ok(())
         });
         assert_eq!(ended, [Ok("finished"), Ok("finished"), Ok("stopped"), Ok("finished")]);
+        let ended = verdicts(|it| {
+            it.plan.when = When::Daily;
+            it.run_ended();
+            Ok(())
+        });
+        assert_eq!(ended, [Ok("active"), Ok("paused"), Ok("stopped"), Ok("finished")], "tomorrow it runs again");
     }
 }

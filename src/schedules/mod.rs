@@ -6,6 +6,11 @@
 //!    ▲───────────extend───────────────────────────┘
 //! ```
 //!
+//! One that runs [`When::Once`] is finished with its run. One that waits for daily
+//! files or recurs stays active for the next; a run of each comes from
+//! [`actions::plan_run`], whoever asks for it: the launch, a file that was dropped,
+//! or the planner when the clock says so.
+//!
 //! A schedule is written while its campaign is a draft and makes no run before
 //! the campaign is launched. Pausing, resuming and stopping move the schedule and
 //! its run together, under the lock of the campaign, so two people who click at
@@ -18,4 +23,4 @@ mod domain;
 pub mod store;
 pub mod actions;
 
-pub use domain::{Draft, PausedWith, Refused, Schedule, ScheduleState};
+pub use domain::{Draft, PausedWith, Recurrence, Refused, Schedule, ScheduleState, When, next_occurrence};

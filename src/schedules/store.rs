@@ -1,14 +1,15 @@
 //! Schedules in Postgres.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::result::Error::DeserializationError;
+use diesel::result::Error::{DeserializationError, SerializationError};
 
-use super::{Draft, PausedWith, Schedule, ScheduleState};
+use super::{Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::db::schema::{campaigns, schedules};
-use crate::ids::{CampaignId, ChannelId, ScheduleId};
-use crate::pacing::LatePolicy;
+use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId};
+use crate::pacing::{LatePolicy, Rate};
 
 pub fn find(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
     schedules::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -29,21 +30,52 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Sch
 /// What its campaign looks like to a schedule.
 pub struct Home {
     pub id: CampaignId,
+    pub name: String,
     /// `draft`, `active`, `paused`, …
     pub state: String,
-    pub time_zone: String,
+    pub zone: Tz,
+    /// The contacts of a campaign whose contacts are a file.
+    pub file_id: Option<FileId>,
+    pub group_by: Option<String>,
 }
 
 /// Locks the campaign of a schedule. Whoever changes a campaign, a schedule or the
 /// state of a run takes this lock first: it puts clicks into an order.
 pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
     let campaign: i64 = schedules::table.find(id.0).select(schedules::campaign_id).first(conn)?;
-    campaigns::table
-        .find(campaign)
-        .select((campaigns::id, campaigns::state, campaigns::time_zone))
-        .for_no_key_update()
-        .first(conn)
-        .map(|(id, state, time_zone)| Home { id: CampaignId(id), state, time_zone })
+    let (id, name, state, zone, file, group_by): (i64, String, String, String, Option<i64>, Option<String>) =
+        campaigns::table
+            .find(campaign)
+            .select((
+                campaigns::id,
+                campaigns::name,
+                campaigns::state,
+                campaigns::time_zone,
+                campaigns::file_id,
+                campaigns::group_by,
+            ))
+            .for_no_key_update()
+            .first(conn)?;
+    let Ok(zone) = zone.parse() else {
+        return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
+    };
+    Ok(Home { id: CampaignId(id), name, state, zone, file_id: file.map(FileId), group_by })
+}
+
+/// Up to `limit` schedules that recur and whose next run is due, the longest due first.
+pub fn due(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<ScheduleId>> {
+    schedules::table
+        .filter(schedules::state.eq("active"))
+        .filter(schedules::next_run_at.le(now))
+        .order((schedules::next_run_at, schedules::id))
+        .limit(limit)
+        .select(schedules::id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(ScheduleId).collect())
+}
+
+pub fn set_next_run(conn: &mut PgConnection, id: ScheduleId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
+    diesel::update(schedules::table.find(id.0)).set(schedules::next_run_at.eq(at)).execute(conn).map(drop)
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
@@ -53,14 +85,14 @@ pub fn lock(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
 
 pub fn insert(conn: &mut PgConnection, campaign: CampaignId, plan: &Draft) -> QueryResult<ScheduleId> {
     diesel::insert_into(schedules::table)
-        .values((schedules::campaign_id.eq(campaign.0), Planned::from(plan)))
+        .values((schedules::campaign_id.eq(campaign.0), Planned::try_from(plan)?))
         .returning(schedules::id)
         .get_result(conn)
         .map(ScheduleId)
 }
 
 pub fn save_plan(conn: &mut PgConnection, id: ScheduleId, plan: &Draft) -> QueryResult<()> {
-    diesel::update(schedules::table.find(id.0)).set(Planned::from(plan)).execute(conn).map(drop)
+    diesel::update(schedules::table.find(id.0)).set(Planned::try_from(plan)?).execute(conn).map(drop)
 }
 
 pub fn save_state(conn: &mut PgConnection, schedule: &Schedule) -> QueryResult<()> {
@@ -93,16 +125,19 @@ impl PausedWith {
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = schedules, check_for_backend(Pg))]
+#[diesel(table_name = schedules, check_for_backend(Pg), treat_none_as_null = true)]
 struct Planned {
     name: String,
     channel_id: i64,
     body: String,
-    run_date: NaiveDate,
+    run_date: Option<NaiveDate>,
+    recurrence: Option<serde_json::Value>,
     start_time: NaiveTime,
     end_time: NaiveTime,
-    rate: f64,
+    rate: Option<f64>,
     late_policy: String,
+    group_value: Option<String>,
+    rules: serde_json::Value,
 }
 
 /// A row as stored; turning it into a [`Schedule`] is where nonsense is caught.
@@ -116,21 +151,36 @@ struct Row {
     state: String,
     paused_at: Option<DateTime<Utc>>,
     paused_with: Option<String>,
+    next_run_at: Option<DateTime<Utc>>,
 }
 
-impl From<&Draft> for Planned {
-    fn from(plan: &Draft) -> Self {
-        Planned {
+impl TryFrom<&Draft> for Planned {
+    type Error = diesel::result::Error;
+
+    fn try_from(plan: &Draft) -> QueryResult<Self> {
+        let (run_date, recurrence) = match &plan.when {
+            When::Once { date } => (Some(*date), None),
+            When::Daily => (None, None),
+            When::Recurring(it) => (None, Some(json(it)?)),
+        };
+        Ok(Planned {
             name: plan.name.clone(),
             channel_id: plan.channel_id.0,
             body: plan.body.clone(),
-            run_date: plan.date,
+            run_date,
+            recurrence,
             start_time: plan.start,
             end_time: plan.end,
-            rate: plan.rate,
+            rate: plan.rate.fixed(),
             late_policy: plan.late.word().to_owned(),
-        }
+            group_value: plan.group.clone(),
+            rules: json(&plan.rules)?,
+        })
     }
+}
+
+fn json(value: &impl serde::Serialize) -> QueryResult<serde_json::Value> {
+    serde_json::to_value(value).map_err(|error| SerializationError(error.into()))
 }
 
 impl TryFrom<Row> for Schedule {
@@ -148,6 +198,12 @@ impl TryFrom<Row> for Schedule {
         let Some(late) = LatePolicy::of_word(&row.plan.late_policy) else {
             return Err(DeserializationError(format!("schedules: not a late policy: {row:?}").into()));
         };
+        let unreadable = |error: serde_json::Error| DeserializationError(error.into());
+        let when = match (row.plan.run_date, row.plan.recurrence) {
+            (Some(date), _) => When::Once { date },
+            (None, Some(it)) => When::Recurring(serde_json::from_value(it).map_err(unreadable)?),
+            (None, None) => When::Daily,
+        };
         Ok(Schedule {
             id: ScheduleId(row.id),
             campaign_id: CampaignId(row.campaign_id),
@@ -155,13 +211,16 @@ impl TryFrom<Row> for Schedule {
                 name: row.plan.name,
                 channel_id: ChannelId(row.plan.channel_id),
                 body: row.plan.body,
-                date: row.plan.run_date,
+                when,
                 start: row.plan.start_time,
                 end: row.plan.end_time,
-                rate: row.plan.rate,
+                rate: row.plan.rate.map_or(Rate::Auto, Rate::Fixed),
                 late,
+                group: row.plan.group_value,
+                rules: serde_json::from_value(row.plan.rules).map_err(unreadable)?,
             },
             state,
+            next_run_at: row.next_run_at,
         })
     }
 }

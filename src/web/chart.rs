@@ -323,7 +323,7 @@ fn round(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pacing::{LatePolicy, forecast, start};
+    use crate::pacing::{Holds, LatePolicy, Rate, forecast, start};
 
     const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
@@ -338,8 +338,8 @@ mod tests {
     /// A run in Dublin, at 09:00 there.
     fn planned(minutes: i32, rate: f64, contacts: i64, now: DateTime<Utc>) -> (Forecast, Window) {
         let window = window(minutes);
-        let begun = start(&window, rate, LatePolicy::CatchUp, contacts, now);
-        (forecast(&begun.clock, 0, contacts, now, window.ends), window)
+        let begun = start(&window, Rate::Fixed(rate), LatePolicy::CatchUp, contacts, &Holds::none(), now);
+        (forecast(&begun.clock, 0, contacts, &Holds::none(), now, window.ends), window)
     }
 
     fn drawn(forecast: &Forecast, window: &Window, sent: &[(DateTime<Utc>, i64)]) -> Timeline {
@@ -430,8 +430,8 @@ mod tests {
     fn doubled_hours_can_be_told_apart() {
         let starts = "2026-10-25T00:00:00Z".parse().unwrap();
         let window = Window { starts, ends: starts + TimeDelta::hours(3) };
-        let begun = start(&window, 1.0, LatePolicy::CatchUp, 180, starts);
-        let forecast = forecast(&begun.clock, 0, 180, starts, window.ends);
+        let begun = start(&window, Rate::Fixed(1.0), LatePolicy::CatchUp, 180, &Holds::none(), starts);
+        let forecast = forecast(&begun.clock, 0, 180, &Holds::none(), starts, window.ends);
         let timeline = drawn(&forecast, &window, &[]);
         let times: Vec<_> = timeline.rows.iter().map(|row| row.time.as_str()).collect();
         assert!(times.contains(&"01:30 IST") && times.contains(&"01:30 GMT"), "{times:?}");

@@ -10,7 +10,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
 use bugle::app::App;
-use bugle::campaigns::{actions, store};
+use bugle::campaigns::{CampaignKind, actions, store};
 use bugle::channels::sandbox::Knobs;
 use bugle::clock::Clock;
 use bugle::config::Settings;
@@ -257,18 +257,11 @@ impl Desk {
         let now = self.app.clock.now();
         let (start, end) = window.split_once('-').unwrap();
         let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
-        let plan = Draft {
-            name: "Main".into(),
-            channel_id: self.channel,
-            body: "Hello #name, you owe #balance|nothing#.".into(),
-            date: now.date_naive(),
-            start: time(start),
-            end: time(end),
-            rate,
-            late,
-        };
+        let body = "Hello #name, you owe #balance|nothing#.";
+        let plan = Draft::once("Main", self.channel, body, now.date_naive(), time(start), time(end), rate);
+        let plan = Draft { late, ..plan };
         let (campaign, schedule) = self.db(|conn| {
-            let campaign = actions::create(conn, name, chrono_tz::UTC, self.admin, now).unwrap();
+            let campaign = actions::create(conn, name, CampaignKind::OnceOff, chrono_tz::UTC, self.admin, now).unwrap();
             actions::set_file(conn, campaign, Some(file)).unwrap();
             let schedule = actions::add_schedule(conn, campaign, &plan).unwrap();
             actions::launch(conn, campaign, self.admin, now).unwrap();

@@ -120,7 +120,7 @@ async fn where_a_contact_stands_is_the_same_asked_one_by_one_or_all_at_once() {
 fn one_by_one(conn: &mut PgConnection, id: RunId) -> Vec<(i32, Standing)> {
     use bugle::db::schema::{deliveries, retries};
     let run = runs::store::find(conn, id).unwrap();
-    let retrying: Vec<i32> = retries::table.select(retries::seq).load(conn).unwrap();
+    let waiting: Vec<(i32, i16)> = retries::table.select((retries::seq, retries::attempt)).load(conn).unwrap();
     let rows: Vec<(i32, Option<i16>, Option<i16>)> = deliveries::table
         .order(deliveries::seq)
         .select((deliveries::seq, deliveries::progress, deliveries::outcome))
@@ -129,7 +129,8 @@ fn one_by_one(conn: &mut PgConnection, id: RunId) -> Vec<(i32, Standing)> {
     rows.into_iter()
         .map(|(seq, progress, outcome)| {
             let word = Word { progress, outcome: outcome.and_then(Outcome::of_code) };
-            let on_record = OnRecord { word, retrying: retrying.contains(&seq), claimed: seq < run.next_seq };
+            let waits_for = waiting.iter().find(|it| it.0 == seq).map(|it| it.1);
+            let on_record = OnRecord { word, waits_for, claimed: seq < run.next_seq };
             (seq, Standing::of(on_record, &run.state))
         })
         .collect()

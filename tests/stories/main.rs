@@ -15,4 +15,5 @@ mod phones;
 mod promises;
 mod receipts;
 mod screen;
+mod settings;
 mod signing_in;

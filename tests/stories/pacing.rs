@@ -1,5 +1,6 @@
-use bugle::campaigns::actions;
-use bugle::pacing::LatePolicy;
+use bugle::campaigns::{CampaignKind, actions};
+use bugle::pacing::{LatePolicy, Rate};
+use bugle::schedules::Draft;
 use bugle::schedules::actions::{Edit, edit, pause, resume};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -127,7 +128,7 @@ async fn another_rate_holds_from_now_on_and_never_backwards() {
     desk.run_until("2026-03-02 09:02").await;
     let slow = desk.received().len();
 
-    let faster = Edit { rate: Some(60.0), end: None };
+    let faster = Edit { rate: Some(Rate::Fixed(60.0)), end: None };
     desk.db(|conn| edit(conn, schedule, faster, desk.admin, desk.app.clock.now()).unwrap());
     desk.run_until("2026-03-02 09:04").await;
 
@@ -224,19 +225,12 @@ async fn a_window_follows_the_local_clock_over_a_change_to_summer_time() {
     let desk = Desk::open_at("2026-03-28 20:00").await;
     let file = desk.file(&phones(30));
     let now = desk.app.clock.now();
-    let plan = bugle::schedules::Draft {
-        name: "Night".into(),
-        channel_id: desk.channel,
-        body: "Hello".into(),
-        date: "2026-03-29".parse().unwrap(),
-        // Dublin's clocks go from 01:00 to 02:00 that night: 01:30 does not exist.
-        start: "01:30:00".parse().unwrap(),
-        end: "03:00:00".parse().unwrap(),
-        rate: 10.0,
-        late: LatePolicy::CatchUp,
-    };
+    // Dublin's clocks go from 01:00 to 02:00 that night: 01:30 does not exist.
+    let (start, end) = ("01:30:00".parse().unwrap(), "03:00:00".parse().unwrap());
+    let plan = Draft::once("Night", desk.channel, "Hello", "2026-03-29".parse().unwrap(), start, end, 10.0);
     desk.db(|conn| {
-        let id = actions::create(conn, "Summer", chrono_tz::Europe::Dublin, desk.admin, now).unwrap();
+        let id =
+            actions::create(conn, "Summer", CampaignKind::OnceOff, chrono_tz::Europe::Dublin, desk.admin, now).unwrap();
         actions::set_file(conn, id, Some(file)).unwrap();
         actions::add_schedule(conn, id, &plan).unwrap();
         actions::launch(conn, id, desk.admin, now).unwrap();

@@ -16,6 +16,7 @@ use crate::db::DbError;
 use crate::deliveries::quiet;
 use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, ScheduleId};
+use crate::pacing::Rate;
 use crate::schedules;
 use crate::schedules::actions::Edit;
 use crate::web::chart::thousands;
@@ -101,9 +102,14 @@ impl Times {
             .map_err(|_| "Write the end time as hours and minutes, such as 18:00.")
     }
 
-    fn rate(&self) -> Result<f64, &'static str> {
-        let rate = self.rate.trim().parse().ok().filter(|rate| (0.01..=6_000_000.0).contains(rate));
-        rate.ok_or("Messages a minute must be a number from 0.01 to 6,000,000.")
+    /// Empty for an automatic rate.
+    fn rate(&self) -> Result<Rate, &'static str> {
+        let text = self.rate.trim();
+        if text.is_empty() {
+            return Ok(Rate::Auto);
+        }
+        let rate = text.parse().ok().filter(|rate| (0.01..=6_000_000.0).contains(rate)).map(Rate::Fixed);
+        rate.ok_or("Messages a minute must be a number from 0.01 to 6,000,000, or empty for an automatic rate.")
     }
 }
 
@@ -225,8 +231,8 @@ async fn resume_plan(
 async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
     let now = app.clock.now();
     let too_late = lines.iter().any(|line| line.needs_more_time(now));
-    let runs: Vec<_> = lines.iter().filter_map(|line| line.run.as_ref()).collect();
-    let ids: Vec<i64> = runs.iter().map(|run| run.id.0).collect();
+    let runs: Vec<_> = lines.iter().filter_map(|line| line.with_holds()).collect();
+    let ids: Vec<i64> = runs.iter().map(|(run, _)| run.id.0).collect();
     let barred = app.db.run(move |conn| store::barred(conn, &ids, now)).await?;
     Ok(Plan {
         left: lines.iter().map(|line| line.counts.unsent()).sum(),

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::campaigns::actions::{self, Error};
 use crate::campaigns::review::{self, Contacts, Facts, Outlook, Review};
-use crate::campaigns::{Campaign, CampaignState, Refused, store};
+use crate::campaigns::{Campaign, CampaignKind, CampaignState, Refused, store};
 use crate::channels::Kind;
 use crate::db::{DbError, violates_unique};
 use crate::files::actions::Look;
@@ -23,8 +23,9 @@ use crate::files::refusal::Refusal;
 use crate::files::upload;
 use crate::files::web::{Panel, Purpose};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
-use crate::pacing::LatePolicy;
-use crate::schedules::Draft;
+use crate::pacing::{LatePolicy, Rate};
+use crate::runs::Rules;
+use crate::schedules::{Draft, When};
 use crate::web::chart::{Timeline, thousands};
 use crate::web::{FieldErrors, Frame, Manage, May, Problem, Right, View, page, page_with, see_other};
 use crate::wording::{Segments, Template as Text, segments};
@@ -113,7 +114,7 @@ async fn create(
         Err(errors) => return again(errors),
     };
     let (by, now) = (may.person.id, app.clock.now());
-    match app.db.run(move |conn| actions::create(conn, &name, zone, by, now)).await {
+    match app.db.run(move |conn| actions::create(conn, &name, CampaignKind::OnceOff, zone, by, now)).await {
         Ok(id) => Ok(see_other(format!("/campaigns/{id}/edit"))),
         Err(DbError::Work(Error::Refused(refused @ Refused::NameTaken(_)))) => {
             again(one_error("name", refused.to_string()))
@@ -176,6 +177,10 @@ impl Review {
     fn unknown(&self) -> String {
         self.unknown.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(", ")
     }
+}
+
+fn plan_rate(rate: &Rate) -> String {
+    rate.fixed().map_or("auto".to_owned(), rate_text)
 }
 
 fn rate_text(rate: f64) -> String {
@@ -530,10 +535,13 @@ impl ScheduleForm {
             schedule_name: plan.name.clone(),
             channel: plan.channel_id.to_string(),
             body: plan.body.clone(),
-            date: plan.date.to_string(),
+            date: match &plan.when {
+                When::Once { date } => date.to_string(),
+                When::Daily | When::Recurring(_) => String::new(),
+            },
             start: plan.start.format("%H:%M").to_string(),
             end: plan.end.format("%H:%M").to_string(),
-            rate: plan.rate.to_string(),
+            rate: plan.rate.fixed().map(|rate| rate.to_string()).unwrap_or_default(),
             late: plan.late.word().to_owned(),
         }
     }
@@ -606,8 +614,19 @@ impl ScheduleForm {
         let (Some(date), Some(start), Some(end), Some(rate), Some(late)) = (date, start, end, rate, late) else {
             return Err(errors);
         };
-        let plan = Draft { name: name.to_owned(), channel_id, body, date, start, end, rate, late };
-        match plan.window(facts.campaign.zone) {
+        let plan = Draft {
+            name: name.to_owned(),
+            channel_id,
+            body,
+            when: When::Once { date },
+            start,
+            end,
+            rate: Rate::Fixed(rate),
+            late,
+            group: None,
+            rules: Rules::default(),
+        };
+        match plan.window_on(date, facts.campaign.zone) {
             Err(empty) => errors.add("end", empty.to_string()),
             Ok(window) if window.ends <= now => errors.add("end", "This has passed. Choose a later date or end time."),
             Ok(_) => {}

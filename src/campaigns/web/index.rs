@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::deliveries::quiet::{self, Wire};
 use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, ScheduleId};
-use crate::pacing::Forecast;
+use crate::pacing::{Forecast, Holds};
 use crate::runs::Run;
 use crate::web::chart::Timeline;
 use crate::web::{Frame, Htmx, May, Person, Problem, View, page};
@@ -50,8 +50,6 @@ impl Asked {
         Place { q: self.q.trim().to_owned(), show, after: self.after, open: self.open }
     }
 }
-
-/// What left a minute, by its start.
 
 #[get("/campaigns")]
 async fn index(
@@ -221,15 +219,15 @@ async fn draw_line(
         None => None,
     };
     let picture = match (&line.run, past) {
-        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, campaign, &past, now))?),
+        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, &line.holds, campaign, &past, now))?),
         _ => None,
     };
     draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture, now })
 }
 
-fn picture(run: &Run, campaign: &Campaign, past: &Past, now: DateTime<Utc>) -> Timeline {
+fn picture(run: &Run, holds: &Holds, campaign: &Campaign, past: &Past, now: DateTime<Utc>) -> Timeline {
     let nothing = || Forecast { minutes: Vec::new(), bucket_minutes: 1, finishes: None, unsent: 0, planned: 0 };
-    let forecast = screen::forecast(run, now).unwrap_or_else(nothing);
+    let forecast = screen::forecast(run, holds, now).unwrap_or_else(nothing);
     Timeline::of(&forecast, &run.window, campaign.zone, &past.sent, &past.pauses_until(now))
 }
 

@@ -1,0 +1,2 @@
+DROP INDEX blocklist_by_address;
+ALTER TABLE blocklist DROP COLUMN id;

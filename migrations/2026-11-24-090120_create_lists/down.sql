@@ -1,0 +1,2 @@
+DROP TABLE list_members, lists;
+DROP FUNCTION delete_members_of_list;

@@ -1,0 +1,1 @@
+DROP INDEX file_problems_of_address, deliveries_of_contact;

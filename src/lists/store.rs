@@ -1,0 +1,338 @@
+//! Lists, their members, and the audiences that several lists make together.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error::{DeserializationError, NotFound};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
+
+use super::domain::{Condition, Field, Filter, Join, List, Op};
+use crate::channels::Kind;
+use crate::contacts::domain::as_stored;
+use crate::db::Assembled;
+use crate::db::schema::{file_rows, list_members, lists};
+use crate::ids::{CampaignId, FileId, ListId, RunId, UserId};
+
+// ---- lists ---------------------------------------------------------------------
+
+pub fn insert(
+    conn: &mut PgConnection,
+    name: &str,
+    kind: Kind,
+    filter: Option<&Filter>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<ListId> {
+    diesel::insert_into(lists::table)
+        .values((
+            lists::name.eq(name),
+            lists::kind.eq(kind.word()),
+            lists::filter.eq(filter.map(|filter| serde_json::json!(filter))),
+            lists::created_by.eq(by.0),
+            lists::created_at.eq(now),
+        ))
+        .returning(lists::id)
+        .get_result(conn)
+        .map(ListId)
+}
+
+pub fn find(conn: &mut PgConnection, id: ListId) -> QueryResult<List> {
+    lists::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends.
+pub fn lock(conn: &mut PgConnection, id: ListId) -> QueryResult<List> {
+    lists::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+}
+
+/// All lists, by name.
+pub fn all(conn: &mut PgConnection) -> QueryResult<Vec<List>> {
+    let rows: Vec<Row> = lists::table.order(lists::name).select(Row::as_select()).load(conn)?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// These lists, in any order; not found unless every one of them exists.
+pub fn these(conn: &mut PgConnection, ids: &[ListId]) -> QueryResult<Vec<List>> {
+    let mut wanted: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let rows: Vec<Row> = lists::table.filter(lists::id.eq_any(&wanted)).select(Row::as_select()).load(conn)?;
+    if rows.len() < wanted.len() {
+        return Err(NotFound);
+    }
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+pub fn rename(conn: &mut PgConnection, id: ListId, name: &str) -> QueryResult<()> {
+    diesel::update(lists::table.find(id.0)).set(lists::name.eq(name)).execute(conn).map(drop)
+}
+
+pub fn set_filter(conn: &mut PgConnection, id: ListId, filter: &Filter) -> QueryResult<()> {
+    diesel::update(lists::table.find(id.0)).set(lists::filter.eq(serde_json::json!(filter))).execute(conn).map(drop)
+}
+
+/// Fails with the name of the foreign key of whatever still uses the list.
+pub fn delete(conn: &mut PgConnection, id: ListId) -> QueryResult<()> {
+    diesel::delete(lists::table.find(id.0)).execute(conn).map(drop)
+}
+
+/// Lists kept by hand that a contact is on, by name.
+pub fn of_contact(conn: &mut PgConnection, contact: i64) -> QueryResult<Vec<(ListId, String)>> {
+    let rows: Vec<(i64, String)> = lists::table
+        .inner_join(list_members::table.on(list_members::list_id.eq(lists::id)))
+        .filter(list_members::contact_id.eq(contact))
+        .order(lists::name)
+        .select((lists::id, lists::name))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, name)| (ListId(id), name)).collect())
+}
+
+// ---- members of lists kept by hand -----------------------------------------------
+
+/// Makes the contacts with these addresses members. Returns how many were not.
+pub fn add_addresses(
+    conn: &mut PgConnection,
+    list: &List,
+    addresses: &[String],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    diesel::sql_query(
+        "INSERT INTO list_members (list_id, contact_id, added_at)
+         SELECT $1, c.id, $2 FROM contacts c WHERE c.kind = $3 AND c.address = ANY ($4)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<BigInt, _>(list.id.0)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Text, _>(list.kind.word())
+    .bind::<Array<Text>, _>(addresses)
+    .execute(conn)
+}
+
+/// Makes the contacts of an imported file members. Returns how many were not.
+pub fn add_file(conn: &mut PgConnection, list: ListId, file: FileId, now: DateTime<Utc>) -> QueryResult<usize> {
+    let rows = file_rows::table.filter(file_rows::file_id.eq(file.0)).select((
+        list.0.into_sql::<BigInt>(),
+        file_rows::contact_id,
+        now.into_sql::<Timestamptz>(),
+    ));
+    diesel::insert_into(list_members::table)
+        .values(rows)
+        .into_columns((list_members::list_id, list_members::contact_id, list_members::added_at))
+        .on_conflict_do_nothing()
+        .execute(conn)
+}
+
+/// Returns whether the contact was a member.
+pub fn remove(conn: &mut PgConnection, list: ListId, contact: i64) -> QueryResult<bool> {
+    diesel::delete(list_members::table.find((list.0, contact))).execute(conn).map(|n| n == 1)
+}
+
+/// Members of each list that is kept by hand, counted no further than `most`.
+pub fn count_members(conn: &mut PgConnection, most: i64) -> QueryResult<Vec<(ListId, i64)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT l.id, (SELECT count(*) FROM (SELECT FROM list_members m WHERE m.list_id = l.id LIMIT $1) counted) AS n
+         FROM lists l WHERE l.filter IS NULL",
+    )
+    .bind::<BigInt, _>(most)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| (ListId(row.id), row.n)).collect())
+}
+
+// ---- audiences --------------------------------------------------------------------
+
+/// Where an audience is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudienceTarget {
+    /// As deliveries of a run, numbered from 1, with what is known about each contact now.
+    Run(RunId),
+    /// As the frozen audience of a campaign.
+    Campaign(CampaignId),
+}
+
+/// How many contacts of this kind are in one of `include` and in none of `exclude`.
+pub fn count_audience(conn: &mut PgConnection, include: &[ListId], exclude: &[ListId], kind: Kind) -> QueryResult<i64> {
+    let mut sql = Assembled::default();
+    sql.sql("SELECT count(*) AS n FROM contacts c WHERE ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    count(conn, sql)
+}
+
+/// Writes down the audience that [`count_audience`] counts, in one statement.
+/// Returns how many contacts.
+pub fn insert_audience(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    into: AudienceTarget,
+) -> QueryResult<usize> {
+    let mut sql = Assembled::default();
+    match into {
+        AudienceTarget::Run(run) => sql
+            .sql("INSERT INTO deliveries (run_id, seq, contact_id, address, customer_id, \"values\") SELECT ")
+            .number(run.0)
+            .sql(", row_number() OVER (ORDER BY c.id), c.id, c.address, c.customer_id, c.\"values\""),
+        AudienceTarget::Campaign(campaign) => {
+            sql.sql("INSERT INTO campaign_audience (campaign_id, contact_id) SELECT ").number(campaign.0).sql(", c.id")
+        }
+    };
+    sql.sql(" FROM contacts c WHERE ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.query().execute(conn)
+}
+
+/// The kind of the addresses on these lists; `None` when they are of several kinds, or none.
+pub fn kind_of(conn: &mut PgConnection, ids: &[ListId]) -> QueryResult<Option<Kind>> {
+    let lists = these(conn, ids)?;
+    let kind = lists.first().map(|list| list.kind);
+    Ok(kind.filter(|kind| lists.iter().all(|list| list.kind == *kind)))
+}
+
+/// Adds what holds for a row `c` of contacts that is in the audience.
+fn audience(
+    conn: &mut PgConnection,
+    sql: &mut Assembled,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+) -> QueryResult<()> {
+    let (include, exclude) = (these(conn, include)?, these(conn, exclude)?);
+    sql.sql("c.kind = ").text(kind.word()).sql(" AND ");
+    on_one_of(sql, &include);
+    if !exclude.is_empty() {
+        sql.sql(" AND NOT ");
+        on_one_of(sql, &exclude);
+    }
+    Ok(())
+}
+
+/// Adds that a row `c` of contacts is on one of these lists: true or false, never NULL.
+pub fn on_one_of(sql: &mut Assembled, lists: &[List]) {
+    let by_hand: Vec<i64> = lists.iter().filter(|list| list.filter.is_none()).map(|list| list.id.0).collect();
+    let filters = lists.iter().filter_map(|list| Some((list.kind, list.filter.as_ref()?)));
+    // EXISTS, which becomes one join when it stands alone, and one look into an
+    // index for each contact beside a filter; IN would go through all members there.
+    if by_hand.is_empty() {
+        sql.sql("(false");
+    } else {
+        sql.sql("(EXISTS (SELECT FROM list_members m WHERE m.contact_id = c.id AND m.list_id = ANY (")
+            .numbers(by_hand)
+            .sql("))");
+    }
+    for (kind, filter) in filters {
+        sql.sql(" OR ");
+        matches(sql, filter, kind);
+    }
+    sql.sql(")");
+}
+
+/// Adds that a row `c` of contacts matches a filter: true or false, never NULL.
+pub fn matches(sql: &mut Assembled, filter: &Filter, kind: Kind) {
+    let (joint, of_none) = match filter.join {
+        Join::All => (" AND ", "true"),
+        Join::Any => (" OR ", "false"),
+    };
+    sql.sql("(c.kind = ").text(kind.word()).sql(" AND (").sql(if filter.conditions.is_empty() { of_none } else { "" });
+    for (i, condition) in filter.conditions.iter().enumerate() {
+        sql.sql(if i == 0 { "" } else { joint });
+        holds(sql, condition, kind);
+    }
+    sql.sql("))");
+}
+
+fn holds(sql: &mut Assembled, condition: &Condition, kind: Kind) {
+    let Condition { field, op, value } = condition;
+    // However the number was written, as it is stored.
+    let value = match field {
+        Field::Address if kind.is_phone() => &as_stored(value),
+        Field::Address | Field::CustomerId | Field::Value(_) => value,
+    };
+    fn look<'a>(sql: &'a mut Assembled, field: &Field) -> &'a mut Assembled {
+        match field {
+            Field::Address => sql.sql("c.address"),
+            Field::CustomerId => sql.sql("c.customer_id"),
+            Field::Value(name) => sql.sql("(c.\"values\" ->> ").text(name).sql(")"),
+        }
+    }
+    let text = |sql: &mut Assembled, before: &'static str, between: &'static str, after: &'static str| {
+        look(sql.sql(before), field).sql(between).text(value).sql(after);
+    };
+    // A text that is no number is neither greater nor less than one, and CASE asks
+    // that first.
+    let number = |sql: &mut Assembled, compared: &'static str| {
+        look(sql.sql("coalesce(CASE WHEN "), field)
+            .sql(" ~ '^\\s*[-+]?\\d{1,20}(,\\d{3})*(\\.\\d{1,20})?\\s*$' THEN replace(");
+        look(sql, field).sql(", ',', '')::numeric").sql(compared).text(value).sql("::numeric END, false)");
+    };
+    // Written as ISO 8601 has it, days sort as texts.
+    let date = |sql: &mut Assembled, compared: &'static str| {
+        look(sql.sql("coalesce(CASE WHEN "), field).sql(" ~ '^\\s*\\d{4}-\\d{2}-\\d{2}' THEN substr(ltrim(");
+        look(sql, field).sql("), 1, 10) COLLATE \"C\"").sql(compared).text(value).sql(" END, false)");
+    };
+    match op {
+        Op::Is => text(sql, "coalesce(lower(", ") = lower(", "), false)"),
+        Op::IsNot => text(sql, "coalesce(lower(", ") <> lower(", "), true)"),
+        Op::Contains => text(sql, "coalesce(strpos(lower(", "), lower(", ")) > 0, false)"),
+        Op::StartsWith => text(sql, "coalesce(starts_with(lower(", "), lower(", ")), false)"),
+        Op::IsEmpty => drop(look(sql.sql("coalesce("), field).sql(", '') = ''")),
+        Op::IsNotEmpty => drop(look(sql.sql("coalesce("), field).sql(", '') <> ''")),
+        Op::GreaterThan => number(sql, " > "),
+        Op::LessThan => number(sql, " < "),
+        Op::Before => date(sql, " < "),
+        Op::After => date(sql, " > "),
+    }
+}
+
+/// Contacts that match a filter right now, counted no further than `most` if there is one.
+pub fn count_matching(conn: &mut PgConnection, filter: &Filter, kind: Kind, most: Option<i64>) -> QueryResult<i64> {
+    let mut sql = Assembled::default();
+    sql.sql("SELECT count(*) AS n FROM (SELECT FROM contacts c WHERE ");
+    matches(&mut sql, filter, kind);
+    if let Some(most) = most {
+        sql.sql(" LIMIT ").number(most);
+    }
+    sql.sql(") counted");
+    count(conn, sql)
+}
+
+fn count(conn: &mut PgConnection, sql: Assembled) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct One {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    sql.query().get_result::<One>(conn).map(|one| one.n)
+}
+
+/// A row as stored.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = lists, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: i64,
+    name: String,
+    kind: String,
+    filter: Option<serde_json::Value>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for List {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let not_a_list = || DeserializationError(format!("lists: not a list: {}", row.id).into());
+        let filter = row.filter.map(serde_json::from_value).transpose();
+        Ok(List {
+            id: ListId(row.id),
+            name: row.name,
+            kind: Kind::of_word(&row.kind).ok_or_else(not_a_list)?,
+            filter: filter.map_err(|error| DeserializationError(Box::new(error)))?,
+            created_at: row.created_at,
+        })
+    }
+}

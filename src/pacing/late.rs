@@ -1,0 +1,159 @@
+//! What becomes of a run that starts late.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Rate, Window};
+
+/// What happens to the sends that were due before a late start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatePolicy {
+    /// They leave at once, then it goes on as planned.
+    #[default]
+    CatchUp,
+    /// All contacts are spread over the time that is left.
+    Spread,
+    /// The plan starts now, at its rate; the end may come too early.
+    KeepRate,
+}
+
+impl LatePolicy {
+    pub const ALL: [LatePolicy; 3] = [LatePolicy::CatchUp, LatePolicy::Spread, LatePolicy::KeepRate];
+
+    /// The word in the database and in forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            LatePolicy::CatchUp => "catch_up",
+            LatePolicy::Spread => "spread",
+            LatePolicy::KeepRate => "keep_rate",
+        }
+    }
+
+    /// The words on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            LatePolicy::CatchUp => "Catch up at once",
+            LatePolicy::Spread => "Spread over the time left",
+            LatePolicy::KeepRate => "Keep the rate",
+        }
+    }
+
+    /// What is chosen for a rate until somebody chooses otherwise.
+    pub fn default_for(rate: Rate) -> LatePolicy {
+        match rate {
+            Rate::Fixed(_) => LatePolicy::CatchUp,
+            Rate::Auto => LatePolicy::Spread,
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<LatePolicy> {
+        LatePolicy::ALL.into_iter().find(|policy| policy.word() == word)
+    }
+}
+
+/// How late a run may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LateLimit {
+    #[serde(with = "whole_minutes")]
+    pub within: TimeDelta,
+    /// What becomes of one that would start later.
+    pub then: TooLate,
+}
+
+impl LateLimit {
+    /// What becomes of a run that would start at `now`. `None`: it starts.
+    pub fn judge(&self, window: &Window, now: DateTime<Utc>) -> Option<TooLate> {
+        (now - window.starts > self.within).then_some(self.then)
+    }
+}
+
+/// What becomes of a run that would start too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TooLate {
+    /// It is not sent.
+    Overrun,
+    /// It waits until somebody has decided.
+    Ask,
+}
+
+impl TooLate {
+    pub const ALL: [TooLate; 2] = [TooLate::Overrun, TooLate::Ask];
+
+    /// The word in the database and in forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            TooLate::Overrun => "overrun",
+            TooLate::Ask => "ask",
+        }
+    }
+
+    /// The words on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            TooLate::Overrun => "Do not send it",
+            TooLate::Ask => "Ask me",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<TooLate> {
+        TooLate::ALL.into_iter().find(|then| then.word() == word)
+    }
+}
+
+/// A length of time as a whole number of minutes, from 0.
+pub(super) mod whole_minutes {
+    use chrono::TimeDelta;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &TimeDelta, to: S) -> Result<S::Ok, S::Error> {
+        time.num_minutes().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<TimeDelta, D::Error> {
+        Ok(TimeDelta::minutes(u32::deserialize(from)?.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_come_back() {
+        for policy in LatePolicy::ALL {
+            assert_eq!(LatePolicy::of_word(policy.word()), Some(policy));
+        }
+        assert_eq!(LatePolicy::of_word("later"), None);
+        assert_eq!(LatePolicy::default(), LatePolicy::CatchUp);
+        for then in TooLate::ALL {
+            assert_eq!(TooLate::of_word(then.word()), Some(then));
+        }
+        assert_eq!(TooLate::of_word("later"), None);
+    }
+
+    #[test]
+    fn a_fixed_rate_catches_up_and_an_auto_rate_spreads() {
+        assert_eq!(LatePolicy::default_for(Rate::Fixed(10.0)), LatePolicy::CatchUp);
+        assert_eq!(LatePolicy::default_for(Rate::Auto), LatePolicy::Spread);
+    }
+
+    #[test]
+    fn a_run_may_be_so_late_and_no_later() {
+        let nine: DateTime<Utc> = "2026-03-25T09:00:00Z".parse().unwrap();
+        let window = Window { starts: nine, ends: nine + TimeDelta::hours(9) };
+        let limit = LateLimit { within: TimeDelta::minutes(30), then: TooLate::Ask };
+        assert_eq!(limit.judge(&window, nine - TimeDelta::minutes(1)), None);
+        assert_eq!(limit.judge(&window, nine + TimeDelta::minutes(30)), None);
+        assert_eq!(limit.judge(&window, nine + TimeDelta::seconds(1801)), Some(TooLate::Ask));
+    }
+
+    #[test]
+    fn a_limit_is_kept_in_whole_minutes() {
+        let limit = LateLimit { within: TimeDelta::minutes(90), then: TooLate::Overrun };
+        let text = r#"{"within":90,"then":"overrun"}"#;
+        assert_eq!(serde_json::to_string(&limit).unwrap(), text);
+        assert_eq!(serde_json::from_str::<LateLimit>(text).unwrap(), limit);
+        assert!(serde_json::from_str::<LateLimit>(r#"{"within":-1,"then":"ask"}"#).is_err());
+    }
+}
