@@ -84,7 +84,7 @@ mod tests {
             r#"value="own" checked"#,
             r#"name="quiet_to" type="time" value="21:00""#,
             r#"id="quiet_to-error">Quiet hours must end"#,
-            "Now: 21:00–08:00.",
+            "Now 21:00–08:00.",
             r#"name="blackouts_apply" value="on">"#,
         ] {
             assert!(html.contains(words), "{words} in {html}");
