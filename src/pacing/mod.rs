@@ -22,7 +22,6 @@ mod clock;
 mod forecast;
 mod holds;
 mod late;
-mod local;
 mod window;
 
 pub use cadence::{BadCron, CronText, Days, Missed, NoDays, Overlap, Rule, Verdict, upcoming};
@@ -30,6 +29,5 @@ pub use clock::{LAG, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, on_t
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
 pub use holds::{Calendar, EmptyQuiet, Hold, Holds, Quiet};
-pub use local::LocalHours;
 pub use late::{LateLimit, LatePolicy, TooLate};
 pub use window::{EmptyWindow, Window, instant, window};
