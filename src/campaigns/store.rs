@@ -384,7 +384,15 @@ pub fn list(
                         .sql(" AT TIME ZONE campaigns.time_zone)::date"),
                 )
                 .filter(schedule_runs::campaign_id.eq(campaigns::id));
-            found.filter(campaigns::state.ne("archived")).filter(exists(around))
+            let to_come = schedules::table
+                .filter(schedules::next_run_at.lt(now + chrono::TimeDelta::days(1)))
+                .filter(
+                    sql::<Nullable<Bool>>("(schedules.next_run_at AT TIME ZONE campaigns.time_zone)::date = (")
+                        .bind::<Timestamptz, _>(now)
+                        .sql(" AT TIME ZONE campaigns.time_zone)::date"),
+                )
+                .filter(schedules::campaign_id.eq(campaigns::id));
+            found.filter(campaigns::state.ne("archived")).filter(exists(around).or(exists(to_come)))
         }
         Show::Inbound => found.filter(campaigns::direction.eq("inbound")).filter(campaigns::state.ne("archived")),
         Show::Finished => found.filter(campaigns::state.eq_any(["finished", "stopped"])),

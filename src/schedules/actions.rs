@@ -307,12 +307,7 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
             Verdict::Ask => {
                 let was = held.schedule.state.word();
                 held.schedule.pause(PausedWith::Schedule, now)?;
-                let run = plan_run(
-                    conn,
-                    &held.home,
-                    &held.schedule,
-                    &Planned { window, file: held.home.file_id, served: None },
-                )?;
+                let run = plan_run(conn, &held.home, &held.schedule, &Planned { window, file: None, served: None })?;
                 let mut run = runs::store::lock(conn, run)?;
                 run.pause(now)?;
                 held.run = Some(run);
@@ -334,8 +329,7 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
                 }
             }
         }
-        let run =
-            plan_run(conn, &held.home, &held.schedule, &Planned { window, file: held.home.file_id, served: None })?;
+        let run = plan_run(conn, &held.home, &held.schedule, &Planned { window, file: None, served: None })?;
         held.move_on(conn, &it, due)?;
         Ok(CameRound::Planned(run))
     })

@@ -288,7 +288,11 @@ impl Row<'_> {
         if runs.clone().any(|run| day(run.window.starts) <= today && today <= day(run.window.ends)) {
             return None;
         }
-        let next = runs.clone().map(|run| run.window.starts).filter(|at| self.now < *at).min();
+        let to_come = self.sheet.lines.iter().filter_map(|line| line.schedule.next_run_at);
+        let next = runs.clone().map(|run| run.window.starts).chain(to_come).filter(|at| self.now < *at).min();
+        if next.is_some_and(|at| day(at) == today) {
+            return None;
+        }
         match next {
             Some(at) => Some(("next run", self.moment(at))),
             None => runs.next().map(|run| ("last run", self.moment(run.window.starts))),
