@@ -2,30 +2,41 @@
 
 mod basics;
 mod contacts;
+mod groups;
+mod instants;
 mod measure;
+mod quiet;
 mod review;
 mod schedules;
 
+use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use self::basics::{BasicsForm, Rename, zones};
+use self::basics::{BasicsForm, KINDS, Rename, zones};
+use self::contacts::{ListsForm, total};
+use self::instants::Instants;
 use self::measure::Measured;
-use self::review::{plan_rate, rate_text};
+use self::review::{last_number, plan_rate, rate_text};
 use self::schedules::ScheduleForm;
 use crate::app::App;
 use crate::campaigns::actions::Error;
-use crate::campaigns::review::{Facts, gather};
-use crate::campaigns::{Campaign, CampaignState, store};
+use crate::campaigns::approvals::Standing;
+use crate::campaigns::dry_run;
+use crate::campaigns::review::{Contacts, Facts, data_fields, gather};
+use crate::campaigns::{CampaignKind, CampaignState, Freeze, store};
 use crate::channels::Kind;
 use crate::db::DbError;
 use crate::files::actions::Look;
 use crate::files::web::{Panel, Purpose};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
-use crate::pacing::LatePolicy;
+use crate::pacing::{LatePolicy, Overlap, TooLate};
+use crate::runs::Busy;
+use crate::settings::QuietForm;
 use crate::web::chart::thousands;
 use crate::web::{FieldErrors, Frame, Manage, May, Problem, Right, View, page, page_with, see_other};
 
@@ -38,11 +49,21 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(basics::edit)
         .service(contacts::upload_file)
         .service(contacts::leave_file)
+        .service(contacts::set_lists)
+        .service(contacts::count_lists)
+        .service(groups::set_group)
+        .service(quiet::set_quiet)
+        .service(instants::instants)
         .service(schedules::add_schedule)
         .service(schedules::change_schedule)
         .service(schedules::remove_schedule)
         .service(measure::measure)
         .service(review::review_again)
+        .service(review::check_messages)
+        .service(review::check_goes_on)
+        .service(review::send_test)
+        .service(review::test_again)
+        .service(review::approve)
         .service(review::launch)
         .service(review::discard);
 }
@@ -52,20 +73,38 @@ struct Typed {
     basics: BasicsForm,
     basics_errors: FieldErrors,
     file_error: Option<String>,
+    lists: ListsForm,
+    lists_error: Option<String>,
+    group_by: String,
+    group_error: Option<String>,
     /// The schedule form, when it is open; `id` when it changes one.
     schedule: Option<(Option<ScheduleId>, ScheduleForm)>,
     schedule_errors: FieldErrors,
+    quiet: QuietForm,
+    quiet_errors: FieldErrors,
+    /// The test that could not be sent.
+    trial: Option<(ScheduleId, String)>,
+    /// Where tests go, as last typed.
+    number: String,
     launch_error: Option<String>,
 }
 
 impl Typed {
-    fn nothing(campaign: &Campaign) -> Self {
+    fn nothing(facts: &Facts) -> Self {
         Typed {
-            basics: BasicsForm::of(campaign),
+            basics: BasicsForm::of(&facts.campaign),
             basics_errors: FieldErrors::default(),
             file_error: None,
+            lists: ListsForm::of(&facts.lists.chosen, facts.campaign.freeze),
+            lists_error: None,
+            group_by: facts.campaign.group_by.clone().unwrap_or_default(),
+            group_error: None,
             schedule: None,
             schedule_errors: FieldErrors::default(),
+            quiet: QuietForm::of(&facts.quiet),
+            quiet_errors: FieldErrors::default(),
+            trial: None,
+            number: String::new(),
             launch_error: None,
         }
     }
@@ -79,20 +118,20 @@ struct Edit {
     typed: Typed,
     panel: Option<Panel>,
     measured: Option<Measured>,
+    instants: Option<Instants>,
 }
 
 impl Edit {
-    fn new(frame: Frame, facts: Facts, typed: Typed) -> Self {
-        let panel = facts.contacts.as_ref().map(|contacts| {
-            let look = Look {
-                file: contacts.look.file.clone(),
-                problems: contacts.look.problems.clone(),
-                region: contacts.look.region.clone(),
-            };
+    fn new(frame: Frame, facts: Facts, typed: Typed, now: DateTime<Utc>) -> Self {
+        let panel = facts.contacts.as_ref().and_then(Contacts::look).map(|look| {
+            let look = Look { file: look.file.clone(), problems: look.problems.clone(), region: look.region.clone() };
             Panel::new(look, Purpose { campaign: Some(facts.campaign.id) }, frame.person.role)
         });
-        let measured = typed.schedule.as_ref().map(|(_, form)| Measured::of(&form.body, facts.contacts.as_ref()));
-        Edit { frame, facts, typed, panel, measured }
+        let form = typed.schedule.as_ref().map(|(_, form)| form);
+        let measured = form.map(|form| Measured::of(&form.body, facts.contacts.as_ref()));
+        let (kind, zone) = (facts.campaign.kind, facts.campaign.zone);
+        let instants = form.map(|form| Instants::of(form, kind, zone, now));
+        Edit { frame, facts, typed, panel, measured, instants }
     }
 
     /// Kinds of the channels there are, to choose what the addresses of a file are.
@@ -105,12 +144,12 @@ impl Edit {
 
     /// The kind to offer first.
     fn kind(&self) -> &'static str {
-        self.facts.contacts.as_ref().map_or(Kind::Sms, |contacts| contacts.look.file.kind).word()
+        self.facts.contacts.as_ref().map_or(Kind::Sms, |contacts| contacts.kind).word()
     }
 
     /// Channels that the contacts can be reached on.
     fn channels(&self) -> Vec<(ChannelId, String)> {
-        let kind = self.facts.contacts.as_ref().map(|contacts| contacts.look.file.kind);
+        let kind = self.facts.contacts.as_ref().map(|contacts| contacts.kind);
         self.facts
             .senders
             .iter()
@@ -133,16 +172,36 @@ impl Edit {
         }
     }
 
-    fn is_late(&self, policy: &LatePolicy) -> bool {
-        self.typed.schedule.as_ref().is_some_and(|(_, form)| form.late == policy.word())
+    /// Columns that the contacts can be grouped by; none where they do not come from a file.
+    fn columns(&self) -> Vec<(String, String)> {
+        let file = self.facts.contacts.as_ref().filter(|contacts| contacts.ready()).and_then(Contacts::file);
+        let Some(file) = file else { return Vec::new() };
+        let none = (String::new(), "Nothing: every schedule sends to every contact".to_owned());
+        std::iter::once(none).chain(data_fields(file).into_iter().map(|field| (field.clone(), field))).collect()
+    }
+
+    /// Whether lists can be chosen where the contacts are.
+    fn takes_lists(&self) -> bool {
+        match self.facts.campaign.kind {
+            CampaignKind::Recurring => true,
+            CampaignKind::OnceOff | CampaignKind::Quick => self.facts.campaign.file_id.is_none(),
+            CampaignKind::Daily => false,
+        }
+    }
+
+    /// Whether any of these fields of the schedule form is wrong.
+    fn wrong(&self, fields: &str) -> bool {
+        fields.split(' ').any(|field| self.typed.schedule_errors.of(field).is_some())
     }
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Opened {
     /// `new`, or the id of a schedule: the form that is open.
-    #[serde(default)]
     schedule: String,
+    /// The group that a new one shall serve.
+    group: String,
 }
 
 #[get("/campaigns/{id}/edit")]
@@ -150,6 +209,7 @@ async fn edit_page(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    session: Session,
     id: Path<CampaignId>,
     opened: Query<Opened>,
 ) -> Result<HttpResponse, Problem> {
@@ -163,8 +223,13 @@ async fn edit_page(
             errors: &FieldErrors::default(),
         });
     }
-    let facts = facts(&app, id, may.person.id).await?;
-    let mut typed = Typed::nothing(&campaign);
+    let mut facts = facts(&app, id, may.person.id).await?;
+    if facts.wants_check() {
+        app.db.run(move |conn| dry_run::ask(conn, id, now)).await?;
+        facts.dry_run = app.db.run(move |conn| dry_run::find(conn, id)).await?;
+    }
+    let mut typed = Typed::nothing(&facts);
+    typed.number = last_number(&session);
     typed.schedule = match opened.schedule.parse().map(ScheduleId) {
         Ok(wanted) => facts
             .schedules
@@ -172,11 +237,11 @@ async fn edit_page(
             .find(|schedule| schedule.id == wanted)
             .map(|schedule| (Some(wanted), ScheduleForm::of(&schedule.plan))),
         Err(_) if opened.schedule == "new" || facts.schedules.is_empty() => {
-            Some((None, ScheduleForm::fresh(&facts, now)))
+            Some((None, ScheduleForm::fresh(&facts, &opened.group, now)))
         }
         Err(_) => None,
     };
-    page(Edit::new(frame, facts, typed))
+    page(Edit::new(frame, facts, typed, now))
 }
 
 /// A campaign has no page of its own: a draft is edited, any other stands on the Campaigns screen.
@@ -205,7 +270,7 @@ async fn again(
 ) -> Result<HttpResponse, Problem> {
     let facts = facts(app, id, frame.person.id).await?;
     let typed = typed(&facts);
-    page_with(StatusCode::UNPROCESSABLE_ENTITY, Edit::new(frame, facts, typed))
+    page_with(StatusCode::UNPROCESSABLE_ENTITY, Edit::new(frame, facts, typed, app.clock.now()))
 }
 
 fn one_error(field: &'static str, message: String) -> FieldErrors {
