@@ -5,6 +5,7 @@
 //! against its rows.
 
 mod desk;
+mod before_launch;
 mod controls;
 mod controls_core;
 mod creating;
