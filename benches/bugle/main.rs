@@ -12,6 +12,7 @@ mod ground;
 mod http;
 mod import;
 mod pause;
+mod review;
 mod screen;
 mod stop;
 mod table;
@@ -23,7 +24,7 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
@@ -31,6 +32,7 @@ const BENCHES: [(&str, Bench); 9] = [
     ("poll", |ground| Box::pin(engine::poll(ground))),
     ("pause", |ground| Box::pin(pause::pause(ground))),
     ("memory", |ground| Box::pin(child::memory(ground))),
+    ("review", |ground| Box::pin(review::review(ground))),
     ("screen", |ground| Box::pin(screen::screen(ground))),
     ("live", |ground| Box::pin(screen::live(ground))),
 ];

@@ -51,6 +51,8 @@ pub struct Facts {
     /// The last test of each schedule.
     pub trials: HashMap<ScheduleId, Trial>,
     pub approval: Standing,
+    /// When this was so.
+    pub now: DateTime<Utc>,
 }
 
 /// Whom a draft goes to: a file, or lists.
@@ -245,6 +247,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         reviews,
         fingerprint,
         approval,
+        now,
     })
 }
 
