@@ -11,12 +11,15 @@ use crate::ground::Ground;
 use crate::table::{Row, Target};
 
 /// A grouped draft to many contacts: all that its page shows, the first time and every
-/// other time; and each of its messages, against reading the contacts and nothing else.
+/// other time; and each of its messages, written and weighed.
 pub async fn review(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("review")?, ground.size(1_000_000));
     let file = house.contacts(n)?;
     house.sql(
         "UPDATE file_rows SET \"values\" = \"values\" || jsonb_build_object('city', (ARRAY['Cork', 'Dublin', 'Galway'])[1 + seq % 3])",
+    )?;
+    house.sql(
+        "UPDATE files SET headers = headers || '[\"city\"]', mapping = mapping || '[{\"use\": \"data\", \"field\": \"city\"}]'",
     )?;
     house.sql("VACUUM ANALYZE")?;
     let (conn, now) = (&mut house.conn()?, Utc::now());
@@ -34,7 +37,7 @@ pub async fn review(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let mut first =
         Row::new(format!("page of a draft to {n} contacts in groups, the first time"), "ms", Target::Below(1000.0));
     let mut again = Row::new("… and every other time", "ms", Target::Below(100.0));
-    let mut rate = Row::new(format!("check of {n} messages"), "contacts/s", Target::AtLeast(0.2));
+    let mut check = Row::new(format!("check of {n} messages"), "s", Target::Below(30.0));
     let mut memory = Row::new("… memory of its process at most", "MB", Target::Below(100.0));
     for _ in 0..ground.rounds() {
         house.sql("TRUNCATE file_groups")?;
@@ -49,11 +52,8 @@ pub async fn review(ground: &Ground) -> anyhow::Result<Vec<Row>> {
         let told = child::run("check", &house.url)?;
         let done = house.number("SELECT rows_done AS n FROM dry_runs WHERE state = 'done'")?;
         anyhow::ensure!(done == n as i64, "only {done} were checked");
-        let began = Instant::now();
-        house.number("SELECT sum(length(address) + pg_column_size(\"values\")) AS n FROM file_rows")?;
-        let bare = n as f64 / began.elapsed().as_secs_f64();
-        rate.add(n as f64 / told.seconds, bare);
+        check.add_alone(told.seconds);
         memory.add_alone(told.peak_mb);
     }
-    Ok(vec![first, again, rate, memory])
+    Ok(vec![first, again, check, memory])
 }

@@ -23,6 +23,7 @@ use crate::db::DbError;
 use crate::files::domain::State;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
+use crate::schedules::{Draft, When};
 use crate::web::chart::{Timeline, thousands};
 use crate::web::{Frame, Htmx, Manage, May, Problem, page, see_other};
 
@@ -68,6 +69,16 @@ impl Review {
 
     pub(super) fn unknown(&self) -> String {
         self.unknown.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// On which days, and from when to when.
+pub(super) fn plan_times(plan: &Draft) -> String {
+    let (start, end) = (plan.start.format("%H:%M"), plan.end.format("%H:%M"));
+    match &plan.when {
+        When::Once { .. } | When::Daily => format!("{}, {start}–{end}", plan.when.words()),
+        // Its rule says itself when it starts.
+        When::Recurring(_) => format!("{}, until {end}", plan.when.words()),
     }
 }
 
