@@ -301,6 +301,8 @@ struct Row {
     file_id: Option<i64>,
     group_by: Option<String>,
     freeze: String,
+    #[diesel(embed)]
+    quiet: settings::calendars::OwnColumns,
 }
 
 impl TryFrom<Row> for Campaign {
@@ -321,6 +323,7 @@ impl TryFrom<Row> for Campaign {
             file_id: row.file_id.map(FileId),
             group_by: row.group_by,
             freeze,
+            quiet: row.quiet.read()?,
         })
     }
 }
@@ -428,39 +431,28 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// What the screen shows of these campaigns: a handful of questions, however many they are.
+/// What the screen shows of these campaigns: three questions, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
-    use crate::db::schema::channels;
-    use crate::{deliveries, runs, schedules};
+    use crate::{deliveries, schedules};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
-    let plans = schedules::store::of_campaigns(conn, &ids)?;
-    let runs = runs::store::of_campaigns(conn, &ids)?;
-    let run_ids: Vec<_> = runs.iter().map(|run| run.id).collect();
+    let shown = schedules::store::shown(conn, &ids)?;
+    let run_ids: Vec<_> = shown.iter().filter_map(|(_, run, ..)| run.as_ref().map(|run| run.id)).collect();
     let counts = deliveries::store::counts(conn, &run_ids)?;
-    let senders: Vec<(i64, String, String)> =
-        channels::table.select((channels::id, channels::name, channels::kind)).load(conn)?;
+    let (house, blackouts) = settings::store::house_and_blackouts(conn)?;
 
-    let calendars = settings::calendars::of_campaigns(conn, &ids)?;
-
-    let mut runs: std::collections::HashMap<_, _> = runs.into_iter().map(|run| (run.schedule_id, run)).collect();
     let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
-    for schedule in plans {
+    for (schedule, run, channel, kind) in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
-        let run = runs.remove(&schedule.id);
+        let Sheet { campaign, lines } = &mut sheets[*n];
         let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
-        let calendar = calendars.get(&schedule.campaign_id);
-        let holds = calendar
-            .zip(run.as_ref())
-            .map_or(Holds::none(), |(calendar, run)| calendar.closed(run.id.0, run.window.starts, run.window.ends));
-        let (channel, kind) = senders
-            .iter()
-            .find(|(id, ..)| *id == schedule.plan.channel_id.0)
-            .map(|(_, name, kind)| (name.clone(), kind.clone()))
-            .unwrap_or_default();
-        sheets[*n].lines.push(Line { schedule, run, holds, counts, channel, kind });
+        let holds = run.as_ref().filter(|run| !run.state.has_ended()).map_or(Holds::none(), |run| {
+            let calendar = settings::effective(&house, &blackouts, &campaign.quiet, campaign.zone);
+            calendar.closed(run.id.0, run.window.starts, run.window.ends)
+        });
+        lines.push(Line { schedule, run, holds, counts, channel, kind });
     }
     Ok(sheets)
 }

@@ -249,7 +249,7 @@ pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResu
 /// into a [`Run`] is where they are caught.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = schedule_runs, check_for_backend(Pg))]
-struct Row {
+pub struct Row {
     id: i64,
     schedule_id: i64,
     campaign_id: i64,
@@ -272,7 +272,7 @@ struct Row {
 /// What verbs change.
 #[derive(Debug, Queryable, Selectable, AsChangeset)]
 #[diesel(table_name = schedule_runs, check_for_backend(Pg), treat_none_as_null = true)]
-struct Saved {
+pub struct Saved {
     state: String,
     last_seq: i32,
     ends_at: DateTime<Utc>,

@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
+use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
-use crate::db::schema::{campaigns, schedules};
+use crate::db::schema::{campaigns, channels, schedule_runs, schedules};
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
+use crate::runs::{self, Run};
 
 pub fn find(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
     schedules::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -24,6 +27,29 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Sch
         .load(conn)?
         .into_iter()
         .map(Schedule::try_from)
+        .collect()
+}
+
+/// A schedule with its newest run and what its channel is called and of which kind it is, as stored.
+pub type Shown = (Schedule, Option<Run>, String, String);
+
+/// The schedules of these campaigns as the screen shows them, in the order of [`of_campaigns`].
+pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
+    let newest = sql::<Bool>(
+        "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
+                             AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
+    );
+    let rows: Vec<(Row, Option<runs::store::Row>, String, String)> = schedules::table
+        .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
+        .left_join(schedule_runs::table.on(newest))
+        .filter(schedules::campaign_id.eq_any(ids))
+        .order((schedules::campaign_id, schedules::id))
+        .select((Row::as_select(), Option::<runs::store::Row>::as_select(), channels::name, channels::kind))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(schedule, run, channel, kind)| {
+            Ok((schedule.try_into()?, run.map(Run::try_from).transpose()?, channel, kind))
+        })
         .collect()
 }
 
