@@ -11,6 +11,7 @@ mod engine;
 mod ground;
 mod http;
 mod import;
+mod lists;
 mod pause;
 mod screen;
 mod stop;
@@ -23,10 +24,11 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
+    ("lists", |ground| Box::pin(lists::lists(ground))),
     ("stop", |ground| Box::pin(stop::stop(ground))),
     ("poll", |ground| Box::pin(engine::poll(ground))),
     ("pause", |ground| Box::pin(pause::pause(ground))),

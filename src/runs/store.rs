@@ -47,6 +47,13 @@ pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryR
         .transpose()
 }
 
+/// These runs, in any order.
+pub fn these(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Run>> {
+    let rows: Vec<Row> =
+        schedule_runs::table.filter(schedule_runs::id.eq_any(ids)).select(Row::as_select()).load(conn)?;
+    rows.into_iter().map(Run::try_from).collect()
+}
+
 /// The newest run of each of the schedules of these campaigns.
 pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<Vec<Run>> {
     schedule_runs::table

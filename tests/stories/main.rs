@@ -5,11 +5,13 @@
 //! against its rows.
 
 mod desk;
+mod contacts;
 mod controls;
 mod controls_core;
 mod creating;
 mod importing;
 mod ledger;
+mod lists;
 mod pacing;
 mod phones;
 mod promises;
