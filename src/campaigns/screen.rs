@@ -192,7 +192,10 @@ impl Sheet {
     }
 
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
-        outlook(self.lines.iter().filter_map(Line::with_holds), now)
+        match self.standing() {
+            Standing::Scheduled { next: Some(next) } => Outlook::Starts(next),
+            _ => outlook(self.lines.iter().filter_map(Line::with_holds), now),
+        }
     }
 
     /// Changes whenever a button or a badge of the campaign or one of its schedules would.
@@ -232,6 +235,19 @@ impl Line {
     /// Whether it runs again after the run it has.
     pub fn comes_round(&self) -> bool {
         self.schedule.comes_round()
+    }
+
+    /// Its run, unless that is over and another comes.
+    pub fn current_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !(run.state.has_ended() && self.comes_round()))
+    }
+
+    /// What is expected of it, in words beside its bar.
+    pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
+        match (self.current_run(), self.schedule.next_run_at) {
+            (None, Some(next)) if self.schedule.state == ScheduleState::Active => Outlook::Starts(next),
+            _ => outlook(self.with_holds().into_iter(), now),
+        }
     }
 
     /// Its run, and when that may not send.

@@ -56,7 +56,7 @@ impl ScheduleProgress {
             id: format!("schedule-{}-progress", line.schedule.id),
             counts: line.counts,
             run: line.run.as_ref().map(|run| run.id),
-            outlook: screen::outlook(line.with_holds().into_iter(), now),
+            outlook: line.outlook(now),
             now,
             zone: campaign.zone,
             in_full: true,
