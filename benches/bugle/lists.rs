@@ -67,7 +67,8 @@ pub async fn lists(ground: &Ground) -> anyhow::Result<Vec<Row>> {
                 })?;
             } else {
                 figures[1] = seconds(&mut || house.number("SELECT count(*) AS n FROM contacts").map(drop))?;
-                figures[3] = seconds(&mut || house.sql("INSERT INTO bare SELECT 1, id FROM contacts WHERE id % 10 <> 0"))?;
+                figures[3] =
+                    seconds(&mut || house.sql("INSERT INTO bare SELECT 1, id FROM contacts WHERE id % 10 <> 0"))?;
             }
         }
         count.add(figures[0], figures[1]);
