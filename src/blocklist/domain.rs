@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
 use crate::channels::Kind;
@@ -177,11 +177,6 @@ pub struct BadLine {
     pub says: String,
 }
 
-/// The last day on which an entry holds.
-pub fn last_day(until: DateTime<Utc>, zone: Tz) -> NaiveDate {
-    (until - TimeDelta::seconds(1)).with_timezone(&zone).date_naive()
-}
-
 /// Where address, last day and why stand, if this is a header that says so.
 fn header(record: &csv::StringRecord) -> Option<[Option<usize>; 3]> {
     let names: Vec<String> = record.iter().map(|name| name.trim_start_matches('\u{feff}').to_lowercase()).collect();
@@ -199,6 +194,7 @@ fn delimiter(text: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contacts::domain::last_day;
 
     fn reading() -> Reading<'static> {
         let now = "2026-03-10T12:00:00Z".parse().unwrap();

@@ -8,10 +8,11 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::domain::{Entry, Lines, Reading, Typed, Wrong, last_day};
+use super::domain::{Entry, Lines, Reading, Typed, Wrong};
 use super::{actions, store};
 use crate::app::App;
 use crate::channels::Kind;
+use crate::contacts::domain::last_day;
 use crate::contacts::regions;
 use crate::contacts::store::usual_region;
 use crate::web::chart::thousands;

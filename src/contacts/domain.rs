@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, Region};
 
 use super::regions;
@@ -96,6 +98,11 @@ pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, Address
         return Err(AddressProblem::HasSpaces);
     }
     Ok(text.to_owned())
+}
+
+/// The last day on which a block holds that ends at this instant.
+pub fn last_day(until: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    (until - TimeDelta::seconds(1)).with_timezone(&zone).date_naive()
 }
 
 /// Addresses that somebody pasted.

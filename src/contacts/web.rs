@@ -6,8 +6,9 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
+use super::domain::last_day;
 use super::search::{self, Ask, Found};
-use super::store;
+use super::store::{self, Contact};
 use crate::app::App;
 use crate::channels::Kind;
 use crate::web::{Frame, May, Problem, Role, View, csv, page};
@@ -78,12 +79,18 @@ impl Index {
         self.href(".csv", self.ask.kind, None)
     }
 
+    /// A few values to know the contact by; its customer ID has a column of its own.
+    fn some_values<'a>(&self, contact: &'a Contact) -> Vec<(&'a str, &'a str)> {
+        let values = contact.values().into_iter();
+        values.filter(|(_, value)| Some(*value) != contact.customer_id.as_deref()).take(3).collect()
+    }
+
     fn searches_values(&self) -> bool {
         self.ask.q.contains(':')
     }
 
-    fn day(&self, at: &DateTime<Utc>) -> String {
-        at.with_timezone(&self.zone).format("%-d %B %Y").to_string()
+    fn last_day(&self, until: &DateTime<Utc>) -> String {
+        last_day(*until, self.zone).format("%-d %B %Y").to_string()
     }
 }
 

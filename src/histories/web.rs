@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::store::{self, LeftOut, Turn};
 use crate::app::App;
-use crate::contacts::domain::Known;
+use crate::contacts::domain::{Known, last_day};
 use crate::contacts::store::Contact;
 use crate::deliveries::Standing;
 use crate::ids::{ContactId, ListId, RunId};
@@ -55,6 +55,10 @@ struct Show {
 impl Show {
     fn day(&self, at: &DateTime<Utc>) -> String {
         at.with_timezone(&self.zone).format("%-d %B %Y, %H:%M").to_string()
+    }
+
+    fn last_day(&self, until: &DateTime<Utc>) -> String {
+        last_day(*until, self.zone).format("%-d %B %Y").to_string()
     }
 
     /// Where the contact stands in the ledger of that run.

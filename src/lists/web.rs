@@ -15,7 +15,7 @@ use super::domain::{Condition, Field, Filter, Join, List, MOST_CONDITIONS, Op, R
 use super::store::{self, Source, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
-use crate::contacts::domain::{Pasted, read_pasted};
+use crate::contacts::domain::{Pasted, last_day, read_pasted};
 use crate::contacts::regions;
 use crate::contacts::store::{Contact, usual_fields, usual_region};
 use crate::db::DbError;
@@ -589,8 +589,8 @@ impl Show {
         format!("/members/{}/remove", member.id)
     }
 
-    fn day(&self, at: &DateTime<Utc>) -> String {
-        at.with_timezone(&self.zone).format("%-d %B %Y").to_string()
+    fn last_day(&self, until: &DateTime<Utc>) -> String {
+        last_day(*until, self.zone).format("%-d %B %Y").to_string()
     }
 }
 

@@ -328,7 +328,7 @@ async fn what_is_known_can_be_corrected_and_the_journal_hears_of_it() {
 
 #[actix_web::test]
 async fn a_blocked_address_gets_nothing_until_its_day_is_over() {
-    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let desk = Desk::open_at("2026-03-02 22:00").await;
     let who = ["12025550101".to_owned()];
     let form = [
         ("kind", "sms"),
@@ -344,17 +344,19 @@ async fn a_blocked_address_gets_nothing_until_its_day_is_over() {
     page.shows("by Ada");
     page.lacks("Expired");
 
-    let (_, _, today) = desk.campaign_to("Today", &who, "09:00-10:00", 60.0, LatePolicy::CatchUp).await;
-    desk.at("2026-03-02 08:59:59");
-    desk.run_until("2026-03-02 09:00:05").await;
+    let (_, _, today) = desk.campaign_to("Today", &who, "22:30-23:00", 60.0, LatePolicy::CatchUp).await;
+    desk.at("2026-03-02 22:29:59");
+    desk.run_until("2026-03-02 22:30:05").await;
     assert_eq!((desk.received().len(), desk.counts(today).skipped), (0, 1));
-    desk.history(&who[0]).await.shows("asked us to");
+    let page = desk.history(&who[0]).await;
+    page.shows("asked us to");
+    page.shows(">2 March 2026</time> (UTC)");
 
-    desk.at("2026-03-03 08:00");
+    desk.at("2026-03-03 00:00");
     desk.visit("/blocklist").await.shows("Expired");
-    let (_, _, tomorrow) = desk.campaign_to("Tomorrow", &who, "09:00-10:00", 60.0, LatePolicy::CatchUp).await;
-    desk.at("2026-03-03 08:59:59");
-    desk.run_until("2026-03-03 09:00:05").await;
+    let (_, _, tomorrow) = desk.campaign_to("Tomorrow", &who, "00:10-01:00", 60.0, LatePolicy::CatchUp).await;
+    desk.at("2026-03-03 00:09:59");
+    desk.run_until("2026-03-03 00:10:05").await;
     assert_eq!((desk.received().len(), desk.counts(tomorrow).skipped), (1, 0));
     desk.history(&who[0]).await.lacks("asked us to");
 }
