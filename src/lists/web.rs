@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::domain::{Pasted, last_day, read_pasted};
 use crate::contacts::regions;
-use crate::contacts::store::{Contact, usual_fields, usual_region};
+use crate::contacts::store::{Contact, all_fields, usual_fields, usual_region};
 use crate::db::DbError;
 use crate::ids::{ContactId, FileId, ListId};
 use crate::web::chart::thousands;
@@ -749,7 +749,7 @@ async fn export(
 ) -> Result<HttpResponse, Problem> {
     let (id, begins, now) = (id.into_inner(), place.into_inner().q, app.clock.now());
     let (list, fields) =
-        app.db.run(move |conn| Ok::<_, diesel::result::Error>((store::find(conn, id)?, usual_fields(conn)?))).await?;
+        app.db.run(move |conn| Ok::<_, diesel::result::Error>((store::find(conn, id)?, all_fields(conn)?))).await?;
     let mut first = csv::mark();
     first.extend(csv::lines([["address", "customer id"].into_iter().chain(fields.iter().map(String::as_str))])?);
     let pages = stream::try_unfold((Some(0), first), move |(after, mut lines)| {
