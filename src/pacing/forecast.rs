@@ -196,6 +196,9 @@ mod tests {
         assert_eq!(seen_inside.minutes, foreseen[2..]);
         let ends_inside = forecast(&begun(10.0, 60, nine()), 0, 60, &holds, nine(), at(10));
         assert_eq!((ends_inside.planned, ends_inside.unsent, ends_inside.finishes), (50, 10, None));
+        let added_to_the_past = Holds::of([Hold { from: at(0), to: at(3) }]);
+        let goes_on = forecast(&begun(10.0, 60, nine()), 30, 60, &added_to_the_past, at(2), at(60));
+        assert_eq!(goes_on.minutes.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [at(3), at(4), at(5), at(6)]);
         let whole = Holds::of([Hold { from: at(-60), to: at(60) }]);
         let never = forecast(&begun(10.0, 60, nine()), 0, 60, &whole, nine(), at(10));
         assert_eq!((never.planned, never.unsent, never.minutes.len()), (0, 60, 0));
