@@ -423,6 +423,7 @@ fn containing(text: &str) -> String {
 /// What the screen shows of these campaigns: a handful of questions, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::db::schema::channels;
+    use crate::runs::{Run, RunState};
     use crate::{deliveries, runs, schedules};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
@@ -434,6 +435,13 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         channels::table.select((channels::id, channels::name, channels::kind)).load(conn)?;
 
     let calendars = settings::calendars::of_campaigns(conn, &ids)?;
+    // Those of which the first were sent and the others wait.
+    let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
+    let waiting: Vec<_> = runs.iter().filter(waits).map(|run| run.id).collect();
+    let last_claimed = match waiting.is_empty() {
+        true => Default::default(),
+        false => deliveries::store::last_claimed(conn, &waiting)?,
+    };
 
     let mut runs: std::collections::HashMap<_, _> = runs.into_iter().map(|run| (run.schedule_id, run)).collect();
     let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
@@ -452,7 +460,11 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
             .find(|(id, ..)| *id == schedule.plan.channel_id.0)
             .map(|(_, name, kind)| (name.clone(), kind.clone()))
             .unwrap_or_default();
-        sheets[*n].lines.push(Line { schedule, run, holds, counts, channel, kind });
+        let waits_until = run.as_ref().and_then(|run| {
+            let canary = run.rules.canary?;
+            Some(canary.waits_until(*last_claimed.get(&run.id)?))
+        });
+        sheets[*n].lines.push(Line { schedule, run, holds, counts, channel, kind, waits_until });
     }
     Ok(sheets)
 }

@@ -5,6 +5,7 @@
 //! against its rows.
 
 mod desk;
+mod claims;
 mod controls;
 mod controls_core;
 mod creating;
