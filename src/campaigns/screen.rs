@@ -29,6 +29,8 @@ pub struct Line {
     pub channel: String,
     /// Kind of its channel, as stored.
     pub kind: String,
+    /// Until when the others wait for receipts of the first, while they do.
+    pub waits_until: Option<DateTime<Utc>>,
 }
 
 /// How things stand, in one word for the badge.
@@ -266,7 +268,7 @@ impl Line {
             run.map_or("", |run| run.state.word()),
             run.map(|run| run.window.ends),
             run.map(|run| run.clock.rate()),
-            run.map(|run| (run.id, run.canary_left())),
+            run.map(|run| (run.id, run.canary_left(), self.waits_until)),
         ))
     }
 
@@ -410,6 +412,7 @@ mod tests {
             prepared: true,
             next_seq: 1,
             last_seq: 100,
+            passed_over: 0,
             clock: Clock::Unstarted { rate: 10.0 },
             released: 0,
             burst: 0,

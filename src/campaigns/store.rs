@@ -433,6 +433,7 @@ fn containing(text: &str) -> String {
 
 /// What the screen shows of these campaigns: three questions, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
+    use crate::runs::{Run, RunState};
     use crate::{deliveries, schedules};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
@@ -440,6 +441,15 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
     let run_ids: Vec<_> = shown.iter().filter_map(|(_, run, ..)| run.as_ref().map(|run| run.id)).collect();
     let counts = deliveries::store::counts(conn, &run_ids)?;
     let (house, blackouts) = settings::store::house_and_blackouts(conn)?;
+
+    // Those of which the first were sent and the others wait.
+    let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
+    let waiting: Vec<_> =
+        shown.iter().filter_map(|(_, run, ..)| run.as_ref()).filter(waits).map(|run| run.id).collect();
+    let last_claimed = match waiting.is_empty() {
+        true => Default::default(),
+        false => deliveries::store::last_claimed(conn, &waiting)?,
+    };
 
     let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
     let at: std::collections::HashMap<_, _> =
@@ -452,7 +462,11 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
             let calendar = settings::effective(&house, &blackouts, &campaign.quiet, campaign.zone);
             calendar.closed(run.id.0, run.window.starts, run.window.ends)
         });
-        lines.push(Line { schedule, run, holds, counts, channel, kind });
+        let waits_until = run.as_ref().and_then(|run| {
+            let canary = run.rules.canary?;
+            Some(canary.waits_until(*last_claimed.get(&run.id)?))
+        });
+        lines.push(Line { schedule, run, holds, counts, channel, kind, waits_until });
     }
     Ok(sheets)
 }

@@ -204,6 +204,7 @@ diesel::table! {
         last_batch -> Nullable<Uuid>,
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
+        seqs -> Nullable<Array<Int4>>,
     }
 }
 
@@ -299,6 +300,7 @@ diesel::table! {
         group_value -> Nullable<Text>,
         served -> Nullable<Array<Text>>,
         canary_passed_at -> Nullable<Timestamptz>,
+        passed_over -> Int4,
     }
 }
 

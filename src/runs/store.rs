@@ -91,6 +91,20 @@ pub fn unprepared(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
         .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
 }
 
+/// Running runs in which the first contacts may have to turn out well before the others follow.
+pub fn with_canary(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
+    use diesel::sql_types::Bool;
+    schedule_runs::table
+        .filter(schedule_runs::state.eq("running"))
+        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(schedule_runs::canary_passed_at.is_null())
+        .filter(diesel::dsl::sql::<Bool>("rules ->> 'canary' IS NOT NULL"))
+        .order(schedule_runs::id)
+        .select(schedule_runs::id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
+}
+
 /// Up to `limit` prepared runs whose time to start has come.
 pub fn due_to_start(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
     schedule_runs::table
@@ -219,13 +233,13 @@ fn json(value: &impl serde::Serialize) -> QueryResult<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| SerializationError(error.into()))
 }
 
-/// Says how many contacts the run has, once they are written, from which on they are
-/// to be claimed, and which fields they have. Any state: a stop may have come meanwhile.
+/// Says how many contacts the run has, once they are written, how many of the first of
+/// them are not to be claimed, and which fields they have. Any state: a stop may have come meanwhile.
 pub fn set_prepared(
     conn: &mut PgConnection,
     id: RunId,
     contacts: i32,
-    next_seq: i32,
+    left_out: i32,
     fields: &[String],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
@@ -233,7 +247,8 @@ pub fn set_prepared(
         .set((
             schedule_runs::prepared_at.eq(now),
             schedule_runs::last_seq.eq(contacts),
-            schedule_runs::next_seq.eq(next_seq),
+            schedule_runs::next_seq.eq(left_out + 1),
+            schedule_runs::passed_over.eq(left_out),
             schedule_runs::fields.eq(json(&fields)?),
         ))
         .execute(conn)
@@ -270,6 +285,7 @@ pub struct Row {
     canary_passed_at: Option<DateTime<Utc>>,
     purpose: String,
     next_seq: i32,
+    passed_over: i32,
     starts_at: DateTime<Utc>,
     #[diesel(embed)]
     saved: Saved,
@@ -331,6 +347,7 @@ impl TryFrom<Row> for Run {
             prepared: row.prepared_at.is_some(),
             next_seq: row.next_seq,
             last_seq: s.last_seq,
+            passed_over: row.passed_over,
             clock,
             released: row.released,
             burst: s.burst,

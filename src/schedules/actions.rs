@@ -1,6 +1,6 @@
 //! What people and the clock do to schedules and their runs. Each function is one transaction.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use super::domain::{Recurrence, edited_end, next_occurrence};
@@ -429,6 +429,48 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
             store::save_state(conn, &schedule)?;
         }
         record_run(conn, &run, "run.ended", was, None, now)?;
+        Ok(true)
+    })
+}
+
+/// Judges the first contacts of a run that waits for them: it goes on, or is paused
+/// with its schedule until somebody has looked. Returns whether it was time to say so.
+pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+    conn.transaction(|conn| {
+        let found = runs::store::find(conn, id)?;
+        if found.canary_left() != Some(0) {
+            return Ok(false);
+        }
+        let home = store::lock_home(conn, found.schedule_id)?;
+        let mut schedule = store::lock(conn, found.schedule_id)?;
+        let mut run = runs::store::lock(conn, id)?;
+        let (Some(canary), RunState::Running, Some(0)) = (run.rules.canary, run.state, run.canary_left()) else {
+            return Ok(false);
+        };
+        let firsts = deliveries::store::firsts(conn, &run)?;
+        let waited = firsts.last_claimed.map_or_else(TimeDelta::zero, |at| now - at);
+        let was = run.state.word();
+        match canary.judge(firsts.failed, firsts.open, waited) {
+            None => return Ok(false),
+            Some(runs::Verdict::GoOn) => {
+                run.pass_canary();
+                if run.auto {
+                    // The time it waited is made up for.
+                    let holds = runs::store::holds(conn, &run)?;
+                    run.edit_rate(Rate::Auto, &holds, now)?;
+                }
+                runs::store::save(conn, &run, now)?;
+                record_run(conn, &run, "run.canary_passed", was, None, now)?;
+            }
+            Some(runs::Verdict::Hold) => {
+                let why = canary.held_because(firsts.failed);
+                let was = schedule.state.word();
+                schedule.pause(PausedWith::Schedule, now)?;
+                run.pause(now)?;
+                let held = Held { home, schedule, run: Some(run) };
+                held.save(conn, "schedule.paused", was, None, Some(&why), now)?;
+            }
+        }
         Ok(true)
     })
 }

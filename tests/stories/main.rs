@@ -6,6 +6,7 @@
 
 mod desk;
 mod contacts;
+mod claims;
 mod controls;
 mod controls_core;
 mod creating;

@@ -165,6 +165,12 @@ impl SchedulePanel<'_> {
         self.wire.as_ref().is_some_and(|wire| !wire.is_quiet())
     }
 
+    /// How many went first, and until when the others wait for their receipts.
+    fn waits_for_the_first(&self) -> Option<(i32, Moment)> {
+        let canary = self.line.run.as_ref()?.rules.canary?;
+        Some((canary.first, self.moment(self.line.waits_until?)))
+    }
+
     fn standing(&self) -> Standing {
         self.line.standing(self.campaign)
     }
