@@ -72,6 +72,19 @@ pub fn set_freeze(conn: &mut PgConnection, id: CampaignId, freeze: Freeze) -> Qu
     diesel::update(campaigns::table.find(id.0)).set(campaigns::freeze.eq(freeze.word())).execute(conn).map(drop)
 }
 
+pub fn set_quiet(conn: &mut PgConnection, id: CampaignId, own: &settings::Override) -> QueryResult<()> {
+    let times = own.quiet.own();
+    diesel::update(campaigns::table.find(id.0))
+        .set((
+            campaigns::quiet.eq(own.quiet.word()),
+            campaigns::quiet_from.eq(times.map(|quiet| quiet.from())),
+            campaigns::quiet_to.eq(times.map(|quiet| quiet.to())),
+            campaigns::blackouts_apply.eq(own.blackouts_apply),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
 /// The lists of a campaign.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lists {

@@ -2,6 +2,16 @@
 //! there, in `COMMENT ON` and named constraints.
 
 diesel::table! {
+    approvals (campaign_id, fingerprint, approved_by) {
+        campaign_id -> Int8,
+        fingerprint -> Text,
+        approved_by -> Int8,
+        approved_at -> Timestamptz,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     blackouts (day) {
         day -> Date,
         name -> Text,
@@ -106,10 +116,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    dry_runs (campaign_id) {
+        campaign_id -> Int8,
+        fingerprint -> Text,
+        state -> Text,
+        rows_done -> Int8,
+        rows -> Int8,
+        result -> Nullable<Jsonb>,
+        worker -> Nullable<Uuid>,
+        lease_ends_at -> Nullable<Timestamptz>,
+        asked_at -> Timestamptz,
+        done_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     file_chunks (file_id, n) {
         file_id -> Int8,
         n -> Int4,
         bytes -> Bytea,
+    }
+}
+
+diesel::table! {
+    file_groups (file_id, field) {
+        file_id -> Int8,
+        field -> Text,
+        counts -> Jsonb,
     }
 }
 
@@ -384,6 +417,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    approvals,
     blackouts,
     blocklist,
     campaign_lists,
@@ -392,7 +426,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     channels,
     contacts,
     deliveries,
+    dry_runs,
     file_chunks,
+    file_groups,
     file_problems,
     file_rows,
     files,
@@ -419,4 +455,5 @@ diesel::joinable!(schedule_runs -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
+diesel::joinable!(approvals -> users (approved_by));
 diesel::joinable!(settings -> users (updated_by));

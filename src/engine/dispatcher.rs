@@ -210,6 +210,10 @@ impl Dispatcher {
 
     /// When this run may not send.
     fn holds(&self, run: &Run) -> Holds {
+        // Somebody waits beside the phone.
+        if run.is_test {
+            return Holds::none();
+        }
         let calendars = self.calendars.lock().unwrap();
         calendars
             .get(&run.campaign_id)

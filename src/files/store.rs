@@ -144,6 +144,30 @@ pub fn first_rows(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Ve
         .load(conn)
 }
 
+/// The first row whose field has one of these values.
+pub fn first_row_with(
+    conn: &mut PgConnection,
+    id: FileId,
+    field: &str,
+    values: &[String],
+) -> QueryResult<Option<Taken>> {
+    use diesel::dsl::sql;
+    use diesel::sql_types::Bool;
+    file_rows::table
+        .filter(file_rows::file_id.eq(id.0))
+        .filter(
+            sql::<Bool>("\"values\" ->> ")
+                .bind::<Text, _>(field)
+                .sql(" = ANY (")
+                .bind::<Array<Text>, _>(values)
+                .sql(")"),
+        )
+        .order(file_rows::seq)
+        .select(Taken::as_select())
+        .first(conn)
+        .optional()
+}
+
 /// The different values of a field in a file as they are spelt, `None` for rows with
 /// nothing there, each with the number of rows; the commonest first.
 pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<Vec<(Option<String>, i64)>> {
@@ -161,6 +185,34 @@ pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<V
     .bind::<Text, _>(field)
     .load(conn)?;
     Ok(groups.into_iter().map(|group| (group.value, group.n)).collect())
+}
+
+/// Different values of a column at most that may be groups.
+pub const MOST_GROUPS: usize = 1000;
+
+/// Like [`groups`] of an imported file, but counted once for ever; `None` when there
+/// are more than [`MOST_GROUPS`].
+pub fn counted_groups(
+    conn: &mut PgConnection,
+    id: FileId,
+    field: &str,
+) -> QueryResult<Option<Vec<(Option<String>, i64)>>> {
+    use crate::db::schema::file_groups;
+    let unreadable = |error: serde_json::Error| DeserializationError(error.into());
+    let known = file_groups::table.find((id.0, field)).select(file_groups::counts).first(conn).optional()?;
+    if let Some(counts) = known {
+        return serde_json::from_value(counts).map_err(unreadable);
+    }
+    let counted = Some(groups(conn, id, field)?).filter(|groups| groups.len() <= MOST_GROUPS);
+    diesel::insert_into(file_groups::table)
+        .values((
+            file_groups::file_id.eq(id.0),
+            file_groups::field.eq(field),
+            file_groups::counts.eq(serde_json::json!(counted)),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    Ok(counted)
 }
 
 /// The right to import a file until a lease ends.

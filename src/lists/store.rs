@@ -192,6 +192,78 @@ pub fn count_audience(conn: &mut PgConnection, include: &[ListId], exclude: &[Li
     count(conn, sql)
 }
 
+/// How many contacts [`count_audience`] counts, and a text that is another one as
+/// soon as one of them is, or what is known of them.
+pub fn audience_digest(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+) -> QueryResult<(i64, String)> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+        #[diesel(sql_type = Text)]
+        digest: String,
+    }
+    let mut sql = Assembled::default();
+    sql.sql(
+        "SELECT count(*) AS n,
+                coalesce(sum(hashint8extended(c.id, jsonb_hash_extended(c.\"values\", 0))), 0)::text AS digest
+         FROM contacts c WHERE ",
+    );
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.query().get_result::<Row>(conn).map(|row| (row.n, row.digest))
+}
+
+/// A contact of an audience.
+#[derive(Debug, QueryableByName)]
+pub struct Member {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Text)]
+    pub address: String,
+    #[diesel(sql_type = diesel::sql_types::Jsonb)]
+    pub values: serde_json::Value,
+}
+
+/// Up to `limit` contacts of the audience, by id, from the one after `after` on.
+pub fn audience_after(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<Member>> {
+    let mut sql = Assembled::default();
+    sql.sql("SELECT c.id, c.address, c.\"values\" FROM contacts c WHERE c.id > ").number(after).sql(" AND ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.sql(" ORDER BY c.id LIMIT ").number(limit);
+    sql.query().load(conn)
+}
+
+/// The names of the values that contacts of an audience have, up to `most` of them asked.
+pub fn audience_fields(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    most: i64,
+) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        field: String,
+    }
+    let mut sql = Assembled::default();
+    sql.sql("SELECT DISTINCT f.field FROM (SELECT c.\"values\" AS known FROM contacts c WHERE ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.sql(" LIMIT ").number(most).sql(") asked CROSS JOIN jsonb_object_keys(known) AS f (field) ORDER BY 1");
+    Ok(sql.query().load::<Row>(conn)?.into_iter().map(|row| row.field).collect())
+}
+
 /// Writes down the audience that [`count_audience`] counts, in one statement.
 /// Returns how many contacts.
 pub fn insert_audience(

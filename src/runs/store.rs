@@ -161,6 +161,9 @@ pub fn holds(conn: &mut PgConnection, run: &Run) -> QueryResult<Holds> {
 
 /// The same, should it end at `ends`.
 pub fn holds_until(conn: &mut PgConnection, run: &Run, ends: DateTime<Utc>) -> QueryResult<Holds> {
+    if run.is_test {
+        return Ok(Holds::none());
+    }
     let calendar = settings::calendars::of_campaign(conn, run.campaign_id)?;
     Ok(calendar.closed(run.id.0, run.window.starts, ends))
 }
