@@ -23,6 +23,8 @@ pub mod screen;
 pub mod store;
 pub mod actions;
 pub mod review;
+pub mod typed;
+pub mod quick;
 pub mod web;
 pub mod live;
 

@@ -190,6 +190,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    launches_to_come (campaign_id) {
+        campaign_id -> Int8,
+        by -> Int8,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     leases (id) {
         id -> Int8,
         run_id -> Int8,
@@ -396,6 +404,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     files,
     installation,
     journal,
+    launches_to_come,
     leases,
     replacements,
     list_members,
@@ -414,6 +423,7 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::joinable!(schedules -> campaigns (campaign_id));
 diesel::joinable!(schedule_runs -> schedules (schedule_id));
 diesel::joinable!(schedule_runs -> campaigns (campaign_id));
+diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));

@@ -7,6 +7,7 @@
 
 pub mod dispatcher;
 pub mod importer;
+pub mod launcher;
 pub mod metronome;
 pub mod rescuer;
 pub mod starter;

@@ -17,6 +17,12 @@ pub fn of_campaign(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Calen
     of_campaigns(conn, &[id.0])?.remove(&id).ok_or(NotFound)
 }
 
+/// Of a campaign that does not exist yet and will say nothing of its own.
+pub fn of_new(conn: &mut PgConnection, zone: Tz) -> QueryResult<Calendar> {
+    let own = Override { quiet: QuietChoice::Inherit, blackouts_apply: true };
+    Ok(effective(&store::house(conn)?, &store::blackouts(conn)?, &own, zone))
+}
+
 /// The calendars of these campaigns, with three questions however many they are.
 pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashMap<CampaignId, Calendar>> {
     let rows: Vec<Row> = campaigns::table.filter(campaigns::id.eq_any(ids)).select(Row::as_select()).load(conn)?;

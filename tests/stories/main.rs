@@ -13,6 +13,7 @@ mod ledger;
 mod pacing;
 mod phones;
 mod promises;
+mod quick;
 mod receipts;
 mod screen;
 mod settings;
