@@ -49,6 +49,7 @@ pub mod runs;
 pub mod deliveries;
 pub mod schedules;
 pub mod campaigns;
+pub mod calendar;
 pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.

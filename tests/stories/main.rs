@@ -5,6 +5,7 @@
 //! against its rows.
 
 mod desk;
+mod calendar;
 mod controls;
 mod controls_core;
 mod creating;
