@@ -51,6 +51,7 @@ pub mod deliveries;
 pub mod histories;
 pub mod schedules;
 pub mod campaigns;
+pub mod calendar;
 pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.

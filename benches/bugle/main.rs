@@ -5,6 +5,7 @@
 //! `cargo bench` runs all of them, `cargo bench -- stop` those with `stop` in
 //! their name, and `-- --quick` all of them with less to do.
 
+mod calendar;
 mod child;
 mod dispatch;
 mod engine;
@@ -24,7 +25,7 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 10] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
@@ -35,6 +36,7 @@ const BENCHES: [(&str, Bench); 10] = [
     ("memory", |ground| Box::pin(child::memory(ground))),
     ("screen", |ground| Box::pin(screen::screen(ground))),
     ("live", |ground| Box::pin(screen::live(ground))),
+    ("calendar", |ground| Box::pin(calendar::calendar(ground))),
 ];
 
 #[actix_web::main]

@@ -370,6 +370,7 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
 pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
+        store::forget_launches(conn)?;
         Ok(store::pause_all(conn, &pausable(now), by, now)?)
     })
 }
@@ -434,6 +435,7 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
 pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
+        store::forget_launches(conn)?;
         Ok(store::stop_all(conn, &stoppable(now), by, now)?)
     })
 }

@@ -198,7 +198,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
     let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
     let senders = senders::store::list(conn)?;
     let house = settings::store::house(conn)?;
-    let quiet = settings::calendars::own(conn, id)?;
+    let quiet = campaign.quiet;
     let chosen = store::lists(conn, id)?;
     let audience = audience(conn, &campaign, &chosen)?;
     let contacts = contacts(conn, &audience, &chosen, by)?;
@@ -303,7 +303,7 @@ pub fn audience(conn: &mut PgConnection, campaign: &Campaign, chosen: &Lists) ->
 pub fn fingerprint_of(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<(String, i64)> {
     let chosen = store::lists(conn, campaign.id)?;
     let audience = audience(conn, campaign, &chosen)?;
-    let quiet = settings::calendars::own(conn, campaign.id)?;
+    let quiet = campaign.quiet;
     let schedules = schedules::store::of_campaigns(conn, &[campaign.id.0])?;
     let decides = Decides { campaign, contacts: &audience.digest(), quiet: &quiet, schedules: &schedules };
     Ok((fingerprint(&decides), audience.n()))

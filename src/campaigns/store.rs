@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet};
 use super::{Campaign, CampaignKind, CampaignState, Freeze};
-use crate::db::schema::{campaign_lists, campaigns, schedule_runs, schedules};
+use crate::db::schema::{campaign_lists, campaigns, files, launches_to_come, schedule_runs, schedules};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
 use crate::settings;
@@ -112,6 +112,81 @@ pub fn set_lists(conn: &mut PgConnection, id: CampaignId, lists: &Lists) -> Quer
     let rows: Vec<_> =
         lists.include.iter().map(row("include")).chain(lists.exclude.iter().map(row("exclude"))).collect();
     diesel::insert_into(campaign_lists::table).values(rows).on_conflict_do_nothing().execute(conn).map(drop)
+}
+
+/// Lets only one request at a time start something under this key; the others wait for its transaction.
+pub fn take_start_key(conn: &mut PgConnection, key: &str) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7305816))")
+        .bind::<Text, _>(key)
+        .execute(conn)
+        .map(drop)
+}
+
+/// The campaign that was started with this key.
+pub fn started_with(conn: &mut PgConnection, key: &str) -> QueryResult<Option<CampaignId>> {
+    campaigns::table
+        .filter(campaigns::start_key.eq(key))
+        .select(campaigns::id)
+        .first(conn)
+        .optional()
+        .map(|id| id.map(CampaignId))
+}
+
+pub fn set_start_key(conn: &mut PgConnection, id: CampaignId, key: &str) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0)).set(campaigns::start_key.eq(key)).execute(conn).map(drop)
+}
+
+// ---- launches to come ------------------------------------------------------------
+
+/// Whether a file is on its way.
+pub fn is_importing(conn: &mut PgConnection, file: FileId) -> QueryResult<bool> {
+    files::table.find(file.0).select(files::state.eq("importing")).first(conn)
+}
+
+/// Has a draft launched as soon as its file is imported.
+pub fn launch_later(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::insert_into(launches_to_come::table)
+        .values((launches_to_come::campaign_id.eq(id.0), launches_to_come::by.eq(by.0), launches_to_come::at.eq(now)))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .map(drop)
+}
+
+/// Whether it is launched by itself when its file is through.
+pub fn will_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    launches_to_come::table
+        .find(id.0)
+        .select(launches_to_come::campaign_id)
+        .first::<i64>(conn)
+        .optional()
+        .map(|found| found.is_some())
+}
+
+/// Launches to come whose file waits for nothing any more, be it imported or not.
+pub fn launches_due(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
+    let on_its_way =
+        files::table.filter(campaigns::file_id.eq(files::id.nullable())).filter(files::state.eq("importing"));
+    launches_to_come::table
+        .inner_join(campaigns::table)
+        .filter(diesel::dsl::not(diesel::dsl::exists(on_its_way)))
+        .order(launches_to_come::at)
+        .select(launches_to_come::campaign_id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(CampaignId).collect())
+}
+
+/// Strikes a launch to come off. Returns who had ordered it; `None` when somebody was quicker.
+pub fn take_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<UserId>> {
+    diesel::delete(launches_to_come::table.find(id.0))
+        .returning(launches_to_come::by)
+        .get_result(conn)
+        .optional()
+        .map(|by| by.map(UserId))
+}
+
+/// Strikes all of them off: nothing starts by itself after everything was paused or stopped.
+pub fn forget_launches(conn: &mut PgConnection) -> QueryResult<()> {
+    diesel::delete(launches_to_come::table).execute(conn).map(drop)
 }
 
 /// Writes the state and the instant that belongs to it.

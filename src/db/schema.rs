@@ -223,6 +223,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    launches_to_come (campaign_id) {
+        campaign_id -> Int8,
+        by -> Int8,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     leases (id) {
         id -> Int8,
         run_id -> Int8,
@@ -434,6 +442,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     files,
     installation,
     journal,
+    launches_to_come,
     leases,
     replacements,
     list_members,
@@ -452,6 +461,7 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::joinable!(schedules -> campaigns (campaign_id));
 diesel::joinable!(schedule_runs -> schedules (schedule_id));
 diesel::joinable!(schedule_runs -> campaigns (campaign_id));
+diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));

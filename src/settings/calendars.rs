@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveTime;
+use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, NotFound};
 
@@ -14,6 +15,12 @@ use crate::pacing::{Calendar, Quiet};
 
 pub fn of_campaign(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Calendar> {
     of_campaigns(conn, &[id.0])?.remove(&id).ok_or(NotFound)
+}
+
+/// Of a campaign that does not exist yet and will say nothing of its own.
+pub fn of_new(conn: &mut PgConnection, zone: Tz) -> QueryResult<Calendar> {
+    let (house, blackouts) = store::house_and_blackouts(conn)?;
+    Ok(effective(&house, &blackouts, &Override::default(), zone))
 }
 
 /// The calendars of these campaigns, with two questions however many they are.

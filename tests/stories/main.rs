@@ -5,8 +5,9 @@
 //! against its rows.
 
 mod desk;
-mod contacts;
+mod calendar;
 mod claims;
+mod contacts;
 mod controls;
 mod controls_core;
 mod creating;
@@ -16,6 +17,7 @@ mod lists;
 mod pacing;
 mod phones;
 mod promises;
+mod quick;
 mod receipts;
 mod screen;
 mod settings;
