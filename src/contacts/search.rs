@@ -18,7 +18,7 @@ use crate::channels::Kind;
 use crate::db::Assembled;
 
 /// Contacts that a page of a search by value looks through: about a tenth of a second.
-const STRETCH: i64 = 100_000;
+const STRETCH: i64 = 25_000;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ask {

@@ -239,6 +239,8 @@ async fn a_history_says_why_in_every_case() {
     page.shows("The address is on the blocklist.");
     page.shows("Blocked for ever.");
     desk.history("12020000004").await.shows("Its turn has not come.");
+    desk.sql("UPDATE schedule_runs SET next_seq = last_seq + 1");
+    desk.history("12020000004").await.shows("Handed to the provider; no answer yet.");
 }
 
 #[actix_web::test]
