@@ -60,7 +60,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
             return Ok(nothing);
         }
         let first = run.canary_left().unwrap_or(i64::MAX);
-        let waiting = store::due_retries(conn, run.id, most, first == 0, by.now)?;
+        let waiting = store::due_retries(conn, run.id, 0, most as usize, first == 0, by.now)?;
         if waiting.is_empty() && (first == 0 || run.unclaimed() == 0) {
             return Ok(nothing);
         }

@@ -97,12 +97,13 @@ pub fn hold_channel(conn: &mut PgConnection, run: RunId, until: DateTime<Utc>) -
         .map(drop)
 }
 
-/// Contacts that wait and are due, with the number of the try that is theirs. With
-/// `tried_only` none that was held before its first.
+/// Contacts that wait and are due, with the number of the try that is theirs: `limit`
+/// of them, after the first `skip`. With `tried_only` none that was held before its first.
 pub fn due_retries(
     conn: &mut PgConnection,
     run: RunId,
-    limit: i64,
+    skip: usize,
+    limit: usize,
     tried_only: bool,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<(i32, i16)>> {
@@ -112,7 +113,8 @@ pub fn due_retries(
         .filter(retries::due_at.le(now))
         .filter(retries::attempt.ge(first))
         .order((retries::due_at, retries::seq))
-        .limit(limit)
+        .offset(skip as i64)
+        .limit(limit as i64)
         .select((retries::seq, retries::attempt))
         .for_update()
         .load(conn)

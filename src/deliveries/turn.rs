@@ -29,7 +29,7 @@ const LOOKED_AT: usize = 2_000;
 /// Contacts that one claim asks other runs about, at most, unless it may take more.
 const ASKED: usize = 100;
 /// Contacts read at once, first and then.
-const CHUNKS: [i32; 2] = [100, 500];
+const CHUNKS: [usize; 2] = [100, 500];
 /// When a contact that is busy elsewhere comes round again.
 const BUSY_FOR: TimeDelta = TimeDelta::minutes(5);
 
@@ -119,22 +119,25 @@ pub fn next(
     let asked = Asked { run, hours, cap, now };
 
     // Those that wait come first. Each is looked at; what is closed goes back.
-    let waiting = store::due_retries(conn, run.id, LOOKED_AT as i64, first == 0, now)?;
     let mut looked: Vec<(Candidate, Option<Verdict>)> = Vec::new();
     let (mut n_asked, to_ask) = (0, ASKED.max(most));
-    for chunk in waiting.chunks(CHUNKS[1] as usize) {
-        asked.look(store::candidates(conn, run.id, chunk)?, &mut looked, &mut n_asked, to_ask);
-        if n_asked == to_ask {
+    let mut chunk = CHUNKS[0];
+    loop {
+        let waiting = store::due_retries(conn, run.id, looked.len(), chunk, first == 0, now)?;
+        let is_last = waiting.len() < chunk;
+        asked.look(store::candidates(conn, run.id, &waiting)?, &mut looked, &mut n_asked, to_ask);
+        if is_last || n_asked == to_ask || LOOKED_AT <= looked.len() {
             break;
         }
+        chunk = CHUNKS[1];
     }
     let mut from = run.next_seq;
-    let mut chunk = CHUNKS[0];
+    let mut chunk = CHUNKS[0] as i32;
     while n_asked < to_ask && looked.len() < LOOKED_AT && from <= run.last_seq && first > 0 {
         let to = run.last_seq.min(from + chunk - 1);
         let turns: Vec<(i32, i16)> = (from..=to).map(|seq| (seq, 1)).collect();
         asked.look(store::candidates(conn, run.id, &turns)?, &mut looked, &mut n_asked, to_ask);
-        (from, chunk) = (to + 1, CHUNKS[1]);
+        (from, chunk) = (to + 1, CHUNKS[1] as i32);
     }
 
     let open = looked.iter().filter(|(_, verdict)| verdict.is_none());

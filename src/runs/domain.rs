@@ -253,6 +253,16 @@ impl Run {
         self.last_seq - self.next_seq + 1
     }
 
+    /// When it ended, at the latest when its time was over; `None` while it has not.
+    pub fn over_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            RunState::Waiting | RunState::Running | RunState::Paused { .. } => None,
+            RunState::Completed { at } | RunState::Overrun { at } | RunState::Stopped { at } => {
+                Some(at.min(self.window.ends))
+            }
+        }
+    }
+
     /// The rate it has, or starts with.
     pub fn rate(&self) -> Rate {
         match self.clock {

@@ -78,16 +78,27 @@ pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
     Ok(Home { id: CampaignId(id), name, state, zone, group_by })
 }
 
-/// Up to `limit` schedules that recur and whose next run is due, the longest due first.
-pub fn due(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<ScheduleId>> {
-    schedules::table
+/// A schedule that recurs, and when its next run is due.
+pub type Due = (DateTime<Utc>, ScheduleId);
+
+/// Up to `limit` schedules that recur and whose next run is due, the longest due first,
+/// after the one at which an earlier answer ended.
+pub fn due(conn: &mut PgConnection, after: Option<Due>, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<Due>> {
+    let due = schedules::table
         .filter(schedules::state.eq("active"))
         .filter(schedules::next_run_at.le(now))
         .order((schedules::next_run_at, schedules::id))
         .limit(limit)
-        .select(schedules::id)
-        .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(ScheduleId).collect())
+        .select((schedules::next_run_at.assume_not_null(), schedules::id))
+        .into_boxed();
+    let due = match after {
+        Some((at, id)) => {
+            due.filter(schedules::next_run_at.gt(at).or(schedules::next_run_at.eq(at).and(schedules::id.gt(id.0))))
+        }
+        None => due,
+    };
+    due.load(conn)
+        .map(|rows: Vec<(DateTime<Utc>, i64)>| rows.into_iter().map(|(at, id)| (at, ScheduleId(id))).collect())
 }
 
 pub fn set_next_run(conn: &mut PgConnection, id: ScheduleId, at: Option<DateTime<Utc>>) -> QueryResult<()> {

@@ -198,7 +198,7 @@ async fn news_of_a_contact_that_was_never_sent_to_is_passed_over() {
 #[actix_web::test]
 async fn thousands_who_wake_up_at_once_are_claimed_many_at_a_time() {
     let desk = Desk::open_at("2026-07-01 13:00").await;
-    let west: Vec<String> = (0..5_000).map(|n| format!("1310{:07}", 2_000_000 + n)).collect();
+    let west: Vec<String> = (0..5_000).map(|n| format!("1310{:05}{:02}", 20_000 + n / 80, n % 80)).collect();
     let it = launch(&desk, "West", Tz::UTC, &west, "13:00-20:00", 60_000.0, ruled(nine_to_eight())).await;
     desk.tick().await;
     desk.later(1);
@@ -206,12 +206,10 @@ async fn thousands_who_wake_up_at_once_are_claimed_many_at_a_time() {
     assert_eq!((standings(&desk, it.run)["held"], desk.received().len()), (5_000, 0));
 
     desk.at("2026-07-01 16:00");
-    let began = std::time::Instant::now();
     for _ in 0..12 {
         desk.later(1);
         desk.dispatch().await;
     }
-    eprintln!("5,000 held contacts left in {:?}", began.elapsed());
     assert_eq!(desk.received().len(), 5_000);
     let leases = desk.number("SELECT count(*) AS n FROM leases");
     assert!(leases <= 100, "{leases} leases");
@@ -262,7 +260,7 @@ async fn what_failed_before_it_left_does_not_count_and_what_may_have_arrived_doe
     let it = launch(&desk, "Two", Tz::UTC, &people, "09:00-10:00", 600.0, |_| ()).await;
     desk.tick().await;
     desk.run_until("2026-03-02 09:00:15").await;
-    assert_eq!(standings(&desk, it.run), BTreeMap::from([("rejected", 1), ("frequency cap", 2)]));
+    assert_eq!(standings(&desk, it.run), BTreeMap::from([("invalid", 1), ("frequency cap", 2)]));
 }
 
 #[actix_web::test]
@@ -383,12 +381,12 @@ fn canary(first: i32, minutes: i32, most_failed: f64) -> impl FnOnce(&mut Draft)
 #[actix_web::test]
 async fn the_others_follow_without_a_burst_when_the_first_turned_out_well() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    desk.carrier(&Knobs { receipt_ms: 120_000, ..prompt() });
+    desk.carrier(&Knobs { receipt_ms: 60_000, ..prompt() });
     let it = launch(&desk, "Careful", Tz::UTC, &phones(400), "09:00-12:00", 60.0, canary(20, 10, 10.0)).await;
     desk.tick().await;
     desk.run_until("2026-03-02 09:01").await;
     assert_eq!(desk.received().len(), 20);
-    let page = desk.visit(&format!("/schedules/{}", it.schedule)).await;
+    let page = desk.peek(&format!("/schedules/{}", it.schedule)).await;
     page.shows("First 20 sent, waiting for their receipts until");
     page.shows("09:10 UTC");
 
@@ -399,7 +397,7 @@ async fn the_others_follow_without_a_burst_when_the_first_turned_out_well() {
     assert!(passed >= instant("2026-03-02 09:02:19"), "{passed}");
     let at_once = desk.received().iter().filter(|it| it.at == passed).count();
     assert!(at_once <= 6, "{at_once} at once");
-    desk.visit(&format!("/schedules/{}", it.schedule)).await.lacks("waiting for their receipts");
+    desk.peek(&format!("/schedules/{}", it.schedule)).await.lacks("waiting for their receipts");
 }
 
 #[actix_web::test]
@@ -451,11 +449,17 @@ async fn those_who_are_left_out_or_held_are_not_among_the_first() {
         plan.rules = Rules { canary: Some(first), ..nine_to_eight() };
     };
     let it = launch(&desk, "Coasts", Tz::UTC, &coasts(10), "13:00-20:00", 60.0, change).await;
-    desk.carrier(&Knobs { receipt_ms: 60_000, ..prompt() });
+    desk.carrier(&Knobs { receipt_ms: 25_000, ..prompt() });
     desk.tick().await;
     desk.run_until("2026-07-01 13:00:30").await;
     assert_eq!(desk.received().len(), 4, "in New York, whoever is held between them");
     desk.run_until("2026-07-01 13:02").await;
+    eprintln!(
+        "{:?} {} {:?}",
+        standings(&desk, it.run),
+        desk.state("schedule_runs", it.run.0),
+        desk.db(|conn| bugle::runs::store::find(conn, it.run))
+    );
     assert_eq!(desk.received().len(), 10);
     let left = desk.app.clock.now() + TimeDelta::hours(3);
     desk.app.clock.set(left);
