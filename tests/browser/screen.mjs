@@ -48,7 +48,9 @@ export async function plan(page, { text = "Hello #name", rate = 600, starts = -6
   await page.getByLabel("Start", { exact: true }).fill(clock(starts));
   await page.getByLabel("End", { exact: true }).fill(clock(ends));
   await page.getByLabel("Messages a minute").fill(String(rate));
-  await page.getByRole("radio", { name: /keep the rate/i }).check();
+  const keep = page.getByRole("radio", { name: /keep the rate/i });
+  if (!await keep.isVisible()) await page.getByText("If it starts late").click();
+  await keep.check();
   await page.getByRole("button", { name: "Save the schedule" }).click();
   await page.getByRole("button", { name: /^Remove/ }).waitFor();
 }

@@ -8,6 +8,7 @@ mod desk;
 mod calendar;
 mod claims;
 mod contacts;
+mod before_launch;
 mod controls;
 mod controls_core;
 mod creating;
