@@ -8,6 +8,7 @@ mod desk;
 mod controls;
 mod controls_core;
 mod creating;
+mod drops;
 mod importing;
 mod ledger;
 mod pacing;
