@@ -50,6 +50,7 @@ pub mod runs;
 pub mod deliveries;
 pub mod histories;
 pub mod schedules;
+pub mod drops;
 pub mod campaigns;
 pub mod calendar;
 pub mod sandbox;

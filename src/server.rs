@@ -20,7 +20,8 @@ use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
-    blocklist, calendar, campaigns, contacts, deliveries, files, histories, lists, people, sandbox, senders, settings,
+    blocklist, calendar, campaigns, contacts, deliveries, drops, files, histories, lists, people, sandbox, senders,
+    settings,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -35,6 +36,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(lists::web::routes)
         .configure(deliveries::web::routes)
         .configure(histories::web::routes)
+        .configure(drops::web::routes)
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
         .configure(sandbox::web::routes);

@@ -12,7 +12,6 @@ use super::{approvals, review};
 use crate::channels::Kind;
 use crate::db::schema::{channels, files as files_table};
 use crate::db::violates_unique;
-use crate::files;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
 use crate::lists;
@@ -22,6 +21,7 @@ use crate::runs::{self, Run, RunState};
 use crate::schedules::actions::Planned;
 use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
+use crate::{drops, files};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -180,6 +180,7 @@ pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateT
         let name = store::free_name(conn, &campaign.name)?;
         let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
         store::copy_plan(conn, id, copy)?;
+        drops::store::copy_plan(conn, id, copy)?;
         let today = now.with_timezone(&campaign.zone).date_naive();
         for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let when = match schedule.plan.when {
@@ -221,6 +222,9 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         if read && !review::data_fields(&file).contains(field) {
             obstacles.push(Refused::NoSuchColumn { field: field.clone() });
         }
+    }
+    if campaign.kind == CampaignKind::Daily && drops::store::plan(conn, id)?.is_none() {
+        obstacles.push(Refused::NoDailyPlan);
     }
     if plans.is_empty() {
         obstacles.push(Refused::NoSchedules);
@@ -338,6 +342,9 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
                     schedules::store::set_next_run(conn, schedule.id, next)?;
                 }
             }
+        }
+        if campaign.kind == CampaignKind::Daily {
+            drops::actions::begin(conn, id, now)?;
         }
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.launched", by, Some(campaign.state), state, None, now)?;

@@ -17,6 +17,7 @@ use super::trial::{self, Trial};
 use super::{Campaign, CampaignKind, Refused, actions, store};
 use crate::channels::Kind;
 use crate::db::schema;
+use crate::drops::domain::DailyPlan;
 use crate::files::actions::Look;
 use crate::files::domain::{File, Mapping, State, Use};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
@@ -27,7 +28,7 @@ use crate::schedules::{self, Draft, Schedule, When};
 use crate::senders::domain::Sender;
 use crate::settings::{House, Override};
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, files, lists, senders, settings};
+use crate::{deliveries, drops, files, lists, senders, settings};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -51,6 +52,8 @@ pub struct Facts {
     /// The last test of each schedule.
     pub trials: HashMap<ScheduleId, Trial>,
     pub approval: Standing,
+    /// When the file of a daily campaign is expected, once that is said.
+    pub daily: Option<DailyPlan>,
 }
 
 /// Whom a draft goes to: a file, or lists.
@@ -235,6 +238,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         lists: choice(conn, &campaign, chosen)?,
         dry_run: dry_run::find(conn, id)?,
         trials: trial::last(conn, id)?,
+        daily: drops::store::plan(conn, id)?,
         campaign,
         contacts,
         groups,

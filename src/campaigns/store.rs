@@ -522,7 +522,7 @@ fn containing(text: &str) -> String {
 /// What the screen shows of these campaigns: three questions, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::runs::{Run, RunState};
-    use crate::{deliveries, schedules};
+    use crate::{deliveries, drops, schedules};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
     let shown = schedules::store::shown(conn, &ids)?;
@@ -539,12 +539,22 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         false => deliveries::store::last_claimed(conn, &waiting)?,
     };
 
-    let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
+    let daily: Vec<i64> =
+        found.iter().filter(|it| it.kind == CampaignKind::Daily).map(|campaign| campaign.id.0).collect();
+    let missed = match daily.is_empty() {
+        true => Default::default(),
+        false => drops::store::last_missed(conn, &daily)?,
+    };
+    let sheet = |campaign: Campaign| {
+        let missed = missed.get(&campaign.id).copied();
+        Sheet { campaign, lines: Vec::new(), missed }
+    };
+    let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
     for (schedule, run, channel, kind) in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
-        let Sheet { campaign, lines } = &mut sheets[*n];
+        let Sheet { campaign, lines, .. } = &mut sheets[*n];
         let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
         let holds = run.as_ref().filter(|run| !run.state.has_ended()).map_or(Holds::none(), |run| {
             let calendar = settings::effective(&house, &blackouts, &campaign.quiet, campaign.zone);

@@ -12,6 +12,7 @@ mod before_launch;
 mod controls;
 mod controls_core;
 mod creating;
+mod drops;
 mod importing;
 mod ledger;
 mod lists;
