@@ -12,7 +12,6 @@ use super::{approvals, review};
 use crate::channels::Kind;
 use crate::db::schema::{channels, files as files_table};
 use crate::db::violates_unique;
-use crate::files;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
 use crate::lists;
@@ -22,6 +21,7 @@ use crate::runs::{self, Run, RunState};
 use crate::schedules::actions::Planned;
 use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
+use crate::{drops, files};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -184,6 +184,7 @@ pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateT
         let name = store::free_name(conn, &campaign.name)?;
         let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
         store::copy_plan(conn, id, copy)?;
+        drops::store::copy_plan(conn, id, copy)?;
         let today = now.with_timezone(&campaign.zone).date_naive();
         for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let when = match schedule.plan.when {
@@ -225,6 +226,9 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         if read && !review::data_fields(&file).contains(field) {
             obstacles.push(Refused::NoSuchColumn { field: field.clone() });
         }
+    }
+    if campaign.kind == CampaignKind::Daily && drops::store::plan(conn, id)?.is_none() {
+        obstacles.push(Refused::NoDailyPlan);
     }
     if plans.is_empty() {
         obstacles.push(Refused::NoSchedules);
@@ -343,6 +347,9 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
                 }
             }
         }
+        if campaign.kind == CampaignKind::Daily {
+            drops::actions::begin(conn, id, now)?;
+        }
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.launched", by, Some(campaign.state), state, None, now)?;
         Ok(())
@@ -374,6 +381,7 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
 pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
+        store::forget_launches(conn)?;
         Ok(store::pause_all(conn, &pausable(now), by, now)?)
     })
 }
@@ -438,6 +446,7 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
 pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
+        store::forget_launches(conn)?;
         Ok(store::stop_all(conn, &stoppable(now), by, now)?)
     })
 }

@@ -2,6 +2,7 @@ use chrono_tz::Tz;
 
 use crate::ids::{CampaignId, FileId};
 use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
+use crate::settings::Override;
 use crate::{runs, schedules};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Campaign {
     /// Field whose value says which schedule serves a row; `None`: every schedule serves every row.
     pub group_by: Option<String>,
     pub freeze: Freeze,
+    /// Its own quiet hours, or the installation's.
+    pub quiet: Override,
 }
 
 /// Where its contacts come from, and how often it runs.
@@ -148,6 +151,8 @@ pub enum Refused {
     FileNotReady,
     #[error("The file has no usable contact.")]
     NoContacts,
+    #[error("Say on which days and between which times the daily file is expected.")]
+    NoDailyPlan,
     #[error("No schedules belong to this campaign. Add one first.")]
     NoSchedules,
     #[error("“{schedule}” ends before it could start: {ends} has passed. Choose a later date or end time.")]

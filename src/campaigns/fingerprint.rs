@@ -107,6 +107,7 @@ mod tests {
                 file_id: None,
                 group_by: None,
                 freeze: Freeze::Start,
+                quiet: Override::default(),
             },
             contacts: "these".into(),
             quiet: Override::default(),

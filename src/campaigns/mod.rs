@@ -32,6 +32,8 @@ pub mod approvals;
 pub mod dry_run;
 pub mod trial;
 pub mod review;
+pub mod typed;
+pub mod quick;
 pub mod web;
 pub mod live;
 

@@ -17,6 +17,7 @@ use super::trial::{self, Trial};
 use super::{Campaign, CampaignKind, Refused, actions, store};
 use crate::channels::Kind;
 use crate::db::schema;
+use crate::drops::domain::DailyPlan;
 use crate::files::actions::Look;
 use crate::files::domain::{File, Mapping, State, Use};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
@@ -27,7 +28,7 @@ use crate::schedules::{self, Draft, Schedule, When};
 use crate::senders::domain::Sender;
 use crate::settings::{House, Override};
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, files, lists, senders, settings};
+use crate::{deliveries, drops, files, lists, senders, settings};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -53,6 +54,8 @@ pub struct Facts {
     pub approval: Standing,
     /// When this was so.
     pub now: DateTime<Utc>,
+    /// When the file of a daily campaign is expected, once that is said.
+    pub daily: Option<DailyPlan>,
 }
 
 /// Whom a draft goes to: a file, or lists.
@@ -200,7 +203,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
     let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
     let senders = senders::store::list(conn)?;
     let house = settings::store::house(conn)?;
-    let quiet = settings::calendars::own(conn, id)?;
+    let quiet = campaign.quiet;
     let chosen = store::lists(conn, id)?;
     let audience = audience(conn, &campaign, &chosen)?;
     let contacts = contacts(conn, &audience, &chosen, by)?;
@@ -237,6 +240,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         lists: choice(conn, &campaign, chosen)?,
         dry_run: dry_run::find(conn, id)?,
         trials: trial::last(conn, id)?,
+        daily: drops::store::plan(conn, id)?,
         campaign,
         contacts,
         groups,
@@ -306,7 +310,7 @@ pub fn audience(conn: &mut PgConnection, campaign: &Campaign, chosen: &Lists) ->
 pub fn fingerprint_of(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<(String, i64)> {
     let chosen = store::lists(conn, campaign.id)?;
     let audience = audience(conn, campaign, &chosen)?;
-    let quiet = settings::calendars::own(conn, campaign.id)?;
+    let quiet = campaign.quiet;
     let schedules = schedules::store::of_campaigns(conn, &[campaign.id.0])?;
     let decides = Decides { campaign, contacts: &audience.digest(), quiet: &quiet, schedules: &schedules };
     Ok((fingerprint(&decides), audience.n()))

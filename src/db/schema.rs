@@ -99,6 +99,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    daily_plans (campaign_id) {
+        campaign_id -> Int8,
+        opens -> Time,
+        closes -> Time,
+        days -> Int2,
+        expected_name -> Text,
+        template -> Nullable<Jsonb>,
+        closes_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     deliveries (run_id, seq) {
         run_id -> Int8,
         seq -> Int4,
@@ -127,6 +139,34 @@ diesel::table! {
         lease_ends_at -> Nullable<Timestamptz>,
         asked_at -> Timestamptz,
         done_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    drops (id) {
+        id -> Int8,
+        campaign_id -> Int8,
+        day -> Date,
+        file_id -> Nullable<Int8>,
+        name -> Text,
+        sha256 -> Nullable<Bytea>,
+        mode -> Nullable<Text>,
+        state -> Text,
+        failed -> Nullable<Text>,
+        refusal -> Nullable<Text>,
+        day_allowed -> Bool,
+        window_allowed -> Bool,
+        name_allowed -> Bool,
+        allowed_by -> Nullable<Int8>,
+        ends_at -> Nullable<Timestamptz>,
+        contacts -> Nullable<Int8>,
+        already_there -> Nullable<Int8>,
+        no_group -> Nullable<Int8>,
+        new_columns -> Jsonb,
+        dropped_by -> Int8,
+        dropped_at -> Timestamptz,
+        decided_by -> Nullable<Int8>,
+        decided_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -223,6 +263,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    launches_to_come (campaign_id) {
+        campaign_id -> Int8,
+        by -> Int8,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     leases (id) {
         id -> Int8,
         run_id -> Int8,
@@ -237,6 +285,7 @@ diesel::table! {
         last_batch -> Nullable<Uuid>,
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
+        seqs -> Nullable<Array<Int4>>,
     }
 }
 
@@ -265,6 +314,14 @@ diesel::table! {
         filter -> Nullable<Jsonb>,
         created_by -> Nullable<Int8>,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    missed_days (campaign_id, day) {
+        campaign_id -> Int8,
+        day -> Date,
+        at -> Timestamptz,
     }
 }
 
@@ -332,6 +389,7 @@ diesel::table! {
         group_value -> Nullable<Text>,
         served -> Nullable<Array<Text>>,
         canary_passed_at -> Nullable<Timestamptz>,
+        passed_over -> Int4,
     }
 }
 
@@ -423,8 +481,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     campaigns,
     channels,
     contacts,
+    daily_plans,
     deliveries,
     dry_runs,
+    drops,
     file_chunks,
     file_groups,
     file_problems,
@@ -432,10 +492,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     files,
     installation,
     journal,
+    launches_to_come,
     leases,
     replacements,
     list_members,
     lists,
+    missed_days,
     retries,
     sandbox_messages,
     sandbox_receipts,
@@ -450,6 +512,7 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::joinable!(schedules -> campaigns (campaign_id));
 diesel::joinable!(schedule_runs -> schedules (schedule_id));
 diesel::joinable!(schedule_runs -> campaigns (campaign_id));
+diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::store::{self, Claimer, Room, Take};
+use super::turn::{self, Turn};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
 use crate::channels::{Receipt, Scope};
 use crate::contacts;
@@ -14,6 +15,7 @@ use crate::files;
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::{self, Holds};
 use crate::runs::{self, Clock, Run, same_group};
+use crate::settings::Cap;
 
 /// What somebody who claims brings along.
 #[derive(Clone, Debug)]
@@ -25,6 +27,16 @@ pub struct Leave {
     pub sharing: i64,
     /// When the run may not send.
     pub holds: Holds,
+    /// The most messages a contact may get, over all campaigns.
+    pub cap: Option<Cap>,
+}
+
+/// What came of a claim.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub claims: Vec<Claim>,
+    /// Contacts that were put off or left out instead of being claimed.
+    pub passed: usize,
 }
 
 /// Claims as many contacts of a run as its clock, its channel and the last minute allow.
@@ -32,40 +44,49 @@ pub struct Leave {
 /// No claims when the run is not running (any more), when nothing is due, or when
 /// nobody is left. The run's row is locked throughout, which is what a pause or a
 /// stop waits for and what makes every later claim see it.
-pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Vec<Claim>> {
+pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Claimed> {
     conn.transaction(|conn| {
-        let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(Vec::new()) };
-        let Clock::Started(clock) = run.clock else { return Ok(Vec::new()) };
+        let nothing = Claimed::default();
+        let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(nothing) };
+        let Clock::Started(clock) = run.clock else { return Ok(nothing) };
         if run.window.ends <= by.now || leave.holds.is_closed(by.now) {
-            return Ok(Vec::new());
+            return Ok(nothing);
         }
         let recent = store::recent(conn, &run, by.now)?;
         let clock = clock.past(&leave.holds, by.now);
         let (released, clock) = pacing::allowance(clock, run.released, recent, run.burst, by.now);
         let most = leave.most.min(released);
         if most <= 0 {
-            return Ok(Vec::new());
+            return Ok(nothing);
         }
-        let again = store::due_retries(conn, run.id, most, by.now)?;
-        let fresh = run.canary_left().unwrap_or(i64::MAX).min(run.unclaimed().into());
-        if again.is_empty() && fresh == 0 {
-            return Ok(Vec::new());
+        let first = run.canary_left().unwrap_or(i64::MAX);
+        let waiting = store::due_retries(conn, run.id, 0, most as usize, first == 0, by.now)?;
+        if waiting.is_empty() && (first == 0 || run.unclaimed() == 0) {
+            return Ok(nothing);
         }
         let (most, mut channel_before) = match store::channel_room(conn, run.channel_id, by.now)? {
-            Room::Held => return Ok(Vec::new()),
+            Room::Held => return Ok(nothing),
             Room::Unlimited => (most, None),
             Room::Limited { sends, before } => (most.min(share(sends, leave.sharing)), Some(before)),
         };
-
-        let mut claims = Vec::new();
-        let mut taken = 0;
-        for (seq, attempt) in again.into_iter().take(most.max(0) as usize) {
-            let take = Take::Again { seq, attempt };
-            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
-            advance(&mut run, &mut channel_before, &mut taken, 1);
+        if most <= 0 {
+            return Ok(nothing);
         }
-        let fresh = fresh.min(most - taken);
-        if fresh > 0 {
+
+        let mut turn = match turn::is_asked(&run, leave.cap) {
+            true => turn::next(conn, &run, leave.cap, most as usize, first, by.now)?,
+            false => take_waiting(conn, &run, waiting, most as usize, first)?,
+        };
+        // One try after another, each with a lease of its own.
+        turn.taken.sort_unstable();
+        let (mut claims, mut taken) = (Vec::new(), 0);
+        for (attempt, seqs) in &turn.taken {
+            let take = Take::Set { seqs, attempt: *attempt };
+            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
+            advance(&mut run, &mut channel_before, &mut taken, seqs.len() as i64);
+        }
+        let fresh = first.min(run.unclaimed().into()).min(most - taken);
+        if fresh > 0 && !turn::is_asked(&run, leave.cap) {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
             claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
             advance(&mut run, &mut channel_before, &mut taken, fresh);
@@ -73,8 +94,33 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if channel_before.is_some() && taken > 0 {
             store::take_channel_room(conn, run.channel_id, taken)?;
         }
-        Ok(claims)
+        Ok(Claimed { claims, passed: turn.passed })
     })
+}
+
+/// Takes those that wait off their list, where a run asks nothing about its contacts.
+fn take_waiting(
+    conn: &mut PgConnection,
+    run: &Run,
+    waiting: Vec<(i32, i16)>,
+    most: usize,
+    first: i64,
+) -> QueryResult<Turn> {
+    let mut turn = Turn::default();
+    let held = waiting.iter().filter(|(_, attempt)| *attempt == 1).take(first.try_into().unwrap_or(usize::MAX));
+    let tried = waiting.iter().filter(|(_, attempt)| *attempt > 1);
+    let mut seqs = Vec::new();
+    for (seq, attempt) in tried.chain(held).take(most) {
+        seqs.push(*seq);
+        match turn.taken.iter_mut().find(|(of, _)| of == attempt) {
+            Some((_, seqs)) => seqs.push(*seq),
+            None => turn.taken.push((*attempt, vec![*seq])),
+        }
+    }
+    if !seqs.is_empty() {
+        store::wait_no_more(conn, run.id, &seqs)?;
+    }
+    Ok(turn)
 }
 
 /// A fair part of what is left for `sharing` runs; rounded up, so that the last one is not left lying.
@@ -174,6 +220,9 @@ pub fn take_in(
             receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
         let cursors = store::cursors(conn, channel, known.iter().map(|(part, _)| part.run))?;
         known.retain(|(part, _)| cursors.get(&part.run).is_some_and(|next_seq| part.seq < *next_seq));
+        let parts: Vec<PartId> = known.iter().map(|(part, _)| *part).collect();
+        let held = store::held_parts(conn, &parts)?;
+        known.retain(|(part, _)| !held.contains(&(part.run, part.seq)));
         // One order for everybody who locks several deliveries, and tallies after all
         // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));
@@ -226,7 +275,7 @@ pub fn prepare(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Query
             None => rows_of_lists(conn, &it)?,
         };
         let contacts = rows.taken + rows.left_out;
-        runs::store::set_prepared(conn, run, contacts, rows.left_out + 1, &rows.fields, now)?;
+        runs::store::set_prepared(conn, run, contacts, rows.left_out, &rows.fields, now)?;
         Ok(Some(contacts as usize))
     })
 }
@@ -247,27 +296,106 @@ fn rows_of_file(conn: &mut PgConnection, run: &Run, file: FileId, now: DateTime<
         let taken = store::prepare(conn, run.id, file)? as i32;
         return Ok(Rows { taken, left_out: 0, fields });
     };
-    // Which spellings mean the same is decided in one place, here and not in SQL.
-    let groups = files::store::groups(conn, file, &group.by)?;
-    let spellings: Vec<String> = groups.into_iter().filter_map(|(value, _)| value).collect();
-    let meant = |values: &[String]| -> Vec<String> {
-        let is_meant = |it: &&String| values.iter().any(|value| same_group(value, it));
-        spellings.iter().filter(is_meant).cloned().collect()
-    };
+    let spellings = spellings(conn, file, &group.by)?;
     let left_out = match &group.served {
-        Some(served) => store::prepare_unserved(conn, run.id, file, &group.by, &meant(served), now)? as i32,
+        Some(served) => store::prepare_unserved(conn, run.id, file, &group.by, &meant(&spellings, served), now)? as i32,
         None => 0,
     };
     if left_out > 0 {
         let change = Counts { skipped: left_out.into(), ..Counts::default() };
         store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
     }
-    let mine = meant(std::slice::from_ref(&group.value));
+    let mine = meant(&spellings, std::slice::from_ref(&group.value));
     let taken = store::prepare_group(conn, run.id, file, &group.by, &mine, left_out)? as i32;
     Ok(Rows { taken, left_out, fields })
+}
+
+/// The values of a group field in a file, each as it is spelt.
+fn spellings(conn: &mut PgConnection, file: FileId, by: &str) -> QueryResult<Vec<String>> {
+    let groups = files::store::groups(conn, file, by)?;
+    Ok(groups.into_iter().filter_map(|(value, _)| value).collect())
+}
+
+/// Those that mean one of these groups. Which spellings mean the same is decided in
+/// one place, here and not in SQL.
+fn meant(spellings: &[String], groups: &[String]) -> Vec<String> {
+    let is_meant = |it: &&String| groups.iter().any(|group| same_group(group, it));
+    spellings.iter().filter(is_meant).cloned().collect()
 }
 
 fn rows_of_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<Rows> {
     let taken = store::prepare_lists(conn, run)? as i32;
     Ok(Rows { taken, left_out: 0, fields: store::fields_of_run(conn, run.id)? })
+}
+
+/// Why a run takes no more contacts.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAppended {
+    #[error(transparent)]
+    Refused(#[from] runs::Refused),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// Takes back what a run has not sent: contacts that no claim has reached, and those
+/// that were held before they were ever tried, come to [`Outcome::Replaced`]. Returns
+/// how many. A run that takes no more contacts is refused: what it left is final.
+///
+/// [`Outcome::Replaced`]: super::Outcome::Replaced
+pub fn take_back(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<i64, NotAppended> {
+    conn.transaction(|conn| {
+        let run = runs::store::lock(conn, run)?;
+        let holds = runs::store::holds(conn, &run)?;
+        run.clone().add(0, &holds, now)?;
+        let (replaced, held) = store::replace_unsent(conn, run.id, run.next_seq, now)?;
+        let change = Counts { skipped: replaced, retrying: -held, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        Ok(replaced)
+    })
+}
+
+/// What came of more contacts for a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    pub added: i64,
+    /// Contacts of the file that it, or a run beside it, has already.
+    pub already_there: i64,
+}
+
+/// Gives a prepared run the contacts of another file, of its group if it has one, after
+/// those it has. Whoever it has already is left out, and so is whoever one of the runs
+/// `beside` it has; those without a group and those that were replaced do not count.
+pub fn append(
+    conn: &mut PgConnection,
+    run: RunId,
+    file: FileId,
+    beside: &[RunId],
+    now: DateTime<Utc>,
+) -> Result<Appended, NotAppended> {
+    conn.transaction(|conn| {
+        let mut run = runs::store::lock(conn, run)?;
+        let holds = runs::store::holds(conn, &run)?;
+        run.clone().add(0, &holds, now)?;
+        let group = match runs::store::group(conn, run.id)? {
+            Some(group) => {
+                let spellings = spellings(conn, file, &group.by)?;
+                Some((meant(&spellings, &[group.value]), group.by))
+            }
+            None => None,
+        };
+        let group = group.as_ref().map(|(values, by)| (by.as_str(), values.as_slice()));
+        let all = store::count_rows(conn, file, group)?;
+        let added = store::append(conn, &run, file, group, beside)?;
+        if added > 0 {
+            run.add(added as i32, &holds, now)?;
+            runs::store::save(conn, &run, now)?;
+            for field in store::fields(conn, file)? {
+                if !run.fields.contains(&field) {
+                    run.fields.push(field);
+                }
+            }
+            runs::store::set_fields(conn, run.id, &run.fields)?;
+        }
+        Ok(Appended { added, already_there: all - added })
+    })
 }

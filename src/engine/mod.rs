@@ -8,6 +8,7 @@
 pub mod checker;
 pub mod dispatcher;
 pub mod importer;
+pub mod launcher;
 pub mod metronome;
 pub mod rescuer;
 pub mod starter;

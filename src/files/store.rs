@@ -90,6 +90,11 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
         .map(drop)
 }
 
+/// Forgets a file that came to nothing, its pieces with it.
+pub fn delete(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
+    diesel::delete(files::table.find(id.0)).execute(conn).map(drop)
+}
+
 /// The country chosen for the file imported last by this person.
 pub fn last_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
     files::table
@@ -240,22 +245,26 @@ pub fn claim(
             .skip_locked()
             .first::<i64>(conn)
             .optional()?;
-        let Some(id) = waiting else { return Ok(None) };
-        let row: Row = diesel::update(files::table.find(id))
-            .set((
-                files::worker.eq(worker),
-                files::lease_ends_at.eq(lease_ends_at),
-                files::bytes_done.eq(0),
-                files::rows_done.eq(0),
-                files::rows_good.eq(0),
-                files::rows_bad.eq(0),
-                files::rows_duplicate.eq(0),
-                files::missing.eq(serde_json::json!({})),
-            ))
-            .returning(Row::as_returning())
-            .get_result(conn)?;
-        Ok(Some(Claim { file: row.try_into()?, worker }))
+        waiting.map(|id| begin(conn, FileId(id), worker, lease_ends_at)).transpose()
     })
+}
+
+/// Takes a file that was sent to be imported in this very transaction, so that nobody else has it yet.
+pub fn begin(conn: &mut PgConnection, id: FileId, worker: Uuid, lease_ends_at: DateTime<Utc>) -> QueryResult<Claim> {
+    let row: Row = diesel::update(files::table.find(id.0))
+        .set((
+            files::worker.eq(worker),
+            files::lease_ends_at.eq(lease_ends_at),
+            files::bytes_done.eq(0),
+            files::rows_done.eq(0),
+            files::rows_good.eq(0),
+            files::rows_bad.eq(0),
+            files::rows_duplicate.eq(0),
+            files::missing.eq(serde_json::json!({})),
+        ))
+        .returning(Row::as_returning())
+        .get_result(conn)?;
+    Ok(Claim { file: row.try_into()?, worker })
 }
 
 /// What an importer learns when it tells how far it is.

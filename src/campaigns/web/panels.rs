@@ -56,7 +56,7 @@ impl ScheduleProgress {
             id: format!("schedule-{}-progress", line.schedule.id),
             counts: line.counts,
             run: line.run.as_ref().map(|run| run.id),
-            outlook: screen::outlook(line.with_holds().into_iter(), now),
+            outlook: line.outlook(now),
             now,
             zone: campaign.zone,
             in_full: true,
@@ -165,6 +165,12 @@ impl SchedulePanel<'_> {
         self.wire.as_ref().is_some_and(|wire| !wire.is_quiet())
     }
 
+    /// How many went first, and until when the others wait for their receipts.
+    fn waits_for_the_first(&self) -> Option<(i32, Moment)> {
+        let canary = self.line.run.as_ref()?.rules.canary?;
+        Some((canary.first, self.moment(self.line.waits_until?)))
+    }
+
     fn standing(&self) -> Standing {
         self.line.standing(self.campaign)
     }
@@ -225,6 +231,8 @@ fn show_word(show: Show) -> &'static str {
 /// What an open row holds.
 pub struct Body {
     pub file: Option<(String, i64)>,
+    /// The files of a daily campaign, as HTML.
+    pub drops: Option<String>,
     /// The schedules, as HTML.
     pub schedules: Vec<String>,
     pub history: Vec<Happened>,
@@ -336,6 +344,11 @@ impl Head<'_> {
 
     fn has_ended(&self) -> bool {
         self.sheet.campaign.state.archive().is_ok()
+    }
+
+    /// Whether today's file should have come and has not.
+    fn no_file_today(&self) -> bool {
+        self.sheet.missed == Some(self.now.with_timezone(&self.sheet.campaign.zone).date_naive())
     }
 }
 

@@ -133,6 +133,7 @@ impl Facts {
             | Refused::NobodyOnLists
             | Refused::FileNotReady
             | Refused::NoContacts => "contacts",
+            Refused::NoDailyPlan => "daily",
             Refused::NoSuchColumn { .. } => "groups",
             Refused::NoSchedules
             | Refused::WindowPassed { .. }
