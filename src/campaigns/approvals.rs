@@ -44,6 +44,9 @@ impl Standing {
     }
 }
 
+/// Fingerprint, who, their name, when, and their note.
+type Stored = (String, i64, String, DateTime<Utc>, Option<String>);
+
 /// `fingerprint`: of the draft as it is now.
 pub fn standing(
     conn: &mut PgConnection,
@@ -55,7 +58,7 @@ pub fn standing(
     if !needed {
         return Ok(Standing::NotNeeded);
     }
-    let given: Vec<(String, i64, String, DateTime<Utc>, Option<String>)> = approvals::table
+    let given: Vec<Stored> = approvals::table
         .inner_join(users::table)
         .filter(approvals::campaign_id.eq(id.0))
         .order(approvals::approved_at.desc())

@@ -184,8 +184,11 @@ struct Row {
 
 // ---- asking ----------------------------------------------------------------------
 
+/// Fingerprint, rows done, rows, when it was asked for, when it was through, and what it found.
+type Kept = (String, i64, i64, DateTime<Utc>, Option<DateTime<Utc>>, Option<Value>);
+
 pub fn find(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DryRun>> {
-    let row: Option<(String, i64, i64, DateTime<Utc>, Option<DateTime<Utc>>, Option<Value>)> = dry_runs::table
+    let row: Option<Kept> = dry_runs::table
         .find(id.0)
         .select((
             dry_runs::fingerprint,

@@ -84,6 +84,8 @@ mod tests {
         schedule: Schedule,
     }
 
+    type Change = fn(&mut Plan);
+
     impl Plan {
         fn fingerprint(&self) -> String {
             fingerprint(&Decides {
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn whatever_decides_who_gets_what_and_when_makes_it_another_one() {
         let own = QuietChoice::Own(Quiet::new(time("21:00"), time("08:00")).unwrap());
-        let changes: [(&str, fn(&mut Plan)); 18] = [
+        let changes: [(&str, Change); 18] = [
             ("kind", |it| it.campaign.kind = CampaignKind::Daily),
             ("zone", |it| it.campaign.zone = chrono_tz::Europe::Dublin),
             ("group by", |it| it.campaign.group_by = Some("city".into())),

@@ -71,7 +71,7 @@ pub struct Contacts {
 }
 
 pub enum Source {
-    File(Look),
+    File(Box<Look>),
     Lists,
 }
 
@@ -320,7 +320,7 @@ fn contacts(conn: &mut PgConnection, audience: &Audience, chosen: &Lists, by: Us
     Ok(match audience {
         Audience::Nobody => None,
         Audience::File(file, _) => Some(Contacts {
-            source: Source::File(files::actions::look(conn, file.id, by)?),
+            source: Source::File(Box::new(files::actions::look(conn, file.id, by)?)),
             kind: file.kind,
             n: file.counts.good,
             fields: deliveries::store::fields(conn, file.id)?,

@@ -192,16 +192,15 @@ pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<V
     Ok(groups.into_iter().map(|group| (group.value, group.n)).collect())
 }
 
+/// Values of a column as they are spelt, `None` for nothing there, each with its rows.
+pub type Counted = Vec<(Option<String>, i64)>;
+
 /// Different values of a column at most that may be groups.
 pub const MOST_GROUPS: usize = 1000;
 
 /// Like [`groups`] of an imported file, but counted once for ever; `None` when there
 /// are more than [`MOST_GROUPS`].
-pub fn counted_groups(
-    conn: &mut PgConnection,
-    id: FileId,
-    field: &str,
-) -> QueryResult<Option<Vec<(Option<String>, i64)>>> {
+pub fn counted_groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<Option<Counted>> {
     use crate::db::schema::file_groups;
     let unreadable = |error: serde_json::Error| DeserializationError(error.into());
     let known = file_groups::table.find((id.0, field)).select(file_groups::counts).first(conn).optional()?;
