@@ -31,5 +31,5 @@ pub mod web;
 
 pub use domain::{
     BEGIN_WITHIN, Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
-    Standing, Word, fate, merge,
+    Standing, Word, even_part, fate, merge,
 };

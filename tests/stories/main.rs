@@ -5,6 +5,7 @@
 //! against its rows.
 
 mod desk;
+mod chances;
 mod claims;
 mod controls;
 mod controls_core;
