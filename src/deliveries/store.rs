@@ -142,6 +142,26 @@ pub fn due_retries(
         .load(conn)
 }
 
+/// Which of these runs have contacts that wait and are due.
+pub fn with_due_retries(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> QueryResult<HashSet<RunId>> {
+    #[derive(QueryableByName)]
+    struct Due {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+    }
+    if runs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ask = diesel::sql_query(
+        "SELECT u.id FROM unnest($1::bigint[]) AS u (id)
+         WHERE EXISTS (SELECT FROM retries t WHERE t.run_id = u.id AND t.due_at <= $2)",
+    )
+    .bind::<Array<Int8>, _>(runs)
+    .bind::<Timestamptz, _>(now);
+    let due: Vec<Due> = Prepared(ask).load(conn)?;
+    Ok(due.into_iter().map(|run| RunId(run.id)).collect())
+}
+
 /// Which contacts a claim takes.
 pub enum Take<'a> {
     /// Contacts `lo` to `hi`, for the first time, and the cursor moves past them.

@@ -180,23 +180,29 @@ impl Dispatcher {
         }
     }
 
-    /// Running runs whose clock has released something.
+    /// Running runs whose clock has released something, and which have somebody it could be for.
     async fn due(&self) -> anyhow::Result<Vec<Run>> {
         let now = self.app.clock.now();
-        let (running, calendars, cap, limits) = self
+        let (running, calendars, cap, limits, come_round) = self
             .app
             .db
-            .run(|conn| {
+            .run(move |conn| {
                 let running = runs::store::running(conn)?;
                 let campaigns: BTreeSet<i64> = running.iter().map(|run| run.campaign_id.0).collect();
                 let campaigns: Vec<i64> = campaigns.into_iter().collect();
                 let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
                 let cap = settings::store::house(conn)?.cap;
-                QueryResult::Ok((running, calendars, cap, deliveries::store::limits(conn)?))
+                let limits = deliveries::store::limits(conn)?;
+                let without = running.iter().filter(|run| !has_fresh(run)).map(|run| run.id.0).collect();
+                let come_round = deliveries::store::with_due_retries(conn, without, now)?;
+                QueryResult::Ok((running, calendars, cap, limits, come_round))
             })
             .await?;
         *self.calendars.lock().unwrap() = calendars;
         *self.cap.lock().unwrap() = cap;
+        self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
+        let wants = |run: &Run| has_fresh(run) || come_round.contains(&run.id);
+        let running: Vec<Run> = running.into_iter().filter(wants).collect();
         let mut demands: HashMap<ChannelId, Vec<f64>> = HashMap::new();
         for run in running.iter().filter(|run| limits.contains_key(&run.channel_id)) {
             if let Some(demand) = demand(run, &self.holds(run), now) {
@@ -207,7 +213,6 @@ impl Dispatcher {
             .into_iter()
             .filter_map(|(channel, mut demands)| Some((channel, even_part(f64::from(limits[&channel]), &mut demands)?)))
             .collect();
-        self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
         let mut due: Vec<Run> = running.into_iter().filter(|run| n_due(run, &self.holds(run), now) > 0).collect();
         // Nobody is always first.
         if !due.is_empty() {
@@ -359,12 +364,16 @@ fn n_due(run: &Run, holds: &Holds, now: DateTime<Utc>) -> usize {
     }
 }
 
-/// How many sends a minute a run would like to make; `None` when it makes none now,
-/// because it may not or has nobody left who was not claimed or put off.
+/// Whether there is somebody whose turn may come for the first time. Others may still
+/// come round who were held, or told to wait.
+fn has_fresh(run: &Run) -> bool {
+    run.unclaimed() > 0 && run.canary_left() != Some(0)
+}
+
+/// How many sends a minute a run would like to make; `None` when it may make none now.
 fn demand(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<f64> {
     let is_open = !holds.is_closed(now) && now < run.window.ends;
-    let has_some = run.unclaimed() > 0 && run.canary_left() != Some(0);
-    (is_open && has_some).then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
+    is_open.then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
 }
 
 struct Send {
