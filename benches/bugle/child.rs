@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::cookie::Key;
 use bugle::campaigns::live::Hub;
 use bugle::engine::dispatcher::Dispatcher;
-use bugle::engine::{importer, starter};
+use bugle::engine::{checker, importer, starter};
 
 use crate::ground::{EMAIL, Ground, PASSWORD, app_at, null};
 use crate::http::Browser;
@@ -43,6 +43,9 @@ pub async fn work(work: &str, args: &[String]) -> anyhow::Result<()> {
     match work {
         "import" => {
             importer::tick(&app).await?;
+        }
+        "check" => {
+            checker::tick(&app).await?;
         }
         // Everything that `serve` does: pages, live progress, and the engine.
         "serve" => {

@@ -105,7 +105,9 @@ impl House {
         let admin = self.admin;
         self.sql(&format!(
             "INSERT INTO files (name, size_bytes, sha256, format, headers, mapping, state, rows_done, rows_good, uploaded_by, uploaded_at, finished_at)
-             VALUES ('people.csv', 1, '', 'csv', '[\"phone\", \"name\", \"balance\"]', '{{}}', 'imported', {n}, {n}, {admin}, now(), now());
+             VALUES ('people.csv', 1, '', 'csv', '[\"phone\", \"name\", \"balance\"]',
+                     '[{{\"use\": \"channel_id\"}}, {{\"use\": \"data\", \"field\": \"name\"}}, {{\"use\": \"data\", \"field\": \"balance\"}}]',
+                     'imported', {n}, {n}, {admin}, now(), now());
              INSERT INTO contacts (kind, address) SELECT 'sms', '447400' || lpad(n::text, 7, '0') FROM generate_series(1, {n}) n;
              INSERT INTO file_rows (file_id, seq, line, contact_id, address, customer_id, \"values\")
              SELECT f.id, c.id, c.id + 1, c.id, c.address, 'C' || c.id, jsonb_build_object('name', 'Name' || c.id, 'balance', c.id::text)

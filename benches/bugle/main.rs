@@ -14,6 +14,7 @@ mod http;
 mod import;
 mod lists;
 mod pause;
+mod review;
 mod screen;
 mod stop;
 mod table;
@@ -25,7 +26,7 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 11] = [
+const BENCHES: [(&str, Bench); 12] = [
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("held", |ground| Box::pin(dispatch::held(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
@@ -36,6 +37,7 @@ const BENCHES: [(&str, Bench); 11] = [
     ("planner", |ground| Box::pin(engine::planner(ground))),
     ("pause", |ground| Box::pin(pause::pause(ground))),
     ("memory", |ground| Box::pin(child::memory(ground))),
+    ("review", |ground| Box::pin(review::review(ground))),
     ("screen", |ground| Box::pin(screen::screen(ground))),
     ("live", |ground| Box::pin(screen::live(ground))),
     ("calendar", |ground| Box::pin(calendar::calendar(ground))),

@@ -92,6 +92,10 @@ pub fn edit(
 pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -> Result<(), Error> {
     conn.transaction(|conn| {
         lock_draft(conn, id)?;
+        if file.is_none() {
+            // Without a file there are no columns to group by.
+            store::set_group_by(conn, id, None)?;
+        }
         store::set_file(conn, id, file)?;
         Ok(())
     })

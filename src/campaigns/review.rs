@@ -52,6 +52,8 @@ pub struct Facts {
     /// The last test of each schedule.
     pub trials: HashMap<ScheduleId, Trial>,
     pub approval: Standing,
+    /// When this was so.
+    pub now: DateTime<Utc>,
     /// When the file of a daily campaign is expected, once that is said.
     pub daily: Option<DailyPlan>,
 }
@@ -249,6 +251,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         reviews,
         fingerprint,
         approval,
+        now,
     })
 }
 

@@ -468,6 +468,7 @@ pub fn list(
         Show::Today => {
             let (day, one) = (now.date_naive(), chrono::Days::new(1));
             let around = schedule_runs::table
+                .filter(schedule_runs::purpose.eq("campaign"))
                 .filter(schedule_runs::run_date.between(day - one, day + one))
                 .filter(
                     sql::<Nullable<Bool>>("schedule_runs.run_date = (")

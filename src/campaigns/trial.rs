@@ -13,7 +13,7 @@ use super::actions::Error;
 use super::review::{self, Contacts};
 use super::{Refused, store};
 use crate::channels::Kind;
-use crate::db::schema::{deliveries, retries, schedule_runs};
+use crate::db::schema::{channels, deliveries, retries, schedule_runs};
 use crate::deliveries::{OnRecord, Outcome, Standing, Word};
 use crate::ids::{CampaignId, RunId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
@@ -24,11 +24,14 @@ use crate::schedules;
 
 /// How long it may take.
 const WITHIN: TimeDelta = TimeDelta::minutes(30);
+/// How long somebody looks at a test that nothing is heard of.
+const WORTH_WAITING: TimeDelta = TimeDelta::minutes(3);
 
 /// The last test of a schedule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     pub run: RunId,
+    pub kind: Kind,
     pub address: String,
     pub at: DateTime<Utc>,
     pub standing: Standing,
@@ -36,9 +39,10 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether there is nothing more to wait for.
-    pub fn is_final(&self) -> bool {
-        matches!(self.standing, Standing::Final(_))
+    /// Whether more is to be heard of it soon. Not every provider sends receipts, so
+    /// nobody waits for ever.
+    pub fn goes_on(&self, now: DateTime<Utc>) -> bool {
+        !matches!(self.standing, Standing::Final(_)) && now - self.at < WORTH_WAITING
     }
 }
 
@@ -129,11 +133,13 @@ pub fn last(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<HashMa
                 .find((id, 1))
                 .select((deliveries::address, deliveries::progress, deliveries::outcome, deliveries::detail))
                 .first(conn)?;
+        let kind: String = channels::table.find(run.channel_id.0).select(channels::kind).first(conn)?;
+        let Some(kind) = Kind::of_word(&kind) else { continue };
         let waits_for = retries::table.find((id, 1)).select(retries::attempt).first(conn).optional()?;
         let word = Word { progress, outcome: outcome.and_then(Outcome::of_code) };
         let on_record = OnRecord { word, waits_for, claimed: run.unclaimed() == 0 };
         let standing = Standing::of(on_record, &run.state);
-        trials.insert(run.schedule_id, Trial { run: run.id, address, at: run.window.starts, standing, detail });
+        trials.insert(run.schedule_id, Trial { run: run.id, kind, address, at: run.window.starts, standing, detail });
     }
     Ok(trials)
 }

@@ -7,8 +7,10 @@ use actix_web::cookie::Cookie;
 use actix_web::test::TestRequest;
 use bugle::campaigns::review::{self, Facts};
 use bugle::campaigns::{actions, dry_run};
+use bugle::channels::Kind;
 use bugle::engine::{checker, importer};
 use bugle::ids::CampaignId;
+use bugle::lists;
 use bugle::pacing::Quiet;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
@@ -158,6 +160,47 @@ async fn many_are_checked_only_when_somebody_asks() {
     assert_eq!(desk.number("SELECT count(*) AS n FROM dry_runs"), 0);
 }
 
+#[actix_web::test]
+async fn contacts_of_lists_are_checked_too_and_another_member_is_another_audience() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let (admin, now) = (desk.admin, desk.app.clock.now());
+    desk.sql(
+        "INSERT INTO contacts (kind, address, \"values\") SELECT 'sms', '1202555' || lpad(n::text, 4, '0'),
+                CASE WHEN n = 7 THEN '{}' ELSE jsonb_build_object('name', 'Person ' || n) END FROM generate_series(1, 30) n",
+    );
+    let (everybody, some) = desk.db(|conn| {
+        let everybody = lists::store::insert(conn, "Everybody", Kind::Sms, None, admin, now).unwrap();
+        let some = lists::store::insert(conn, "Not these", Kind::Sms, None, admin, now).unwrap();
+        (everybody, some)
+    });
+    desk.sql(&format!(
+        "INSERT INTO list_members (list_id, contact_id, added_at) SELECT {everybody}, id, now() FROM contacts"
+    ));
+    desk.sql(&format!(
+        "INSERT INTO list_members (list_id, contact_id, added_at) SELECT {some}, id, now() FROM contacts WHERE address = '12025550001'"
+    ));
+    let answer = desk.fill_in("/campaigns", &[("name", "Offer"), ("kind", "once_off"), ("time_zone", "UTC")]).await;
+    let path = answer.location.unwrap().strip_suffix("/edit").unwrap().to_owned();
+    let chosen = [("include", everybody.to_string()), ("exclude", some.to_string())];
+    let chosen: Vec<_> = chosen.iter().map(|(field, list)| (*field, list.as_str())).collect();
+    desk.fill_in(&format!("{path}/lists"), &chosen).await;
+    schedule(&desk, &path, &[]).await;
+    desk.visit(&format!("{path}/edit")).await;
+    checker::tick(&desk.app).await.unwrap();
+    let found = facts(&desk, &path);
+    let check = found.dry_run.unwrap();
+    let (_, checked) = check.done.unwrap();
+    assert_eq!((checked.schedules[0].contacts, checked.schedules[0].n_missing()), (29, 1));
+    assert_eq!(check.fingerprint, found.fingerprint);
+
+    desk.sql(&format!("DELETE FROM list_members WHERE list_id = {some}"));
+    desk.peek(&format!("{path}/check")).await.shows("Something was changed since this check.");
+    desk.visit(&format!("{path}/edit")).await;
+    checker::tick(&desk.app).await.unwrap();
+    desk.sql("UPDATE contacts SET \"values\" = '{\"name\": \"Other\"}' WHERE address = '12025550007'");
+    desk.peek(&format!("{path}/check")).await.shows("Something was changed since this check.");
+}
+
 // ---- a test to oneself -------------------------------------------------------------
 
 #[actix_web::test]
@@ -187,6 +230,7 @@ async fn a_test_reaches_ones_phone_and_counts_for_nothing() {
     assert_eq!((received.len(), received[0].phone.as_str(), received[0].body.as_str()), (1, "12025550177", "Hi Ben"));
     let page = desk.peek(&test).await;
     page.shows("delivered");
+    page.shows("Your own number");
     page.lacks("every 1s");
 
     assert_eq!(desk.campaign_state(id(&path)), "draft");

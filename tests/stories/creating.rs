@@ -414,6 +414,8 @@ async fn contacts_are_grouped_by_a_column_and_each_value_gets_its_schedule() {
     desk.fill_in(&format!("/files/{file}/import"), &mapping).await;
     importer::tick(&desk.app).await.unwrap();
     shows(&desk.visit(&format!("{path}/edit")).await, "The file has no column “city”");
+    desk.submit(&format!("{path}/file/remove")).await;
+    assert_eq!(count(&desk, "campaigns WHERE group_by IS NOT NULL"), 0, "without a file there is nothing to group");
 }
 
 #[actix_web::test]

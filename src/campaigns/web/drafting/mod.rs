@@ -21,7 +21,7 @@ use self::basics::{BasicsForm, KINDS, Rename, zones};
 use self::contacts::{ListsForm, total};
 use self::instants::Instants;
 use self::measure::Measured;
-use self::review::{last_number, plan_rate, rate_text};
+use self::review::{last_number, plan_rate, plan_times, rate_text};
 use self::schedules::ScheduleForm;
 use crate::app::App;
 use crate::campaigns::actions::Error;

@@ -5,21 +5,25 @@ use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use diesel::QueryResult;
 use serde::Deserialize;
 
 use super::{Typed, again, facts, problem};
 use crate::app::App;
-use crate::campaigns::Refused;
 use crate::campaigns::actions::{self, Error};
 use crate::campaigns::approvals::{self, Standing};
 use crate::campaigns::dry_run::{self, Checked, DryRun, MOST_CHARACTERS, MOST_PARTS, UNASKED, Weighed};
-use crate::campaigns::review::{Contacts, Facts, Outlook, Review};
+use crate::campaigns::review::{Contacts, Facts, Outlook, Review, fingerprint_of};
 use crate::campaigns::trial::{self, Trial};
+use crate::campaigns::{CampaignKind, Refused, store};
+use crate::channels::Kind;
 use crate::contacts::domain::normalise;
 use crate::db::DbError;
 use crate::files::domain::State;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
+use crate::schedules::{Draft, When};
 use crate::web::chart::{Timeline, thousands};
 use crate::web::{Frame, Htmx, Manage, May, Problem, page, see_other};
 
@@ -68,6 +72,16 @@ impl Review {
     }
 }
 
+/// On which days, and from when to when.
+pub(super) fn plan_times(plan: &Draft) -> String {
+    let (start, end) = (plan.start.format("%H:%M"), plan.end.format("%H:%M"));
+    match &plan.when {
+        When::Once { .. } | When::Daily => format!("{}, {start}–{end}", plan.when.words()),
+        // Its rule says itself when it starts.
+        When::Recurring(_) => format!("{}, until {end}", plan.when.words()),
+    }
+}
+
 pub(super) fn plan_rate(rate: &Rate) -> String {
     rate.fixed().map_or("auto".to_owned(), rate_text)
 }
@@ -105,11 +119,6 @@ impl Facts {
     pub(super) fn wants_check(&self) -> bool {
         let n = self.contacts.as_ref().map_or(0, |contacts| contacts.n);
         self.is_whole() && n <= UNASKED && self.dry_run.as_ref().is_none_or(|it| it.fingerprint != self.fingerprint)
-    }
-
-    /// The check holds for the draft as it is now.
-    pub(super) fn is_checked(&self, check: &DryRun) -> bool {
-        check.fingerprint == self.fingerprint
     }
 
     pub(super) fn local(&self, at: &DateTime<Utc>) -> String {
@@ -178,8 +187,30 @@ pub(super) async fn review_again(
 /// The check of every message; it asks for itself while it goes on.
 #[derive(Template)]
 #[template(path = "campaigns/drafting/_check.html")]
-struct Check {
-    facts: Facts,
+pub(super) struct Check {
+    campaign: CampaignId,
+    zone: Tz,
+    check: Option<DryRun>,
+    /// Something was changed since.
+    is_stale: bool,
+}
+
+impl Check {
+    fn local(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).format("%-d %B %Y, %H:%M").to_string()
+    }
+}
+
+impl Facts {
+    pub(super) fn check(&self) -> Check {
+        let check = self.dry_run.clone();
+        Check {
+            campaign: self.campaign.id,
+            zone: self.campaign.zone,
+            is_stale: check.as_ref().is_some_and(|it| it.fingerprint != self.fingerprint),
+            check,
+        }
+    }
 }
 
 impl DryRun {
@@ -235,24 +266,37 @@ impl Weighed {
 
 #[post("/campaigns/{id}/check")]
 pub(super) async fn check_messages(
-    may: May<Manage>,
+    _may: May<Manage>,
     app: Data<App>,
     htmx: Htmx,
     id: Path<CampaignId>,
 ) -> Result<HttpResponse, Problem> {
     let (id, now) = (id.into_inner(), app.clock.now());
     app.db.run(move |conn| dry_run::ask(conn, id, now)).await?;
-    let facts = facts(&app, id, may.person.id).await?;
-    htmx.fragment_or_redirect(Check { facts }, format!("/campaigns/{id}/edit#check"))
+    htmx.fragment_or_redirect(check_of(&app, id).await?, format!("/campaigns/{id}/edit#check"))
 }
 
 #[get("/campaigns/{id}/check")]
 pub(super) async fn check_goes_on(
-    may: May<Manage>,
+    _may: May<Manage>,
     app: Data<App>,
     id: Path<CampaignId>,
 ) -> Result<HttpResponse, Problem> {
-    page(Check { facts: facts(&app, id.into_inner(), may.person.id).await? })
+    page(check_of(&app, id.into_inner()).await?)
+}
+
+/// The check alone. What the draft has become meanwhile is asked only when it is through.
+async fn check_of(app: &App, id: CampaignId) -> Result<Check, Problem> {
+    let check = app.db.run(move |conn| {
+        let campaign = store::find(conn, id)?;
+        let check = dry_run::find(conn, id)?;
+        let is_stale = match check.as_ref().filter(|check| check.done.is_some()) {
+            Some(check) => fingerprint_of(conn, &campaign)?.0 != check.fingerprint,
+            None => false,
+        };
+        QueryResult::Ok(Check { campaign: id, zone: campaign.zone, check, is_stale })
+    });
+    Ok(check.await?)
 }
 
 // One message to oneself
@@ -274,6 +318,7 @@ pub(super) struct Test {
     number: String,
     error: Option<String>,
     on_phone: bool,
+    goes_on: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -282,17 +327,34 @@ pub(super) struct TestForm {
     number: String,
 }
 
+impl Test {
+    fn of(
+        review: (CampaignId, ScheduleId),
+        trial: Option<Trial>,
+        kind: Option<Kind>,
+        number: &str,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let (campaign, schedule) = review;
+        Test {
+            campaign,
+            schedule,
+            on_phone: kind.or(trial.as_ref().map(|trial| trial.kind)).is_some_and(Kind::is_phone),
+            goes_on: trial.as_ref().is_some_and(|trial| trial.goes_on(now)),
+            trial,
+            number: number.to_owned(),
+            error: None,
+        }
+    }
+}
+
 impl Facts {
     pub(super) fn test(&self, review: &Review, typed: &Typed) -> Test {
         let id = review.schedule.id;
-        Test {
-            campaign: self.campaign.id,
-            schedule: id,
-            trial: self.trials.get(&id).cloned(),
-            number: typed.number.clone(),
-            error: typed.trial.as_ref().filter(|(of, _)| *of == id).map(|(_, error)| error.clone()),
-            on_phone: self.contacts.as_ref().is_some_and(|contacts| contacts.kind.is_phone()),
-        }
+        let kind = self.contacts.as_ref().map(|contacts| contacts.kind);
+        let test = Test::of((self.campaign.id, id), self.trials.get(&id).cloned(), kind, &typed.number, self.now);
+        let error = typed.trial.as_ref().filter(|(of, _)| *of == id).map(|(_, error)| error.clone());
+        Test { error, ..test }
     }
 }
 
@@ -307,6 +369,7 @@ pub(super) async fn send_test(
     form: Form<TestForm>,
 ) -> Result<HttpResponse, Problem> {
     let ((id, schedule), number) = (path.into_inner(), form.into_inner().number);
+    let (by, now) = (may.person.id, app.clock.now());
     let facts = facts(&app, id, may.person.id).await?;
     if !facts.schedules.iter().any(|it| it.id == schedule) {
         return Err(Problem::NotFound);
@@ -319,19 +382,18 @@ pub(super) async fn send_test(
         Err(wrong) => {
             let error = wrong.says(kind, &number, &region);
             if htmx.0 {
-                let on_phone = kind.is_phone();
                 let trial = facts.trials.get(&schedule).cloned();
-                return page(Test { campaign: id, schedule, trial, number, error: Some(error), on_phone });
+                let test = Test::of((id, schedule), trial, Some(kind), &number, now);
+                return page(Test { error: Some(error), ..test });
             }
             let typed = |facts: &Facts| Typed { trial: Some((schedule, error)), number, ..Typed::nothing(facts) };
             return again(&app, frame, id, typed).await;
         }
     };
     session.insert(NUMBER_IN_SESSION, &number).map_err(|error| Problem::Unexpected(error.into()))?;
-    let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| trial::send(conn, schedule, kind, &address, by, now)).await.map_err(problem)?;
     let trial = app.db.run(move |conn| trial::last(conn, id)).await?.remove(&schedule);
-    let test = Test { campaign: id, schedule, trial, number, error: None, on_phone: kind.is_phone() };
+    let test = Test::of((id, schedule), trial, Some(kind), &number, now);
     htmx.fragment_or_redirect(test, format!("/campaigns/{id}/edit#review-{schedule}"))
 }
 
@@ -344,7 +406,7 @@ pub(super) async fn test_again(
 ) -> Result<HttpResponse, Problem> {
     let (id, schedule) = path.into_inner();
     let trial = app.db.run(move |conn| trial::last(conn, id)).await?.remove(&schedule);
-    page(Test { campaign: id, schedule, trial, number: last_number(&session), error: None, on_phone: false })
+    page(Test::of((id, schedule), trial, None, &last_number(&session), app.clock.now()))
 }
 
 // A second person
@@ -393,7 +455,9 @@ pub(super) async fn launch(
     match app.db.run(move |conn| actions::launch(conn, id, by, now)).await {
         Ok(()) => Ok(see_other(format!("/campaigns?open={id}"))),
         // Pressed twice: it is where one wants it.
-        Err(DbError::Work(Error::Refused(Refused::AlreadyLaunched))) => Ok(see_other(format!("/campaigns?open={id}"))),
+        Err(DbError::Work(Error::Refused(
+            Refused::AlreadyLaunched | Refused::Stopped | Refused::Finished | Refused::Archived,
+        ))) => Ok(see_other(format!("/campaigns?open={id}"))),
         Err(DbError::Work(Error::Refused(refused))) => {
             let why = refused.to_string();
             again(&app, frame, id, |facts| Typed { launch_error: Some(why), ..Typed::nothing(facts) }).await
