@@ -30,6 +30,6 @@ pub use clock::{LAG, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, on_t
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
 pub use holds::{Calendar, EmptyQuiet, Hold, Holds, Quiet};
-pub use late::{LateLimit, LatePolicy, TooLate};
 pub use local::LocalHours;
+pub use late::{LateLimit, LatePolicy, TooLate};
 pub use window::{EmptyWindow, Window, instant, window};
