@@ -21,6 +21,7 @@ ids! {
     ContactId,
     ListId,
     FileId,
+    DropId,
     CampaignId,
     ScheduleId,
     RunId,

@@ -48,6 +48,7 @@ pub mod lists;
 pub mod runs;
 pub mod deliveries;
 pub mod schedules;
+pub mod drops;
 pub mod campaigns;
 pub mod calendar;
 pub mod sandbox;

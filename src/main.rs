@@ -337,6 +337,7 @@ async fn start_ticks(
     }
     if only != Some(Half::Web) {
         tick!("plan", EACH_SECOND, app => starter::plan(&app).await);
+        tick!("launch files", EACH_SECOND, app => starter::launch_files(&app).await);
         tick!("start", EACH_SECOND, app => starter::start(&app).await);
         tick!("prepare", EACH_SECOND, app => starter::prepare(&app).await);
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);

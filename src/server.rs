@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
-use crate::{calendar, campaigns, deliveries, files, people, sandbox, senders, settings};
+use crate::{calendar, campaigns, deliveries, drops, files, people, sandbox, senders, settings};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -29,6 +29,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(senders::web::routes)
         .configure(files::web::configure)
         .configure(deliveries::web::routes)
+        .configure(drops::web::routes)
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
         .configure(sandbox::web::routes);

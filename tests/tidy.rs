@@ -91,7 +91,12 @@ fn layers_and_the_engine_are_entered_by_their_own_doors() {
 }
 
 /// Pages that hold a panel of another room: who, of which room.
-const PANELS: &[(&str, &str)] = &[("campaigns/web/drafting.rs", "files"), ("campaigns/web/quick.rs", "files")];
+const PANELS: &[(&str, &str)] = &[
+    ("campaigns/web/drafting.rs", "files"),
+    ("campaigns/web/drafting.rs", "drops"),
+    ("campaigns/web/index.rs", "drops"),
+    ("campaigns/web/quick.rs", "files"),
+];
 
 /// Handlers that a stranger may call; the others ask in their signature for a right.
 const OPEN_TO_STRANGERS: &[&str] =

@@ -11,6 +11,7 @@ use super::{Campaign, CampaignKind, CampaignState, Freeze, Refused};
 use crate::channels::Kind;
 use crate::db::schema::{channels, files};
 use crate::db::violates_unique;
+use crate::drops;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
 use crate::lists;
@@ -162,6 +163,7 @@ pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateT
         let name = store::free_name(conn, &campaign.name)?;
         let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
         store::copy_plan(conn, id, copy)?;
+        drops::store::copy_plan(conn, id, copy)?;
         let today = now.with_timezone(&campaign.zone).date_naive();
         for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let when = match schedule.plan.when {
@@ -197,6 +199,9 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         Some(kind) => Some(channels::table.filter(channels::kind.eq(kind.word())).select(channels::id).load(conn)?),
         None => None,
     };
+    if campaign.kind == CampaignKind::Daily && drops::store::plan(conn, id)?.is_none() {
+        obstacles.push(Refused::NoDailyPlan);
+    }
     if plans.is_empty() {
         obstacles.push(Refused::NoSchedules);
     }
@@ -308,6 +313,9 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
                     schedules::store::set_next_run(conn, schedule.id, next)?;
                 }
             }
+        }
+        if campaign.kind == CampaignKind::Daily {
+            drops::actions::begin(conn, id, now)?;
         }
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.launched", by, Some(campaign.state), state, None, now)?;

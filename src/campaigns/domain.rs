@@ -148,6 +148,8 @@ pub enum Refused {
     FileNotReady,
     #[error("The file has no usable contact.")]
     NoContacts,
+    #[error("Say on which days and between which times the daily file is expected.")]
+    NoDailyPlan,
     #[error("No schedules belong to this campaign. Add one first.")]
     NoSchedules,
     #[error("“{schedule}” ends before it could start: {ends} has passed. Choose a later date or end time.")]

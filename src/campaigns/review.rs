@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Campaign, Refused, actions, store};
 use crate::channels::Kind;
 use crate::db::schema;
+use crate::drops::domain::DailyPlan;
 use crate::files::actions::Look;
 use crate::files::domain::{Mapping, State, Use};
 use crate::ids::{CampaignId, FileId, UserId};
@@ -18,7 +19,7 @@ use crate::runs::same_group;
 use crate::schedules::{self, Draft, Schedule};
 use crate::senders::domain::Sender;
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, files, senders, settings};
+use crate::{deliveries, drops, files, senders, settings};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -30,6 +31,8 @@ pub struct Facts {
     pub reviews: Vec<Review>,
     /// Launched campaigns that went to the same contacts.
     pub used_by: Vec<String>,
+    /// When the file of a daily campaign is expected, once that is said.
+    pub daily: Option<DailyPlan>,
 }
 
 /// The file of a draft.
@@ -94,6 +97,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
             Some(file) => used_by(conn, file, id)?,
             None => Vec::new(),
         },
+        daily: drops::store::plan(conn, id)?,
         campaign,
         contacts,
         schedules,

@@ -1,6 +1,6 @@
 //! What the Campaigns screen says about campaigns and their schedules. Nothing here asks or changes anything.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use super::{Campaign, CampaignState};
@@ -15,6 +15,8 @@ use crate::schedules::{PausedWith, Schedule, ScheduleState};
 pub struct Sheet {
     pub campaign: Campaign,
     pub lines: Vec<Line>,
+    /// Of a daily campaign the last day on which no file came, if none has come since.
+    pub missed: Option<NaiveDate>,
 }
 
 /// A schedule with its newest run, if it has one.
@@ -200,6 +202,7 @@ impl Sheet {
         let mut words = vec![self.campaign.state.word().to_owned()];
         words.extend(self.lines.iter().map(|line| line.signature(&self.campaign)));
         words.push(self.standing().badge().to_owned());
+        words.extend(self.missed.map(|day| day.to_string()));
         fingerprint(&words.join(" "))
     }
 

@@ -498,7 +498,7 @@ fn containing(text: &str) -> String {
 /// What the screen shows of these campaigns: a handful of questions, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::db::schema::channels;
-    use crate::{deliveries, runs, schedules};
+    use crate::{deliveries, drops, runs, schedules};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
     let plans = schedules::store::of_campaigns(conn, &ids)?;
@@ -511,7 +511,12 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
     let calendars = settings::calendars::of_campaigns(conn, &ids)?;
 
     let mut runs: std::collections::HashMap<_, _> = runs.into_iter().map(|run| (run.schedule_id, run)).collect();
-    let mut sheets: Vec<Sheet> = found.into_iter().map(|campaign| Sheet { campaign, lines: Vec::new() }).collect();
+    let missed = drops::store::last_missed(conn, &ids)?;
+    let sheet = |campaign: Campaign| {
+        let missed = missed.get(&campaign.id).copied();
+        Sheet { campaign, lines: Vec::new(), missed }
+    };
+    let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
     for schedule in plans {

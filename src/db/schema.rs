@@ -89,6 +89,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    daily_plans (campaign_id) {
+        campaign_id -> Int8,
+        opens -> Time,
+        closes -> Time,
+        days -> Int2,
+        expected_name -> Text,
+        template -> Nullable<Jsonb>,
+        closes_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     deliveries (run_id, seq) {
         run_id -> Int8,
         seq -> Int4,
@@ -102,6 +114,34 @@ diesel::table! {
         detail -> Nullable<Text>,
         provider_ref -> Nullable<Text>,
         settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    drops (id) {
+        id -> Int8,
+        campaign_id -> Int8,
+        day -> Date,
+        file_id -> Nullable<Int8>,
+        name -> Text,
+        sha256 -> Nullable<Bytea>,
+        mode -> Nullable<Text>,
+        state -> Text,
+        failed -> Nullable<Text>,
+        refusal -> Nullable<Text>,
+        day_allowed -> Bool,
+        window_allowed -> Bool,
+        name_allowed -> Bool,
+        allowed_by -> Nullable<Int8>,
+        ends_at -> Nullable<Timestamptz>,
+        contacts -> Nullable<Int8>,
+        already_there -> Nullable<Int8>,
+        no_group -> Nullable<Int8>,
+        new_columns -> Jsonb,
+        dropped_by -> Int8,
+        dropped_at -> Timestamptz,
+        decided_by -> Nullable<Int8>,
+        decided_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -240,6 +280,14 @@ diesel::table! {
         filter -> Nullable<Jsonb>,
         created_by -> Nullable<Int8>,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    missed_days (campaign_id, day) {
+        campaign_id -> Int8,
+        day -> Date,
+        at -> Timestamptz,
     }
 }
 
@@ -397,7 +445,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     campaigns,
     channels,
     contacts,
+    daily_plans,
     deliveries,
+    drops,
     file_chunks,
     file_problems,
     file_rows,
@@ -409,6 +459,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     replacements,
     list_members,
     lists,
+    missed_days,
     retries,
     sandbox_messages,
     sandbox_receipts,

@@ -247,27 +247,106 @@ fn rows_of_file(conn: &mut PgConnection, run: &Run, file: FileId, now: DateTime<
         let taken = store::prepare(conn, run.id, file)? as i32;
         return Ok(Rows { taken, left_out: 0, fields });
     };
-    // Which spellings mean the same is decided in one place, here and not in SQL.
-    let groups = files::store::groups(conn, file, &group.by)?;
-    let spellings: Vec<String> = groups.into_iter().filter_map(|(value, _)| value).collect();
-    let meant = |values: &[String]| -> Vec<String> {
-        let is_meant = |it: &&String| values.iter().any(|value| same_group(value, it));
-        spellings.iter().filter(is_meant).cloned().collect()
-    };
+    let spellings = spellings(conn, file, &group.by)?;
     let left_out = match &group.served {
-        Some(served) => store::prepare_unserved(conn, run.id, file, &group.by, &meant(served), now)? as i32,
+        Some(served) => store::prepare_unserved(conn, run.id, file, &group.by, &meant(&spellings, served), now)? as i32,
         None => 0,
     };
     if left_out > 0 {
         let change = Counts { skipped: left_out.into(), ..Counts::default() };
         store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
     }
-    let mine = meant(std::slice::from_ref(&group.value));
+    let mine = meant(&spellings, std::slice::from_ref(&group.value));
     let taken = store::prepare_group(conn, run.id, file, &group.by, &mine, left_out)? as i32;
     Ok(Rows { taken, left_out, fields })
+}
+
+/// The values of a group field in a file, each as it is spelt.
+fn spellings(conn: &mut PgConnection, file: FileId, by: &str) -> QueryResult<Vec<String>> {
+    let groups = files::store::groups(conn, file, by)?;
+    Ok(groups.into_iter().filter_map(|(value, _)| value).collect())
+}
+
+/// Those that mean one of these groups. Which spellings mean the same is decided in
+/// one place, here and not in SQL.
+fn meant(spellings: &[String], groups: &[String]) -> Vec<String> {
+    let is_meant = |it: &&String| groups.iter().any(|group| same_group(group, it));
+    spellings.iter().filter(is_meant).cloned().collect()
 }
 
 fn rows_of_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<Rows> {
     let taken = store::prepare_lists(conn, run)? as i32;
     Ok(Rows { taken, left_out: 0, fields: store::fields_of_run(conn, run.id)? })
+}
+
+/// Why a run takes no more contacts.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAppended {
+    #[error(transparent)]
+    Refused(#[from] runs::Refused),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// Takes back what a run has not sent: contacts that no claim has reached, and those
+/// that were held before they were ever tried, come to [`Outcome::Replaced`]. Returns
+/// how many. A run that takes no more contacts is refused: what it left is final.
+///
+/// [`Outcome::Replaced`]: super::Outcome::Replaced
+pub fn take_back(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<i64, NotAppended> {
+    conn.transaction(|conn| {
+        let run = runs::store::lock(conn, run)?;
+        let holds = runs::store::holds(conn, &run)?;
+        run.clone().add(0, &holds, now)?;
+        let (replaced, held) = store::replace_unsent(conn, run.id, run.next_seq, now)?;
+        let change = Counts { skipped: replaced, retrying: -held, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        Ok(replaced)
+    })
+}
+
+/// What came of more contacts for a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    pub added: i64,
+    /// Contacts of the file that it, or a run beside it, has already.
+    pub already_there: i64,
+}
+
+/// Gives a prepared run the contacts of another file, of its group if it has one, after
+/// those it has. Whoever it has already is left out, and so is whoever one of the runs
+/// `beside` it has; those without a group and those that were replaced do not count.
+pub fn append(
+    conn: &mut PgConnection,
+    run: RunId,
+    file: FileId,
+    beside: &[RunId],
+    now: DateTime<Utc>,
+) -> Result<Appended, NotAppended> {
+    conn.transaction(|conn| {
+        let mut run = runs::store::lock(conn, run)?;
+        let holds = runs::store::holds(conn, &run)?;
+        run.clone().add(0, &holds, now)?;
+        let group = match runs::store::group(conn, run.id)? {
+            Some(group) => {
+                let spellings = spellings(conn, file, &group.by)?;
+                Some((meant(&spellings, &[group.value]), group.by))
+            }
+            None => None,
+        };
+        let group = group.as_ref().map(|(values, by)| (by.as_str(), values.as_slice()));
+        let all = store::count_rows(conn, file, group)?;
+        let added = store::append(conn, &run, file, group, beside)?;
+        if added > 0 {
+            run.add(added as i32, &holds, now)?;
+            runs::store::save(conn, &run, now)?;
+            for field in store::fields(conn, file)? {
+                if !run.fields.contains(&field) {
+                    run.fields.push(field);
+                }
+            }
+            runs::store::set_fields(conn, run.id, &run.fields)?;
+        }
+        Ok(Appended { added, already_there: all - added })
+    })
 }

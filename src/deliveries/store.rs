@@ -443,6 +443,70 @@ pub fn prepare_unserved(
         .execute(conn)
 }
 
+/// Settles what a locked run has not sent as replaced and moves its cursor behind it.
+/// Returns how many, and how many of them had been held.
+pub fn replace_unsent(
+    conn: &mut PgConnection,
+    run: RunId,
+    next_seq: i32,
+    now: DateTime<Utc>,
+) -> QueryResult<(i64, i64)> {
+    #[derive(QueryableByName)]
+    struct Replaced {
+        #[diesel(sql_type = Int8)]
+        n: i64,
+        #[diesel(sql_type = Int8)]
+        held: i64,
+    }
+    let replaced: Replaced = diesel::sql_query(include_str!("replace_unsent.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Int4, _>(next_seq)
+        .bind::<Timestamptz, _>(now)
+        .get_result(conn)?;
+    Ok((replaced.n, replaced.held))
+}
+
+/// How many contacts a file has, of one group if one is named: a field and its values.
+pub fn count_rows(conn: &mut PgConnection, file: FileId, group: Option<(&str, &[String])>) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct N {
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    let (by, values) = group.unzip();
+    diesel::sql_query(
+        "SELECT count(*) AS n FROM file_rows WHERE file_id = $1 AND ($2 IS NULL OR \"values\" ->> $2 = ANY ($3))",
+    )
+    .bind::<Int8, _>(file.0)
+    .bind::<Nullable<Text>, _>(by)
+    .bind::<Nullable<Array<Text>>, _>(values)
+    .get_result::<N>(conn)
+    .map(|it| it.n)
+}
+
+/// Writes a delivery into a locked run for each contact of the file, of one group if one
+/// is named, that neither it nor a run beside it has. Returns how many.
+pub fn append(
+    conn: &mut PgConnection,
+    run: &Run,
+    file: FileId,
+    group: Option<(&str, &[String])>,
+    beside: &[RunId],
+) -> QueryResult<i64> {
+    let (by, values) = group.unzip();
+    let mut looked_at: Vec<i64> = beside.iter().map(|run| run.0).collect();
+    looked_at.push(run.id.0);
+    diesel::sql_query(include_str!("append.sql"))
+        .bind::<Int8, _>(run.id.0)
+        .bind::<Int8, _>(file.0)
+        .bind::<Int4, _>(run.last_seq)
+        .bind::<Nullable<Text>, _>(by)
+        .bind::<Nullable<Array<Text>>, _>(values)
+        .bind::<Array<Int8>, _>(looked_at)
+        .execute(conn)
+        .map(|n| n as i64)
+}
+
 /// Writes a delivery for each contact on the lists of the run's campaign: those frozen
 /// at its launch, or whoever is on them now. Returns how many.
 pub fn prepare_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<usize> {

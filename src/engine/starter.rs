@@ -1,7 +1,10 @@
-//! Makes the runs of what recurs, readies what was planned, and starts each at its time.
+//! Makes the runs of what recurs and of files that were dropped, readies what was
+//! planned, and starts each at its time.
 
 use crate::app::App;
 use crate::deliveries;
+use crate::drops;
+use crate::drops::actions::Launch;
 use crate::runs;
 use crate::schedules;
 use crate::schedules::actions::CameRound;
@@ -9,10 +12,41 @@ use crate::schedules::actions::CameRound;
 /// Runs started in one go.
 const BATCH: i64 = 500;
 
-/// Plans what recurs, starts what is due, then readies what was planned, then starts
-/// that if it is due. Returns how many runs it planned, readied or started.
+/// Plans what recurs and what was dropped, starts what is due, then readies what was
+/// planned, then starts that if it is due. Returns how many runs or files it planned,
+/// readied or started.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
-    Ok(plan(app).await? + start(app).await? + prepare(app).await? + start(app).await?)
+    let planned = plan(app).await? + launch_files(app).await?;
+    Ok(planned + start(app).await? + prepare(app).await? + start(app).await?)
+}
+
+/// Makes the runs of daily files whose import has ended, and notes the days whose window
+/// closed without one. A file or a campaign that cannot be served holds up no other.
+pub async fn launch_files(app: &App) -> anyhow::Result<usize> {
+    let mut n = 0;
+    for id in app.db.run(drops::store::to_launch).await? {
+        let now = app.clock.now();
+        match app.db.run(move |conn| drops::actions::launch(conn, id, now)).await {
+            Ok(Launch::Done | Launch::Refused) => n += 1,
+            Ok(Launch::Waits | Launch::NotDue) => {}
+            Err(error) => tracing::error!(drop.id = %id, "dropped file {id} could not be launched: {error}"),
+        }
+    }
+    let now = app.clock.now();
+    for id in app.db.run(move |conn| drops::store::closed(conn, BATCH, now)).await? {
+        // After a long standstill several windows of it have closed.
+        loop {
+            match app.db.run(move |conn| drops::actions::close(conn, id, now)).await {
+                Ok(Some(missed)) => metrics::counter!("bugle_missed_days_total").increment(missed.into()),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(campaign.id = %id, "the window of campaign {id} could not be closed: {error}");
+                    break;
+                }
+            }
+        }
+    }
+    Ok(n)
 }
 
 /// Makes the runs of recurring schedules whose time has come. A schedule that cannot

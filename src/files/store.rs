@@ -90,6 +90,11 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
         .map(drop)
 }
 
+/// Forgets a file that came to nothing, its pieces with it.
+pub fn delete(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
+    diesel::delete(files::table.find(id.0)).execute(conn).map(drop)
+}
+
 /// The country chosen for the file imported last by this person.
 pub fn last_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
     files::table

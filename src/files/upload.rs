@@ -119,12 +119,25 @@ pub fn receive_here(
     Ok(conn.transaction(|conn| spool.keep(conn, &plain_name(name), kind, &head, by, now))?)
 }
 
+/// The same for rows that somebody pasted.
+pub async fn receive_text(
+    app: &actix_web::web::Data<App>,
+    name: &str,
+    text: &[u8],
+    kind: Kind,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<FileId, Failed> {
+    let (app, name, text) = (app.clone(), name.to_owned(), text.to_vec());
+    spawn_blocking(move || receive_bytes(&app, &name, &text, kind, by, now)).await.map_err(anyhow::Error::from)?
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failed> {
     Ok(spawn_blocking(work).await.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?)
 }
 
 /// Without folders and characters that no name has, and not endless.
-fn plain_name(name: &str) -> String {
+pub fn plain_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     name.chars().filter(|c| !c.is_control()).take(200).collect::<String>().trim().to_owned()
 }

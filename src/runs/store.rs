@@ -233,8 +233,16 @@ pub fn set_prepared(
         .map(drop)
 }
 
+/// Says which fields its contacts have, once more have come.
+pub fn set_fields(conn: &mut PgConnection, id: RunId, fields: &[String]) -> QueryResult<()> {
+    diesel::update(schedule_runs::table.find(id.0))
+        .set(schedule_runs::fields.eq(json(&fields)?))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Writes the state, the window, the clock and how many contacts there are. The
-/// cursor moves in a claim and nowhere else.
+/// cursor moves in a claim, and past contacts that were replaced, and nowhere else.
 pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<()> {
     let it = schedule_runs::table.find(run.id.0);
     diesel::update(it).set(Saved::of(run)?).execute(conn)?;

@@ -18,13 +18,14 @@ use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::deliveries::Counts;
 use bugle::engine::dispatcher::Dispatcher;
-use bugle::engine::{rescuer, starter};
+use bugle::engine::{importer, rescuer, starter};
+use bugle::files::upload;
 use bugle::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId, UserId};
 use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
-use bugle::schedules::Draft;
+use bugle::schedules::{Draft, When};
 use bugle::server;
 use bugle::web::Role;
 use chrono::{DateTime, NaiveTime, Utc};
@@ -152,6 +153,12 @@ impl Desk {
         self.app.clock.set(instant(time));
     }
 
+    /// Another day: whoever sits at this desk signs in again.
+    pub async fn comes_back_at(&mut self, time: &str) {
+        self.at(time);
+        self.cookie = self.sign_in("admin@example.org", "admin password").await;
+    }
+
     pub fn later(&self, seconds: i64) {
         self.app.clock.set(self.app.clock.now() + chrono::TimeDelta::seconds(seconds));
     }
@@ -271,6 +278,82 @@ impl Desk {
         (campaign, schedule, self.run_of(schedule))
     }
 
+    /// A launched daily campaign in Dublin whose file, with the columns `phone`, `name` and `balance`, is
+    /// expected from Monday to Friday between 08:00 and 11:00. Each of the `schedules` is a name, its
+    /// window ("09:00-10:00"), its rate and the value of `city` that it serves, if any; with one that
+    /// does, the file also has that column.
+    pub async fn daily(
+        &self,
+        name: &str,
+        expected_name: &str,
+        schedules: &[(&str, &str, f64, Option<&str>)],
+    ) -> (CampaignId, Vec<ScheduleId>) {
+        let campaign = self.daily_draft(name, expected_name, schedules).await;
+        let now = self.app.clock.now();
+        let schedules = self.db(|conn| {
+            actions::launch(conn, campaign, self.admin, now).unwrap();
+            bugle::schedules::store::of_campaigns(conn, &[campaign.0]).unwrap()
+        });
+        (campaign, schedules.into_iter().map(|schedule| schedule.id).collect())
+    }
+
+    /// The same, not launched yet.
+    pub async fn daily_draft(
+        &self,
+        name: &str,
+        expected_name: &str,
+        schedules: &[(&str, &str, f64, Option<&str>)],
+    ) -> CampaignId {
+        use bugle::channels::Kind;
+        use bugle::drops::domain::DailyPlan;
+        use bugle::files::domain::{Mapping, Use};
+        let grouped = schedules.iter().any(|(.., group)| group.is_some());
+        let mut columns = vec!["phone", "name", "balance"];
+        columns.extend(grouped.then_some("city"));
+        let sample = format!("{}\n+12025550100,Sample,1{}\n", columns.join(","), if grouped { ",Cork" } else { "" });
+        let now = self.app.clock.now();
+        let file =
+            upload::receive_bytes(&self.app, "sample.csv", sample.as_bytes(), Kind::Sms, self.admin, now).unwrap();
+        let meaning = |column: &&str| match *column {
+            "phone" => Use::ChannelId,
+            field => Use::Data { field: field.to_owned() },
+        };
+        let mapping = Mapping { columns: columns.iter().map(meaning).collect() };
+        self.db(|conn| {
+            bugle::files::actions::import(conn, file, mapping, String::new(), self.admin, now).unwrap();
+        });
+        importer::tick(&self.app).await.unwrap();
+        let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
+        self.db(|conn| {
+            let zone = chrono_tz::Europe::Dublin;
+            let campaign = actions::create(conn, name, CampaignKind::Daily, zone, self.admin, now).unwrap();
+            actions::set_file(conn, campaign, Some(file)).unwrap();
+            actions::set_group_by(conn, campaign, grouped.then_some("city")).unwrap();
+            let plan = DailyPlan {
+                opens: time("08:00"),
+                closes: time("11:00"),
+                days: bugle::pacing::Days::WEEKDAYS,
+                expected_name: expected_name.to_owned(),
+            };
+            bugle::drops::actions::set_plan(conn, campaign, &plan, self.admin, now).unwrap();
+            for (name, window, rate, group) in schedules {
+                let (start, end) = window.split_once('-').unwrap();
+                let body = "Hello #name, you owe #balance|nothing#.";
+                let plan = Draft::once(name, self.channel, body, now.date_naive(), time(start), time(end), *rate);
+                let plan = Draft { when: When::Daily, group: group.map(str::to_owned), ..plan };
+                actions::add_schedule(conn, campaign, &plan).unwrap();
+            }
+            campaign
+        })
+    }
+
+    /// Drops a file into a daily campaign, with htmx; it is imported if it is let in.
+    pub async fn drops(&self, campaign: CampaignId, name: &str, rows: &str) -> Answer {
+        let answer = self.upload_with_htmx(&format!("/campaigns/{campaign}/drops"), name, rows.as_bytes()).await;
+        importer::tick(&self.app).await.unwrap();
+        answer
+    }
+
     pub fn run_of(&self, schedule: ScheduleId) -> RunId {
         RunId(self.number(&format!("SELECT id AS n FROM schedule_runs WHERE schedule_id = {schedule}")))
     }
@@ -362,6 +445,22 @@ impl Desk {
         body.extend(bytes);
         body.extend(format!("\r\n--{EDGE}--\r\n").bytes());
         let request = post(path)
+            .insert_header(("Content-Type", format!("multipart/form-data; boundary={EDGE}")))
+            .set_payload(body);
+        self.send(request.cookie(self.cookie.clone())).await
+    }
+
+    /// The same with htmx, and without other fields.
+    pub async fn upload_with_htmx(&self, path: &str, name: &str, bytes: &[u8]) -> Answer {
+        const EDGE: &str = "----an-edge-that-no-file-holds";
+        let head = format!(
+            "--{EDGE}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
+        let mut body = head.into_bytes();
+        body.extend(bytes);
+        body.extend(format!("\r\n--{EDGE}--\r\n").bytes());
+        let request = post(path)
+            .insert_header(("HX-Request", "true"))
             .insert_header(("Content-Type", format!("multipart/form-data; boundary={EDGE}")))
             .set_payload(body);
         self.send(request.cookie(self.cookie.clone())).await

@@ -9,6 +9,7 @@ mod calendar;
 mod controls;
 mod controls_core;
 mod creating;
+mod drops;
 mod importing;
 mod ledger;
 mod pacing;

@@ -17,6 +17,7 @@ use crate::campaigns::review::{self, Contacts, Facts, Outlook, Review};
 use crate::campaigns::{Campaign, CampaignKind, CampaignState, Refused, store};
 use crate::channels::Kind;
 use crate::db::{DbError, violates_unique};
+use crate::drops::web::PlanForm;
 use crate::files::actions::Look;
 use crate::files::domain::State;
 use crate::files::refusal::Refusal;
@@ -294,6 +295,12 @@ impl Edit {
 }
 
 impl Facts {
+    /// Asks a daily campaign when its file is expected; nothing for the others.
+    fn daily_form(&self) -> Option<PlanForm> {
+        let is_daily = self.campaign.kind == CampaignKind::Daily;
+        is_daily.then(|| PlanForm::new(self.campaign.id, self.campaign.zone, self.daily.as_ref()))
+    }
+
     fn timeline(&self, review: &Review) -> Timeline {
         let Outlook { window, forecast, .. } = &review.outlook;
         Timeline::of(forecast, window, self.campaign.zone, &[], &[])
@@ -315,6 +322,7 @@ impl Facts {
     fn place(&self, obstacle: &Refused) -> &'static str {
         match obstacle {
             Refused::NoFile | Refused::FileNotReady | Refused::NoContacts => "contacts",
+            Refused::NoDailyPlan => "daily",
             Refused::NoSchedules
             | Refused::WindowPassed { .. }
             | Refused::EmptyWindow { .. }

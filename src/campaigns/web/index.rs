@@ -8,11 +8,12 @@ use serde::Deserialize;
 
 use super::super::screen::{self, Line, Sheet};
 use super::super::store::{self, Past, Show};
-use super::super::{Campaign, CampaignState};
+use super::super::{Campaign, CampaignKind, CampaignState};
 use super::panels::{Body, Head, Index, List, Note, Place, Plan, Rights, Row, SHOWS, SchedulePanel, Settling};
 use crate::app::App;
 use crate::deliveries::quiet::{self, Wire};
 use crate::deliveries::store::Scope;
+use crate::drops;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{Forecast, Holds};
 use crate::runs::Run;
@@ -292,7 +293,14 @@ async fn draw_row(
             for (line, past) in sheet.lines.iter().zip(inside.pasts) {
                 schedules.push(draw_line(app, person, &sheet.campaign, line, None, None, past).await?);
             }
-            Some(Body { file: inside.file, schedules, history: inside.history })
+            let (id, role) = (sheet.campaign.id, person.role);
+            let drops = match sheet.campaign.kind {
+                CampaignKind::Daily => {
+                    Some(draw(&app.db.run(move |conn| drops::web::Panel::load(conn, id, role, now)).await?)?)
+                }
+                CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick => None,
+            };
+            Some(Body { file: inside.file, drops, schedules, history: inside.history })
         }
     };
     draw(&Row { sheet, rights: Rights::of(person), place, note, plan, wire, body, now })

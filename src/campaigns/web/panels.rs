@@ -225,6 +225,8 @@ fn show_word(show: Show) -> &'static str {
 /// What an open row holds.
 pub struct Body {
     pub file: Option<(String, i64)>,
+    /// The files of a daily campaign, as HTML.
+    pub drops: Option<String>,
     /// The schedules, as HTML.
     pub schedules: Vec<String>,
     pub history: Vec<Happened>,
@@ -332,6 +334,11 @@ impl Head<'_> {
 
     fn has_ended(&self) -> bool {
         self.sheet.campaign.state.archive().is_ok()
+    }
+
+    /// Whether today's file should have come and has not.
+    fn no_file_today(&self) -> bool {
+        self.sheet.missed == Some(self.now.with_timezone(&self.sheet.campaign.zone).date_naive())
     }
 }
 

@@ -1,0 +1,2 @@
+DROP TABLE missed_days;
+DROP TABLE drops;

@@ -1,0 +1,596 @@
+use std::borrow::Borrow;
+
+use actix_multipart::Multipart;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, Days as Span, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
+use diesel::PgConnection;
+use diesel::result::QueryResult;
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+
+use super::actions::{self, Error};
+use super::domain::{Check, DailyPlan, DropState, Dropped, Mode, name_on, slot_words, today, unknown_placeholder};
+use super::store::{self, DayRun, Shown};
+use crate::app::App;
+use crate::channels::Kind;
+use crate::files::domain::{File, State};
+use crate::files::refusal::Refusal;
+use crate::files::upload;
+use crate::ids::{CampaignId, DropId};
+use crate::pacing::{self, Window};
+use crate::web::chart::thousands;
+use crate::web::{
+    FieldErrors, Frame, Htmx, Manage, May, Operate, Person, Problem, Role, View, page, page_with, see_other,
+};
+
+/// Days that the list goes back, beside today.
+const DAYS_BACK: u64 = 7;
+/// Files that a panel shows.
+const SHOWN: i64 = 50;
+/// The most that can be pasted; more is a file.
+const LARGEST_PASTE: usize = 4 << 20;
+
+pub fn routes(pages: &mut ServiceConfig) {
+    pages
+        .service(plan_page)
+        .service(set_plan)
+        .service(panel)
+        .service(drop_file)
+        .service(accept_name)
+        .service(let_in)
+        .service(give_new_end)
+        .service(add)
+        .service(replace)
+        .service(leave);
+}
+
+// ---- the plan ----------------------------------------------------------------------
+
+/// When the daily file is expected, as typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    opens: String,
+    closes: String,
+    expected_name: String,
+    mon: String,
+    tue: String,
+    wed: String,
+    thu: String,
+    fri: String,
+    sat: String,
+    sun: String,
+}
+
+impl Typed {
+    fn of(plan: Option<&DailyPlan>) -> Typed {
+        let Some(plan) = plan else {
+            let on = || "on".to_owned();
+            return Typed {
+                opens: "08:00".to_owned(),
+                closes: "11:00".to_owned(),
+                mon: on(),
+                tue: on(),
+                wed: on(),
+                thu: on(),
+                fri: on(),
+                ..Typed::default()
+            };
+        };
+        let time = |time: NaiveTime| time.format("%H:%M").to_string();
+        let on = |day| if plan.days.contains(day) { "on".to_owned() } else { String::new() };
+        use chrono::Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
+        Typed {
+            opens: time(plan.opens),
+            closes: time(plan.closes),
+            expected_name: plan.expected_name.clone(),
+            mon: on(Mon),
+            tue: on(Tue),
+            wed: on(Wed),
+            thu: on(Thu),
+            fri: on(Fri),
+            sat: on(Sat),
+            sun: on(Sun),
+        }
+    }
+
+    /// Name of the field, the day in words, and whether it is chosen.
+    fn days(&self) -> [(&'static str, &'static str, bool); 7] {
+        let day = |name, words, typed: &str| (name, words, !typed.is_empty());
+        [
+            day("mon", "Monday", &self.mon),
+            day("tue", "Tuesday", &self.tue),
+            day("wed", "Wednesday", &self.wed),
+            day("thu", "Thursday", &self.thu),
+            day("fri", "Friday", &self.fri),
+            day("sat", "Saturday", &self.sat),
+            day("sun", "Sunday", &self.sun),
+        ]
+    }
+
+    fn parse(&self) -> Result<DailyPlan, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let time = |text: &str| NaiveTime::parse_from_str(text.trim(), "%H:%M").ok();
+        let (opens, closes) = (time(&self.opens), time(&self.closes));
+        if opens.is_none() {
+            errors.add("opens", "A time, such as 08:00.");
+        }
+        if closes.is_none() {
+            errors.add("closes", "A time, such as 11:00.");
+        }
+        if let Some((opens, closes)) = opens.zip(closes)
+            && closes <= opens
+        {
+            errors.add("closes", "The window closes on the same day: choose a time after it opens.");
+        }
+        let chosen = self.days().into_iter().filter(|(.., chosen)| *chosen).map(|(_, words, _)| words);
+        let days = pacing::Days::of_names(chosen).map_err(|none| errors.add("days", none.to_string())).ok();
+        let expected_name = self.expected_name.trim().to_owned();
+        if expected_name.chars().count() > 200 {
+            errors.add("expected_name", "At most 200 characters.");
+        } else if expected_name.contains(['/', '\\']) {
+            errors.add("expected_name", "The name alone, without folders.");
+        } else if let Some(word) = unknown_placeholder(&expected_name) {
+            errors.add(
+                "expected_name",
+                format!("{word} stands for nothing. Write {{date}}, {{yyyy}}, {{mm}} or {{dd}} for the day's date."),
+            );
+        }
+        match (opens, closes, days) {
+            (Some(opens), Some(closes), Some(days)) if errors.is_empty() => {
+                Ok(DailyPlan { opens, closes, days, expected_name })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+/// The form in which a daily campaign is told when its file is expected. Other pages may
+/// show it with `{{ form|safe }}`.
+#[derive(Template)]
+#[template(path = "drops/_plan_form.html")]
+pub struct PlanForm {
+    campaign: CampaignId,
+    zone: Tz,
+    typed: Typed,
+    errors: FieldErrors,
+}
+
+impl PlanForm {
+    pub fn new(campaign: CampaignId, zone: Tz, plan: Option<&DailyPlan>) -> PlanForm {
+        PlanForm { campaign, zone, typed: Typed::of(plan), errors: FieldErrors::default() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "drops/plan.html")]
+struct PlanPage {
+    frame: Frame,
+    name: String,
+    campaign: CampaignId,
+    form: PlanForm,
+}
+
+#[get("/campaigns/{id}/daily")]
+async fn plan_page(
+    _: May<Manage>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let (host, plan) =
+        app.db.run(move |conn| QueryResult::Ok((store::host(conn, id)?, store::plan(conn, id)?))).await?;
+    let form = PlanForm::new(id, host.home.zone, plan.as_ref());
+    page(PlanPage { frame, name: host.home.name, campaign: id, form })
+}
+
+#[post("/campaigns/{id}/daily")]
+async fn set_plan(
+    may: May<Manage>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<CampaignId>,
+    typed: Form<Typed>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now, typed) = (id.into_inner(), may.person.id, app.clock.now(), typed.into_inner());
+    let host = app.db.run(move |conn| store::host(conn, id)).await?;
+    let plan = match typed.parse() {
+        Ok(plan) => plan,
+        Err(errors) => {
+            let form = PlanForm { campaign: id, zone: host.home.zone, typed, errors };
+            let again = PlanPage { frame, name: host.home.name, campaign: id, form };
+            return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
+        }
+    };
+    app.db.run(move |conn| actions::set_plan(conn, id, &plan, by, now)).await?;
+    Ok(see_other(match host.home.state.as_str() {
+        "draft" => format!("/campaigns/{id}/edit#daily"),
+        _ => format!("/campaigns?open={id}#drops-{id}"),
+    }))
+}
+
+// ---- the panel ---------------------------------------------------------------------
+
+/// What is known of the files of a daily campaign, for somebody who looks.
+struct Look {
+    campaign: CampaignId,
+    zone: Tz,
+    /// Whether files are taken now.
+    takes_files: bool,
+    plan: Option<DailyPlan>,
+    role: Role,
+    now: DateTime<Utc>,
+    todays: Vec<Shown>,
+    days: Vec<Day>,
+    missed_today: bool,
+}
+
+/// A day before today on which something came, or should have.
+struct Day {
+    day: NaiveDate,
+    missed: bool,
+    files: Vec<Shown>,
+    runs: Vec<DayRun>,
+}
+
+fn look(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>) -> QueryResult<Look> {
+    let host = store::host(conn, id)?;
+    let zone = host.home.zone;
+    let today = today(zone, now);
+    let since = today.checked_sub_days(Span::new(DAYS_BACK)).unwrap_or(today);
+    let missed = store::missed_since(conn, id, since)?;
+    let runs = store::runs_since(conn, id, since)?;
+    let (todays, mut before): (Vec<Shown>, Vec<Shown>) =
+        store::shown(conn, id, since, SHOWN)?.into_iter().partition(|shown| shown.dropped.day == today);
+    let mut days: Vec<NaiveDate> = missed.iter().copied().filter(|day| *day != today).collect();
+    days.extend(before.iter().map(|shown| shown.dropped.day));
+    days.sort_unstable();
+    days.dedup();
+    days.reverse();
+    let mut list = Vec::new();
+    for day in days {
+        let (files, rest) = before.into_iter().partition(|shown| shown.dropped.day == day);
+        before = rest;
+        let runs = runs.iter().filter(|run| run.day == day).cloned().collect();
+        list.push(Day { day, missed: missed.contains(&day), files, runs });
+    }
+    let launched = todays.iter().any(|shown| matches!(shown.dropped.state, DropState::Launched(_)));
+    Ok(Look {
+        campaign: id,
+        zone,
+        takes_files: host.is_daily && matches!(host.home.state.as_str(), "active" | "paused"),
+        plan: store::plan(conn, id)?,
+        role,
+        now,
+        todays,
+        days: list,
+        missed_today: missed.contains(&today) && !launched,
+    })
+}
+
+impl Look {
+    fn may(&self, role: Role) -> bool {
+        self.role >= role
+    }
+
+    fn today(&self) -> NaiveDate {
+        today(self.zone, self.now)
+    }
+
+    fn time(&self, at: impl Borrow<DateTime<Utc>>) -> String {
+        at.borrow().with_timezone(&self.zone).format("%H:%M").to_string()
+    }
+
+    fn slot(&self) -> Option<Window> {
+        self.plan.as_ref()?.next_slot(self.zone, self.now)
+    }
+
+    fn slot_words(&self, slot: &Window) -> String {
+        slot_words(slot, self.zone)
+    }
+
+    fn is_open(&self, slot: &Window) -> bool {
+        slot.starts <= self.now
+    }
+
+    fn expected_name(&self) -> Option<String> {
+        self.plan.as_ref()?.name_on(self.today())
+    }
+
+    /// What pasted rows are called: as today's file, where that is one name.
+    fn pasted_name(&self) -> String {
+        pasted_name(self.plan.as_ref(), self.today())
+    }
+
+    fn is_importing(&self) -> bool {
+        self.todays.iter().any(|shown| matches!(shown.dropped.state, DropState::Importing(_)))
+    }
+
+    fn n(&self, n: impl Borrow<i64>) -> String {
+        thousands(*n.borrow())
+    }
+
+    fn percent(&self, file: &File) -> i64 {
+        (file.counts.bytes_done * 100).checked_div(file.size_bytes).unwrap_or(0).clamp(0, 100)
+    }
+
+    /// Whether somebody with the right may still let it in.
+    fn has_a_way_on(&self, dropped: &Dropped, failed: &Check) -> bool {
+        self.takes_files && failed.has_a_way_on() && dropped.file.is_some()
+    }
+}
+
+impl Shown {
+    fn is_imported(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| matches!(file.state, State::Imported { .. }))
+    }
+
+    /// Where its rows and their problems are shown.
+    fn file_page(&self) -> String {
+        self.dropped.file.map(|file| format!("/files/{file}")).unwrap_or_default()
+    }
+
+    fn n_problems(&self) -> i64 {
+        self.file.as_ref().map_or(0, |file| file.counts.bad + file.counts.duplicate)
+    }
+
+    /// What was let pass, and by whom.
+    fn let_pass(&self) -> Option<String> {
+        let by = self.allowed_by.as_deref()?;
+        let allowed = &self.dropped.allowed;
+        let all = [
+            (allowed.day, "the day"),
+            (allowed.window, "the time"),
+            (allowed.name, "the name"),
+            (allowed.ends.is_some(), "the end time"),
+        ];
+        let what: Vec<&str> = all.into_iter().filter(|(passed, _)| *passed).map(|(_, words)| words).collect();
+        Some(format!("{by} let it pass {}", what.join(" and ")))
+    }
+}
+
+fn pasted_name(plan: Option<&DailyPlan>, day: NaiveDate) -> String {
+    match plan.map(|plan| plan.expected_name.trim()).filter(|name| !name.is_empty()) {
+        Some(expected) => name_on(expected, day).replace('*', "pasted"),
+        None => format!("pasted-{day}.csv"),
+    }
+}
+
+/// The files of a daily campaign: when one is expected, where it is dropped, and what
+/// became of the last ones. Other pages may show it with `{{ panel|safe }}`.
+#[derive(Template)]
+#[template(path = "drops/panel.html")]
+pub struct Panel {
+    it: Look,
+    /// Why nothing was even judged.
+    problem: Option<String>,
+}
+
+impl Panel {
+    /// `role`: of whoever looks; it decides which buttons there are.
+    pub fn load(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>) -> QueryResult<Panel> {
+        Ok(Panel { it: look(conn, id, role, now)?, problem: None })
+    }
+}
+
+/// The part of the panel that moves: what was dropped today.
+#[derive(Template)]
+#[template(path = "drops/_today.html")]
+struct Todays {
+    it: Look,
+}
+
+#[get("/campaigns/{id}/drops")]
+async fn panel(may: May<View>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
+    let (id, role, now) = (id.into_inner(), may.person.role, app.clock.now());
+    page(Todays { it: app.db.run(move |conn| look(conn, id, role, now)).await? })
+}
+
+// ---- dropping ----------------------------------------------------------------------
+
+/// Takes in a file, or rows that were pasted, and judges it.
+#[post("/campaigns/{id}/drops")]
+async fn drop_file(
+    may: May<Operate>,
+    app: Data<App>,
+    id: Path<CampaignId>,
+    mut form: Multipart,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let (kind, plan, zone) = app.db.run(move |conn| actions::ready(conn, id)).await?;
+    let kind = Kind::of_word(&kind).unwrap_or(Kind::Sms);
+    let mut name = String::new();
+    let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
+    loop {
+        let mut field = match form.try_next().await {
+            Ok(Some(field)) => field,
+            Ok(None) => break,
+            Err(_) => {
+                received = received.or(Err(Refusal::BrokeOff.into()));
+                break;
+            }
+        };
+        let is_given = field.content_disposition().and_then(|it| it.get_filename()).is_some_and(|it| !it.is_empty());
+        match field.name() {
+            Some("file") if is_given => {
+                name = upload::plain_name(
+                    field.content_disposition().and_then(|it| it.get_filename()).unwrap_or_default(),
+                );
+                received = upload::receive(&app, &mut field, kind, by, now).await;
+            }
+            Some("cells") if received.is_err() && name.is_empty() => {
+                let cells = field.bytes(LARGEST_PASTE).await.map_err(|_| {
+                    Problem::Invalid("This is too much to paste. Save it as a file and drop that.".to_owned())
+                })?;
+                let cells = cells.map_err(|_| upload::Failed::Refused(Refusal::BrokeOff))?;
+                if !cells.trim_ascii().is_empty() {
+                    name = pasted_name(Some(&plan), today(zone, now));
+                    received = upload::receive_text(&app, &name, &cells, kind, by, now).await;
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+    let dropped = match received {
+        Ok(file) => app.db.run(move |conn| actions::take(conn, id, &name, Some(file), by, now)).await?,
+        Err(upload::Failed::Refused(Refusal::NoFile)) => {
+            let why = "Drop a file, choose one, or paste its rows first.".to_owned();
+            return match htmx {
+                Htmx(true) => {
+                    let role = may.person.role;
+                    let it = app.db.run(move |conn| look(conn, id, role, now)).await?;
+                    page_with(StatusCode::UNPROCESSABLE_ENTITY, Panel { it, problem: Some(why) })
+                }
+                Htmx(false) => Err(Problem::Invalid(why)),
+            };
+        }
+        Err(upload::Failed::Refused(Refusal::HeaderOnly)) => {
+            app.db.run(move |conn| actions::take(conn, id, &name, None, by, now)).await?
+        }
+        Err(upload::Failed::Refused(refusal)) => {
+            let why = refusal.to_string();
+            app.db.run(move |conn| actions::refuse(conn, id, &name, &why, by, now)).await?
+        }
+        Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
+    };
+    answer(&app, &may.person, dropped, htmx).await
+}
+
+/// The panel as it is now; 409 when the file was refused.
+async fn answer(app: &App, person: &Person, dropped: Dropped, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (id, role, now) = (dropped.campaign, person.role, app.clock.now());
+    let status = match dropped.state {
+        DropState::Refused { failed: Check::Left, .. } => StatusCode::OK,
+        DropState::Refused { .. } => StatusCode::CONFLICT,
+        DropState::Importing(_) | DropState::Asked | DropState::Launched(_) => StatusCode::OK,
+    };
+    match htmx {
+        Htmx(true) => page_with(status, app.db.run(move |conn| Panel::load(conn, id, role, now)).await?),
+        Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#drops-{id}"))),
+    }
+}
+
+/// Lets a file in although it has another name, once.
+#[post("/drops/{id}/accept-name")]
+async fn accept_name(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::Name, None, by, now)).await?;
+    answer(&app, &may.person, dropped, htmx).await
+}
+
+/// Lets a file in on a day, or at a time, on which none is expected.
+#[post("/drops/{id}/let-in")]
+async fn let_in(may: May<Manage>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let dropped = app
+        .db
+        .run(move |conn| {
+            let failed = match store::find(conn, id)?.state {
+                DropState::Refused { failed: Check::Window, .. } => Check::Window,
+                _ => Check::Day,
+            };
+            actions::allow(conn, id, failed, None, by, now)
+        })
+        .await?;
+    answer(&app, &may.person, dropped, htmx).await
+}
+
+#[derive(Deserialize)]
+struct NewEnd {
+    #[serde(default)]
+    end: String,
+}
+
+/// Lets a file in that came after the schedules had ended: they get a new end.
+#[post("/drops/{id}/end")]
+async fn give_new_end(
+    may: May<Manage>,
+    app: Data<App>,
+    id: Path<DropId>,
+    form: Form<NewEnd>,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let end = NaiveTime::parse_from_str(form.end.trim(), "%H:%M").ok();
+    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::End, end, by, now)).await?;
+    answer(&app, &may.person, dropped, htmx).await
+}
+
+#[post("/drops/{id}/add")]
+async fn add(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    decide(&app, &may.person, id.into_inner(), Mode::Add, htmx).await
+}
+
+#[post("/drops/{id}/replace")]
+async fn replace(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    decide(&app, &may.person, id.into_inner(), Mode::Replace, htmx).await
+}
+
+async fn decide(app: &App, person: &Person, id: DropId, mode: Mode, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (by, now) = (person.id, app.clock.now());
+    let dropped = app.db.run(move |conn| actions::decide(conn, id, mode, by, now)).await?;
+    answer(app, person, dropped, htmx).await
+}
+
+#[post("/drops/{id}/leave")]
+async fn leave(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (id, by, who, now) = (id.into_inner(), may.person.id, may.person.name.clone(), app.clock.now());
+    let dropped = app.db.run(move |conn| actions::leave(conn, id, by, &who, now)).await?;
+    answer(&app, &may.person, dropped, htmx).await
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unchanged(super::domain::Unchanged::EndNotInFuture) => Problem::Invalid(error.to_string()),
+            Error::Unchanged(why) => Problem::Conflict(why.to_string()),
+            Error::Database(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled() -> Typed {
+        Typed { expected_name: " arrears-{date}.csv ".to_owned(), ..Typed::of(None) }
+    }
+
+    #[test]
+    fn a_plan_is_read_from_its_form_and_shown_in_it_again() {
+        let plan = filled().parse().unwrap();
+        assert_eq!((plan.days, plan.expected_name.as_str()), (pacing::Days::WEEKDAYS, "arrears-{date}.csv"));
+        let again = Typed::of(Some(&plan));
+        assert_eq!(again.parse().unwrap(), plan);
+        assert!(again.days().iter().take(5).all(|(.., chosen)| *chosen));
+    }
+
+    #[test]
+    fn each_field_says_what_to_do() {
+        let wrong = |typed: Typed, field: &str| typed.parse().unwrap_err().of(field).unwrap_or_default().to_owned();
+        assert_eq!(wrong(Typed { opens: "8".to_owned(), ..filled() }, "opens"), "A time, such as 08:00.");
+        let backwards = Typed { closes: "08:00".to_owned(), ..filled() };
+        assert_eq!(wrong(backwards, "closes"), "The window closes on the same day: choose a time after it opens.");
+        let no_days = Typed { opens: "08:00".to_owned(), closes: "09:00".to_owned(), ..Typed::default() };
+        assert_eq!(wrong(no_days, "days"), "Choose at least one day of the week.");
+        let name = Typed { expected_name: "a-{day}.csv".to_owned(), ..filled() };
+        assert!(wrong(name, "expected_name").starts_with("{day} stands for nothing."));
+    }
+
+    #[test]
+    fn pasted_rows_are_called_what_is_expected() {
+        let day = "2026-11-24".parse().unwrap();
+        let plan = filled().parse().unwrap();
+        assert_eq!(pasted_name(Some(&plan), day), "arrears-2026-11-24.csv");
+        let plan = DailyPlan { expected_name: "a*.csv".to_owned(), ..plan };
+        assert_eq!(pasted_name(Some(&plan), day), "apasted.csv");
+        assert_eq!(pasted_name(None, day), "pasted-2026-11-24.csv");
+    }
+}
