@@ -81,7 +81,7 @@ pub fn save_plan(conn: &mut PgConnection, id: CampaignId, plan: &DailyPlan) -> Q
         daily_plans::expected_name.eq(&plan.expected_name),
     );
     diesel::insert_into(daily_plans::table)
-        .values((daily_plans::campaign_id.eq(id.0), values.clone()))
+        .values((daily_plans::campaign_id.eq(id.0), values))
         .on_conflict(daily_plans::campaign_id)
         .do_update()
         .set(values)
