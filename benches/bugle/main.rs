@@ -26,7 +26,7 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 12] = [
+const BENCHES: &[(&str, Bench)] = &[
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("held", |ground| Box::pin(dispatch::held(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
