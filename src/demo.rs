@@ -7,12 +7,13 @@
 
 use actix_web::web::Data;
 use anyhow::Context;
-use chrono::{DateTime, NaiveTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
 use diesel::PgConnection;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::app::App;
-use crate::campaigns::{self, CampaignKind};
+use crate::campaigns::store::Lists;
+use crate::campaigns::{self, CampaignKind, Freeze};
 use crate::channels::Kind;
 use crate::clock::Clock;
 use crate::engine::dispatcher::Dispatcher;
@@ -20,9 +21,12 @@ use crate::engine::{importer, rescuer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
 use crate::installation;
+use crate::lists;
+use crate::pacing::{Days, LatePolicy, Missed, Overlap, Rate, Rule};
 use crate::people;
 use crate::sandbox::carrier;
-use crate::schedules::{self, Draft};
+use crate::schedules::{self, Draft, Recurrence, When};
+use crate::settings;
 
 /// A password that nobody has used before.
 pub fn fresh_password() -> String {
@@ -94,6 +98,9 @@ impl Story {
     }
 
     async fn tell(&self) -> anyhow::Result<()> {
+        self.newsletter().await?;
+        self.holidays().await?;
+
         // Yesterday: through, with the failures that a real list brings.
         let spring = Plan {
             campaign: "Spring offer",
@@ -162,6 +169,8 @@ impl Story {
         self.launch(&appointments).await?;
         starter::tick(&self.app).await?;
 
+        self.regions(tomorrow + 60).await?;
+
         // Begun and not launched.
         self.draft(&Plan {
             campaign: "Newsletter",
@@ -174,6 +183,99 @@ impl Story {
         })
         .await?;
         self.dispatcher.shut_down().await;
+        Ok(())
+    }
+
+    /// Every Tuesday to the people on a list, for more than a week now.
+    async fn newsletter(&self) -> anyhow::Result<()> {
+        let (by, zone, channel) = (self.by, self.app.settings.time_zone, self.channel);
+        let ten = NaiveTime::from_hms_opt(10, 0, 0).unwrap_or_default();
+        let days = Days::of([Weekday::Tue])?;
+        let rule = Rule::Weekly { days, at: ten };
+        let begun = self.now - TimeDelta::days(9);
+        self.app.clock.set(begun);
+        let file = self.import("readers.csv", 240).await?;
+        let end = ten + TimeDelta::hours(2);
+        let plan = Draft {
+            when: When::Recurring(Recurrence {
+                rule: rule.clone(),
+                last_date: None,
+                missed: Missed::Late { within: TimeDelta::hours(1) },
+                overlap: Overlap::Skip,
+            }),
+            ..Draft::once(
+                "Readers",
+                channel,
+                "Hi #name|there#, three new recipes for this week: news.example/tuesday",
+                begun.date_naive(),
+                ten,
+                end,
+                120.0,
+            )
+        };
+        self.app
+            .db
+            .run(move |conn: &mut PgConnection| {
+                let list = lists::actions::create_from_file(conn, "Newsletter readers", file, by, begun)?;
+                let id = campaigns::actions::create(conn, "Tuesday recipes", CampaignKind::Recurring, zone, by, begun)?;
+                let lists = Lists { include: vec![list], exclude: Vec::new() };
+                campaigns::actions::set_lists(conn, id, &lists, Freeze::Start)?;
+                campaigns::actions::add_schedule(conn, id, &plan)?;
+                campaigns::actions::launch(conn, id, by, begun)?;
+                Ok::<_, anyhow::Error>(())
+            })
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        while let Some(due) = rule.next(self.app.clock.now(), zone, None).filter(|due| *due < self.now) {
+            self.app.clock.set(due);
+            let from = (due - self.now).num_seconds();
+            self.turn(from, from + 125, 5).await?;
+        }
+        Ok(())
+    }
+
+    /// A day on which nothing is sent.
+    async fn holidays(&self) -> anyhow::Result<()> {
+        let (by, now, today) = (self.by, self.now, self.now.with_timezone(&self.app.settings.time_zone).date_naive());
+        let christmas = |year| NaiveDate::from_ymd_opt(year, 12, 25);
+        let next = christmas(today.year()).filter(|day| today < *day).or(christmas(today.year() + 1));
+        let days: Vec<NaiveDate> = next.into_iter().collect();
+        self.app
+            .db
+            .run(move |conn| settings::actions::add_blackouts(conn, &days, "Christmas Day", by, now))
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    /// One file for three regions, each with a text of its own; two regions have none.
+    async fn regions(&self, starts: i64) -> anyhow::Result<()> {
+        let (by, zone, channel) = (self.by, self.app.settings.time_zone, self.channel);
+        let now = self.now;
+        self.app.clock.set(now);
+        let file = self.import("regions.csv", 500).await?;
+        let start = self.whole_minute(starts).with_timezone(&zone);
+        let plans: Vec<Draft> = ["Dublin", "Cork", "Galway"]
+            .into_iter()
+            .map(|city| {
+                let body = format!("Hi #name, our {city} shop opens late this week. See you there!");
+                let end = (start + TimeDelta::hours(2)).time();
+                let plan = Draft::once(city, channel, &body, start.date_naive(), start.time(), end, 20.0);
+                Draft { group: Some(city.to_owned()), rate: Rate::Auto, late: LatePolicy::Spread, ..plan }
+            })
+            .collect();
+        self.app
+            .db
+            .run(move |conn: &mut PgConnection| {
+                let id = campaigns::actions::create(conn, "Late opening", CampaignKind::OnceOff, zone, by, now)?;
+                campaigns::actions::set_file(conn, id, Some(file))?;
+                campaigns::actions::set_group_by(conn, id, Some("city"))?;
+                for plan in &plans {
+                    campaigns::actions::add_schedule(conn, id, plan)?;
+                }
+                campaigns::actions::launch(conn, id, by, now)
+            })
+            .await?;
+        starter::tick(&self.app).await?;
         Ok(())
     }
 

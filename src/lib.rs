@@ -43,13 +43,16 @@ pub mod people;
 pub mod settings;
 pub mod senders;
 pub mod contacts;
+pub mod blocklist;
 pub mod files;
 pub mod lists;
 pub mod runs;
 pub mod deliveries;
+pub mod histories;
 pub mod schedules;
 pub mod drops;
 pub mod campaigns;
+pub mod calendar;
 pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.

@@ -15,7 +15,7 @@ use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::engine::dispatcher::Dispatcher;
-use bugle::engine::{importer, metronome, rescuer, starter};
+use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
@@ -343,6 +343,8 @@ async fn start_ticks(
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
         tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
+        tick!("check", EACH_SECOND, app => checker::tick(&app).await);
+        tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
     tick!("upkeep", "*/5 * * * * *", measures => {

@@ -19,7 +19,10 @@ use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
-use crate::{campaigns, deliveries, drops, files, people, sandbox, senders, settings};
+use crate::{
+    blocklist, calendar, campaigns, contacts, deliveries, drops, files, histories, lists, people, sandbox, senders,
+    settings,
+};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -27,10 +30,15 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(people::web::routes)
         .configure(settings::web::routes)
         .configure(senders::web::routes)
+        .configure(contacts::web::routes)
+        .configure(blocklist::web::routes)
         .configure(files::web::configure)
+        .configure(lists::web::routes)
         .configure(deliveries::web::routes)
         .configure(drops::web::routes)
+        .configure(histories::web::routes)
         .configure(campaigns::web::routes)
+        .configure(calendar::web::routes)
         .configure(sandbox::web::routes);
 }
 

@@ -5,12 +5,14 @@
 //! `cargo bench` runs all of them, `cargo bench -- stop` those with `stop` in
 //! their name, and `-- --quick` all of them with less to do.
 
+mod calendar;
 mod child;
 mod dispatch;
 mod engine;
 mod ground;
 mod http;
 mod import;
+mod lists;
 mod pause;
 mod screen;
 mod stop;
@@ -23,16 +25,18 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
+    ("lists", |ground| Box::pin(lists::lists(ground))),
     ("stop", |ground| Box::pin(stop::stop(ground))),
     ("poll", |ground| Box::pin(engine::poll(ground))),
     ("pause", |ground| Box::pin(pause::pause(ground))),
     ("memory", |ground| Box::pin(child::memory(ground))),
     ("screen", |ground| Box::pin(screen::screen(ground))),
     ("live", |ground| Box::pin(screen::live(ground))),
+    ("calendar", |ground| Box::pin(calendar::calendar(ground))),
 ];
 
 #[actix_web::main]

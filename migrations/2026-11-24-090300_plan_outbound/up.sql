@@ -26,7 +26,7 @@ COMMENT ON COLUMN campaigns.start_key IS 'Given by whoever started it: asked for
 -- Lists whose members a campaign goes to, and lists whose members it leaves out.
 CREATE TABLE campaign_lists (
     campaign_id bigint NOT NULL REFERENCES campaigns ON DELETE CASCADE,
-    list_id     bigint NOT NULL REFERENCES lists ON DELETE RESTRICT,
+    list_id     bigint NOT NULL REFERENCES lists,
     role        text   NOT NULL,
 
     PRIMARY KEY (campaign_id, list_id),

@@ -8,10 +8,12 @@ use super::domain::same_group_twice;
 use super::store::Lists;
 use super::store::{self, Hit, States};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, Refused};
+use super::{approvals, review};
 use crate::channels::Kind;
-use crate::db::schema::{channels, files};
+use crate::db::schema::{channels, files as files_table};
 use crate::db::violates_unique;
 use crate::drops;
+use crate::files;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
 use crate::lists;
@@ -20,6 +22,7 @@ use crate::pacing::Holds;
 use crate::runs::{self, Run, RunState};
 use crate::schedules::actions::Planned;
 use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
+use crate::settings::Override;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -99,6 +102,9 @@ pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -
 pub fn set_kind(conn: &mut PgConnection, id: CampaignId, kind: CampaignKind) -> Result<(), Error> {
     conn.transaction(|conn| {
         lock_draft(conn, id)?;
+        if kind == CampaignKind::Recurring {
+            store::set_group_by(conn, id, None)?;
+        }
         Ok(store::set_kind(conn, id, kind)?)
     })
 }
@@ -106,8 +112,12 @@ pub fn set_kind(conn: &mut PgConnection, id: CampaignId, kind: CampaignKind) -> 
 /// Gives a draft lists to go to, and says when they become an audience.
 pub fn set_lists(conn: &mut PgConnection, id: CampaignId, lists: &Lists, freeze: Freeze) -> Result<(), Error> {
     conn.transaction(|conn| {
-        lock_draft(conn, id)?;
+        let campaign = lock_draft(conn, id)?;
         store::set_lists(conn, id, lists)?;
+        if campaign.kind == CampaignKind::Recurring || campaign.file_id.is_none() {
+            // Lists have no columns to group by.
+            store::set_group_by(conn, id, None)?;
+        }
         Ok(store::set_freeze(conn, id, freeze)?)
     })
 }
@@ -117,6 +127,14 @@ pub fn set_group_by(conn: &mut PgConnection, id: CampaignId, field: Option<&str>
     conn.transaction(|conn| {
         lock_draft(conn, id)?;
         Ok(store::set_group_by(conn, id, field)?)
+    })
+}
+
+/// Lets a draft have quiet hours of its own, or none.
+pub fn set_quiet(conn: &mut PgConnection, id: CampaignId, own: &Override) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        lock_draft(conn, id)?;
+        Ok(store::set_quiet(conn, id, own)?)
     })
 }
 
@@ -202,6 +220,13 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
     if campaign.kind == CampaignKind::Daily && drops::store::plan(conn, id)?.is_none() {
         obstacles.push(Refused::NoDailyPlan);
     }
+    if let (Some(field), Some(file)) = (&campaign.group_by, campaign.file_id) {
+        let file = files::store::find(conn, file)?;
+        let read = matches!(file.state, files::domain::State::Imported { .. });
+        if read && !review::data_fields(&file).contains(field) {
+            obstacles.push(Refused::NoSuchColumn { field: field.clone() });
+        }
+    }
     if plans.is_empty() {
         obstacles.push(Refused::NoSchedules);
     }
@@ -261,8 +286,10 @@ fn contacts_obstacle(conn: &mut PgConnection, campaign: &Campaign) -> QueryResul
         let nobody = !somebody && campaign.kind != CampaignKind::Recurring;
         return Ok((kind, nobody.then_some(Refused::NobodyOnLists)));
     };
-    let (state, rows, kind): (String, i64, String) =
-        files::table.find(file.0).select((files::state, files::rows_good, files::kind)).first(conn)?;
+    let (state, rows, kind): (String, i64, String) = files_table::table
+        .find(file.0)
+        .select((files_table::state, files_table::rows_good, files_table::kind))
+        .first(conn)?;
     let obstacle = match state.as_str() {
         "imported" if rows == 0 => Some(Refused::NoContacts),
         "imported" => None,
@@ -280,6 +307,9 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         let campaign = store::lock(conn, id)?;
         let state = campaign.state.launch()?;
         if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
+            return Err(obstacle.into());
+        }
+        if let Some(obstacle) = approvals::obstacle(conn, &campaign, by)? {
             return Err(obstacle.into());
         }
         let lists = store::lists(conn, id)?;
@@ -348,6 +378,7 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
 pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
+        store::forget_launches(conn)?;
         Ok(store::pause_all(conn, &pausable(now), by, now)?)
     })
 }
@@ -412,6 +443,7 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
 pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
+        store::forget_launches(conn)?;
         Ok(store::stop_all(conn, &stoppable(now), by, now)?)
     })
 }

@@ -2,6 +2,7 @@ use chrono_tz::Tz;
 
 use crate::ids::{CampaignId, FileId};
 use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
+use crate::settings::Override;
 use crate::{runs, schedules};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Campaign {
     /// Field whose value says which schedule serves a row; `None`: every schedule serves every row.
     pub group_by: Option<String>,
     pub freeze: Freeze,
+    /// Its own quiet hours, or the installation's.
+    pub quiet: Override,
 }
 
 /// Where its contacts come from, and how often it runs.
@@ -166,6 +169,14 @@ pub enum Refused {
     NoGroup { schedule: String, field: String },
     #[error("“{one}” and “{other}” serve the same group at the same time. Give one another group or other times.")]
     SameGroup { one: String, other: String },
+    #[error("The file has no column “{field}” to group its contacts by. Choose another one, or none.")]
+    NoSuchColumn { field: String },
+    #[error("The campaign was changed while you looked at it. Look at it again, then approve it.")]
+    ChangedMeanwhile,
+    #[error("A second person has to approve this launch first.")]
+    NotApproved,
+    #[error("You approved this launch yourself. Somebody else must approve it, or launch it.")]
+    ApprovedByYourself,
     #[error("“{schedule}” would never run: its last date comes before its first. Choose a later last date.")]
     NeverRuns { schedule: String },
     #[error("{0}")]

@@ -14,15 +14,26 @@
 //! Pausing and resuming a campaign pauses and resumes its schedules together;
 //! those that somebody paused by themselves stay paused.
 //!
+//! Before a launch, [`review`] shows what it would do, [`dry_run`] writes and weighs
+//! every message, [`trial`] sends one to somebody's own phone, and where the house
+//! wants a second person [`approvals`] asks for one. What these found out holds for one
+//! [`fingerprint`] of the draft.
+//!
 //! STOP of everything updates campaigns, schedules and runs, and never their
 //! deliveries: it is as quick with five million contacts unsent as with five.
 //! What an unsent contact of a stopped run comes to follows from the run.
 
 mod domain;
+pub mod fingerprint;
 pub mod screen;
 pub mod store;
 pub mod actions;
+pub mod approvals;
+pub mod dry_run;
+pub mod trial;
 pub mod review;
+pub mod typed;
+pub mod quick;
 pub mod web;
 pub mod live;
 

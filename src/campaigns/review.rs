@@ -1,65 +1,178 @@
 //! What somebody wants to know before a launch: computed by the planner that will
 //! run it, and read from the contacts it will go to.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int8, Text as SqlText};
 use serde_json::Value;
 
-use super::{Campaign, Refused, actions, store};
+use super::approvals::{self, Standing};
+use super::dry_run::{self, DryRun};
+use super::fingerprint::{Decides, fingerprint};
+use super::store::Lists;
+use super::trial::{self, Trial};
+use super::{Campaign, CampaignKind, Refused, actions, store};
 use crate::channels::Kind;
 use crate::db::schema;
 use crate::drops::domain::DailyPlan;
 use crate::files::actions::Look;
-use crate::files::domain::{Mapping, State, Use};
-use crate::ids::{CampaignId, FileId, UserId};
-use crate::pacing::{self, Calendar, EmptyWindow, Forecast, ON_TIME, Rate, Window};
+use crate::files::domain::{File, Mapping, State, Use};
+use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
+use crate::lists::domain::List;
+use crate::pacing::{self, Calendar, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window, upcoming};
 use crate::runs::same_group;
-use crate::schedules::{self, Draft, Schedule};
+use crate::schedules::{self, Draft, Schedule, When};
 use crate::senders::domain::Sender;
+use crate::settings::{House, Override};
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, drops, files, senders, settings};
+use crate::{deliveries, drops, files, lists, senders, settings};
 
 /// What is known of a draft.
 pub struct Facts {
     pub campaign: Campaign,
     pub contacts: Option<Contacts>,
+    pub lists: Choice,
+    /// How the contacts are split; `None` when they are not, or cannot be.
+    pub groups: Option<Groups>,
     pub schedules: Vec<Schedule>,
     pub senders: Vec<Sender>,
+    /// What the installation says, and what the campaign says of its own.
+    pub house: House,
+    pub quiet: Override,
     pub obstacles: Vec<Refused>,
     pub reviews: Vec<Review>,
     /// Launched campaigns that went to the same contacts.
     pub used_by: Vec<String>,
     /// When the file of a daily campaign is expected, once that is said.
     pub daily: Option<DailyPlan>,
+    /// Of all that decides who gets what and when, as it is now.
+    pub fingerprint: String,
+    pub dry_run: Option<DryRun>,
+    /// The last test of each schedule.
+    pub trials: HashMap<ScheduleId, Trial>,
+    pub approval: Standing,
 }
 
-/// The file of a draft.
+/// Whom a draft goes to: a file, or lists.
 pub struct Contacts {
-    pub look: Look,
+    pub source: Source,
+    pub kind: Kind,
+    /// How many they are now.
+    pub n: i64,
     /// What a text may name, as the run will read it.
     pub fields: Vec<String>,
     /// The values of the first contact, once there is one.
     pub first: Option<Value>,
 }
 
-impl Contacts {
-    /// Fields that hold a value of their own for each contact.
-    pub fn data_fields(&self) -> Vec<String> {
-        let head = &self.look.file.head;
-        let mapping = self.look.file.mapping.clone().unwrap_or_else(|| Mapping::guess(&head.headers, &head.sample));
-        let field = |(column, header): (Use, &String)| match column {
-            Use::Data { field } => Some(field),
-            Use::CustomerId => Some(header.clone()),
-            Use::ChannelId | Use::Ignore => None,
-        };
-        mapping.columns.into_iter().zip(&head.headers).filter_map(field).collect()
+pub enum Source {
+    File(Look),
+    Lists,
+}
+
+/// The lists there are, and which of them a draft goes to.
+#[derive(Default)]
+pub struct Choice {
+    /// With their members, counted no further than [`COUNTED`].
+    pub all: Vec<(List, i64)>,
+    pub chosen: Lists,
+}
+
+/// How far the members of a list are counted that somebody may choose.
+pub const COUNTED: i64 = 100_000;
+
+/// The contacts of a file by the values of one column.
+pub struct Groups {
+    pub field: String,
+    /// The commonest first.
+    pub groups: Vec<Group>,
+    /// Contacts with nothing there.
+    pub blank: i64,
+}
+
+/// Contacts whose values mean the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// As it is spelt most often.
+    pub value: String,
+    pub n: i64,
+    /// Names of the schedules that serve it.
+    pub served_by: Vec<String>,
+}
+
+impl Groups {
+    /// `counted`: values as they are spelt, the commonest first.
+    fn of(field: &str, counted: Vec<(Option<String>, i64)>, schedules: &[Schedule]) -> Groups {
+        let (mut groups, mut blank): (Vec<Group>, i64) = (Vec::new(), 0);
+        let mut places = HashMap::new();
+        for (value, n) in counted {
+            let value = value.map(|value| value.trim().to_owned()).unwrap_or_default();
+            if value.is_empty() {
+                blank += n;
+                continue;
+            }
+            let place = *places.entry(value.to_lowercase()).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.n += n,
+                None => groups.push(Group { value, n, served_by: Vec::new() }),
+            }
+        }
+        for group in &mut groups {
+            let serves = |it: &&Schedule| it.plan.group.as_ref().is_some_and(|value| same_group(value, &group.value));
+            group.served_by = schedules.iter().filter(serves).map(|it| it.plan.name.clone()).collect();
+        }
+        groups.sort_by(|a, b| b.n.cmp(&a.n).then_with(|| a.value.cmp(&b.value)));
+        Groups { field: field.to_owned(), groups, blank }
     }
 
-    pub fn imported(&self) -> bool {
-        matches!(self.look.file.state, State::Imported { .. })
+    /// How many contacts a schedule with this group value has.
+    pub fn n_of(&self, value: &str) -> i64 {
+        self.groups.iter().find(|group| same_group(value, &group.value)).map_or(0, |group| group.n)
     }
+
+    /// Contacts with a value that no schedule serves.
+    pub fn unserved(&self) -> i64 {
+        self.groups.iter().filter(|group| group.served_by.is_empty()).map(|group| group.n).sum()
+    }
+}
+
+impl Contacts {
+    pub fn look(&self) -> Option<&Look> {
+        match &self.source {
+            Source::File(look) => Some(look),
+            Source::Lists => None,
+        }
+    }
+
+    pub fn file(&self) -> Option<&File> {
+        self.look().map(|look| &look.file)
+    }
+
+    /// Fields that hold a value of their own for each contact.
+    pub fn data_fields(&self) -> Vec<String> {
+        let Some(file) = self.file() else { return self.fields.clone() };
+        data_fields(file)
+    }
+
+    /// Whether they can be sent to.
+    pub fn ready(&self) -> bool {
+        self.file().is_none_or(|file| matches!(file.state, State::Imported { .. }))
+    }
+}
+
+/// Fields of a file that hold a value of their own for each contact.
+pub fn data_fields(file: &File) -> Vec<String> {
+    let head = &file.head;
+    let mapping = file.mapping.clone().unwrap_or_else(|| Mapping::guess(&head.headers, &head.sample));
+    let field = |(column, header): (Use, &String)| match column {
+        Use::Data { field } => Some(field),
+        Use::CustomerId => Some(header.clone()),
+        Use::ChannelId | Use::Ignore => None,
+    };
+    mapping.columns.into_iter().zip(&head.headers).filter_map(field).collect()
 }
 
 /// One schedule, looked at before the launch.
@@ -71,92 +184,249 @@ pub struct Review {
     /// What the first contact gets, or the field that it lacks.
     pub first_text: Option<Result<String, String>>,
     pub segments: Option<Segments>,
-    /// Contacts that get nothing because they lack a value.
-    pub lacking: i64,
+    /// Contacts that get nothing because they lack a value; `None` where only the
+    /// check of every message knows.
+    pub lacking: Option<i64>,
     pub needed: Vec<String>,
     pub unknown: Vec<String>,
     /// The channel's own limit, when it is what slows this down.
     pub limit: Option<i32>,
+    /// When it runs next, of what recurs.
+    pub next_runs: Vec<DateTime<Utc>>,
 }
 
 /// Everything that the guided page shows of a draft.
 pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<Facts> {
     let campaign = store::find(conn, id)?;
-    let contacts = campaign.file_id.map(|file| contacts(conn, file, by)).transpose()?;
     let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
     let senders = senders::store::list(conn)?;
+    let house = settings::store::house(conn)?;
+    let quiet = campaign.quiet;
+    let chosen = store::lists(conn, id)?;
+    let audience = audience(conn, &campaign, &chosen)?;
+    let contacts = contacts(conn, &audience, &chosen, by)?;
+    let groups = match (&campaign.group_by, contacts.as_ref().filter(|it| it.ready()).and_then(Contacts::file)) {
+        (Some(field), Some(file)) => {
+            files::store::counted_groups(conn, file.id, field)?.map(|counted| Groups::of(field, counted, &schedules))
+        }
+        _ => None,
+    };
     let mut reviews = Vec::new();
-    if let Some(contacts) = contacts.as_ref().filter(|contacts| contacts.imported()) {
+    if let Some(contacts) = contacts.as_ref().filter(|contacts| contacts.ready()) {
+        let about = About {
+            campaign: &campaign,
+            contacts,
+            groups: groups.as_ref(),
+            calendar: settings::calendars::of_campaign(conn, id)?,
+            senders: &senders,
+        };
         for schedule in &schedules {
-            reviews.extend(review(conn, &campaign, contacts, schedule, &senders, now)?);
+            reviews.extend(review(conn, &about, schedule, now)?);
         }
     }
+    let decides = Decides { campaign: &campaign, contacts: &audience.digest(), quiet: &quiet, schedules: &schedules };
+    let fingerprint = fingerprint(&decides);
+    let mut obstacles = actions::obstacles(conn, id, now)?;
+    let approval = approvals::standing(conn, id, &fingerprint, house.approval.is_needed(audience.n()), by)?;
+    obstacles.extend(approval.obstacle());
     Ok(Facts {
-        obstacles: actions::obstacles(conn, id, now)?,
-        used_by: match campaign.file_id {
-            Some(file) => used_by(conn, file, id)?,
+        obstacles,
+        used_by: match contacts.as_ref().and_then(Contacts::file) {
+            Some(file) => used_by(conn, file.id, id)?,
             None => Vec::new(),
         },
         daily: drops::store::plan(conn, id)?,
+        lists: choice(conn, &campaign, chosen)?,
+        dry_run: dry_run::find(conn, id)?,
+        trials: trial::last(conn, id)?,
         campaign,
         contacts,
+        groups,
         schedules,
         senders,
+        house,
+        quiet,
         reviews,
+        fingerprint,
+        approval,
     })
 }
 
-/// The file of a draft, if it has one.
-pub fn contacts_of(conn: &mut PgConnection, campaign: CampaignId, by: UserId) -> QueryResult<Option<Contacts>> {
-    store::find(conn, campaign)?.file_id.map(|file| contacts(conn, file, by)).transpose()
+/// The contacts of a draft, if it has some.
+pub fn contacts_of(conn: &mut PgConnection, id: CampaignId, by: UserId) -> QueryResult<Option<Contacts>> {
+    let campaign = store::find(conn, id)?;
+    let chosen = store::lists(conn, id)?;
+    let audience = audience(conn, &campaign, &chosen)?;
+    contacts(conn, &audience, &chosen, by)
 }
 
-fn contacts(conn: &mut PgConnection, file: FileId, by: UserId) -> QueryResult<Contacts> {
-    Ok(Contacts {
-        look: files::actions::look(conn, file, by)?,
-        fields: deliveries::store::fields(conn, file)?,
-        first: files::store::first_rows(conn, file, 1)?.pop().map(|row| row.values),
+/// Where the contacts of a campaign come from.
+pub enum Audience {
+    Nobody,
+    File(Box<File>, Vec<u8>),
+    Lists { kind: Kind, n: i64, digest: String },
+}
+
+impl Audience {
+    pub fn n(&self) -> i64 {
+        match self {
+            Audience::Nobody => 0,
+            Audience::File(file, _) => file.counts.good,
+            Audience::Lists { n, .. } => *n,
+        }
+    }
+
+    /// Another text as soon as the contacts or their values are others.
+    fn digest(&self) -> String {
+        match self {
+            Audience::Nobody => String::new(),
+            Audience::File(file, sha256) => {
+                let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{sha256} {} {} {:?} {:?}", file.kind.word(), file.counts.good, file.region, file.mapping)
+            }
+            Audience::Lists { kind, n, digest } => format!("{} {n} {digest}", kind.word()),
+        }
+    }
+}
+
+pub fn audience(conn: &mut PgConnection, campaign: &Campaign, chosen: &Lists) -> QueryResult<Audience> {
+    use schema::files as table;
+    if let Some(file) = campaign.file_id.filter(|_| campaign.kind != CampaignKind::Recurring) {
+        let sha256 = table::table.find(file.0).select(table::sha256).first(conn)?;
+        return Ok(Audience::File(Box::new(files::store::find(conn, file)?), sha256));
+    }
+    if campaign.kind == CampaignKind::Daily || chosen.include.is_empty() {
+        return Ok(Audience::Nobody);
+    }
+    let Some(kind) = lists::store::kind_of(conn, &chosen.include)? else { return Ok(Audience::Nobody) };
+    let (n, digest) = lists::store::audience_digest(conn, &chosen.include, &chosen.exclude, kind)?;
+    Ok(Audience::Lists { kind, n, digest })
+}
+
+/// The fingerprint of a campaign, and how many contacts it has.
+pub fn fingerprint_of(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<(String, i64)> {
+    let chosen = store::lists(conn, campaign.id)?;
+    let audience = audience(conn, campaign, &chosen)?;
+    let quiet = campaign.quiet;
+    let schedules = schedules::store::of_campaigns(conn, &[campaign.id.0])?;
+    let decides = Decides { campaign, contacts: &audience.digest(), quiet: &quiet, schedules: &schedules };
+    Ok((fingerprint(&decides), audience.n()))
+}
+
+fn contacts(conn: &mut PgConnection, audience: &Audience, chosen: &Lists, by: UserId) -> QueryResult<Option<Contacts>> {
+    Ok(match audience {
+        Audience::Nobody => None,
+        Audience::File(file, _) => Some(Contacts {
+            source: Source::File(files::actions::look(conn, file.id, by)?),
+            kind: file.kind,
+            n: file.counts.good,
+            fields: deliveries::store::fields(conn, file.id)?,
+            first: files::store::first_rows(conn, file.id, 1)?.pop().map(|row| row.values),
+        }),
+        Audience::Lists { kind, n, .. } => {
+            let (include, exclude) = (&chosen.include, &chosen.exclude);
+            Some(Contacts {
+                source: Source::Lists,
+                kind: *kind,
+                n: *n,
+                fields: lists::store::audience_fields(conn, include, exclude, *kind, COUNTED)?,
+                first: lists::store::audience_after(conn, include, exclude, *kind, 0, 1)?.pop().map(|it| it.values),
+            })
+        }
     })
+}
+
+/// The lists to choose from, where a draft can go to lists.
+fn choice(conn: &mut PgConnection, campaign: &Campaign, chosen: Lists) -> QueryResult<Choice> {
+    let by_lists = match campaign.kind {
+        CampaignKind::Recurring => true,
+        CampaignKind::OnceOff | CampaignKind::Quick => campaign.file_id.is_none(),
+        CampaignKind::Daily => false,
+    };
+    if !by_lists {
+        return Ok(Choice { all: Vec::new(), chosen });
+    }
+    let members = lists::store::count_members(conn, COUNTED)?;
+    let mut all = Vec::new();
+    for list in lists::store::all(conn)? {
+        let n = match &list.filter {
+            Some(filter) => lists::store::count_matching(conn, filter, list.kind, Some(COUNTED))?,
+            None => members.iter().find(|(id, _)| *id == list.id).map_or(0, |(_, n)| *n),
+        };
+        all.push((list, n));
+    }
+    Ok(Choice { all, chosen })
+}
+
+/// How many contacts these lists make together; 0 when their addresses are of several kinds.
+pub fn count(conn: &mut PgConnection, include: &[ListId], exclude: &[ListId]) -> QueryResult<i64> {
+    match lists::store::kind_of(conn, include)? {
+        Some(kind) => lists::store::count_audience(conn, include, exclude, kind),
+        None => Ok(0),
+    }
+}
+
+/// What is the same for all schedules of a draft.
+struct About<'a> {
+    campaign: &'a Campaign,
+    contacts: &'a Contacts,
+    groups: Option<&'a Groups>,
+    calendar: Calendar,
+    senders: &'a [Sender],
 }
 
 /// `None` for one that has no window to draw; the obstacles tell of it.
 fn review(
     conn: &mut PgConnection,
-    campaign: &Campaign,
-    contacts: &Contacts,
+    about: &About<'_>,
     schedule: &Schedule,
-    senders: &[Sender],
     now: DateTime<Utc>,
 ) -> QueryResult<Option<Review>> {
-    let file = &contacts.look.file;
+    let About { campaign, contacts, .. } = about;
     let plan = &schedule.plan;
-    let sender = senders.iter().find(|sender| sender.id == plan.channel_id);
+    let sender = about.senders.iter().find(|sender| sender.id == plan.channel_id);
     let limit = sender.and_then(|sender| sender.setup.per_minute);
-    let n = match (&campaign.group_by, &plan.group) {
-        (Some(field), Some(value)) => contacts_of_group(conn, file.id, field, value)?,
-        (Some(_), None) | (None, _) => file.counts.good,
-    };
-    let calendar = settings::calendars::of_campaign(conn, campaign.id)?;
-    let Ok(Some(outlook)) = self::outlook(plan, campaign.zone, n, limit, &calendar, now) else { return Ok(None) };
+    let group = about.groups.zip(plan.group.as_deref());
+    let n = group.map_or(contacts.n, |(groups, value)| groups.n_of(value));
+    let Ok(Some(outlook)) = self::outlook(plan, campaign.zone, n, limit, &about.calendar, now) else { return Ok(None) };
     if outlook.window.ends <= now {
         return Ok(None);
     }
+    let first = match (group, contacts.file()) {
+        (Some((groups, value)), Some(file)) => first_of_group(conn, file.id, &groups.field, value)?,
+        _ => contacts.first.clone(),
+    };
     let text = Text::parse(&plan.body, &contacts.fields);
-    let first_text = contacts.first.as_ref().and_then(Value::as_object).map(|values| text.render(values));
+    let first_text = first.as_ref().and_then(Value::as_object).map(|values| text.render(values));
     let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
     let counted = first_text.as_ref().and_then(|text| text.as_deref().ok()).unwrap_or(&plan.body);
     Ok(Some(Review {
         channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
         contacts: n,
         limit: limit.filter(|_| outlook.limited),
+        next_runs: match &plan.when {
+            When::Recurring(it) => upcoming(&it.rule, now, campaign.zone, it.last_date, 5),
+            When::Once { .. } | When::Daily => Vec::new(),
+        },
         outlook,
         segments: is_sms.then(|| segments(counted)),
         first_text: first_text.map(|text| text.map_err(|missing| missing.field)),
-        lacking: lacking(conn, contacts, &text.needed())?,
+        lacking: match (group, contacts.file()) {
+            (None, Some(file)) => Some(lacking(conn, file, &text.needed())?),
+            _ => None,
+        },
         needed: text.needed().into_iter().map(str::to_owned).collect(),
         unknown: text.unknown().to_vec(),
         schedule: schedule.clone(),
     }))
+}
+
+/// The values of the first contact of a file whose field has this value.
+pub fn first_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str) -> QueryResult<Option<Value>> {
+    let counted = files::store::counted_groups(conn, file, field)?.unwrap_or_default();
+    let spellings: Vec<String> =
+        counted.into_iter().filter_map(|(spelt, _)| spelt).filter(|spelt| same_group(value, spelt)).collect();
+    files::store::first_row_with(conn, file, field, &spellings).map(|row| row.map(|row| row.values))
 }
 
 /// What would leave when, if the campaign were launched now.
@@ -164,6 +434,8 @@ fn review(
 pub struct Outlook {
     pub window: Window,
     pub forecast: Forecast,
+    /// When nothing is sent.
+    pub holds: Holds,
     /// It starts after its window opened.
     pub late: bool,
     /// Sends a minute that it starts with.
@@ -184,8 +456,17 @@ pub fn outlook(
     calendar: &Calendar,
     now: DateTime<Utc>,
 ) -> Result<Option<Outlook>, EmptyWindow> {
-    let Some(window) = plan.first_window(zone, now)? else { return Ok(None) };
-    let starts = now.max(window.starts);
+    let Some(mut window) = plan.first_window(zone, now)? else { return Ok(None) };
+    let starts = match plan.when {
+        When::Once { .. } | When::Recurring(_) => now.max(window.starts),
+        // Today's or tomorrow's file, should it come in time.
+        When::Daily => {
+            if window.starts <= now {
+                window = plan.window_on((now + TimeDelta::days(1)).with_timezone(&zone).date_naive(), zone)?;
+            }
+            window.starts
+        }
+    };
     // Without a run there is no jitter yet: the earliest it can be.
     let holds = Calendar { jitter: TimeDelta::zero(), ..calendar.clone() }.closed(0, window.starts, window.ends);
     let begin = |rate| pacing::start(&window, rate, plan.late, contacts, &holds, starts);
@@ -199,6 +480,7 @@ pub fn outlook(
     Ok(Some(Outlook {
         window,
         forecast: pacing::forecast(&clock, 0, contacts, &holds, starts, window.ends),
+        holds,
         late: starts - window.starts > ON_TIME,
         rate: clock.rate,
         limited: limit.is_some(),
@@ -206,22 +488,14 @@ pub fn outlook(
     }))
 }
 
-/// Contacts of a file that a schedule with this group value serves.
-fn contacts_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str) -> QueryResult<i64> {
-    let groups = files::store::groups(conn, file, field)?;
-    let mine = groups.iter().filter(|(spelt, _)| spelt.as_ref().is_some_and(|spelt| same_group(value, spelt)));
-    Ok(mine.map(|(_, n)| n).sum())
-}
-
 /// Contacts of a file that lack a value for one of these fields.
-fn lacking(conn: &mut PgConnection, contacts: &Contacts, needed: &[&str]) -> QueryResult<i64> {
+fn lacking(conn: &mut PgConnection, file: &File, needed: &[&str]) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct N {
         #[diesel(sql_type = Int8)]
         n: i64,
     }
-    let file = &contacts.look.file;
-    let data_fields = contacts.data_fields();
+    let data_fields = data_fields(file);
     if needed.iter().any(|field| !data_fields.iter().any(|data| data == field)) {
         return Ok(file.counts.good);
     }

@@ -31,6 +31,8 @@ pub struct Line {
     pub channel: String,
     /// Kind of its channel, as stored.
     pub kind: String,
+    /// Until when the others wait for receipts of the first, while they do.
+    pub waits_until: Option<DateTime<Utc>>,
 }
 
 /// How things stand, in one word for the badge.
@@ -194,7 +196,10 @@ impl Sheet {
     }
 
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
-        outlook(self.lines.iter().filter_map(Line::with_holds), now)
+        match self.standing() {
+            Standing::Scheduled { next: Some(next) } => Outlook::Starts(next),
+            _ => outlook(self.lines.iter().filter_map(Line::with_holds), now),
+        }
     }
 
     /// Changes whenever a button or a badge of the campaign or one of its schedules would.
@@ -237,6 +242,19 @@ impl Line {
         self.schedule.comes_round()
     }
 
+    /// Its run, unless that is over and another comes.
+    pub fn current_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !(run.state.has_ended() && self.comes_round()))
+    }
+
+    /// What is expected of it, in words beside its bar.
+    pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
+        match (self.current_run(), self.schedule.next_run_at) {
+            (None, Some(next)) if self.schedule.state == ScheduleState::Active => Outlook::Starts(next),
+            _ => outlook(self.with_holds().into_iter(), now),
+        }
+    }
+
     /// Its run, and when that may not send.
     pub fn with_holds(&self) -> Option<(&Run, &Holds)> {
         self.run.as_ref().map(|run| (run, &self.holds))
@@ -253,7 +271,7 @@ impl Line {
             run.map_or("", |run| run.state.word()),
             run.map(|run| run.window.ends),
             run.map(|run| run.clock.rate()),
-            run.map(|run| (run.id, run.canary_left())),
+            run.map(|run| (run.id, run.canary_left(), self.waits_until)),
         ))
     }
 
@@ -397,6 +415,7 @@ mod tests {
             prepared: true,
             next_seq: 1,
             last_seq: 100,
+            passed_over: 0,
             clock: Clock::Unstarted { rate: 10.0 },
             released: 0,
             burst: 0,

@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet};
 use super::{Campaign, CampaignKind, CampaignState, Freeze};
-use crate::db::schema::{campaign_lists, campaigns, schedule_runs, schedules};
+use crate::db::schema::{campaign_lists, campaigns, files, launches_to_come, schedule_runs, schedules};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
 use crate::settings;
@@ -72,6 +72,19 @@ pub fn set_freeze(conn: &mut PgConnection, id: CampaignId, freeze: Freeze) -> Qu
     diesel::update(campaigns::table.find(id.0)).set(campaigns::freeze.eq(freeze.word())).execute(conn).map(drop)
 }
 
+pub fn set_quiet(conn: &mut PgConnection, id: CampaignId, own: &settings::Override) -> QueryResult<()> {
+    let times = own.quiet.own();
+    diesel::update(campaigns::table.find(id.0))
+        .set((
+            campaigns::quiet.eq(own.quiet.word()),
+            campaigns::quiet_from.eq(times.map(|quiet| quiet.from())),
+            campaigns::quiet_to.eq(times.map(|quiet| quiet.to())),
+            campaigns::blackouts_apply.eq(own.blackouts_apply),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
 /// The lists of a campaign.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lists {
@@ -99,6 +112,81 @@ pub fn set_lists(conn: &mut PgConnection, id: CampaignId, lists: &Lists) -> Quer
     let rows: Vec<_> =
         lists.include.iter().map(row("include")).chain(lists.exclude.iter().map(row("exclude"))).collect();
     diesel::insert_into(campaign_lists::table).values(rows).on_conflict_do_nothing().execute(conn).map(drop)
+}
+
+/// Lets only one request at a time start something under this key; the others wait for its transaction.
+pub fn take_start_key(conn: &mut PgConnection, key: &str) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7305816))")
+        .bind::<Text, _>(key)
+        .execute(conn)
+        .map(drop)
+}
+
+/// The campaign that was started with this key.
+pub fn started_with(conn: &mut PgConnection, key: &str) -> QueryResult<Option<CampaignId>> {
+    campaigns::table
+        .filter(campaigns::start_key.eq(key))
+        .select(campaigns::id)
+        .first(conn)
+        .optional()
+        .map(|id| id.map(CampaignId))
+}
+
+pub fn set_start_key(conn: &mut PgConnection, id: CampaignId, key: &str) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0)).set(campaigns::start_key.eq(key)).execute(conn).map(drop)
+}
+
+// ---- launches to come ------------------------------------------------------------
+
+/// Whether a file is on its way.
+pub fn is_importing(conn: &mut PgConnection, file: FileId) -> QueryResult<bool> {
+    files::table.find(file.0).select(files::state.eq("importing")).first(conn)
+}
+
+/// Has a draft launched as soon as its file is imported.
+pub fn launch_later(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::insert_into(launches_to_come::table)
+        .values((launches_to_come::campaign_id.eq(id.0), launches_to_come::by.eq(by.0), launches_to_come::at.eq(now)))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .map(drop)
+}
+
+/// Whether it is launched by itself when its file is through.
+pub fn will_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    launches_to_come::table
+        .find(id.0)
+        .select(launches_to_come::campaign_id)
+        .first::<i64>(conn)
+        .optional()
+        .map(|found| found.is_some())
+}
+
+/// Launches to come whose file waits for nothing any more, be it imported or not.
+pub fn launches_due(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
+    let on_its_way =
+        files::table.filter(campaigns::file_id.eq(files::id.nullable())).filter(files::state.eq("importing"));
+    launches_to_come::table
+        .inner_join(campaigns::table)
+        .filter(diesel::dsl::not(diesel::dsl::exists(on_its_way)))
+        .order(launches_to_come::at)
+        .select(launches_to_come::campaign_id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(CampaignId).collect())
+}
+
+/// Strikes a launch to come off. Returns who had ordered it; `None` when somebody was quicker.
+pub fn take_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<UserId>> {
+    diesel::delete(launches_to_come::table.find(id.0))
+        .returning(launches_to_come::by)
+        .get_result(conn)
+        .optional()
+        .map(|by| by.map(UserId))
+}
+
+/// Strikes all of them off: nothing starts by itself after everything was paused or stopped.
+pub fn forget_launches(conn: &mut PgConnection) -> QueryResult<()> {
+    diesel::delete(launches_to_come::table).execute(conn).map(drop)
 }
 
 /// Writes the state and the instant that belongs to it.
@@ -301,6 +389,8 @@ struct Row {
     file_id: Option<i64>,
     group_by: Option<String>,
     freeze: String,
+    #[diesel(embed)]
+    quiet: settings::calendars::OwnColumns,
 }
 
 impl TryFrom<Row> for Campaign {
@@ -321,6 +411,7 @@ impl TryFrom<Row> for Campaign {
             file_id: row.file_id.map(FileId),
             group_by: row.group_by,
             freeze,
+            quiet: row.quiet.read()?,
         })
     }
 }
@@ -384,7 +475,15 @@ pub fn list(
                         .sql(" AT TIME ZONE campaigns.time_zone)::date"),
                 )
                 .filter(schedule_runs::campaign_id.eq(campaigns::id));
-            found.filter(campaigns::state.ne("archived")).filter(exists(around))
+            let to_come = schedules::table
+                .filter(schedules::next_run_at.lt(now + chrono::TimeDelta::days(1)))
+                .filter(
+                    sql::<Nullable<Bool>>("(schedules.next_run_at AT TIME ZONE campaigns.time_zone)::date = (")
+                        .bind::<Timestamptz, _>(now)
+                        .sql(" AT TIME ZONE campaigns.time_zone)::date"),
+                )
+                .filter(schedules::campaign_id.eq(campaigns::id));
+            found.filter(campaigns::state.ne("archived")).filter(exists(around).or(exists(to_come)))
         }
         Show::Inbound => found.filter(campaigns::direction.eq("inbound")).filter(campaigns::state.ne("archived")),
         Show::Finished => found.filter(campaigns::state.eq_any(["finished", "stopped"])),
@@ -420,23 +519,32 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// What the screen shows of these campaigns: a handful of questions, however many they are.
+/// What the screen shows of these campaigns: three questions, or four where files are waited for, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
-    use crate::db::schema::channels;
-    use crate::{deliveries, drops, runs, schedules};
+    use crate::runs::{Run, RunState};
+    use crate::{deliveries, drops, schedules};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
-    let plans = schedules::store::of_campaigns(conn, &ids)?;
-    let runs = runs::store::of_campaigns(conn, &ids)?;
-    let run_ids: Vec<_> = runs.iter().map(|run| run.id).collect();
+    let shown = schedules::store::shown(conn, &ids)?;
+    let run_ids: Vec<_> = shown.iter().filter_map(|(_, run, ..)| run.as_ref().map(|run| run.id)).collect();
     let counts = deliveries::store::counts(conn, &run_ids)?;
-    let senders: Vec<(i64, String, String)> =
-        channels::table.select((channels::id, channels::name, channels::kind)).load(conn)?;
+    let (house, blackouts) = settings::store::house_and_blackouts(conn)?;
 
-    let calendars = settings::calendars::of_campaigns(conn, &ids)?;
+    // Those of which the first were sent and the others wait.
+    let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
+    let waiting: Vec<_> =
+        shown.iter().filter_map(|(_, run, ..)| run.as_ref()).filter(waits).map(|run| run.id).collect();
+    let last_claimed = match waiting.is_empty() {
+        true => Default::default(),
+        false => deliveries::store::last_claimed(conn, &waiting)?,
+    };
 
-    let mut runs: std::collections::HashMap<_, _> = runs.into_iter().map(|run| (run.schedule_id, run)).collect();
-    let missed = drops::store::last_missed(conn, &ids)?;
+    let daily: Vec<i64> =
+        found.iter().filter(|it| it.kind == CampaignKind::Daily).map(|campaign| campaign.id.0).collect();
+    let missed = match daily.is_empty() {
+        true => Default::default(),
+        false => drops::store::last_missed(conn, &daily)?,
+    };
     let sheet = |campaign: Campaign| {
         let missed = missed.get(&campaign.id).copied();
         Sheet { campaign, lines: Vec::new(), missed }
@@ -444,20 +552,19 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
     let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
-    for schedule in plans {
+    for (schedule, run, channel, kind) in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
-        let run = runs.remove(&schedule.id);
+        let Sheet { campaign, lines, .. } = &mut sheets[*n];
         let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
-        let calendar = calendars.get(&schedule.campaign_id);
-        let holds = calendar
-            .zip(run.as_ref())
-            .map_or(Holds::none(), |(calendar, run)| calendar.closed(run.id.0, run.window.starts, run.window.ends));
-        let (channel, kind) = senders
-            .iter()
-            .find(|(id, ..)| *id == schedule.plan.channel_id.0)
-            .map(|(_, name, kind)| (name.clone(), kind.clone()))
-            .unwrap_or_default();
-        sheets[*n].lines.push(Line { schedule, run, holds, counts, channel, kind });
+        let holds = run.as_ref().filter(|run| !run.state.has_ended()).map_or(Holds::none(), |run| {
+            let calendar = settings::effective(&house, &blackouts, &campaign.quiet, campaign.zone);
+            calendar.closed(run.id.0, run.window.starts, run.window.ends)
+        });
+        let waits_until = run.as_ref().and_then(|run| {
+            let canary = run.rules.canary?;
+            Some(canary.waits_until(*last_claimed.get(&run.id)?))
+        });
+        lines.push(Line { schedule, run, holds, counts, channel, kind, waits_until });
     }
     Ok(sheets)
 }

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, Region};
 
 use super::regions;
@@ -94,6 +98,64 @@ pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, Address
         return Err(AddressProblem::HasSpaces);
     }
     Ok(text.to_owned())
+}
+
+/// The last day on which a block holds that ends at this instant.
+pub fn last_day(until: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    (until - TimeDelta::seconds(1)).with_timezone(&zone).date_naive()
+}
+
+/// Addresses that somebody pasted.
+#[derive(Debug, Default, PartialEq)]
+pub struct Pasted {
+    /// In the form in which they are kept, each once.
+    pub good: Vec<String>,
+    pub bad: Vec<BadAddress>,
+    /// How many stood there again.
+    pub repeated: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadAddress {
+    pub text: String,
+    /// What is wrong with it.
+    pub says: String,
+}
+
+/// Reads addresses that stand one in a line, or with commas or semicolons between them.
+pub fn read_pasted(kind: Kind, text: &str, region: &str) -> Pasted {
+    let (mut pasted, mut seen) = (Pasted::default(), std::collections::HashSet::new());
+    for piece in text.split(['\n', '\r', ',', ';', '\t']).map(str::trim).filter(|piece| !piece.is_empty()) {
+        match normalise(kind, piece, region) {
+            Ok(address) if seen.insert(address.clone()) => pasted.good.push(address),
+            Ok(_) => pasted.repeated += 1,
+            Err(problem) => {
+                pasted.bad.push(BadAddress { text: piece.to_owned(), says: problem.says(kind, piece, region) })
+            }
+        }
+    }
+    pasted
+}
+
+/// What is known about a contact beside its address.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    pub customer_id: Option<String>,
+    /// Custom values by field name; none is empty.
+    pub values: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// What is different in `new`, by name, for the journal; empty when nothing is.
+    pub fn changes(&self, new: &Known) -> String {
+        let mut changes: Vec<&str> = Vec::new();
+        if self.customer_id != new.customer_id {
+            changes.push("customer ID");
+        }
+        let fields: std::collections::BTreeSet<&String> = self.values.keys().chain(new.values.keys()).collect();
+        changes.extend(fields.into_iter().filter(|it| self.values.get(*it) != new.values.get(*it)).map(String::as_str));
+        changes.join(", ")
+    }
 }
 
 /// The beginning of a phone number as people write it, the way addresses are
@@ -246,6 +308,26 @@ mod tests {
             AddressProblem::NoSuchNumber.says(Kind::Sms, "07911 1", "IE"),
             "07911 1 is not a phone number in Ireland. Write it with its country code, such as +353…."
         );
+    }
+
+    #[test]
+    fn pasted_numbers_are_sorted_out() {
+        let pasted = read_pasted(Kind::Sms, "086 123 4567, +353 86 123 4568\n\n07911 1;0861234567\r\n", "IE");
+        assert_eq!(pasted.good, ["353861234567", "353861234568"]);
+        assert_eq!(pasted.repeated, 1);
+        assert_eq!(pasted.bad.iter().map(|bad| bad.text.as_str()).collect::<Vec<_>>(), ["07911 1"]);
+        assert!(pasted.bad[0].says.contains("is not a phone number in Ireland"));
+    }
+
+    #[test]
+    fn the_journal_hears_which_values_changed_and_never_the_values() {
+        let known = |customer_id: Option<&str>, values: &[(&str, &str)]| Known {
+            customer_id: customer_id.map(str::to_owned),
+            values: values.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect(),
+        };
+        let old = known(Some("17"), &[("city", "Cork"), ("name", "Anna")]);
+        assert_eq!(old.changes(&old), "");
+        assert_eq!(old.changes(&known(None, &[("city", "Sligo"), ("plan", "A")])), "customer ID, city, name, plan");
     }
 
     #[test]

@@ -1,12 +1,20 @@
-//! Who can be written to: addresses on kinds of channel.
+//! Who can be written to: addresses on kinds of channel, and what is known about them.
 //!
 //! An address is kept in one form only, so that one person is one contact
 //! however a file spells the number: [`domain::normalise`] makes that form, and
 //! everything that reads addresses from outside goes through it.
 //!
-//! Deliberately absent: names and other facts about people. They stand in the
-//! rows of campaign files, because they are true for that file.
+//! A contact's customer ID and custom values are the newest that a file or a
+//! person said. A campaign file keeps its own rows beside them: those are what
+//! its texts are made of.
+//!
+//! Deliberately absent: the page of one contact, which tells of runs and lists
+//! and so stands below them ([`crate::histories`]); and the blocklist, which has
+//! a room of its own ([`crate::blocklist`]).
 
 pub mod domain;
 pub mod regions;
 pub mod store;
+pub mod search;
+pub mod actions;
+pub mod web;

@@ -1,14 +1,20 @@
 //! Queries over contacts.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::Text;
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz};
 
+use super::domain::Known;
 use crate::channels::Kind;
-use crate::db::schema::contacts;
+use crate::db::Assembled;
+use crate::db::schema::{contacts, files};
+use crate::ids::{ContactId, UserId};
 
 /// Notes that these contacts opted out, as their provider knows. An earlier opt-out stays.
 pub fn opt_out(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> QueryResult<()> {
@@ -58,4 +64,136 @@ fn insert_new(conn: &mut PgConnection, sql: &str, kind: Kind) -> QueryResult<usi
         conn.batch_execute("ANALYZE contacts")?;
     }
     Ok(n_rows)
+}
+
+/// A contact as people look at it.
+#[derive(Clone, Debug, PartialEq, QueryableByName)]
+pub struct Contact {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    pub address: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub customer_id: Option<String>,
+    /// Object of field name to text.
+    #[diesel(sql_type = Jsonb)]
+    values: serde_json::Value,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub opted_out_at: Option<DateTime<Utc>>,
+    /// On the blocklist right now.
+    #[diesel(sql_type = Bool)]
+    pub blocked: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub blocked_until: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub blocked_why: Option<String>,
+}
+
+impl Contact {
+    pub fn kind(&self) -> Kind {
+        Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
+    }
+
+    /// Its custom values by field name.
+    pub fn values(&self) -> BTreeMap<&str, &str> {
+        let fields = self.values.as_object().into_iter().flatten();
+        fields.filter_map(|(field, value)| Some((field.as_str(), value.as_str()?))).collect()
+    }
+}
+
+/// Adds a query that ends in rows of contacts called `c`, each with its consent
+/// at `now`; `rows` adds the rows, which may have an `ord` to be ordered by.
+pub fn with_consent(sql: &mut Assembled, now: DateTime<Utc>, rows: impl FnOnce(&mut Assembled)) {
+    sql.sql(
+        "SELECT c.id, c.kind, c.address, c.customer_id, c.\"values\", c.opted_out_at,
+                b.address IS NOT NULL AS blocked, b.until AS blocked_until, b.why AS blocked_why
+         FROM (",
+    );
+    rows(sql);
+    sql.sql(
+        ") c LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > ",
+    )
+    .text(&now.to_rfc3339())
+    .sql("::timestamptz)");
+}
+
+pub fn find(conn: &mut PgConnection, id: ContactId, now: DateTime<Utc>) -> QueryResult<Contact> {
+    let mut sql = Assembled::default();
+    with_consent(&mut sql, now, |sql| {
+        sql.sql("SELECT * FROM contacts WHERE id = ").number(id.0);
+    });
+    sql.query().get_result(conn)
+}
+
+/// What is known about a contact, locked until this transaction ends.
+pub fn lock_known(conn: &mut PgConnection, id: ContactId) -> QueryResult<Known> {
+    let (customer_id, values): (Option<String>, serde_json::Value) =
+        contacts::table.find(id.0).select((contacts::customer_id, contacts::values)).for_no_key_update().first(conn)?;
+    let values = serde_json::from_value(values).map_err(|error| DeserializationError(Box::new(error)))?;
+    Ok(Known { customer_id, values })
+}
+
+pub fn save_known(conn: &mut PgConnection, id: ContactId, known: &Known) -> QueryResult<()> {
+    diesel::update(contacts::table.find(id.0))
+        .set((contacts::customer_id.eq(&known.customer_id), contacts::values.eq(serde_json::json!(known.values))))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Makes contacts of the addresses that are none yet.
+pub fn add(conn: &mut PgConnection, kind: Kind, addresses: &[String]) -> QueryResult<()> {
+    diesel::sql_query(
+        "INSERT INTO contacts (kind, address)
+         SELECT $1, a FROM unnest($2) a
+         WHERE NOT EXISTS (SELECT FROM contacts c WHERE c.kind = $1 AND c.address = a)
+         ORDER BY a COLLATE \"C\"
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Text, _>(kind.word())
+    .bind::<Array<Text>, _>(addresses)
+    .execute(conn)
+    .map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Fields that contacts probably have: those of the newest files and of the newest contacts.
+pub fn usual_fields(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    let rows: Vec<Name> = diesel::sql_query(
+        "SELECT u ->> 'field' AS name
+         FROM (SELECT mapping FROM files WHERE state = 'imported' ORDER BY id DESC LIMIT 200) f,
+              jsonb_array_elements(coalesce(f.mapping -> 'columns', '[]')) u
+         WHERE jsonb_exists(u, 'field')
+         UNION
+         SELECT jsonb_object_keys(\"values\") FROM (SELECT \"values\" FROM contacts ORDER BY id DESC LIMIT 1000) c
+         ORDER BY name",
+    )
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
+}
+
+/// Every field that a contact has. Reads all contacts.
+pub fn all_fields(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    let rows: Vec<Name> = diesel::sql_query(
+        "SELECT DISTINCT field AS name FROM contacts, jsonb_object_keys(\"values\") field ORDER BY name",
+    )
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
+}
+
+/// The country chosen for the file imported last by this person, for numbers without their code.
+pub fn usual_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
+    files::table
+        .filter(files::uploaded_by.eq(by.0))
+        .filter(files::region.is_not_null())
+        .order(files::id.desc())
+        .select(files::region.assume_not_null())
+        .first(conn)
+        .optional()
 }

@@ -2,6 +2,16 @@
 //! there, in `COMMENT ON` and named constraints.
 
 diesel::table! {
+    approvals (campaign_id, fingerprint, approved_by) {
+        campaign_id -> Int8,
+        fingerprint -> Text,
+        approved_by -> Int8,
+        approved_at -> Timestamptz,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     blackouts (day) {
         day -> Date,
         name -> Text,
@@ -146,10 +156,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    dry_runs (campaign_id) {
+        campaign_id -> Int8,
+        fingerprint -> Text,
+        state -> Text,
+        rows_done -> Int8,
+        rows -> Int8,
+        result -> Nullable<Jsonb>,
+        worker -> Nullable<Uuid>,
+        lease_ends_at -> Nullable<Timestamptz>,
+        asked_at -> Timestamptz,
+        done_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     file_chunks (file_id, n) {
         file_id -> Int8,
         n -> Int4,
         bytes -> Bytea,
+    }
+}
+
+diesel::table! {
+    file_groups (file_id, field) {
+        file_id -> Int8,
+        field -> Text,
+        counts -> Jsonb,
     }
 }
 
@@ -230,6 +263,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    launches_to_come (campaign_id) {
+        campaign_id -> Int8,
+        by -> Int8,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     leases (id) {
         id -> Int8,
         run_id -> Int8,
@@ -244,6 +285,7 @@ diesel::table! {
         last_batch -> Nullable<Uuid>,
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
+        seqs -> Nullable<Array<Int4>>,
     }
 }
 
@@ -347,6 +389,7 @@ diesel::table! {
         group_value -> Nullable<Text>,
         served -> Nullable<Array<Text>>,
         canary_passed_at -> Nullable<Timestamptz>,
+        passed_over -> Int4,
     }
 }
 
@@ -430,6 +473,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    approvals,
     blackouts,
     blocklist,
     campaign_lists,
@@ -440,12 +484,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     daily_plans,
     deliveries,
     drops,
+    dry_runs,
     file_chunks,
+    file_groups,
     file_problems,
     file_rows,
     files,
     installation,
     journal,
+    launches_to_come,
     leases,
     replacements,
     list_members,
@@ -465,7 +512,9 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::joinable!(schedules -> campaigns (campaign_id));
 diesel::joinable!(schedule_runs -> schedules (schedule_id));
 diesel::joinable!(schedule_runs -> campaigns (campaign_id));
+diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
+diesel::joinable!(approvals -> users (approved_by));
 diesel::joinable!(settings -> users (updated_by));

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::store::{self, Claimer, Room, Take};
+use super::turn::{self, Turn};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
 use crate::channels::{Receipt, Scope};
 use crate::contacts;
@@ -14,6 +15,7 @@ use crate::files;
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::{self, Holds};
 use crate::runs::{self, Clock, Run, same_group};
+use crate::settings::Cap;
 
 /// What somebody who claims brings along.
 #[derive(Clone, Debug)]
@@ -25,6 +27,16 @@ pub struct Leave {
     pub sharing: i64,
     /// When the run may not send.
     pub holds: Holds,
+    /// The most messages a contact may get, over all campaigns.
+    pub cap: Option<Cap>,
+}
+
+/// What came of a claim.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub claims: Vec<Claim>,
+    /// Contacts that were put off or left out instead of being claimed.
+    pub passed: usize,
 }
 
 /// Claims as many contacts of a run as its clock, its channel and the last minute allow.
@@ -32,40 +44,49 @@ pub struct Leave {
 /// No claims when the run is not running (any more), when nothing is due, or when
 /// nobody is left. The run's row is locked throughout, which is what a pause or a
 /// stop waits for and what makes every later claim see it.
-pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Vec<Claim>> {
+pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Claimed> {
     conn.transaction(|conn| {
-        let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(Vec::new()) };
-        let Clock::Started(clock) = run.clock else { return Ok(Vec::new()) };
+        let nothing = Claimed::default();
+        let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(nothing) };
+        let Clock::Started(clock) = run.clock else { return Ok(nothing) };
         if run.window.ends <= by.now || leave.holds.is_closed(by.now) {
-            return Ok(Vec::new());
+            return Ok(nothing);
         }
         let recent = store::recent(conn, &run, by.now)?;
         let clock = clock.past(&leave.holds, by.now);
         let (released, clock) = pacing::allowance(clock, run.released, recent, run.burst, by.now);
         let most = leave.most.min(released);
         if most <= 0 {
-            return Ok(Vec::new());
+            return Ok(nothing);
         }
-        let again = store::due_retries(conn, run.id, most, by.now)?;
-        let fresh = run.canary_left().unwrap_or(i64::MAX).min(run.unclaimed().into());
-        if again.is_empty() && fresh == 0 {
-            return Ok(Vec::new());
+        let first = run.canary_left().unwrap_or(i64::MAX);
+        let waiting = store::due_retries(conn, run.id, 0, most as usize, first == 0, by.now)?;
+        if waiting.is_empty() && (first == 0 || run.unclaimed() == 0) {
+            return Ok(nothing);
         }
         let (most, mut channel_before) = match store::channel_room(conn, run.channel_id, by.now)? {
-            Room::Held => return Ok(Vec::new()),
+            Room::Held => return Ok(nothing),
             Room::Unlimited => (most, None),
             Room::Limited { sends, before } => (most.min(share(sends, leave.sharing)), Some(before)),
         };
-
-        let mut claims = Vec::new();
-        let mut taken = 0;
-        for (seq, attempt) in again.into_iter().take(most.max(0) as usize) {
-            let take = Take::Again { seq, attempt };
-            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
-            advance(&mut run, &mut channel_before, &mut taken, 1);
+        if most <= 0 {
+            return Ok(nothing);
         }
-        let fresh = fresh.min(most - taken);
-        if fresh > 0 {
+
+        let mut turn = match turn::is_asked(&run, leave.cap) {
+            true => turn::next(conn, &run, leave.cap, most as usize, first, by.now)?,
+            false => take_waiting(conn, &run, waiting, most as usize, first)?,
+        };
+        // One try after another, each with a lease of its own.
+        turn.taken.sort_unstable();
+        let (mut claims, mut taken) = (Vec::new(), 0);
+        for (attempt, seqs) in &turn.taken {
+            let take = Take::Set { seqs, attempt: *attempt };
+            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
+            advance(&mut run, &mut channel_before, &mut taken, seqs.len() as i64);
+        }
+        let fresh = first.min(run.unclaimed().into()).min(most - taken);
+        if fresh > 0 && !turn::is_asked(&run, leave.cap) {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
             claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
             advance(&mut run, &mut channel_before, &mut taken, fresh);
@@ -73,8 +94,33 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if channel_before.is_some() && taken > 0 {
             store::take_channel_room(conn, run.channel_id, taken)?;
         }
-        Ok(claims)
+        Ok(Claimed { claims, passed: turn.passed })
     })
+}
+
+/// Takes those that wait off their list, where a run asks nothing about its contacts.
+fn take_waiting(
+    conn: &mut PgConnection,
+    run: &Run,
+    waiting: Vec<(i32, i16)>,
+    most: usize,
+    first: i64,
+) -> QueryResult<Turn> {
+    let mut turn = Turn::default();
+    let held = waiting.iter().filter(|(_, attempt)| *attempt == 1).take(first.try_into().unwrap_or(usize::MAX));
+    let tried = waiting.iter().filter(|(_, attempt)| *attempt > 1);
+    let mut seqs = Vec::new();
+    for (seq, attempt) in tried.chain(held).take(most) {
+        seqs.push(*seq);
+        match turn.taken.iter_mut().find(|(of, _)| of == attempt) {
+            Some((_, seqs)) => seqs.push(*seq),
+            None => turn.taken.push((*attempt, vec![*seq])),
+        }
+    }
+    if !seqs.is_empty() {
+        store::wait_no_more(conn, run.id, &seqs)?;
+    }
+    Ok(turn)
 }
 
 /// A fair part of what is left for `sharing` runs; rounded up, so that the last one is not left lying.
@@ -174,6 +220,9 @@ pub fn take_in(
             receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
         let cursors = store::cursors(conn, channel, known.iter().map(|(part, _)| part.run))?;
         known.retain(|(part, _)| cursors.get(&part.run).is_some_and(|next_seq| part.seq < *next_seq));
+        let parts: Vec<PartId> = known.iter().map(|(part, _)| *part).collect();
+        let held = store::held_parts(conn, &parts)?;
+        known.retain(|(part, _)| !held.contains(&(part.run, part.seq)));
         // One order for everybody who locks several deliveries, and tallies after all
         // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));
@@ -226,7 +275,7 @@ pub fn prepare(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Query
             None => rows_of_lists(conn, &it)?,
         };
         let contacts = rows.taken + rows.left_out;
-        runs::store::set_prepared(conn, run, contacts, rows.left_out + 1, &rows.fields, now)?;
+        runs::store::set_prepared(conn, run, contacts, rows.left_out, &rows.fields, now)?;
         Ok(Some(contacts as usize))
     })
 }

@@ -14,9 +14,12 @@ WITH moved AS (
 )
 SELECT lease.id AS lease, d.seq, d.address, d."values",
        CASE WHEN b.address IS NOT NULL   THEN 10::smallint
-            WHEN c.opted_out_at IS NOT NULL THEN 23::smallint END AS barred
+            WHEN c.opted_out_at IS NOT NULL THEN 23::smallint
+            WHEN x.seq IS NOT NULL       THEN 25::smallint END AS barred,
+       x.why
 FROM lease, deliveries d
 LEFT JOIN contacts  c ON c.id = d.contact_id
 LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $10)
+LEFT JOIN replacements x ON x.run_id = d.run_id AND x.seq = d.seq
 WHERE d.run_id = $1 AND d.seq BETWEEN $2 AND $3
 ORDER BY d.seq

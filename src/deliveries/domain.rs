@@ -35,8 +35,8 @@ pub struct Contact {
     pub address: String,
     /// Field name to text.
     pub values: serde_json::Map<String, serde_json::Value>,
-    /// Why it must not be sent to, if so.
-    pub barred: Option<Outcome>,
+    /// Why it must not be sent to, if so, and what more there is to say about it.
+    pub barred: Option<(Outcome, Option<String>)>,
 }
 
 /// Our id of one try at one contact of one run. Providers give it back in receipts.

@@ -22,6 +22,7 @@
 
 mod domain;
 pub mod quiet;
+pub mod turn;
 pub mod store;
 pub mod actions;
 pub mod intake;

@@ -1,16 +1,22 @@
 //! The ledger, its leases and its tallies in Postgres.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::result::Error::DeserializationError;
+use diesel::sql_types::{Array, Bool, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::turn::Candidate;
 use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
+use crate::channels::Kind;
 use crate::db::Prepared;
-use crate::db::schema::{campaign_lists, campaigns, channels, deliveries, files, leases, retries, schedule_runs};
+use crate::db::schema::{
+    campaign_lists, campaigns, channels, deliveries, files, leases, replacements, retries, schedule_runs,
+};
 use crate::ids::{ChannelId, FileId, LeaseId, ListId, RunId};
 use crate::lists;
 use crate::lists::store::AudienceTarget;
@@ -91,29 +97,35 @@ pub fn hold_channel(conn: &mut PgConnection, run: RunId, until: DateTime<Utc>) -
         .map(drop)
 }
 
-/// Second tries that are due, locked.
+/// Contacts that wait and are due, with the number of the try that is theirs: `limit`
+/// of them, after the first `skip`. With `tried_only` none that was held before its first.
 pub fn due_retries(
     conn: &mut PgConnection,
     run: RunId,
-    limit: i64,
+    skip: usize,
+    limit: usize,
+    tried_only: bool,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<(i32, i16)>> {
+    let first = if tried_only { 2 } else { 1 };
     retries::table
         .filter(retries::run_id.eq(run.0))
         .filter(retries::due_at.le(now))
+        .filter(retries::attempt.ge(first))
         .order((retries::due_at, retries::seq))
-        .limit(limit)
+        .offset(skip as i64)
+        .limit(limit as i64)
         .select((retries::seq, retries::attempt))
         .for_update()
         .load(conn)
 }
 
 /// Which contacts a claim takes.
-pub enum Take {
-    /// Contacts `lo` to `hi`, for the first time.
+pub enum Take<'a> {
+    /// Contacts `lo` to `hi`, for the first time, and the cursor moves past them.
     Fresh { lo: i32, hi: i32 },
-    /// One contact, for try number `attempt`.
-    Again { seq: i32, attempt: i16 },
+    /// These, for try number `attempt`.
+    Set { seqs: &'a [i32], attempt: i16 },
 }
 
 /// Who claims, and when.
@@ -135,6 +147,8 @@ struct ClaimRow {
     values: serde_json::Value,
     #[diesel(sql_type = Nullable<Int2>)]
     barred: Option<i16>,
+    #[diesel(sql_type = Nullable<Text>)]
+    why: Option<String>,
 }
 
 /// Writes a claim. The caller holds the run's row. `clock` and `released` are the
@@ -142,20 +156,20 @@ struct ClaimRow {
 pub fn claim(
     conn: &mut PgConnection,
     run: &Run,
-    take: &Take,
+    take: &Take<'_>,
     clock: &SendClock,
     released: i64,
     channel_before: Option<i64>,
     by: Claimer,
 ) -> QueryResult<Claim> {
-    let (sql, from, to, attempt) = match *take {
-        Take::Fresh { lo, hi } => (include_str!("claim.sql"), lo, hi, 1),
-        Take::Again { seq, attempt } => (include_str!("claim_retry.sql"), seq, i32::from(attempt), attempt),
+    let (sql, attempt) = match *take {
+        Take::Fresh { .. } => (include_str!("claim.sql"), 1),
+        Take::Set { attempt, .. } => (include_str!("claim_set.sql"), attempt),
     };
-    let query = diesel::sql_query(sql).bind::<Int8, _>(run.id.0).bind::<Int4, _>(from);
+    let query = diesel::sql_query(sql).bind::<Int8, _>(run.id.0);
     let query = match *take {
-        Take::Fresh { .. } => query.into_boxed().bind::<Int4, _>(to),
-        Take::Again { .. } => query.into_boxed().bind::<Int2, _>(attempt),
+        Take::Fresh { lo, hi } => query.into_boxed().bind::<Int4, _>(lo).bind::<Int4, _>(hi),
+        Take::Set { seqs, .. } => query.into_boxed().bind::<Array<Int4>, _>(seqs).bind::<Int2, _>(attempt),
     };
     let query = query
         .bind::<Float8, _>(clock.base)
@@ -176,14 +190,251 @@ pub fn claim(
             .map(|row| Contact {
                 seq: row.seq,
                 address: row.address,
-                values: match row.values {
-                    serde_json::Value::Object(values) => values,
-                    _ => serde_json::Map::new(),
-                },
-                barred: row.barred.and_then(Outcome::of_code),
+                values: fields_of(row.values),
+                barred: row.barred.and_then(Outcome::of_code).map(|outcome| (outcome, row.why)),
             })
             .collect(),
     })
+}
+
+fn fields_of(values: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    match values {
+        serde_json::Value::Object(values) => values,
+        _ => serde_json::Map::new(),
+    }
+}
+
+#[derive(QueryableByName)]
+struct CandidateRow {
+    #[diesel(sql_type = Int4)]
+    seq: i32,
+    #[diesel(sql_type = Int8)]
+    contact_id: i64,
+    #[diesel(sql_type = Text)]
+    address: String,
+    #[diesel(sql_type = Jsonb)]
+    values: serde_json::Value,
+    #[diesel(sql_type = Nullable<Text>)]
+    replaced: Option<String>,
+}
+
+/// What a claim may have to ask about contacts of a run, given with the tries that are theirs.
+pub fn candidates(conn: &mut PgConnection, run: RunId, turns: &[(i32, i16)]) -> QueryResult<Vec<Candidate>> {
+    let seqs: Vec<i32> = turns.iter().map(|(seq, _)| *seq).collect();
+    let query = diesel::sql_query(include_str!("candidates.sql")).bind::<Int8, _>(run.0).bind::<Array<Int4>, _>(seqs);
+    let rows: Vec<CandidateRow> = Prepared(query).load(conn)?;
+    Ok(rows
+        .into_iter()
+        .zip(turns)
+        .map(|(row, (_, attempt))| Candidate {
+            seq: row.seq,
+            attempt: *attempt,
+            contact: row.contact_id,
+            address: row.address,
+            values: fields_of(row.values),
+            replaced: row.replaced,
+        })
+        .collect())
+}
+
+/// Whether the addresses of a run are phone numbers, and the zone of its campaign.
+pub fn place(conn: &mut PgConnection, run: &Run) -> QueryResult<(bool, Tz)> {
+    let kind: String = channels::table.find(run.channel_id.0).select(channels::kind).first(conn)?;
+    let zone: String = campaigns::table.find(run.campaign_id.0).select(campaigns::time_zone).first(conn)?;
+    let is_phone = matches!(Kind::of_word(&kind), Some(Kind::Sms | Kind::Whatsapp | Kind::Viber));
+    let Ok(zone) = zone.parse() else {
+        return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
+    };
+    Ok((is_phone, zone))
+}
+
+/// Makes every other claim that asks about one of these contacts wait until this
+/// transaction ends. In one order, so that no two claims wait for each other.
+pub fn lock_contacts(conn: &mut PgConnection, contacts: &[i64]) -> QueryResult<()> {
+    let mut keys: Vec<i32> = contacts.iter().map(|contact| (contact % i64::from(i32::MAX)) as i32).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let lock = diesel::sql_query("SELECT pg_advisory_xact_lock(7305815, u.key) FROM unnest($1::integer[]) AS u (key)")
+        .bind::<Array<Int4>, _>(keys);
+    Prepared(lock).execute(conn).map(drop)
+}
+
+/// How many messages these contacts got since then, over all campaigns; none is not among them.
+pub fn sent_lately(conn: &mut PgConnection, contacts: &[i64], since: DateTime<Utc>) -> QueryResult<HashMap<i64, i64>> {
+    #[derive(QueryableByName)]
+    struct Sent {
+        #[diesel(sql_type = Int8)]
+        contact_id: i64,
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    let query = diesel::sql_query(include_str!("sent_lately.sql"))
+        .bind::<Array<Int8>, _>(contacts)
+        .bind::<Timestamptz, _>(since);
+    let rows: Vec<Sent> = Prepared(query).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.contact_id, row.n)).collect())
+}
+
+/// A contact whose turn in a run of another campaign is still to come, or is now.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Elsewhere {
+    #[diesel(sql_type = Int8)]
+    pub contact_id: i64,
+    #[diesel(sql_type = Int8)]
+    pub run_id: i64,
+    #[diesel(sql_type = Int4)]
+    pub seq: i32,
+    /// Name of the other campaign.
+    #[diesel(sql_type = Text)]
+    pub campaign: String,
+    /// What the other run does with contacts that are busy here.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub busy: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    pub starts_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    pub in_flight: bool,
+}
+
+/// Where else these contacts of a run are still to be sent to.
+pub fn elsewhere(
+    conn: &mut PgConnection,
+    run: &Run,
+    contacts: &[i64],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<Elsewhere>> {
+    let query = diesel::sql_query(include_str!("elsewhere.sql"))
+        .bind::<Array<Int8>, _>(contacts)
+        .bind::<Int8, _>(run.campaign_id.0)
+        .bind::<Timestamptz, _>(now);
+    Prepared(query).load(conn)
+}
+
+pub fn campaign_name(conn: &mut PgConnection, run: &Run) -> QueryResult<String> {
+    campaigns::table.find(run.campaign_id.0).select(campaigns::name).first(conn)
+}
+
+/// Notes that somebody else's contacts shall not be sent to when their turn comes.
+pub fn replace(conn: &mut PgConnection, theirs: &[(i64, i32)], why: &str, now: DateTime<Utc>) -> QueryResult<()> {
+    let rows: Vec<_> = theirs
+        .iter()
+        .map(|(run, seq)| {
+            (
+                replacements::run_id.eq(run),
+                replacements::seq.eq(seq),
+                replacements::why.eq(why),
+                replacements::at.eq(now),
+            )
+        })
+        .collect();
+    diesel::insert_into(replacements::table).values(rows).on_conflict_do_nothing().execute(conn).map(drop)
+}
+
+/// Moves the cursor of a run to `next_seq`. `passed_over`: how many more of the
+/// contacts before it no claim took.
+pub fn move_cursor(conn: &mut PgConnection, run: RunId, next_seq: i32, passed_over: i32) -> QueryResult<()> {
+    diesel::update(schedule_runs::table.find(run.0))
+        .set((
+            schedule_runs::next_seq.eq(next_seq),
+            schedule_runs::passed_over.eq(schedule_runs::passed_over + passed_over),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Takes contacts off the list of those that wait.
+pub fn wait_no_more(conn: &mut PgConnection, run: RunId, seqs: &[i32]) -> QueryResult<()> {
+    let waiting = retries::table.filter(retries::run_id.eq(run.0)).filter(retries::seq.eq_any(seqs));
+    let n = diesel::delete(waiting).execute(conn)?;
+    let change = Counts { retrying: -(n as i64), ..Counts::default() };
+    count(conn, &BTreeMap::from([(run, change)]), 0)
+}
+
+/// A contact whose turn came at a time at which it may not be sent to.
+pub struct Held {
+    pub seq: i32,
+    pub attempt: i16,
+    pub until: DateTime<Utc>,
+    pub detail: String,
+}
+
+/// Puts contacts on the list of those that wait, or lets those on it wait longer.
+pub fn hold(conn: &mut PgConnection, run: RunId, held: &[Held]) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct New {
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    let seqs: Vec<i32> = held.iter().map(|it| it.seq).collect();
+    let attempts: Vec<i16> = held.iter().map(|it| it.attempt).collect();
+    let untils: Vec<DateTime<Utc>> = held.iter().map(|it| it.until).collect();
+    let details: Vec<&str> = held.iter().map(|it| it.detail.as_str()).collect();
+    let hold = diesel::sql_query(
+        "WITH held AS (
+             INSERT INTO retries (run_id, seq, attempt, due_at, detail)
+             SELECT $1, u.* FROM unnest($2::integer[], $3::smallint[], $4::timestamptz[], $5::text[]) AS u
+             ON CONFLICT (run_id, seq) DO UPDATE SET due_at = EXCLUDED.due_at, detail = EXCLUDED.detail
+             RETURNING xmax = 0 AS is_new
+         ) SELECT count(*) FILTER (WHERE is_new) AS n FROM held",
+    )
+    .bind::<Int8, _>(run.0)
+    .bind::<Array<Int4>, _>(seqs)
+    .bind::<Array<Int2>, _>(attempts)
+    .bind::<Array<Timestamptz>, _>(untils)
+    .bind::<Array<Text>, _>(details);
+    let new: New = Prepared(hold).get_result(conn)?;
+    let change = Counts { retrying: new.n, ..Counts::default() };
+    count(conn, &BTreeMap::from([(run, change)]), 0)
+}
+
+/// How the first contacts of a run turned out, while the others wait for them.
+pub struct Firsts {
+    /// Failed, or nobody can say.
+    pub failed: i64,
+    /// Without a final word. Those that were left out have one, and did not fail.
+    pub open: i64,
+    pub last_claimed: Option<DateTime<Utc>>,
+}
+
+pub fn firsts(conn: &mut PgConnection, run: &Run) -> QueryResult<Firsts> {
+    let counts = counts_of(conn, run.id)?;
+    let tried = retries::table.filter(retries::run_id.eq(run.id.0)).filter(retries::attempt.gt(1));
+    let later: i64 = tried.count().get_result(conn)?;
+    let last_claimed = last_claimed(conn, &[run.id])?.remove(&run.id);
+    let failed = counts.failed + counts.unconfirmed;
+    Ok(Firsts { failed, open: counts.in_flight() + counts.accepted + later, last_claimed })
+}
+
+/// When the last of each of these runs' contacts was claimed for the first time.
+pub fn last_claimed(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<HashMap<RunId, DateTime<Utc>>> {
+    let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    let rows: Vec<(i64, Option<DateTime<Utc>>)> = leases::table
+        .filter(leases::run_id.eq_any(ids))
+        .filter(leases::attempt.eq(1))
+        .group_by(leases::run_id)
+        .select((leases::run_id, diesel::dsl::max(leases::taken_at)))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(run, at)| Some((RunId(run), at?))).collect())
+}
+
+/// Which of these parts were never sent, because their contacts still wait for their first try.
+pub fn held_parts(conn: &mut PgConnection, parts: &[PartId]) -> QueryResult<HashSet<(RunId, i32)>> {
+    #[derive(QueryableByName)]
+    struct Part {
+        #[diesel(sql_type = Int8)]
+        run_id: i64,
+        #[diesel(sql_type = Int4)]
+        seq: i32,
+    }
+    let (runs, seqs): (Vec<i64>, Vec<i32>) = parts.iter().map(|part| (part.run.0, part.seq)).unzip();
+    let query = diesel::sql_query(
+        "SELECT t.run_id, t.seq FROM unnest($1::bigint[], $2::integer[]) AS u (run_id, seq)
+         JOIN retries t ON t.run_id = u.run_id AND t.seq = u.seq AND t.attempt = 1",
+    )
+    .bind::<Array<Int8>, _>(runs)
+    .bind::<Array<Int4>, _>(seqs);
+    let rows: Vec<Part> = Prepared(query).load(conn)?;
+    Ok(rows.into_iter().map(|part| (RunId(part.run_id), part.seq)).collect())
 }
 
 /// The field names of a file, which are those that a text sent to it can name.
@@ -678,7 +929,7 @@ pub fn per_minute(conn: &mut PgConnection, run: RunId) -> QueryResult<Vec<(DateT
         n: i64,
     }
     diesel::sql_query(
-        "SELECT date_trunc('minute', taken_at) AS minute, sum(hi - lo + 1)::bigint AS n
+        "SELECT date_trunc('minute', taken_at) AS minute, sum(coalesce(cardinality(seqs), hi - lo + 1))::bigint AS n
          FROM leases WHERE run_id = $1 GROUP BY 1 ORDER BY 1",
     )
     .bind::<Int8, _>(run.0)

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
-use crate::deliveries::actions::Leave;
+use crate::deliveries::actions::{Claimed, Leave};
 use crate::deliveries::store::Claimer;
 use crate::deliveries::{
     self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, intake,
@@ -34,7 +34,7 @@ use crate::deliveries::{
 use crate::ids::{CampaignId, ChannelId, RunId};
 use crate::pacing::{self, Calendar, Holds};
 use crate::runs::{self, Clock, Run};
-use crate::settings;
+use crate::settings::{self, Cap};
 use crate::wording::Template;
 
 /// Contacts in one claim at most. Larger batches cost less each, smaller ones
@@ -58,6 +58,8 @@ pub struct Dispatcher {
     channels: Mutex<HashMap<ChannelId, Arc<Line>>>,
     /// When campaigns may not send, as it was when they were looked over last.
     calendars: Mutex<HashMap<CampaignId, Calendar>>,
+    /// The most messages a contact may get, as it was then.
+    cap: Mutex<Option<Cap>>,
     texts: Mutex<HashMap<RunId, Text>>,
     stopping: CancellationToken,
 }
@@ -92,7 +94,7 @@ struct Text {
 
 /// What came of looking at a run.
 enum Looked {
-    /// So many contacts were claimed; there may be more.
+    /// So many contacts were claimed, put off or left out; there may be more.
     Claimed(usize),
     /// No place on the wire.
     NoPlace,
@@ -120,6 +122,7 @@ impl Dispatcher {
             wire,
             channels: Mutex::default(),
             calendars: Mutex::default(),
+            cap: Mutex::default(),
             texts: Mutex::default(),
             stopping: CancellationToken::new(),
         })
@@ -182,7 +185,7 @@ impl Dispatcher {
     /// Running runs whose clock has released something.
     async fn due(&self) -> anyhow::Result<Vec<Run>> {
         let now = self.app.clock.now();
-        let (running, calendars) = self
+        let (running, calendars, cap) = self
             .app
             .db
             .run(|conn| {
@@ -190,10 +193,11 @@ impl Dispatcher {
                 let campaigns: BTreeSet<i64> = running.iter().map(|run| run.campaign_id.0).collect();
                 let campaigns: Vec<i64> = campaigns.into_iter().collect();
                 let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
-                QueryResult::Ok((running, calendars))
+                QueryResult::Ok((running, calendars, settings::store::house(conn)?.cap))
             })
             .await?;
         *self.calendars.lock().unwrap() = calendars;
+        *self.cap.lock().unwrap() = cap;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
         let mut due: Vec<Run> = running.into_iter().filter(|run| n_due(run, &self.holds(run), now) > 0).collect();
         // Nobody is always first.
@@ -206,6 +210,10 @@ impl Dispatcher {
 
     /// When this run may not send.
     fn holds(&self, run: &Run) -> Holds {
+        // Somebody waits beside the phone.
+        if run.is_test {
+            return Holds::none();
+        }
         let calendars = self.calendars.lock().unwrap();
         calendars
             .get(&run.campaign_id)
@@ -237,15 +245,16 @@ impl Dispatcher {
             self.wire.less(most as usize);
             return Ok(Looked::Idle);
         }
-        let leave = Leave { most, sharing: sharing as i64, holds };
-        let claims = self.app.db.run(move |conn| actions::claim(conn, id, &leave, by)).await;
-        let n = claims.iter().flatten().map(|claim| claim.contacts.len()).sum();
+        let leave = Leave { most, sharing: sharing as i64, holds, cap: *self.cap.lock().unwrap() };
+        let claimed = self.app.db.run(move |conn| actions::claim(conn, id, &leave, by)).await;
+        let claims = claimed.iter().flat_map(|claimed| &claimed.claims);
+        let n: usize = claims.map(|claim| claim.contacts.len()).sum();
         self.wire.less(most as usize - n);
-        let claims = claims?;
+        let Claimed { claims, passed } = claimed?;
         if n == 0 {
             drop(places);
             self.wire.moved.notify_waiters();
-            return Ok(Looked::Idle);
+            return Ok(if passed > 0 { Looked::Claimed(passed) } else { Looked::Idle });
         }
         metrics::counter!("bugle_claimed_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").increment(n as f64);
@@ -267,7 +276,7 @@ impl Dispatcher {
             };
             tokio::spawn(job.send_all(claim, sends));
         }
-        Ok(Looked::Claimed(n))
+        Ok(Looked::Claimed(n + passed))
     }
 
     /// The text of a run, parsed once. It was pinned when the run was made; only the
@@ -379,8 +388,9 @@ impl Job {
 
     async fn send(&self, claim: &Claim, contact: &Contact) -> Fate {
         let finally = |outcome, detail: Option<String>| Fate::Final { outcome, detail };
-        if let Some(barred) = contact.barred {
-            return finally(barred, None);
+        if let Some(barred) = &contact.barred {
+            let (outcome, why) = barred.clone();
+            return finally(outcome, why);
         }
         let text = match self.text.render(&contact.values) {
             Ok(text) => text,

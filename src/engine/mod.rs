@@ -5,8 +5,10 @@
 //! two ticks except in Postgres. The dispatcher alone has a life of its own
 //! between ticks: sends on the wire, whose results must be written down.
 
+pub mod checker;
 pub mod dispatcher;
 pub mod importer;
+pub mod launcher;
 pub mod metronome;
 pub mod rescuer;
 pub mod starter;

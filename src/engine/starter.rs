@@ -2,15 +2,19 @@
 //! planned, and starts each at its time.
 
 use crate::app::App;
+use crate::db::DbError;
 use crate::deliveries;
 use crate::drops;
 use crate::drops::actions::Launch;
+use crate::ids::ScheduleId;
 use crate::runs;
 use crate::schedules;
 use crate::schedules::actions::CameRound;
 
-/// Runs started in one go.
+/// Runs started, and schedules looked at, in one go.
 const BATCH: i64 = 500;
+/// Dates that went by which one schedule makes up its mind about in one tick.
+const DATES: usize = 50;
 
 /// Plans what recurs and what was dropped, starts what is due, then readies what was
 /// planned, then starts that if it is due. Returns how many runs or files it planned,
@@ -50,27 +54,35 @@ pub async fn launch_files(app: &App) -> anyhow::Result<usize> {
 }
 
 /// Makes the runs of recurring schedules whose time has come. A schedule that cannot
-/// be planned holds up no other.
+/// be planned, or waits, holds up no other.
 pub async fn plan(app: &App) -> anyhow::Result<usize> {
-    let mut n = 0;
+    let (mut n, mut after) = (0, None);
     loop {
         let now = app.clock.now();
-        let due = app.db.run(move |conn| schedules::store::due(conn, BATCH, now)).await?;
-        let mut moved = 0;
-        for schedule in due {
-            match app.db.run(move |conn| schedules::actions::come_round(conn, schedule, now)).await {
-                Ok(CameRound::NotDue | CameRound::Waits) => {}
-                Ok(CameRound::Planned(_) | CameRound::Skipped | CameRound::Asks) => moved += 1,
+        let due = app.db.run(move |conn| schedules::store::due(conn, after, BATCH, now)).await?;
+        let Some(last) = due.last() else { return Ok(n) };
+        after = Some(*last);
+        for (_, schedule) in due {
+            match plan_one(app, schedule).await {
+                Ok(planned) => n += planned,
                 Err(error) => {
                     tracing::error!(schedule.id = %schedule, "schedule {schedule} could not be planned: {error}");
                 }
             }
         }
-        if moved == 0 {
-            return Ok(n);
-        }
-        n += moved;
     }
+}
+
+/// Brings one schedule to its next date that is still to come, or far towards it.
+async fn plan_one(app: &App, schedule: ScheduleId) -> Result<usize, DbError<schedules::actions::Error>> {
+    for n in 0..DATES {
+        let now = app.clock.now();
+        match app.db.run(move |conn| schedules::actions::come_round(conn, schedule, now)).await? {
+            CameRound::NotDue | CameRound::Waits => return Ok(n),
+            CameRound::Planned(_) | CameRound::Skipped | CameRound::Asks => {}
+        }
+    }
+    Ok(DATES)
 }
 
 /// Writes the deliveries of launched runs. A run that cannot be readied holds up no other.

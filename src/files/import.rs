@@ -17,13 +17,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use uuid::Uuid;
 
-use super::domain::{Counts, File, Format, Rules, Use};
+use super::actions;
+use super::domain::{Counts, File, Format, Mapping, Rules, Use};
 use super::sheet::sheet_rows;
 use super::store::{self, Claim, Heard, Pack};
 use super::table::{EachRow, Unread, csv_rows};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::ids::FileId;
+use crate::ids::{FileId, UserId};
 use crate::journal::{self, Entry};
 
 /// Rows that are copied at once.
@@ -61,6 +62,25 @@ pub fn next(db: &Db, clock: &Clock) -> anyhow::Result<Option<(FileId, Ended)>> {
     let ended = run(db, clock, &claim).with_context(|| format!("import of file {id}"))?;
     tracing::info!(file.id = %id, "import ended: {ended:?}");
     Ok(Some((id, ended)))
+}
+
+/// Imports a small file while whoever uploaded it waits.
+///
+/// It is sent to be imported and claimed in one transaction, so that no tick takes it in between.
+pub fn at_once(
+    db: &Db,
+    clock: &Clock,
+    id: FileId,
+    mapping: Mapping,
+    region: String,
+    by: UserId,
+) -> anyhow::Result<Ended> {
+    let now = clock.now();
+    let claim = db.lend()?.transaction(|conn| {
+        actions::import(conn, id, mapping, region, by, now)?;
+        Ok::<_, actions::Error>(store::begin(conn, id, Uuid::new_v4(), now + LEASE)?)
+    })?;
+    run(db, clock, &claim).with_context(|| format!("import of file {id}"))
 }
 
 /// Imports a claimed file.

@@ -149,6 +149,30 @@ pub fn first_rows(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Ve
         .load(conn)
 }
 
+/// The first row whose field has one of these values.
+pub fn first_row_with(
+    conn: &mut PgConnection,
+    id: FileId,
+    field: &str,
+    values: &[String],
+) -> QueryResult<Option<Taken>> {
+    use diesel::dsl::sql;
+    use diesel::sql_types::Bool;
+    file_rows::table
+        .filter(file_rows::file_id.eq(id.0))
+        .filter(
+            sql::<Bool>("\"values\" ->> ")
+                .bind::<Text, _>(field)
+                .sql(" = ANY (")
+                .bind::<Array<Text>, _>(values)
+                .sql(")"),
+        )
+        .order(file_rows::seq)
+        .select(Taken::as_select())
+        .first(conn)
+        .optional()
+}
+
 /// The different values of a field in a file as they are spelt, `None` for rows with
 /// nothing there, each with the number of rows; the commonest first.
 pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<Vec<(Option<String>, i64)>> {
@@ -166,6 +190,34 @@ pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<V
     .bind::<Text, _>(field)
     .load(conn)?;
     Ok(groups.into_iter().map(|group| (group.value, group.n)).collect())
+}
+
+/// Different values of a column at most that may be groups.
+pub const MOST_GROUPS: usize = 1000;
+
+/// Like [`groups`] of an imported file, but counted once for ever; `None` when there
+/// are more than [`MOST_GROUPS`].
+pub fn counted_groups(
+    conn: &mut PgConnection,
+    id: FileId,
+    field: &str,
+) -> QueryResult<Option<Vec<(Option<String>, i64)>>> {
+    use crate::db::schema::file_groups;
+    let unreadable = |error: serde_json::Error| DeserializationError(error.into());
+    let known = file_groups::table.find((id.0, field)).select(file_groups::counts).first(conn).optional()?;
+    if let Some(counts) = known {
+        return serde_json::from_value(counts).map_err(unreadable);
+    }
+    let counted = Some(groups(conn, id, field)?).filter(|groups| groups.len() <= MOST_GROUPS);
+    diesel::insert_into(file_groups::table)
+        .values((
+            file_groups::file_id.eq(id.0),
+            file_groups::field.eq(field),
+            file_groups::counts.eq(serde_json::json!(counted)),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    Ok(counted)
 }
 
 /// The right to import a file until a lease ends.
@@ -193,22 +245,26 @@ pub fn claim(
             .skip_locked()
             .first::<i64>(conn)
             .optional()?;
-        let Some(id) = waiting else { return Ok(None) };
-        let row: Row = diesel::update(files::table.find(id))
-            .set((
-                files::worker.eq(worker),
-                files::lease_ends_at.eq(lease_ends_at),
-                files::bytes_done.eq(0),
-                files::rows_done.eq(0),
-                files::rows_good.eq(0),
-                files::rows_bad.eq(0),
-                files::rows_duplicate.eq(0),
-                files::missing.eq(serde_json::json!({})),
-            ))
-            .returning(Row::as_returning())
-            .get_result(conn)?;
-        Ok(Some(Claim { file: row.try_into()?, worker }))
+        waiting.map(|id| begin(conn, FileId(id), worker, lease_ends_at)).transpose()
     })
+}
+
+/// Takes a file that was sent to be imported in this very transaction, so that nobody else has it yet.
+pub fn begin(conn: &mut PgConnection, id: FileId, worker: Uuid, lease_ends_at: DateTime<Utc>) -> QueryResult<Claim> {
+    let row: Row = diesel::update(files::table.find(id.0))
+        .set((
+            files::worker.eq(worker),
+            files::lease_ends_at.eq(lease_ends_at),
+            files::bytes_done.eq(0),
+            files::rows_done.eq(0),
+            files::rows_good.eq(0),
+            files::rows_bad.eq(0),
+            files::rows_duplicate.eq(0),
+            files::missing.eq(serde_json::json!({})),
+        ))
+        .returning(Row::as_returning())
+        .get_result(conn)?;
+    Ok(Claim { file: row.try_into()?, worker })
 }
 
 /// What an importer learns when it tells how far it is.

@@ -18,6 +18,7 @@ use super::store;
 use super::table::Unread;
 use crate::app::App;
 use crate::channels::Kind;
+use crate::db::Db;
 use crate::ids::{FileId, UserId};
 use crate::journal::{self, Entry};
 
@@ -100,23 +101,35 @@ pub fn receive_bytes(
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<FileId, Failed> {
+    receive_here(&app.db, name, bytes, kind, by, now)
+}
+
+/// As [`receive_bytes`], for a thread that may block.
+pub fn receive_here(
+    db: &Db,
+    name: &str,
+    bytes: &[u8],
+    kind: Kind,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<FileId, Failed> {
     let spool = Spool::new().and_then(|spool| spool.add(bytes.to_vec())).map_err(anyhow::Error::from)?.0;
     let head = read_head(&spool.file, spool.size, spool.utf8.passed())?;
-    let mut conn = app.db.open().map_err(anyhow::Error::from)?;
+    let mut conn = db.open().map_err(anyhow::Error::from)?;
     Ok(conn.transaction(|conn| spool.keep(conn, &plain_name(name), kind, &head, by, now))?)
 }
 
 /// The same for rows that somebody pasted.
 pub async fn receive_text(
-    app: &actix_web::web::Data<App>,
+    app: &App,
     name: &str,
     text: &[u8],
     kind: Kind,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<FileId, Failed> {
-    let (app, name, text) = (app.clone(), name.to_owned(), text.to_vec());
-    spawn_blocking(move || receive_bytes(&app, &name, &text, kind, by, now)).await.map_err(anyhow::Error::from)?
+    let (db, name, text) = (app.db.clone(), name.to_owned(), text.to_vec());
+    spawn_blocking(move || receive_here(&db, &name, &text, kind, by, now)).await.map_err(anyhow::Error::from)?
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failed> {

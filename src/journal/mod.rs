@@ -2,4 +2,4 @@
 
 pub mod store;
 
-pub use store::{Entry, record};
+pub use store::{Entry, record, record_each};

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 
 use crate::db::schema::journal;
 use crate::ids::{CampaignId, UserId};
@@ -36,4 +37,26 @@ pub fn record(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> Que
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// Writes down that the same happened to many things, each with its why.
+pub fn record_each(
+    conn: &mut PgConnection,
+    happened: &'static str,
+    subjects: &[(i64, Option<String>)],
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let (ids, whys): (Vec<i64>, Vec<Option<&str>>) = subjects.iter().map(|(id, why)| (*id, why.as_deref())).unzip();
+    diesel::sql_query(
+        "INSERT INTO journal (at, user_id, happened, subject_id, why)
+         SELECT $1, $2, $3, id, why FROM unnest($4::bigint[], $5::text[]) AS u (id, why)",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<BigInt, _>(by.0)
+    .bind::<Text, _>(happened)
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Nullable<Text>>, _>(whys)
+    .execute(conn)
+    .map(drop)
 }

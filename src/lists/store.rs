@@ -8,8 +8,10 @@ use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use super::domain::{Condition, Field, Filter, Join, List, Op};
 use crate::channels::Kind;
 use crate::contacts::domain::as_stored;
+use crate::contacts::search::starts;
+use crate::contacts::store::{Contact, with_consent};
 use crate::db::Assembled;
-use crate::db::schema::{file_rows, list_members, lists};
+use crate::db::schema::{file_rows, files, list_members, lists};
 use crate::ids::{CampaignId, FileId, ListId, RunId, UserId};
 
 // ---- lists ---------------------------------------------------------------------
@@ -144,6 +146,33 @@ pub fn count_members(conn: &mut PgConnection, most: i64) -> QueryResult<Vec<(Lis
     Ok(rows.into_iter().map(|row| (ListId(row.id), row.n)).collect())
 }
 
+/// An imported file that a list can be made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub id: FileId,
+    pub name: String,
+    pub kind: Kind,
+    pub contacts: i64,
+    pub uploaded_at: DateTime<Utc>,
+}
+
+/// The newest imported files, up to `n`.
+pub fn sources(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<Source>> {
+    let rows: Vec<(i64, String, String, i64, DateTime<Utc>)> = files::table
+        .filter(files::state.eq("imported"))
+        .filter(files::rows_good.gt(0))
+        .order(files::id.desc())
+        .limit(n)
+        .select((files::id, files::name, files::kind, files::rows_good, files::uploaded_at))
+        .load(conn)?;
+    let source = |(id, name, kind, contacts, uploaded_at): (i64, String, String, i64, DateTime<Utc>)| {
+        let kind =
+            Kind::of_word(&kind).ok_or_else(|| DeserializationError(format!("files: not a kind: {kind}").into()))?;
+        Ok(Source { id: FileId(id), name, kind, contacts, uploaded_at })
+    };
+    rows.into_iter().map(source).collect()
+}
+
 // ---- audiences --------------------------------------------------------------------
 
 /// Where an audience is written.
@@ -161,6 +190,78 @@ pub fn count_audience(conn: &mut PgConnection, include: &[ListId], exclude: &[Li
     sql.sql("SELECT count(*) AS n FROM contacts c WHERE ");
     audience(conn, &mut sql, include, exclude, kind)?;
     count(conn, sql)
+}
+
+/// How many contacts [`count_audience`] counts, and a text that is another one as
+/// soon as one of them is, or what is known of them.
+pub fn audience_digest(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+) -> QueryResult<(i64, String)> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+        #[diesel(sql_type = Text)]
+        digest: String,
+    }
+    let mut sql = Assembled::default();
+    sql.sql(
+        "SELECT count(*) AS n,
+                coalesce(sum(hashint8extended(c.id, jsonb_hash_extended(c.\"values\", 0))), 0)::text AS digest
+         FROM contacts c WHERE ",
+    );
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.query().get_result::<Row>(conn).map(|row| (row.n, row.digest))
+}
+
+/// A contact of an audience.
+#[derive(Debug, QueryableByName)]
+pub struct Member {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Text)]
+    pub address: String,
+    #[diesel(sql_type = diesel::sql_types::Jsonb)]
+    pub values: serde_json::Value,
+}
+
+/// Up to `limit` contacts of the audience, by id, from the one after `after` on.
+pub fn audience_after(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<Member>> {
+    let mut sql = Assembled::default();
+    sql.sql("SELECT c.id, c.address, c.\"values\" FROM contacts c WHERE c.id > ").number(after).sql(" AND ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.sql(" ORDER BY c.id LIMIT ").number(limit);
+    sql.query().load(conn)
+}
+
+/// The names of the values that contacts of an audience have, up to `most` of them asked.
+pub fn audience_fields(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    most: i64,
+) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        field: String,
+    }
+    let mut sql = Assembled::default();
+    sql.sql("SELECT DISTINCT f.field FROM (SELECT c.\"values\" AS known FROM contacts c WHERE ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    sql.sql(" LIMIT ").number(most).sql(") asked CROSS JOIN jsonb_object_keys(known) AS f (field) ORDER BY 1");
+    Ok(sql.query().load::<Row>(conn)?.into_iter().map(|row| row.field).collect())
 }
 
 /// Writes down the audience that [`count_audience`] counts, in one statement.
@@ -280,8 +381,12 @@ fn holds(sql: &mut Assembled, condition: &Condition, kind: Kind) {
         Op::IsNot => text(sql, "coalesce(lower(", ") <> lower(", "), true)"),
         Op::Contains => text(sql, "coalesce(strpos(lower(", "), lower(", ")) > 0, false)"),
         Op::StartsWith => text(sql, "coalesce(starts_with(lower(", "), lower(", ")), false)"),
-        Op::IsEmpty => drop(look(sql.sql("coalesce("), field).sql(", '') = ''")),
-        Op::IsNotEmpty => drop(look(sql.sql("coalesce("), field).sql(", '') <> ''")),
+        Op::IsEmpty => {
+            look(sql.sql("coalesce("), field).sql(", '') = ''");
+        }
+        Op::IsNotEmpty => {
+            look(sql.sql("coalesce("), field).sql(", '') <> ''");
+        }
         Op::GreaterThan => number(sql, " > "),
         Op::LessThan => number(sql, " < "),
         Op::Before => date(sql, " < "),
@@ -299,6 +404,49 @@ pub fn count_matching(conn: &mut PgConnection, filter: &Filter, kind: Kind, most
     }
     sql.sql(") counted");
     count(conn, sql)
+}
+
+/// Which contacts of a list are wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// How an address or a customer ID begins; empty for any.
+    pub begins: String,
+    /// Only contacts behind this one.
+    pub after: i64,
+}
+
+/// Up to `n` contacts that are on a list right now, in the order in which they became contacts.
+pub fn members(
+    conn: &mut PgConnection,
+    list: &List,
+    wanted: &Wanted,
+    n: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<Contact>> {
+    let begins = wanted.begins.trim();
+    let mut sql = Assembled::default();
+    with_consent(&mut sql, now, |sql| {
+        sql.sql("SELECT c.* FROM contacts c");
+        if list.filter.is_none() {
+            sql.sql(" JOIN list_members m ON m.contact_id = c.id AND m.list_id = ").number(list.id.0);
+        }
+        sql.sql(" WHERE c.kind = ").text(list.kind.word()).sql(" AND c.id > ").number(wanted.after);
+        if let Some(filter) = &list.filter {
+            matches(sql.sql(" AND "), filter, list.kind);
+        }
+        if !begins.is_empty() {
+            sql.sql(" AND (");
+            starts(sql, "lower(c.customer_id)", &begins.to_lowercase());
+            let address = as_stored(begins);
+            if !address.is_empty() {
+                starts(sql.sql(" OR "), "c.address", &address);
+            }
+            sql.sql(")");
+        }
+        sql.sql(" ORDER BY c.id LIMIT ").number(n);
+    });
+    sql.sql(" ORDER BY c.id");
+    sql.query().load(conn)
 }
 
 fn count(conn: &mut PgConnection, sql: Assembled) -> QueryResult<i64> {

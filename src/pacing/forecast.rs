@@ -196,20 +196,21 @@ mod tests {
         assert_eq!(seen_inside.minutes, foreseen[2..]);
         let ends_inside = forecast(&begun(10.0, 60, nine()), 0, 60, &holds, nine(), at(10));
         assert_eq!((ends_inside.planned, ends_inside.unsent, ends_inside.finishes), (50, 10, None));
+        let added_to_the_past = Holds::of([Hold { from: at(0), to: at(3) }]);
+        let goes_on = forecast(&begun(10.0, 60, nine()), 30, 60, &added_to_the_past, at(2), at(60));
+        assert_eq!(goes_on.minutes.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [at(3), at(4), at(5), at(6)]);
         let whole = Holds::of([Hold { from: at(-60), to: at(60) }]);
         let never = forecast(&begun(10.0, 60, nine()), 0, 60, &whole, nine(), at(10));
         assert_eq!((never.planned, never.unsent, never.minutes.len()), (0, 60, 0));
     }
 
     #[test]
-    fn a_million_over_weeks_of_quiet_hours_are_foreseen_in_no_time() {
+    fn a_million_over_a_year_of_quiet_hours_fit_into_one_picture() {
         let holds = Holds::of((0..365).map(|day| Hold { from: at(day * 1440), to: at(day * 1440 + 600) }));
         let clock = SendClock { rate: 10.0, base: 1.0, since: nine() };
-        let begun = std::time::Instant::now();
-        for _ in 0..20 {
-            assert_eq!(forecast(&clock, 0, 1_000_000, &holds, nine(), at(365 * 1440)).planned, 1_000_000);
-        }
-        assert!(begun.elapsed().as_millis() / 20 < 10, "{:?} for twenty", begun.elapsed());
+        let forecast = forecast(&clock, 0, 1_000_000, &holds, nine(), at(365 * 1440));
+        assert_eq!((forecast.planned, forecast.unsent), (1_000_000, 0));
+        assert!(forecast.minutes.len() as i64 <= MAX_POINTS);
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! When sends may begin: windows, holds, the clock of a run, late starts, and what that will look like.
+//! When sends may begin: recurrence, windows, holds, the clock of a run, late
+//! starts, the hours of the contact, and what that will look like.
 //!
 //! Everything here is arithmetic on instants it is given. The dispatcher asks
 //! [`allowance`] inside the transaction that claims; the preview asks
@@ -9,6 +10,9 @@
 //! window ───▶ start ─▶ SendClock ─▶ past ─▶ allowance   how many may be claimed now
 //!               ▲                    ▲  └▶ forecast    minute by minute, finish, overrun
 //! Calendar ─▶ Holds ─────────────────┘   when nobody may be sent to
+//!
+//! Rule ─▶ next, upcoming                  when it comes round again
+//! zones_of_number ─▶ LocalHours           whether a contact's own clock allows it
 //! ```
 //!
 //! A claim, in three steps: the clock is led [`past`](SendClock::past) the holds;
@@ -24,12 +28,13 @@ mod holds;
 mod late;
 mod local;
 mod window;
+mod zones;
 
 pub use cadence::{BadCron, CronText, Days, Missed, NoDays, Overlap, Rule, Verdict, upcoming};
 pub use clock::{LAG, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, on_the_beat, start};
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
 pub use holds::{Calendar, EmptyQuiet, Hold, Holds, Quiet};
-pub use local::LocalHours;
 pub use late::{LateLimit, LatePolicy, TooLate};
+pub use local::{EmptyHours, LocalHours, own_zone, zones_of_number};
 pub use window::{EmptyWindow, Window, instant, window};

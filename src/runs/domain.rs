@@ -35,6 +35,8 @@ pub struct Run {
     pub next_seq: i32,
     /// How many contacts there are.
     pub last_seq: i32,
+    /// Contacts before `next_seq` that no claim took: left out, or held until later.
+    pub passed_over: i32,
     pub clock: Clock,
     /// Sends claimed so far, second attempts included.
     pub released: i64,
@@ -80,6 +82,18 @@ impl Canary {
         }
         let percent = failed as f64 * 100.0 / f64::from(self.first.max(1));
         Some(if percent <= self.most_failed { Verdict::GoOn } else { Verdict::Hold })
+    }
+
+    /// Why a run is held whose first contacts failed so often, for the journal.
+    pub fn held_because(&self, failed: i64) -> String {
+        let percent = failed as f64 * 100.0 / f64::from(self.first.max(1));
+        let percent = (percent * 10.0).round() / 10.0;
+        format!("{failed} of the first {} failed ({percent} %), more than {} %", self.first, self.most_failed)
+    }
+
+    /// Until when receipts are waited for that do not come.
+    pub fn waits_until(&self, last_claimed: DateTime<Utc>) -> DateTime<Utc> {
+        last_claimed + TimeDelta::minutes(self.minutes.into())
     }
 }
 
@@ -239,6 +253,16 @@ impl Run {
         self.last_seq - self.next_seq + 1
     }
 
+    /// When it ended, at the latest when its time was over; `None` while it has not.
+    pub fn over_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            RunState::Waiting | RunState::Running | RunState::Paused { .. } => None,
+            RunState::Completed { at } | RunState::Overrun { at } | RunState::Stopped { at } => {
+                Some(at.min(self.window.ends))
+            }
+        }
+    }
+
     /// The rate it has, or starts with.
     pub fn rate(&self) -> Rate {
         match self.clock {
@@ -376,7 +400,7 @@ impl Run {
     /// to wait for them; `None` when nothing waits for them.
     pub fn canary_left(&self) -> Option<i64> {
         let canary = self.rules.canary.filter(|_| !self.canary_passed)?;
-        Some((i64::from(canary.first) - i64::from(self.next_seq - 1)).max(0))
+        Some((i64::from(canary.first) - i64::from(self.next_seq - 1 - self.passed_over)).max(0))
     }
 
     /// Moves the end of a run that has not ended.
@@ -480,6 +504,7 @@ mod tests {
             prepared: true,
             next_seq: 1,
             last_seq: 100,
+            passed_over: 0,
             clock: Clock::Unstarted { rate: 10.0 },
             released: 0,
             burst: 0,

@@ -47,6 +47,13 @@ pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryR
         .transpose()
 }
 
+/// These runs, in any order.
+pub fn these(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Run>> {
+    let rows: Vec<Row> =
+        schedule_runs::table.filter(schedule_runs::id.eq_any(ids)).select(Row::as_select()).load(conn)?;
+    rows.into_iter().map(Run::try_from).collect()
+}
+
 /// The newest run of each of the schedules of these campaigns.
 pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<Vec<Run>> {
     schedule_runs::table
@@ -78,6 +85,20 @@ pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
 pub fn unprepared(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
     schedule_runs::table
         .filter(schedule_runs::prepared_at.is_null())
+        .order(schedule_runs::id)
+        .select(schedule_runs::id)
+        .load(conn)
+        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
+}
+
+/// Running runs in which the first contacts may have to turn out well before the others follow.
+pub fn with_canary(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
+    use diesel::sql_types::Bool;
+    schedule_runs::table
+        .filter(schedule_runs::state.eq("running"))
+        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(schedule_runs::canary_passed_at.is_null())
+        .filter(diesel::dsl::sql::<Bool>("rules ->> 'canary' IS NOT NULL"))
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)
@@ -140,6 +161,9 @@ pub fn holds(conn: &mut PgConnection, run: &Run) -> QueryResult<Holds> {
 
 /// The same, should it end at `ends`.
 pub fn holds_until(conn: &mut PgConnection, run: &Run, ends: DateTime<Utc>) -> QueryResult<Holds> {
+    if run.is_test {
+        return Ok(Holds::none());
+    }
     let calendar = settings::calendars::of_campaign(conn, run.campaign_id)?;
     Ok(calendar.closed(run.id.0, run.window.starts, ends))
 }
@@ -212,13 +236,13 @@ fn json(value: &impl serde::Serialize) -> QueryResult<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| SerializationError(error.into()))
 }
 
-/// Says how many contacts the run has, once they are written, from which on they are
-/// to be claimed, and which fields they have. Any state: a stop may have come meanwhile.
+/// Says how many contacts the run has, once they are written, how many of the first of
+/// them are not to be claimed, and which fields they have. Any state: a stop may have come meanwhile.
 pub fn set_prepared(
     conn: &mut PgConnection,
     id: RunId,
     contacts: i32,
-    next_seq: i32,
+    left_out: i32,
     fields: &[String],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
@@ -226,7 +250,8 @@ pub fn set_prepared(
         .set((
             schedule_runs::prepared_at.eq(now),
             schedule_runs::last_seq.eq(contacts),
-            schedule_runs::next_seq.eq(next_seq),
+            schedule_runs::next_seq.eq(left_out + 1),
+            schedule_runs::passed_over.eq(left_out),
             schedule_runs::fields.eq(json(&fields)?),
         ))
         .execute(conn)
@@ -257,7 +282,7 @@ pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResu
 /// into a [`Run`] is where they are caught.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = schedule_runs, check_for_backend(Pg))]
-struct Row {
+pub struct Row {
     id: i64,
     schedule_id: i64,
     campaign_id: i64,
@@ -271,6 +296,7 @@ struct Row {
     canary_passed_at: Option<DateTime<Utc>>,
     purpose: String,
     next_seq: i32,
+    passed_over: i32,
     starts_at: DateTime<Utc>,
     #[diesel(embed)]
     saved: Saved,
@@ -280,7 +306,7 @@ struct Row {
 /// What verbs change.
 #[derive(Debug, Queryable, Selectable, AsChangeset)]
 #[diesel(table_name = schedule_runs, check_for_backend(Pg), treat_none_as_null = true)]
-struct Saved {
+pub struct Saved {
     state: String,
     last_seq: i32,
     ends_at: DateTime<Utc>,
@@ -332,6 +358,7 @@ impl TryFrom<Row> for Run {
             prepared: row.prepared_at.is_some(),
             next_seq: row.next_seq,
             last_seq: s.last_seq,
+            passed_over: row.passed_over,
             clock,
             released: row.released,
             burst: s.burst,

@@ -1,6 +1,6 @@
 //! What people and the clock do to schedules and their runs. Each function is one transaction.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use super::domain::{Recurrence, edited_end, next_occurrence};
@@ -297,45 +297,49 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
         if now < due || held.schedule.state.word() != "active" || held.home.state != "active" {
             return Ok(CameRound::NotDue);
         }
+        let before = held.run.clone();
+        let goes_on = before.as_ref().is_some_and(|run| !run.state.has_ended());
+        // One whose time is over ends at the next opportunity: until then nothing is decided.
+        let is_over = before.as_ref().is_some_and(|run| run.window.ends <= now);
+        if goes_on && (is_over || it.overlap == Overlap::Wait) {
+            return Ok(CameRound::Waits);
+        }
         let window = held.schedule.plan.window_from(due, held.home.zone);
         if window.ends <= now {
-            return held.skip(conn, &it, due, "nothing worked from its start to its end", now);
+            return held.skip(conn, &it, due, "all of its time had passed", now);
         }
-        match it.missed.judge(due, now) {
-            Verdict::Go => {}
-            Verdict::Skip => return held.skip(conn, &it, due, "nothing worked when it was due", now),
-            Verdict::Ask => {
-                let was = held.schedule.state.word();
-                held.schedule.pause(PausedWith::Schedule, now)?;
-                let run = plan_run(
-                    conn,
-                    &held.home,
-                    &held.schedule,
-                    &Planned { window, file: held.home.file_id, served: None },
-                )?;
-                let mut run = runs::store::lock(conn, run)?;
-                run.pause(now)?;
-                held.run = Some(run);
-                held.move_on(conn, &it, due)?;
-                let why = "it would start late: RESUME sends it all the same, STOP ends it";
-                held.save(conn, "schedule.paused", was, None, Some(why), now)?;
-                return Ok(CameRound::Asks);
-            }
+        // Waiting for the run before does not make it late.
+        let free = match (it.overlap, before.and_then(|run| run.over_at())) {
+            (Overlap::Wait, Some(free)) => due.max(free),
+            (Overlap::Wait | Overlap::Skip | Overlap::Replace, _) => due,
+        };
+        let verdict = it.missed.judge(free, now);
+        if verdict == Verdict::Skip {
+            return held.skip(conn, &it, due, "it was too late for it", now);
         }
         if let Some(before) = held.run.as_mut().filter(|run| !run.state.has_ended()) {
-            match it.overlap {
-                Overlap::Wait => return Ok(CameRound::Waits),
-                Overlap::Skip => return held.skip(conn, &it, due, "the run before still goes on", now),
-                Overlap::Replace => {
-                    let was = before.state.word();
-                    before.stop(now)?;
-                    runs::store::save(conn, before, now)?;
-                    record_run(conn, before, "run.stopped", was, Some("the next run takes its place"), now)?;
-                }
+            if it.overlap == Overlap::Skip {
+                return held.skip(conn, &it, due, "the run before still goes on", now);
             }
+            let was = before.state.word();
+            before.stop(now)?;
+            runs::store::save(conn, before, now)?;
+            record_run(conn, before, "run.stopped", was, Some("the next run takes its place"), now)?;
         }
-        let run =
-            plan_run(conn, &held.home, &held.schedule, &Planned { window, file: held.home.file_id, served: None })?;
+        if verdict == Verdict::Ask {
+            let was = held.schedule.state.word();
+            held.schedule.pause(PausedWith::Schedule, now)?;
+            let planned = Planned { window, file: None, served: None };
+            let run = plan_run(conn, &held.home, &held.schedule, &planned)?;
+            let mut run = runs::store::lock(conn, run)?;
+            run.pause(now)?;
+            held.run = Some(run);
+            held.move_on(conn, &it, due)?;
+            let why = "it would start late: RESUME sends it all the same, STOP ends it";
+            held.save(conn, "schedule.paused", was, None, Some(why), now)?;
+            return Ok(CameRound::Asks);
+        }
+        let run = plan_run(conn, &held.home, &held.schedule, &Planned { window, file: None, served: None })?;
         held.move_on(conn, &it, due)?;
         Ok(CameRound::Planned(run))
     })
@@ -435,6 +439,48 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
             store::save_state(conn, &schedule)?;
         }
         record_run(conn, &run, "run.ended", was, None, now)?;
+        Ok(true)
+    })
+}
+
+/// Judges the first contacts of a run that waits for them: it goes on, or is paused
+/// with its schedule until somebody has looked. Returns whether it was time to say so.
+pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+    conn.transaction(|conn| {
+        let found = runs::store::find(conn, id)?;
+        if found.canary_left() != Some(0) {
+            return Ok(false);
+        }
+        let home = store::lock_home(conn, found.schedule_id)?;
+        let mut schedule = store::lock(conn, found.schedule_id)?;
+        let mut run = runs::store::lock(conn, id)?;
+        let (Some(canary), RunState::Running, Some(0)) = (run.rules.canary, run.state, run.canary_left()) else {
+            return Ok(false);
+        };
+        let firsts = deliveries::store::firsts(conn, &run)?;
+        let waited = firsts.last_claimed.map_or_else(TimeDelta::zero, |at| now - at);
+        let was = run.state.word();
+        match canary.judge(firsts.failed, firsts.open, waited) {
+            None => return Ok(false),
+            Some(runs::Verdict::GoOn) => {
+                run.pass_canary();
+                if run.auto {
+                    // The time it waited is made up for.
+                    let holds = runs::store::holds(conn, &run)?;
+                    run.edit_rate(Rate::Auto, &holds, now)?;
+                }
+                runs::store::save(conn, &run, now)?;
+                record_run(conn, &run, "run.canary_passed", was, None, now)?;
+            }
+            Some(runs::Verdict::Hold) => {
+                let why = canary.held_because(firsts.failed);
+                let was = schedule.state.word();
+                schedule.pause(PausedWith::Schedule, now)?;
+                run.pause(now)?;
+                let held = Held { home, schedule, run: Some(run) };
+                held.save(conn, "schedule.paused", was, None, Some(&why), now)?;
+            }
+        }
         Ok(true)
     })
 }

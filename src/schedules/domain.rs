@@ -83,6 +83,16 @@ impl Draft {
         }
     }
 
+    /// On which days and from when to when, for people.
+    pub fn hours(&self) -> String {
+        let (days, end) = (self.when.words(), self.end.format("%H:%M"));
+        match &self.when {
+            // These rules name their time themselves.
+            When::Recurring(_) => format!("{days}, until {end}"),
+            When::Once { .. } | When::Daily => format!("{days}, {}–{end}", self.start.format("%H:%M")),
+        }
+    }
+
     /// The instants it runs between when it runs on `date`.
     pub fn window_on(&self, date: NaiveDate, zone: Tz) -> Result<Window, EmptyWindow> {
         pacing::window(date, self.start, self.end, zone)

@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
+use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
-use crate::db::schema::{campaigns, schedules};
-use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId};
+use crate::db::schema::{campaigns, channels, schedule_runs, schedules};
+use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
+use crate::runs::{self, Run};
 
 pub fn find(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
     schedules::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -27,6 +30,29 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Sch
         .collect()
 }
 
+/// A schedule with its newest run and what its channel is called and of which kind it is, as stored.
+pub type Shown = (Schedule, Option<Run>, String, String);
+
+/// The schedules of these campaigns as the screen shows them, in the order of [`of_campaigns`].
+pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
+    let newest = sql::<Bool>(
+        "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
+                             AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
+    );
+    let rows: Vec<(Row, Option<runs::store::Row>, String, String)> = schedules::table
+        .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
+        .left_join(schedule_runs::table.on(newest))
+        .filter(schedules::campaign_id.eq_any(ids))
+        .order((schedules::campaign_id, schedules::id))
+        .select((Row::as_select(), Option::<runs::store::Row>::as_select(), channels::name, channels::kind))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(schedule, run, channel, kind)| {
+            Ok((schedule.try_into()?, run.map(Run::try_from).transpose()?, channel, kind))
+        })
+        .collect()
+}
+
 /// What its campaign looks like to a schedule.
 pub struct Home {
     pub id: CampaignId,
@@ -34,8 +60,6 @@ pub struct Home {
     /// `draft`, `active`, `paused`, …
     pub state: String,
     pub zone: Tz,
-    /// The contacts of a campaign whose contacts are a file.
-    pub file_id: Option<FileId>,
     pub group_by: Option<String>,
 }
 
@@ -43,35 +67,38 @@ pub struct Home {
 /// state of a run takes this lock first: it puts clicks into an order.
 pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
     let campaign: i64 = schedules::table.find(id.0).select(schedules::campaign_id).first(conn)?;
-    let (id, name, state, zone, file, group_by): (i64, String, String, String, Option<i64>, Option<String>) =
-        campaigns::table
-            .find(campaign)
-            .select((
-                campaigns::id,
-                campaigns::name,
-                campaigns::state,
-                campaigns::time_zone,
-                campaigns::file_id,
-                campaigns::group_by,
-            ))
-            .for_no_key_update()
-            .first(conn)?;
+    let (id, name, state, zone, group_by): (i64, String, String, String, Option<String>) = campaigns::table
+        .find(campaign)
+        .select((campaigns::id, campaigns::name, campaigns::state, campaigns::time_zone, campaigns::group_by))
+        .for_no_key_update()
+        .first(conn)?;
     let Ok(zone) = zone.parse() else {
         return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
     };
-    Ok(Home { id: CampaignId(id), name, state, zone, file_id: file.map(FileId), group_by })
+    Ok(Home { id: CampaignId(id), name, state, zone, group_by })
 }
 
-/// Up to `limit` schedules that recur and whose next run is due, the longest due first.
-pub fn due(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<ScheduleId>> {
-    schedules::table
+/// A schedule that recurs, and when its next run is due.
+pub type Due = (DateTime<Utc>, ScheduleId);
+
+/// Up to `limit` schedules that recur and whose next run is due, the longest due first,
+/// after the one at which an earlier answer ended.
+pub fn due(conn: &mut PgConnection, after: Option<Due>, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<Due>> {
+    let due = schedules::table
         .filter(schedules::state.eq("active"))
         .filter(schedules::next_run_at.le(now))
         .order((schedules::next_run_at, schedules::id))
         .limit(limit)
-        .select(schedules::id)
-        .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(ScheduleId).collect())
+        .select((schedules::next_run_at.assume_not_null(), schedules::id))
+        .into_boxed();
+    let due = match after {
+        Some((at, id)) => {
+            due.filter(schedules::next_run_at.gt(at).or(schedules::next_run_at.eq(at).and(schedules::id.gt(id.0))))
+        }
+        None => due,
+    };
+    due.load(conn)
+        .map(|rows: Vec<(DateTime<Utc>, i64)>| rows.into_iter().map(|(at, id)| (at, ScheduleId(id))).collect())
 }
 
 pub fn set_next_run(conn: &mut PgConnection, id: ScheduleId, at: Option<DateTime<Utc>>) -> QueryResult<()> {

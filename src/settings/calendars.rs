@@ -17,41 +17,48 @@ pub fn of_campaign(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Calen
     of_campaigns(conn, &[id.0])?.remove(&id).ok_or(NotFound)
 }
 
-/// The calendars of these campaigns, with three questions however many they are.
+/// Of a campaign that does not exist yet and will say nothing of its own.
+pub fn of_new(conn: &mut PgConnection, zone: Tz) -> QueryResult<Calendar> {
+    let (house, blackouts) = store::house_and_blackouts(conn)?;
+    Ok(effective(&house, &blackouts, &Override::default(), zone))
+}
+
+/// The calendars of these campaigns, with two questions however many they are.
 pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashMap<CampaignId, Calendar>> {
-    let rows: Vec<Row> = campaigns::table.filter(campaigns::id.eq_any(ids)).select(Row::as_select()).load(conn)?;
-    let (house, blackouts) = (store::house(conn)?, store::blackouts(conn)?);
+    let rows: Vec<(i64, String, OwnColumns)> = campaigns::table
+        .filter(campaigns::id.eq_any(ids))
+        .select((campaigns::id, campaigns::time_zone, OwnColumns::as_select()))
+        .load(conn)?;
+    if rows.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (house, blackouts) = store::house_and_blackouts(conn)?;
     rows.into_iter()
-        .map(|row| {
-            let (own, zone) = row.read()?;
-            Ok((CampaignId(row.id), effective(&house, &blackouts, &own, zone)))
+        .map(|(id, zone, own)| {
+            let Ok(zone) = zone.parse() else {
+                return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
+            };
+            Ok((CampaignId(id), effective(&house, &blackouts, &own.read()?, zone)))
         })
         .collect()
 }
 
-/// What a campaign says of its own.
-pub fn own(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Override> {
-    let row: Row = campaigns::table.find(id.0).select(Row::as_select()).first(conn)?;
-    Ok(row.read()?.0)
-}
-
+/// What a campaign says of its own, as it is stored with it.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = campaigns, check_for_backend(diesel::pg::Pg))]
-struct Row {
-    id: i64,
-    time_zone: String,
+pub struct OwnColumns {
     quiet: String,
     quiet_from: Option<NaiveTime>,
     quiet_to: Option<NaiveTime>,
     blackouts_apply: bool,
 }
 
-impl Row {
-    fn read(&self) -> QueryResult<(Override, Tz)> {
+impl OwnColumns {
+    pub fn read(&self) -> QueryResult<Override> {
         let own = self.quiet_from.zip(self.quiet_to).and_then(|(from, to)| Quiet::new(from, to).ok());
-        let (Some(quiet), Ok(zone)) = (QuietChoice::of_word(&self.quiet, own), self.time_zone.parse()) else {
-            return Err(DeserializationError(format!("campaigns: not quiet hours: {self:?}").into()));
-        };
-        Ok((Override { quiet, blackouts_apply: self.blackouts_apply }, zone))
+        match QuietChoice::of_word(&self.quiet, own) {
+            Some(quiet) => Ok(Override { quiet, blackouts_apply: self.blackouts_apply }),
+            None => Err(DeserializationError(format!("campaigns: not quiet hours: {self:?}").into())),
+        }
     }
 }

@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Date};
 
 use super::domain::{Approval, Blackout, Cap, House};
 use crate::db::schema::{blackouts, settings, users};
@@ -40,6 +42,13 @@ pub fn last_change(conn: &mut PgConnection) -> QueryResult<Option<(DateTime<Utc>
 /// The days of all blackout dates.
 pub fn blackouts(conn: &mut PgConnection) -> QueryResult<BTreeSet<NaiveDate>> {
     Ok(blackouts::table.select(blackouts::day).load(conn)?.into_iter().collect())
+}
+
+/// [`house`] and [`blackouts`] with one question.
+pub fn house_and_blackouts(conn: &mut PgConnection) -> QueryResult<(House, BTreeSet<NaiveDate>)> {
+    let days = sql::<Array<Date>>("ARRAY(SELECT day FROM blackouts)");
+    let (row, days): (Row, Vec<NaiveDate>) = settings::table.find(true).select((Row::as_select(), days)).first(conn)?;
+    Ok((row.into(), days.into_iter().collect()))
 }
 
 /// All blackout dates with their names, by day.

@@ -36,6 +36,11 @@ pub struct Timeline {
     sent_path: String,
     overrun_path: String,
     pauses: Vec<Band>,
+    /// When nothing is sent, and in words.
+    holds: Vec<Band>,
+    held: String,
+    /// The instants at the left and the right edge.
+    shown: (DateTime<Utc>, DateTime<Utc>),
     y_ticks: Vec<Tick>,
     x_ticks: Vec<Tick>,
     planned: String,
@@ -144,6 +149,9 @@ impl Timeline {
             sent_path: bars(&sent_bars),
             overrun_path,
             pauses: pauses.iter().map(|(starts, ends)| band(*starts, *ends)).collect(),
+            holds: Vec::new(),
+            held: String::new(),
+            shown: (from, to),
             y_ticks: (0..=top / step).map(|k| Tick { at: y(k * step), label: thousands(k * step) }).collect(),
             x_ticks: x_ticks(from, to, &clock, x),
             planned: thousands(forecast.planned),
@@ -151,6 +159,31 @@ impl Timeline {
             unsent: (forecast.unsent > 0).then(|| thousands(forecast.unsent)),
             rows: rows.collect(),
         }
+    }
+
+    /// Shades when nothing is sent, and says so.
+    pub fn with_holds(mut self, holds: &[(DateTime<Utc>, DateTime<Utc>)]) -> Timeline {
+        let (from, to) = self.shown;
+        let seen = holds.iter().map(|(starts, ends)| (*starts.max(&from), *ends.min(&to)));
+        let seen: Vec<_> = seen.filter(|(starts, ends)| starts < ends).collect();
+        let x = |at: DateTime<Utc>| {
+            let part = (at - from).num_seconds() as f64 / ((to - from).num_seconds().max(1) as f64);
+            round(LEFT + part * (RIGHT - LEFT))
+        };
+        self.holds =
+            seen.iter().map(|(starts, ends)| Band { x: x(*starts), width: round(x(*ends) - x(*starts)) }).collect();
+        let clock = Wall::of(self.zone, from, to);
+        let words: Vec<_> =
+            seen.iter().map(|(starts, ends)| format!("{} – {}", clock.show(*starts), clock.show(*ends))).collect();
+        self.held = match words.as_slice() {
+            few if few.len() <= 2 => few.join(" and "),
+            [first, second, more @ ..] => format!("{first}, {second} and {} more times", more.len()),
+            _ => String::new(),
+        };
+        if !self.held.is_empty() {
+            self.summary.push_str(&format!(" Nothing is sent {}.", self.held));
+        }
+        self
     }
 
     fn has_sent(&self) -> bool {

@@ -2,10 +2,12 @@
 
 pub mod chart;
 mod cross_site;
+pub mod csv;
 mod forms;
 mod headers;
 mod htmx;
 mod may;
+mod multipart;
 mod problem;
 
 use actix_web::HttpResponse;
@@ -17,6 +19,7 @@ pub use forms::FieldErrors;
 pub use headers::harden;
 pub use htmx::Htmx;
 pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
+pub use multipart::Parts;
 pub use problem::Problem;
 
 /// Answers with a rendered template.

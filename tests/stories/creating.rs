@@ -1,7 +1,9 @@
 //! From a name to a launch.
 
+use bugle::channels::Kind;
 use bugle::engine::importer;
 use bugle::ids::CampaignId;
+use bugle::lists;
 
 use super::desk::{Answer, Desk};
 
@@ -249,4 +251,303 @@ async fn a_launched_campaign_can_be_renamed_and_no_more() {
     assert_eq!(desk.number("SELECT count(*) AS n FROM files"), 1, "nothing was stored for it");
     assert_eq!(desk.submit(&format!("{path}/discard")).await.status, 409);
     assert_eq!(desk.visit_as_stranger("/campaigns/new").await.status, 303);
+}
+
+// ---- kinds, groups, lists -----------------------------------------------------------
+
+/// An empty draft of some kind.
+async fn empty_draft(desk: &Desk, name: &str, kind: &str, zone: &str) -> String {
+    let answer = desk.fill_in("/campaigns", &[("name", name), ("kind", kind), ("time_zone", zone)]).await;
+    answer.location.unwrap_or_else(|| panic!("{}", answer.html)).strip_suffix("/edit").unwrap().to_owned()
+}
+
+/// A list kept by hand with these contacts.
+fn list(desk: &Desk, name: &str, addresses: &[&str]) -> String {
+    let (admin, now) = (desk.admin, desk.app.clock.now());
+    desk.db(|conn| {
+        let id = lists::store::insert(conn, name, Kind::Sms, None, admin, now).unwrap();
+        let list = lists::store::find(conn, id).unwrap();
+        let addresses: Vec<String> = addresses.iter().map(|it| (*it).to_owned()).collect();
+        for address in &addresses {
+            use diesel::prelude::*;
+            diesel::sql_query("INSERT INTO contacts (kind, address) VALUES ('sms', $1) ON CONFLICT DO NOTHING")
+                .bind::<diesel::sql_types::Text, _>(address)
+                .execute(conn)
+                .unwrap();
+        }
+        lists::store::add_addresses(conn, &list, &addresses, now).unwrap();
+        id.to_string()
+    })
+}
+
+fn count(desk: &Desk, what: &str) -> i64 {
+    desk.number(&format!("SELECT count(*) AS n FROM {what}"))
+}
+
+#[actix_web::test]
+async fn a_daily_campaign_keeps_the_columns_of_a_sample_and_has_no_date() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Arrears").await;
+    desk.fill_in(&format!("{path}/edit"), &[("name", "Arrears"), ("kind", "daily"), ("time_zone", "UTC")]).await;
+    let page = desk.visit(&format!("{path}/edit?schedule=new")).await;
+    shows(&page, "Nobody in this one is sent to.");
+    lacks(&page, r#"name="date""#);
+    let channel = desk.channel.to_string();
+    let answer =
+        desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, "Hi #name|you#", "09:00", "17:00")).await;
+    assert_eq!(answer.status, 303, "{}", answer.html);
+    assert_eq!(count(&desk, "schedules WHERE run_date IS NULL AND recurrence IS NULL"), 1);
+    // Shown for the next day on which the file can still come in time.
+    shows(&desk.visit(&format!("{path}/edit")).await, "3 March 2026, 09:00 to 17:00 (UTC)");
+    assert_eq!(desk.submit(&format!("{path}/launch")).await.status, 303);
+    assert_eq!(count(&desk, "schedule_runs"), 0, "it waits for the day's file");
+}
+
+#[actix_web::test]
+async fn a_recurring_campaign_goes_to_lists_and_tells_its_next_five_runs() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = empty_draft(&desk, "Weekly", "recurring", "Europe/Dublin").await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, r#"href="/lists/new""#);
+    shows(&page, "Choose the lists first.");
+    lacks(&page, r#"type="file""#);
+
+    let all = list(&desk, "Customers", &["12025550101", "12025550102", "12025550103"]);
+    let some = list(&desk, "Do not disturb", &["12025550103"]);
+    let both = [("include", all.as_str()), ("exclude", all.as_str())];
+    let refused = desk.fill_in(&format!("{path}/lists"), &both).await;
+    assert_eq!(refused.status, 422);
+    shows(&refused, "“Customers” cannot be sent to and left out.");
+    shows(&refused, &format!(r#"name="exclude" value="{all}" aria-label="Leave out Customers" checked"#));
+    let nothing = desk.fill_in(&format!("{path}/lists"), &[("exclude", some.as_str())]).await;
+    shows(&nothing, "Choose at least one list to send to.");
+
+    let chosen = [("include", all.as_str()), ("exclude", some.as_str()), ("freeze", "launch")];
+    let total = desk.fill_in_with_htmx(&format!("{path}/lists/count"), &chosen).await;
+    shows(&total, "<b>2 contacts</b>");
+    lacks(&total, "<html");
+    assert_eq!(desk.fill_in(&format!("{path}/lists"), &chosen).await.status, 303);
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "<b>2 contacts</b>");
+    shows(&page, r#"value="launch" checked"#);
+
+    let channel = desk.channel.to_string();
+    let mut plan: Vec<_> = schedule(&channel, "Hello", "09:00", "17:00").into();
+    plan.extend([("repeat", "weekly"), ("mon", "on"), ("thu", "on"), ("missed", "skip"), ("overlap", "wait")]);
+    let answer = desk.fill_in(&format!("{path}/schedules"), &plan).await;
+    assert_eq!(answer.status, 303, "{}", answer.html);
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "on Mon Thu at 09:00");
+    for run in ["5 March 2026, 09:00", "9 March 2026, 09:00", "12 March", "16 March", "19 March"] {
+        shows(&page, run);
+    }
+    assert_eq!(desk.submit(&format!("{path}/launch")).await.status, 303);
+    assert_eq!(count(&desk, "campaign_audience"), 2, "frozen at the launch");
+    assert_eq!(count(&desk, "schedules WHERE next_run_at = '2026-03-05 09:00+00'"), 1);
+}
+
+#[actix_web::test]
+async fn a_once_off_campaign_may_go_to_lists_instead_of_a_file() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let all = list(&desk, "Customers", &["12025550101", "12025550102"]);
+    let path = empty_draft(&desk, "Offer", "once_off", "UTC").await;
+    desk.fill_in(&format!("{path}/lists"), &[("include", all.as_str())]).await;
+    let channel = desk.channel.to_string();
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, "Hello", "09:10", "09:15")).await;
+    assert_eq!(desk.submit(&format!("{path}/launch")).await.status, 303);
+    desk.tick().await;
+    desk.run_until("2026-03-02 09:12:01").await;
+    assert_eq!(desk.received().len(), 2);
+}
+
+#[actix_web::test]
+async fn the_kind_of_a_draft_can_be_changed_and_its_schedules_are_planned_anew() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let channel = desk.channel.to_string();
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, "Hi", "10:00", "11:00")).await;
+    let wrong = [("name", "Offer"), ("kind", "sometimes"), ("time_zone", "UTC")];
+    shows(&desk.fill_in(&format!("{path}/edit"), &wrong).await, "Choose one of these.");
+    desk.fill_in(&format!("{path}/edit"), &[("name", "Offer"), ("kind", "daily"), ("time_zone", "UTC")]).await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "was planned for another kind of campaign");
+    let id = desk.number("SELECT id AS n FROM schedules");
+    desk.fill_in(&format!("{path}/schedules/{id}"), &schedule(&channel, "Hi", "10:00", "11:00")).await;
+    lacks(&desk.visit(&format!("{path}/edit")).await, "was planned for another kind of campaign");
+}
+
+#[actix_web::test]
+async fn contacts_are_grouped_by_a_column_and_each_value_gets_its_schedule() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let unknown = desk.fill_in(&format!("{path}/group"), &[("group_by", "shoe size")]).await;
+    assert_eq!(unknown.status, 422);
+    shows(&unknown, "Choose a column of the file.");
+    desk.fill_in(&format!("{path}/group"), &[("group_by", "city")]).await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "2 rows have a value that no schedule serves: “Cork”, “Galway”. 1 row has nothing in #city.");
+    shows(&page, &format!("{path}/edit?schedule=new&#38;group=Cork#schedule-form").replace("&#38;", "&amp;"));
+
+    let page = desk.visit(&format!("{path}/edit?schedule=new&group=Cork")).await;
+    shows(&page, r#"<option value="Cork" selected>Cork (1)</option>"#);
+    let channel = desk.channel.to_string();
+    let plan = schedule(&channel, "Hi", "10:00", "11:00");
+    let none = desk.fill_in(&format!("{path}/schedules"), &plan).await;
+    assert_eq!(none.status, 422);
+    shows(&none, "Choose the group that it serves.");
+    for (name, group) in [("One", "cork"), ("Two", "CORK")] {
+        let mut plan: Vec<_> = plan.into();
+        plan[0].1 = name;
+        plan.push(("group", group));
+        let answer = desk.fill_in(&format!("{path}/schedules"), &plan).await;
+        assert_eq!(answer.status, 303, "{}", answer.html);
+    }
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "One, Two");
+    shows(&page, "serve the same group at the same time");
+    shows(&page, "1 row has a value that no schedule serves: “Galway”.");
+
+    // Another file without the column: it cannot be launched like that.
+    desk.upload(&format!("{path}/file"), "plain.csv", b"phone,name\n+12025550101,Anna\n", &[]).await;
+    let file = desk.number("SELECT max(id) AS n FROM files");
+    let mapping = [("use-0", "channel_id"), ("use-1", "data"), ("region", "everywhere")];
+    desk.fill_in(&format!("/files/{file}/import"), &mapping).await;
+    importer::tick(&desk.app).await.unwrap();
+    shows(&desk.visit(&format!("{path}/edit")).await, "The file has no column “city”");
+}
+
+#[actix_web::test]
+async fn the_next_five_instants_follow_what_is_typed_and_tell_of_clock_changes() {
+    let desk = Desk::open_at("2026-03-27 12:00").await;
+    let path = empty_draft(&desk, "Nightly", "recurring", "Europe/Berlin").await;
+    let instants = async |fields: &[(&str, &str)]| {
+        desk.fill_in_with_htmx(
+            &format!("{path}/instants"),
+            &[&[("missed", "ask"), ("overlap", "skip")], fields].concat(),
+        )
+        .await
+    };
+    let weekly = [("repeat", "weekly"), ("start", "02:30"), ("sat", "on"), ("sun", "on")];
+    let page = instants(&weekly).await;
+    lacks(&page, "<html");
+    for told in [
+        "Sat 28 Mar 2026, 02:30",
+        "01:30 UTC",
+        "Sun 29 Mar 2026, 03:00",
+        "The clocks skip 02:30 on this day; it runs at 03:00.",
+        "Sat 11 Apr 2026, 02:30",
+        "00:30 UTC",
+    ] {
+        shows(&page, told);
+    }
+    assert_eq!(page.html.matches("<li>").count(), 5);
+    shows(&instants(&[("repeat", "cron"), ("cron", "30 9 * * MON-FRI")]).await, "Mon 30 Mar 2026, 09:30");
+    shows(&instants(&[("repeat", "cron"), ("cron", "30 9 * *")]).await, "Write five fields");
+    shows(&instants(&[("repeat", "weekly"), ("start", "09:00")]).await, "Choose at least one day of the week.");
+    let over = [weekly.as_slice(), &[("last_date", "2026-03-01")]].concat();
+    shows(&instants(&over).await, "It would never run");
+}
+
+#[actix_web::test]
+async fn what_is_folded_away_comes_back_as_it_was_typed() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let channel = desk.channel.to_string();
+    let mut plan: Vec<_> = schedule(&channel, "Hi", "10:00", "11:00").into();
+    plan.retain(|(field, _)| !["rate", "late"].contains(field));
+    let more = [
+        ("pace", "auto"),
+        ("late", "keep_rate"),
+        ("late_within", "45"),
+        ("late_then", "ask"),
+        ("local_from", "09:00"),
+        ("local_to", "20:00"),
+        ("canary_first", "100"),
+        ("canary_minutes", "15"),
+        ("canary_failed", "2.5"),
+        ("busy", "wait"),
+    ];
+    plan.extend(more);
+    let answer = desk.fill_in(&format!("{path}/schedules"), &plan).await;
+    assert_eq!(answer.status, 303, "{}", answer.html);
+    assert_eq!(count(&desk, "schedules WHERE rate IS NULL AND late_policy = 'keep_rate'"), 1);
+    let id = desk.number("SELECT id AS n FROM schedules");
+    let page = desk.visit(&format!("{path}/edit?schedule={id}")).await;
+    for (field, value) in more {
+        let typed = page.html.split(&format!(r#"name="{field}""#)).skip(1).any(|after| {
+            let tag = after.split('>').next().unwrap();
+            tag.contains(&format!(r#"value="{value}""#))
+                && (!page.html.contains(&format!(r#"type="radio" name="{field}""#)) || tag.contains("checked"))
+        });
+        assert!(typed, "{field} is not {value} in:\n{}", page.html);
+    }
+    assert_eq!(page.html.matches(r#"<details class="fold" open>"#).count(), 2, "what is used is open");
+    // The default follows the rate: nothing chosen is spread here and catches up there.
+    plan.retain(|(field, _)| !["late", "pace"].contains(field));
+    plan.push(("rate", "60"));
+    desk.fill_in(&format!("{path}/schedules/{id}"), &plan).await;
+    assert_eq!(count(&desk, "schedules WHERE rate = 60 AND late_policy = 'catch_up'"), 1);
+    plan.push(("pace", "auto"));
+    desk.fill_in(&format!("{path}/schedules/{id}"), &plan).await;
+    assert_eq!(count(&desk, "schedules WHERE rate IS NULL AND late_policy = 'spread'"), 1);
+}
+
+#[actix_web::test]
+async fn every_mistake_in_a_schedule_is_named_at_its_field() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let once = draft(&desk, "Offer").await;
+    let recurring = empty_draft(&desk, "Weekly", "recurring", "UTC").await;
+    let all = list(&desk, "Customers", &["12025550101"]);
+    desk.fill_in(&format!("{recurring}/lists"), &[("include", all.as_str())]).await;
+    let channel = desk.channel.to_string();
+    let cases = [
+        (&once, "late_within", "-1", "late_within-error"),
+        (&once, "late_within", "soon", "late_within-error"),
+        (&once, "local_from", "25:00", "local_from-error"),
+        (&once, "local_to", "08:00", "local_from-error"),
+        (&once, "canary_first", "0", "canary_first-error"),
+        (&once, "busy", "maybe", "busy-error"),
+        (&once, "late", "never", "late-error"),
+        (&once, "rate", "0", "rate-error"),
+        (&once, "rate", "-5", "rate-error"),
+        (&once, "rate", "NaN", "rate-error"),
+        (&once, "date", "2026-02-30", "date-error"),
+        (&recurring, "cron", "61 * * * *", "cron-error"),
+        (&recurring, "last_date", "2026-03-01", "last_date-error"),
+        (&recurring, "missed", "perhaps", "missed-error"),
+        (&recurring, "missed_minutes", "0", "missed_minutes-error"),
+        (&recurring, "overlap", "both", "overlap-error"),
+        (&recurring, "mon", "", "mon-error"),
+    ];
+    for (path, field, value, error) in cases {
+        let mut plan: std::collections::BTreeMap<_, _> =
+            schedule(&channel, "Hi", "10:00", "11:00").into_iter().collect();
+        plan.extend([("missed", "late"), ("missed_minutes", "60"), ("overlap", "skip"), ("mon", "on")]);
+        if field == "cron" {
+            plan.insert("repeat", "cron");
+        }
+        plan.insert(field, value);
+        let plan: Vec<_> = plan.into_iter().collect();
+        let page = desk.fill_in(&format!("{path}/schedules"), &plan).await;
+        assert_eq!(page.status, 422, "{field}: {value}");
+        assert!(page.html.contains(&format!(r#"id="{error}""#)), "no {error} in:\n{}", page.html);
+        if !value.is_empty() && !["late", "busy", "missed", "overlap"].contains(&field) {
+            shows(&page, &format!(r#"value="{value}""#));
+        }
+    }
+    assert_eq!(count(&desk, "schedules"), 0);
+}
+
+#[actix_web::test]
+async fn a_campaign_may_have_quiet_hours_of_its_own() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let quiet = format!("{path}/quiet");
+    let wrong = desk.fill_in(&quiet, &[("quiet", "own"), ("quiet_from", "12:00"), ("quiet_to", "noon")]).await;
+    assert_eq!(wrong.status, 422);
+    shows(&wrong, "quiet_to-error");
+    shows(&wrong, r#"value="12:00""#);
+    desk.fill_in(&quiet, &[("quiet", "own"), ("quiet_from", "12:00"), ("quiet_to", "13:00")]).await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, "Quiet hours: 12:00–13:00, its own; blackout dates do not apply");
 }

@@ -5,16 +5,24 @@
 //! against its rows.
 
 mod desk;
+mod calendar;
+mod claims;
+mod contacts;
+mod before_launch;
 mod controls;
 mod controls_core;
 mod creating;
 mod drops;
 mod importing;
 mod ledger;
+mod lists;
 mod pacing;
 mod phones;
 mod promises;
+mod quick;
+mod quiet;
 mod receipts;
+mod recurring;
 mod screen;
 mod settings;
 mod signing_in;

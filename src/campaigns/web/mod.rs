@@ -4,6 +4,7 @@ mod controls;
 mod drafting;
 mod index;
 mod panels;
+mod quick;
 mod stop;
 
 use actix_web::web::ServiceConfig;
@@ -17,6 +18,7 @@ use crate::web::Problem;
 pub fn routes(pages: &mut ServiceConfig) {
     // Words before `{id}`, which would take them for one.
     pages
+        .configure(quick::routes)
         .configure(drafting::routes)
         .service(super::live::live)
         .configure(index::routes)

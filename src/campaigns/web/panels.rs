@@ -56,7 +56,7 @@ impl ScheduleProgress {
             id: format!("schedule-{}-progress", line.schedule.id),
             counts: line.counts,
             run: line.run.as_ref().map(|run| run.id),
-            outlook: screen::outlook(line.with_holds().into_iter(), now),
+            outlook: line.outlook(now),
             now,
             zone: campaign.zone,
             in_full: true,
@@ -163,6 +163,12 @@ impl SchedulePanel<'_> {
 
     fn is_settling(&self) -> bool {
         self.wire.as_ref().is_some_and(|wire| !wire.is_quiet())
+    }
+
+    /// How many went first, and until when the others wait for their receipts.
+    fn waits_for_the_first(&self) -> Option<(i32, Moment)> {
+        let canary = self.line.run.as_ref()?.rules.canary?;
+        Some((canary.first, self.moment(self.line.waits_until?)))
     }
 
     fn standing(&self) -> Standing {
@@ -290,7 +296,11 @@ impl Row<'_> {
         if runs.clone().any(|run| day(run.window.starts) <= today && today <= day(run.window.ends)) {
             return None;
         }
-        let next = runs.clone().map(|run| run.window.starts).filter(|at| self.now < *at).min();
+        let to_come = self.sheet.lines.iter().filter_map(|line| line.schedule.next_run_at);
+        let next = runs.clone().map(|run| run.window.starts).chain(to_come).filter(|at| self.now < *at).min();
+        if next.is_some_and(|at| day(at) == today) {
+            return None;
+        }
         match next {
             Some(at) => Some(("next run", self.moment(at))),
             None => runs.next().map(|run| ("last run", self.moment(run.window.starts))),

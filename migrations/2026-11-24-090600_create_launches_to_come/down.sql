@@ -1,0 +1,1 @@
+DROP TABLE launches_to_come;

@@ -1,0 +1,25 @@
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::domain::Block;
+use super::store;
+use crate::channels::Kind;
+use crate::ids::UserId;
+use crate::journal;
+
+/// Blocks addresses. Nothing to them begins to leave after this, queued or not.
+pub fn block(conn: &mut PgConnection, kind: Kind, blocks: &[Block], by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let put = store::put(conn, kind, blocks, by, now)?;
+        journal::record_each(conn, "address.blocked", &put, by, now)
+    })
+}
+
+/// Takes an entry off the list: the address may be written to again.
+pub fn unblock(conn: &mut PgConnection, id: i64, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let entry = store::lock(conn, id)?;
+        store::remove(conn, id)?;
+        journal::record_each(conn, "address.unblocked", &[(id, entry.why)], by, now)
+    })
+}

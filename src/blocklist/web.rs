@@ -1,0 +1,254 @@
+use actix_multipart::Multipart;
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::domain::{Entry, Lines, Reading, Typed, Wrong};
+use super::{actions, store};
+use crate::app::App;
+use crate::channels::Kind;
+use crate::contacts::domain::last_day;
+use crate::contacts::regions;
+use crate::contacts::store::usual_region;
+use crate::web::chart::thousands;
+use crate::web::{FieldErrors, Frame, May, Operate, Parts, Problem, Role, View, csv, page, page_with, see_other};
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    // What has a name before `{id}`, which would take it for one.
+    cfg.service(index)
+        .service(export)
+        .service(new_page)
+        .service(add)
+        .service(import_page)
+        .service(import)
+        .service(unblock);
+}
+
+/// Entries on one page.
+const PAGE: usize = 50;
+/// Entries read at once while exporting.
+const EXPORTED_AT_ONCE: i64 = 5000;
+/// Bad lines that an answer lists; more are only counted.
+const BAD_LINES: usize = 200;
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct Place {
+    q: String,
+    before: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "blocklist/index.html")]
+struct Index {
+    frame: Frame,
+    q: String,
+    before: Option<i64>,
+    entries: Vec<Entry>,
+    next: Option<i64>,
+    zone: Tz,
+    now: DateTime<Utc>,
+}
+
+impl Index {
+    fn href(&self, below: &str, before: Option<i64>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if !self.q.is_empty() {
+            query.append_pair("q", &self.q);
+        }
+        if let Some(before) = before {
+            query.append_pair("before", &before.to_string());
+        }
+        let query = query.finish();
+        format!("/blocklist{below}{}{query}", if query.is_empty() { "" } else { "?" })
+    }
+
+    fn next_href(&self) -> Option<String> {
+        Some(self.href("", Some(self.next?)))
+    }
+
+    fn last_day(&self, until: &DateTime<Utc>) -> String {
+        last_day(*until, self.zone).format("%-d %B %Y").to_string()
+    }
+
+    fn day(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).format("%-d %B %Y").to_string()
+    }
+}
+
+#[get("/blocklist")]
+async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
+    let Place { q, before } = place.into_inner();
+    let begins = q.clone();
+    let mut entries = app.db.run(move |conn| store::page(conn, &begins, before, PAGE as i64 + 1)).await?;
+    let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].id);
+    entries.truncate(PAGE);
+    let (zone, now) = (app.settings.time_zone, app.clock.now());
+    page(Index { frame, q: q.trim().to_owned(), before, entries, next, zone, now })
+}
+
+#[get("/blocklist.csv")]
+async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
+    let (q, zone) = (place.into_inner().q, app.settings.time_zone);
+    let mut first = csv::mark();
+    first.extend(csv::lines([["address", "until", "why", "kind", "added by", "added"]])?);
+    let pages = stream::try_unfold((Some(None), first), move |(before, mut lines)| {
+        let (app, q) = (app.clone(), q.clone());
+        async move {
+            let Some(before) = before else { return Ok::<_, Problem>(None) };
+            let entries = app.db.run(move |conn| store::page(conn, &q, before, EXPORTED_AT_ONCE)).await?;
+            for entry in &entries {
+                let until = entry.until.map(|until| last_day(until, zone).to_string()).unwrap_or_default();
+                let added = entry.added_at.with_timezone(&zone).to_rfc3339();
+                lines.extend(csv::lines([[
+                    entry.address.as_str(),
+                    &until,
+                    entry.why.as_deref().unwrap_or_default(),
+                    entry.kind.word(),
+                    entry.added_by.as_deref().unwrap_or_default(),
+                    &added,
+                ]])?);
+            }
+            let next = entries.last().filter(|_| entries.len() as i64 == EXPORTED_AT_ONCE).map(|last| Some(last.id));
+            Ok(Some((Bytes::from(lines), (next, Vec::new()))))
+        }
+    });
+    Ok(csv::download("blocklist.csv", pages))
+}
+
+/// An entry as typed.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct EntryForm {
+    kind: String,
+    region: String,
+    address: String,
+    until: String,
+    why: String,
+}
+
+#[derive(Template)]
+#[template(path = "blocklist/new.html")]
+struct New<'a> {
+    frame: Frame,
+    form: &'a EntryForm,
+    errors: &'a FieldErrors,
+    zone: Tz,
+}
+
+#[get("/blocklist/new")]
+async fn new_page(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    form: Query<EntryForm>,
+) -> Result<HttpResponse, Problem> {
+    let by = may.person.id;
+    let region = app.db.run(move |conn| usual_region(conn, by)).await?.unwrap_or_default();
+    let form = EntryForm { region, ..form.into_inner() };
+    page(New { frame, form: &form, errors: &FieldErrors::default(), zone: app.settings.time_zone })
+}
+
+#[post("/blocklist")]
+async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryForm>) -> Result<HttpResponse, Problem> {
+    let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
+    let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
+    let reading = Reading { kind, region: &form.region, zone, now };
+    let typed = Typed { address: &form.address, until: &form.until, why: &form.why };
+    match reading.entry(typed) {
+        Ok(block) => {
+            app.db.run(move |conn| actions::block(conn, kind, &[block], by, now)).await?;
+            Ok(see_other("/blocklist"))
+        }
+        Err(wrong) => {
+            let mut errors = FieldErrors::default();
+            for wrong in wrong {
+                let field = match wrong {
+                    Wrong::Address(_) => "address",
+                    Wrong::NoDate | Wrong::Over => "until",
+                    Wrong::LongWhy => "why",
+                };
+                errors.add(field, reading.says(wrong, &form.address));
+            }
+            page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, form: &form, errors: &errors, zone })
+        }
+    }
+}
+
+#[post("/blocklist/{id}/remove")]
+async fn unblock(may: May<Operate>, app: Data<App>, id: Path<i64>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::unblock(conn, id, by, now)).await?;
+    Ok(see_other("/blocklist"))
+}
+
+/// An import as it came in.
+#[derive(Clone, Default)]
+struct ImportForm {
+    kind: String,
+    region: String,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "blocklist/import.html")]
+struct Import<'a> {
+    frame: Frame,
+    form: &'a ImportForm,
+    errors: &'a FieldErrors,
+    /// What came of it.
+    lines: Option<&'a Lines>,
+}
+
+impl Import<'_> {
+    fn n(&self, n: impl std::borrow::Borrow<usize>) -> String {
+        thousands(*n.borrow() as i64)
+    }
+
+    fn more_bad(&self) -> usize {
+        self.lines.map_or(0, |lines| lines.bad.len().saturating_sub(BAD_LINES))
+    }
+}
+
+#[get("/blocklist/import")]
+async fn import_page(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let by = may.person.id;
+    let region = app.db.run(move |conn| usual_region(conn, by)).await?.unwrap_or_default();
+    let form = ImportForm { region, ..ImportForm::default() };
+    page(Import { frame, form: &form, errors: &FieldErrors::default(), lines: None })
+}
+
+/// Blocks what a file or a pasted text holds; lines that cannot be read are told and left out.
+#[post("/blocklist/import")]
+async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart) -> Result<HttpResponse, Problem> {
+    let (by, now) = (may.person.id, app.clock.now());
+    let parts = Parts::read(form).await?;
+    let form = ImportForm { kind: parts.text("kind"), region: parts.text("region"), text: parts.text("text") };
+    let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
+    let file = parts.text("file");
+    let text = if file.trim().is_empty() { &form.text } else { &file };
+    let lines = Reading { kind, region: &form.region, zone: app.settings.time_zone, now }.lines(text);
+    let mut errors = FieldErrors::default();
+    if lines.good.is_empty() {
+        errors.add(
+            "text",
+            if lines.bad.is_empty() {
+                "Paste addresses, or choose a file with them."
+            } else {
+                "None of the lines could be taken. See below what is wrong."
+            },
+        );
+        let again = Import { frame, form: &form, errors: &errors, lines: Some(&lines) };
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
+    }
+    let good = lines.good.clone();
+    app.db.run(move |conn| actions::block(conn, kind, &good, by, now)).await?;
+    // What was taken need not be typed again.
+    let form = ImportForm { text: String::new(), ..form };
+    page(Import { frame, form: &form, errors: &errors, lines: Some(&lines) })
+}

@@ -1,0 +1,454 @@
+use std::collections::HashMap;
+
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
+use chrono_tz::Tz;
+
+use crate::ids::{CampaignId, RunId, ScheduleId};
+use crate::pacing::{self, Holds, Rate, Rule};
+
+/// What recurs more often than this is shown so often on a day and no more.
+pub const MOST_A_DAY: usize = 24;
+/// Entries that stand in a day of the month by name.
+pub const NAMED: usize = 3;
+
+/// How an entry stands. The words are those of the badges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Its run is made when its time comes.
+    Planned,
+    Waiting,
+    Running,
+    Paused,
+    Completed,
+    Overrun,
+    Stopped,
+}
+
+impl Standing {
+    pub const ALL: [Standing; 7] = [
+        Standing::Planned,
+        Standing::Waiting,
+        Standing::Running,
+        Standing::Paused,
+        Standing::Completed,
+        Standing::Overrun,
+        Standing::Stopped,
+    ];
+
+    /// Of a run, by its word in the database.
+    pub fn of_run(word: &str) -> Option<Standing> {
+        match word {
+            "waiting" => Some(Standing::Waiting),
+            "running" => Some(Standing::Running),
+            "paused" => Some(Standing::Paused),
+            "completed" => Some(Standing::Completed),
+            "overrun" => Some(Standing::Overrun),
+            "stopped" => Some(Standing::Stopped),
+            _ => None,
+        }
+    }
+
+    /// The look of its badge.
+    pub fn badge(self) -> &'static str {
+        match self {
+            Standing::Planned | Standing::Waiting => "waiting",
+            Standing::Running => "live",
+            Standing::Paused => "paused",
+            Standing::Completed => "completed",
+            Standing::Overrun => "overrun",
+            Standing::Stopped => "stopped",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Standing::Planned => "planned",
+            Standing::Waiting => "waiting",
+            Standing::Running => "live",
+            Standing::Paused => "paused",
+            Standing::Completed => "completed",
+            Standing::Overrun => "overrun",
+            Standing::Stopped => "stopped",
+        }
+    }
+
+    /// Whether nothing more leaves.
+    pub fn has_ended(self) -> bool {
+        match self {
+            Standing::Planned | Standing::Waiting | Standing::Running | Standing::Paused => false,
+            Standing::Completed | Standing::Overrun | Standing::Stopped => true,
+        }
+    }
+
+    /// Whether the word stands beside its picture even where there is little room.
+    pub fn is_told(self) -> bool {
+        match self {
+            Standing::Paused | Standing::Overrun | Standing::Stopped => true,
+            Standing::Planned | Standing::Waiting | Standing::Running | Standing::Completed => false,
+        }
+    }
+}
+
+/// Whose entry it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whose {
+    pub campaign_id: CampaignId,
+    pub campaign: String,
+    pub schedule_id: ScheduleId,
+    pub schedule: String,
+    pub channel: String,
+    /// The campaign's.
+    pub zone: Tz,
+}
+
+/// A run that was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Went {
+    pub id: RunId,
+    pub whose: Whose,
+    pub standing: Standing,
+    pub starts: DateTime<Utc>,
+    pub ends: DateTime<Utc>,
+    pub sent: i64,
+    pub total: i64,
+    pub rate: Rate,
+}
+
+/// A schedule that comes round again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recurs {
+    pub whose: Whose,
+    /// `Planned`, or `Paused` together with its campaign or by itself.
+    pub standing: Standing,
+    /// As stored; many schedules have the same.
+    pub rule: String,
+    pub last_date: Option<NaiveDate>,
+    pub next: DateTime<Utc>,
+    pub end: NaiveTime,
+    pub rate: Rate,
+}
+
+/// Something on the calendar.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    Went(&'a Went),
+    Recurs(&'a Recurs, DateTime<Utc>),
+}
+
+impl<'a> Item<'a> {
+    pub fn starts(self) -> DateTime<Utc> {
+        match self {
+            Item::Went(run) => run.starts,
+            Item::Recurs(_, at) => at,
+        }
+    }
+
+    pub fn ends(self) -> DateTime<Utc> {
+        match self {
+            Item::Went(run) => run.ends,
+            Item::Recurs(it, at) => {
+                let day = at.with_timezone(&it.whose.zone).date_naive();
+                let on = |day: NaiveDate| pacing::instant(day, it.end, it.whose.zone);
+                if at < on(day) { on(day) } else { on(day + TimeDelta::days(1)) }
+            }
+        }
+    }
+
+    pub fn whose(self) -> &'a Whose {
+        match self {
+            Item::Went(run) => &run.whose,
+            Item::Recurs(it, _) => &it.whose,
+        }
+    }
+
+    pub fn standing(self) -> Standing {
+        match self {
+            Item::Went(run) => run.standing,
+            Item::Recurs(it, _) => it.standing,
+        }
+    }
+
+    pub fn rate(self) -> Rate {
+        match self {
+            Item::Went(run) => run.rate,
+            Item::Recurs(it, _) => it.rate,
+        }
+    }
+
+    /// By time, and always in the same order.
+    fn place(self) -> (DateTime<Utc>, i64) {
+        (self.starts(), self.whose().schedule_id.0)
+    }
+}
+
+/// Days in a row, as instants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    pub first: NaiveDate,
+    /// Where each day begins, and where the last one ends.
+    midnights: Vec<DateTime<Utc>>,
+}
+
+impl Span {
+    pub fn of(first: NaiveDate, days: usize, zone: Tz) -> Span {
+        let midnights = first.iter_days().take(days + 1).map(|day| pacing::instant(day, NaiveTime::MIN, zone));
+        Span { first, midnights: midnights.collect() }
+    }
+
+    pub fn month(month: NaiveDate, zone: Tz) -> Span {
+        let first = month.with_day(1).unwrap_or(month);
+        let next = first.checked_add_months(Months::new(1)).unwrap_or(first);
+        Span::of(first, (next - first).num_days() as usize, zone)
+    }
+
+    pub fn from(&self) -> DateTime<Utc> {
+        self.midnights[0]
+    }
+
+    pub fn to(&self) -> DateTime<Utc> {
+        self.midnights[self.midnights.len() - 1]
+    }
+
+    pub fn len(&self) -> usize {
+        self.midnights.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Which of the days it is; `None` outside.
+    pub fn day(&self, at: DateTime<Utc>) -> Option<usize> {
+        let n = self.midnights.partition_point(|midnight| *midnight <= at);
+        (0 < n && n <= self.len()).then(|| n - 1)
+    }
+}
+
+/// An instant so shortly before `at` that nothing comes between.
+fn just_before(at: DateTime<Utc>) -> DateTime<Utc> {
+    at - TimeDelta::nanoseconds(1)
+}
+
+/// The times of a rule in these days, at most [`MOST_A_DAY`] on each.
+pub fn occurrences(rule: &Rule, zone: Tz, span: &Span) -> Vec<DateTime<Utc>> {
+    let mut times = Vec::new();
+    let (mut today, mut n) = (usize::MAX, 0);
+    let mut next = rule.next(just_before(span.from()), zone, None);
+    while let Some(at) = next
+        && let Some(day) = span.day(at)
+    {
+        n = if day == today { n + 1 } else { 1 };
+        today = day;
+        times.push(at);
+        let after = if n < MOST_A_DAY { at } else { just_before(span.midnights[day + 1]) };
+        next = rule.next(after, zone, None);
+    }
+    times
+}
+
+/// All that is on these days, unsorted: each rule is worked out once, however many schedules have it.
+pub fn items<'a>(went: &'a [Went], recurs: &'a [Recurs], span: &Span) -> Vec<Item<'a>> {
+    let mut items: Vec<Item<'a>> = went.iter().map(Item::Went).collect();
+    let mut known: HashMap<(&str, Tz), Vec<DateTime<Utc>>> = HashMap::new();
+    for it in recurs {
+        let times = known.entry((&it.rule, it.whose.zone)).or_insert_with(|| {
+            // A rule that cannot be read is told of by its schedule; here it is nowhere.
+            let rule = serde_json::from_str::<Rule>(&it.rule);
+            rule.map(|rule| occurrences(&rule, it.whose.zone, span)).unwrap_or_default()
+        });
+        let last = it.last_date.and_then(|last| last.succ_opt());
+        let until = last.map(|day| pacing::instant(day, NaiveTime::MIN, it.whose.zone));
+        let from = times.partition_point(|at| *at < it.next);
+        let to = until.map_or(times.len(), |until| times.partition_point(|at| *at < until));
+        items.extend(times.get(from..to).unwrap_or_default().iter().map(|at| Item::Recurs(it, *at)));
+    }
+    items
+}
+
+/// What stands in one day of a month.
+#[derive(Clone, Debug)]
+pub struct Day<'a> {
+    pub date: NaiveDate,
+    pub n: usize,
+    /// How many of them stand how.
+    pub by_standing: [usize; Standing::ALL.len()],
+    pub sent: i64,
+    pub total: i64,
+    /// The first few, by time.
+    pub first: Vec<Item<'a>>,
+}
+
+impl Day<'_> {
+    /// Its place in a week that begins on Monday, from 1.
+    pub fn column(&self) -> u32 {
+        self.date.weekday().days_since(Weekday::Mon) + 1
+    }
+
+    pub fn more(&self) -> usize {
+        self.n - self.first.len()
+    }
+
+    /// Standings that should be noticed, and how many.
+    pub fn told(&self) -> impl Iterator<Item = (Standing, usize)> {
+        let all = Standing::ALL.into_iter().zip(self.by_standing);
+        all.filter(|(standing, n)| standing.is_told() && *n > 0)
+    }
+}
+
+/// Each day with what starts on it, in one pass.
+pub fn days<'a>(items: &[Item<'a>], span: &Span) -> Vec<Day<'a>> {
+    let empty = |date| Day { date, n: 0, by_standing: Default::default(), sent: 0, total: 0, first: Vec::new() };
+    let mut days: Vec<Day<'a>> = span.first.iter_days().take(span.len()).map(empty).collect();
+    for item in items {
+        let Some(day) = span.day(item.starts()) else { continue };
+        let day = &mut days[day];
+        day.n += 1;
+        day.by_standing[item.standing() as usize] += 1;
+        if let Item::Went(run) = item {
+            day.sent += run.sent;
+            day.total += run.total;
+        }
+        let place = day.first.partition_point(|other| other.place() <= item.place());
+        if place < NAMED {
+            day.first.insert(place, *item);
+            day.first.truncate(NAMED);
+        }
+    }
+    days
+}
+
+/// What touches a day, by time.
+pub fn in_order<'a>(items: Vec<Item<'a>>, span: &Span) -> Vec<Item<'a>> {
+    let touches = |item: &Item<'_>| item.starts() < span.to() && span.from() < item.ends();
+    let mut items: Vec<Item<'a>> = items.into_iter().filter(touches).collect();
+    items.sort_by_key(|item| item.place());
+    items
+}
+
+/// The hours of a day: where each begins, and where the last one ends.
+pub fn hours(date: NaiveDate, zone: Tz) -> Vec<DateTime<Utc>> {
+    let span = Span::of(date, 1, zone);
+    let hours = (span.to() - span.from()).num_hours();
+    (0..=hours).map(|hour| span.from() + TimeDelta::hours(hour)).collect()
+}
+
+/// How many messages leave in each of the `hours`, if `contacts` are sent to as planned.
+pub fn by_hour(item: Item<'_>, contacts: i64, holds: &Holds, hours: &[DateTime<Utc>]) -> Vec<i64> {
+    let (starts, ends) = (item.starts(), item.ends());
+    let rate = match item.rate() {
+        Rate::Fixed(rate) => Some(rate),
+        Rate::Auto => pacing::auto_rate(contacts, holds.open_time(starts, ends)),
+    };
+    let sent_by = |at: DateTime<Utc>| {
+        let minutes = holds.open_time(starts, at.min(ends)).num_seconds().max(0) as f64 / 60.0;
+        contacts.min((rate.unwrap_or(0.0) * minutes).ceil() as i64)
+    };
+    hours.windows(2).map(|hour| sent_by(hour[1]) - sent_by(hour[0])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pacing::{Days, Hold};
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn time(text: &str) -> NaiveTime {
+        NaiveTime::parse_from_str(text, "%H:%M").unwrap()
+    }
+
+    fn utc(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn recurs(rule: &Rule, next: &str, last_date: Option<&str>) -> Recurs {
+        Recurs {
+            whose: Whose {
+                campaign_id: CampaignId(1),
+                campaign: "Reminder".into(),
+                schedule_id: ScheduleId(1),
+                schedule: "Main".into(),
+                channel: "SMS".into(),
+                zone: Tz::Europe__Dublin,
+            },
+            standing: Standing::Planned,
+            rule: serde_json::to_string(rule).unwrap(),
+            last_date: last_date.map(date),
+            next: utc(next),
+            end: time("10:00"),
+            rate: Rate::Fixed(60.0),
+        }
+    }
+
+    fn every_day(at: &str) -> Rule {
+        Rule::Weekly { days: Days::ALL, at: time(at) }
+    }
+
+    #[test]
+    fn what_recurs_is_there_from_its_next_run_to_its_last_date() {
+        let span = Span::month(date("2026-11-24"), Tz::Europe__Dublin);
+        assert_eq!(span.len(), 30);
+        let plans = [recurs(&every_day("09:00"), "2026-11-25T09:00:00Z", Some("2026-11-27"))];
+        let items = items(&[], &plans, &span);
+        let starts: Vec<_> = items.iter().map(|item| item.starts().format("%d %H:%M").to_string()).collect();
+        assert_eq!(starts, ["25 09:00", "26 09:00", "27 09:00"]);
+        assert_eq!(items[0].ends(), utc("2026-11-25T10:00:00Z"));
+        let days = days(&items, &span);
+        assert_eq!((days[24].n, days[23].n, days[27].n), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_day_begins_at_its_own_midnight_on_both_sides_of_a_clock_change() {
+        // Clocks in Dublin went forward on 29 March.
+        let span = Span::month(date("2026-03-01"), Tz::Europe__Dublin);
+        assert_eq!(span.day(utc("2026-03-28T23:59:00Z")), Some(27));
+        assert_eq!(span.day(utc("2026-03-29T23:00:00Z")), Some(29), "00:00 on the 30th there");
+        assert_eq!(span.day(utc("2026-03-31T23:00:00Z")), None);
+        assert_eq!(hours(date("2026-03-29"), Tz::Europe__Dublin).len(), 24, "a day of 23 hours");
+        let plans = [recurs(&every_day("00:30"), "2026-03-01T00:00:00Z", None)];
+        assert!(days(&items(&[], &plans, &span), &span).iter().all(|day| day.n == 1));
+    }
+
+    #[test]
+    fn what_recurs_all_the_time_fills_no_day_beyond_measure() {
+        let rule = Rule::Cron("*/5 * * * *".parse().unwrap());
+        let span = Span::month(date("2026-11-01"), Tz::UTC);
+        let times = occurrences(&rule, Tz::UTC, &span);
+        assert_eq!(times.len(), 30 * MOST_A_DAY);
+        assert_eq!(times[MOST_A_DAY], utc("2026-11-02T00:00:00Z"), "the next day begins at its beginning");
+    }
+
+    #[test]
+    fn a_day_names_its_first_few_and_counts_all() {
+        let span = Span::month(date("2026-11-01"), Tz::UTC);
+        let plans: Vec<_> =
+            ["12:00", "09:00", "11:00", "10:00"].map(|at| recurs(&every_day(at), "2026-11-30T00:00:00Z", None)).into();
+        let items = items(&[], &plans, &span);
+        let days = days(&items, &span);
+        let last = &days[29];
+        let names: Vec<_> = last.first.iter().map(|item| item.starts().format("%H").to_string()).collect();
+        assert_eq!((last.n, last.more()), (4, 1));
+        assert_eq!(names, ["09", "10", "11"]);
+    }
+
+    #[test]
+    fn messages_leave_by_the_hour_and_not_while_they_are_held() {
+        let plans = [recurs(&every_day("09:30"), "2026-11-24T00:00:00Z", None)];
+        let item = Item::Recurs(&Recurs { end: time("12:00"), ..plans[0].clone() }, utc("2026-11-24T09:30:00Z"));
+        let hours = hours(date("2026-11-24"), Tz::UTC);
+        let at = |counts: Vec<i64>| (counts[9], counts[10], counts[11], counts.iter().sum::<i64>());
+        assert_eq!(at(by_hour(item, 5000, &Holds::none(), &hours)), (1800, 3200, 0, 5000));
+        assert_eq!(at(by_hour(item, 2000, &Holds::none(), &hours)), (1800, 200, 0, 2000));
+        let held = Holds::of([Hold { from: utc("2026-11-24T10:00:00Z"), to: utc("2026-11-24T11:00:00Z") }]);
+        assert_eq!(at(by_hour(item, 2000, &held, &hours)), (1800, 0, 200, 2000));
+    }
+
+    #[test]
+    fn weeks_begin_on_monday() {
+        let span = Span::of(date("2026-11-23"), 7, Tz::UTC);
+        let columns: Vec<_> = days(&[], &span).iter().map(Day::column).collect();
+        assert_eq!(columns, [1, 2, 3, 4, 5, 6, 7]);
+    }
+}

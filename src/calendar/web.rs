@@ -1,0 +1,405 @@
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get};
+use askama::Template;
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::domain::{Day, Item, NAMED, Span, Standing, by_hour, days, hours, in_order, items};
+use super::store::{self, Wanted};
+use crate::app::App;
+use crate::channels::Kind;
+use crate::ids::ChannelId;
+use crate::pacing::{Calendar, Holds, Quiet};
+use crate::web::chart::thousands;
+use crate::web::{Frame, May, Problem, View, page};
+use crate::{senders, settings};
+
+/// Entries on a page of a day.
+const ROWS: usize = 100;
+/// Minutes of a day, which is how wide its axis is drawn.
+const DAY: i64 = 24 * 60;
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(show_month).service(show_day);
+}
+
+/// What can be asked for. What makes no sense means what nothing does.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    /// `2026-11`
+    month: String,
+    channel: String,
+    q: String,
+    /// Of a day, from 1.
+    page: String,
+}
+
+impl Asked {
+    fn wanted(&self) -> Wanted {
+        Wanted { channel: self.channel.parse().ok().map(ChannelId), q: self.q.trim().to_owned() }
+    }
+
+    fn month(&self, today: NaiveDate) -> NaiveDate {
+        let month = NaiveDate::parse_from_str(&format!("{}-01", self.month), "%Y-%m-%d").ok();
+        month.filter(|month| (1970..=2200).contains(&month.year())).or(today.with_day(1)).unwrap_or(today)
+    }
+}
+
+/// The filters, for the bar and for every link.
+struct Filters {
+    wanted: Wanted,
+    channels: Vec<(ChannelId, String)>,
+}
+
+impl Filters {
+    fn query(&self) -> form_urlencoded::Serializer<'static, String> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(channel) = self.wanted.channel {
+            query.append_pair("channel", &channel.to_string());
+        }
+        if !self.wanted.q.is_empty() {
+            query.append_pair("q", &self.wanted.q);
+        }
+        query
+    }
+
+    fn month(&self, month: impl Borrow<NaiveDate>) -> String {
+        let query = self.query().append_pair("month", &month.borrow().format("%Y-%m").to_string()).finish();
+        format!("/calendar?{query}")
+    }
+
+    fn day(&self, day: impl Borrow<NaiveDate>) -> String {
+        let day = day.borrow();
+        let query = self.query().finish();
+        if query.is_empty() { format!("/calendar/{day}") } else { format!("/calendar/{day}?{query}") }
+    }
+
+    fn page(&self, day: impl Borrow<NaiveDate>, n: impl Borrow<usize>) -> String {
+        let (day, n) = (day.borrow(), n.borrow());
+        format!("/calendar/{day}?{}", self.query().append_pair("page", &n.to_string()).finish())
+    }
+
+    fn any(&self) -> bool {
+        self.wanted != Wanted::default()
+    }
+
+    fn is(&self, channel: &ChannelId) -> bool {
+        self.wanted.channel == Some(*channel)
+    }
+}
+
+fn kinds(conn: &mut diesel::PgConnection) -> diesel::QueryResult<Vec<(ChannelId, String)>> {
+    let name = |kind: Kind, name: &str| format!("{name} ({})", kind.label());
+    Ok(senders::store::list(conn)?
+        .into_iter()
+        .map(|sender| (sender.id, name(sender.kind, &sender.setup.name)))
+        .collect())
+}
+
+// ---- a month ---------------------------------------------------------------------
+
+#[derive(Template)]
+#[template(path = "calendar/month.html")]
+struct Month<'a> {
+    frame: Frame,
+    filters: Filters,
+    zone: Tz,
+    month: NaiveDate,
+    today: NaiveDate,
+    days: Vec<Day<'a>>,
+    blackouts: BTreeMap<NaiveDate, String>,
+    quiet: Option<Quiet>,
+}
+
+impl Month<'_> {
+    fn before(&self) -> NaiveDate {
+        self.month - Months::new(1)
+    }
+
+    fn after(&self) -> NaiveDate {
+        self.month + Months::new(1)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.days.iter().all(|day| day.n == 0)
+    }
+
+    fn blackout(&self, day: &NaiveDate) -> Option<&String> {
+        self.blackouts.get(day)
+    }
+
+    fn time(&self, item: &Item<'_>) -> String {
+        item.starts().with_timezone(&self.zone).format("%H:%M").to_string()
+    }
+
+    fn instant(&self, item: &Item<'_>) -> String {
+        item.starts().with_timezone(&self.zone).to_rfc3339()
+    }
+}
+
+#[get("/calendar")]
+async fn show_month(
+    app: Data<App>,
+    _may: May<View>,
+    frame: Frame,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let zone = app.settings.time_zone;
+    let today = app.clock.now().with_timezone(&zone).date_naive();
+    let (month, wanted) = (asked.month(today), asked.wanted());
+    let html = app
+        .db
+        .run(move |conn| {
+            let span = Span::month(month, zone);
+            let went = store::went(conn, &span, &wanted, false)?;
+            let recurs = store::recurs(conn, &span, &wanted)?;
+            let items = items(&went, &recurs, &span);
+            let month = Month {
+                frame,
+                zone,
+                month,
+                today,
+                days: days(&items, &span),
+                blackouts: store::blackouts(conn, &span)?,
+                quiet: settings::store::house(conn)?.quiet,
+                filters: Filters { wanted, channels: kinds(conn)? },
+            };
+            month.render().map_err(|error| Problem::Unexpected(error.into()))
+        })
+        .await?;
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(html))
+}
+
+// ---- a day -----------------------------------------------------------------------
+
+#[derive(Template)]
+#[template(path = "calendar/day.html")]
+struct OneDay {
+    frame: Frame,
+    filters: Filters,
+    zone: Tz,
+    date: NaiveDate,
+    today: NaiveDate,
+    blackout: Option<String>,
+    quiet: Option<Quiet>,
+    rows: Vec<Row>,
+    n: usize,
+    page: usize,
+    /// Messages planned in each hour; the hour in words.
+    hours: Vec<(String, i64)>,
+}
+
+/// An entry of a day.
+struct Row {
+    starts: DateTime<Utc>,
+    ends: DateTime<Utc>,
+    standing: Standing,
+    campaign_id: i64,
+    campaign: String,
+    schedule: String,
+    channel: String,
+    run: Option<i64>,
+    /// `1,200 of 3,000 sent`, or about how many it will be.
+    audience: String,
+    /// From where to where its bar goes, in minutes of the day.
+    bar: (i64, i64),
+    /// The same of what is held.
+    held: Vec<(i64, i64)>,
+}
+
+impl OneDay {
+    fn before(&self) -> NaiveDate {
+        self.date - Days::new(1)
+    }
+
+    fn after(&self) -> NaiveDate {
+        self.date + Days::new(1)
+    }
+
+    fn pages(&self) -> usize {
+        self.n.div_ceil(ROWS)
+    }
+
+    /// As clocks here show it, with the day when it is another.
+    fn clock(&self, at: &DateTime<Utc>) -> String {
+        let local = at.with_timezone(&self.zone);
+        let format = if local.date_naive() == self.date { "%H:%M" } else { "%-d %b %H:%M" };
+        local.format(format).to_string()
+    }
+
+    fn instant(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).to_rfc3339()
+    }
+
+    fn planned(&self) -> i64 {
+        self.hours.iter().map(|(_, n)| n).sum()
+    }
+
+    fn busiest(&self) -> i64 {
+        self.hours.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1)
+    }
+
+    /// Bars of the picture: where, how high, and from where down.
+    fn columns(&self) -> Vec<(i64, f64, f64)> {
+        let (most, width) = (self.busiest() as f64, 640 / self.hours.len().max(1) as i64);
+        let bar = |(i, (_, n)): (usize, &(String, i64))| {
+            let height = (*n as f64 / most * 1000.0).round() / 10.0;
+            (64 + i as i64 * width + 2, height, 112.0 - height)
+        };
+        self.hours.iter().enumerate().filter(|(_, (_, n))| *n > 0).map(bar).collect()
+    }
+}
+
+/// Minutes of the local day, so that 09:00 stands at the same place on every day.
+fn minute(at: DateTime<Utc>, date: NaiveDate, zone: Tz) -> i64 {
+    let local = at.with_timezone(&zone);
+    match local.date_naive().cmp(&date) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => i64::from(local.num_seconds_from_midnight() / 60),
+        std::cmp::Ordering::Greater => DAY,
+    }
+}
+
+#[get("/calendar/{date}")]
+async fn show_day(
+    app: Data<App>,
+    _may: May<View>,
+    frame: Frame,
+    date: Path<NaiveDate>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let (date, zone) = (date.into_inner(), app.settings.time_zone);
+    if !(1970..=2200).contains(&date.year()) {
+        return Err(Problem::NotFound);
+    }
+    let today = app.clock.now().with_timezone(&zone).date_naive();
+    let (wanted, number) = (asked.wanted(), asked.page.parse::<usize>().unwrap_or(1).max(1));
+    let seen = app
+        .db
+        .run(move |conn| {
+            let span = Span::of(date, 1, zone);
+            // What starts the day before may go on into this one.
+            let both = Span::of(date - Days::new(1), 2, zone);
+            let went = store::went(conn, &span, &wanted, true)?;
+            let recurs = store::recurs(conn, &span, &wanted)?;
+            let items = in_order(items(&went, &recurs, &both), &span);
+            let mut coming: Vec<_> = items
+                .iter()
+                .filter(|item| matches!(item, Item::Recurs(..)))
+                .map(|item| item.whose().schedule_id)
+                .collect();
+            coming.sort_unstable();
+            coming.dedup();
+            let audiences = store::audiences(conn, &coming)?;
+            let mut campaigns: Vec<_> = items.iter().map(|item| item.whose().campaign_id).collect();
+            campaigns.sort_unstable();
+            campaigns.dedup();
+            let calendars = store::calendars(conn, &campaigns)?;
+
+            let marks = hours(date, zone);
+            let mut planned = vec![0; marks.len() - 1];
+            let mut rows = Vec::new();
+            let number = number.min(items.len().div_ceil(ROWS).max(1));
+            let shown = (number - 1) * ROWS..number * ROWS;
+            for (i, item) in items.iter().enumerate() {
+                let holds = match calendars.get(&item.whose().campaign_id) {
+                    Some(calendar) => held(calendar, *item),
+                    None => Holds::none(),
+                };
+                let contacts = match item {
+                    Item::Went(run) if run.standing.has_ended() => Some(run.sent),
+                    Item::Went(run) => Some(run.total),
+                    Item::Recurs(it, _) => audiences.get(&it.whose.schedule_id).copied(),
+                };
+                for (sum, n) in planned.iter_mut().zip(by_hour(*item, contacts.unwrap_or(0), &holds, &marks)) {
+                    *sum += n;
+                }
+                if shown.contains(&i) {
+                    rows.push(row(*item, contacts, &holds, date, zone));
+                }
+            }
+            let words = |at: &DateTime<Utc>| at.with_timezone(&zone).format("%H:%M").to_string();
+            Ok::<_, Problem>(OneDay {
+                frame,
+                zone,
+                date,
+                today,
+                blackout: store::blackouts(conn, &span)?.remove(&date),
+                quiet: settings::store::house(conn)?.quiet,
+                n: items.len(),
+                page: number,
+                rows,
+                hours: marks.iter().map(words).zip(planned).collect(),
+                filters: Filters { wanted, channels: kinds(conn)? },
+            })
+        })
+        .await?;
+    page(seen)
+}
+
+/// When an entry may not send; one without a run has no jitter yet.
+fn held(calendar: &Calendar, item: Item<'_>) -> Holds {
+    match item {
+        Item::Went(run) => calendar.closed(run.id.0, run.starts, run.ends),
+        Item::Recurs(..) => {
+            Calendar { jitter: TimeDelta::zero(), ..calendar.clone() }.closed(0, item.starts(), item.ends())
+        }
+    }
+}
+
+fn row(item: Item<'_>, contacts: Option<i64>, holds: &Holds, date: NaiveDate, zone: Tz) -> Row {
+    let whose = item.whose();
+    let (starts, ends) = (item.starts(), item.ends());
+    let at = |instant: DateTime<Utc>| minute(instant, date, zone);
+    let audience = match (item, contacts) {
+        (Item::Went(run), _) if run.total > 0 => format!("{} of {} sent", thousands(run.sent), thousands(run.total)),
+        (Item::Went(_), _) => "being prepared".to_owned(),
+        (Item::Recurs(..), Some(n)) => format!("about {}", thousands(n)),
+        (Item::Recurs(..), None) => "not known yet".to_owned(),
+    };
+    let bar = (at(starts), (at(ends) - at(starts)).max(4));
+    let held = holds.iter().map(|hold| (hold.from.max(starts), hold.to.min(ends)));
+    Row {
+        starts,
+        ends,
+        standing: item.standing(),
+        campaign_id: whose.campaign_id.0,
+        campaign: whose.campaign.clone(),
+        schedule: whose.schedule.clone(),
+        channel: whose.channel.clone(),
+        run: match item {
+            Item::Went(run) => Some(run.id.0),
+            Item::Recurs(..) => None,
+        },
+        audience,
+        bar,
+        held: held.map(|(from, to)| (at(from), at(to) - at(from))).filter(|(_, width)| *width > 0).collect(),
+    }
+}
+
+fn count(n: impl Borrow<i64>) -> String {
+    thousands(*n.borrow())
+}
+
+fn many(n: impl Borrow<usize>) -> String {
+    thousands(*n.borrow() as i64)
+}
+
+/// `21:00–08:00`
+fn quiet_hours(quiet: &Quiet) -> String {
+    let time = |time: NaiveTime| time.format("%H:%M").to_string();
+    format!("{}–{}", time(quiet.from()), time(quiet.to()))
+}
+
+/// What of a run is sent, in hundredths.
+fn part(item: &Item<'_>) -> Option<f64> {
+    match item {
+        Item::Went(run) if run.total > 0 => Some((run.sent as f64 * 1000.0 / run.total as f64).round() / 10.0),
+        Item::Went(_) | Item::Recurs(..) => None,
+    }
+}

@@ -1,0 +1,81 @@
+//! What a text comes to, as it is typed.
+
+use actix_web::web::{Data, Form};
+use actix_web::{HttpResponse, post};
+use askama::Template;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::campaigns::review::{self, Contacts};
+use crate::ids::CampaignId;
+use crate::web::{Manage, May, Problem, page};
+use crate::wording::{Segments, Template as Text, segments};
+
+/// What a text comes to.
+pub(super) struct Measured {
+    pub(super) segments: Segments,
+    /// Counted as the first contact gets it; otherwise with the fields unfilled.
+    pub(super) filled: bool,
+    /// Look like fields and are none.
+    pub(super) unknown: Vec<String>,
+    /// A field without fallback that the first contact lacks.
+    pub(super) missing: Option<String>,
+}
+
+impl Measured {
+    pub(super) fn of(body: &str, contacts: Option<&Contacts>) -> Self {
+        let body = body.replace("\r\n", "\n");
+        let fields = contacts.map(|contacts| contacts.fields.as_slice()).unwrap_or_default();
+        let text = Text::parse(&body, fields);
+        let values = contacts.and_then(|contacts| contacts.first.as_ref()).and_then(Value::as_object);
+        let rendered = values.map(|values| text.render(values));
+        let missing = match &rendered {
+            Some(Err(missing)) => Some(missing.field.clone()),
+            Some(Ok(_)) | None => None,
+        };
+        let filled = rendered.and_then(Result::ok);
+        Measured {
+            segments: segments(filled.as_deref().unwrap_or(&body)),
+            filled: filled.is_some(),
+            unknown: text.unknown().to_vec(),
+            missing,
+        }
+    }
+
+    pub(super) fn n_sms(&self) -> String {
+        match self.segments.parts {
+            1 => "1 SMS".to_owned(),
+            n => format!("{n} SMS"),
+        }
+    }
+}
+
+/// What stands below the text and follows it as it is typed.
+#[derive(Template)]
+#[template(path = "campaigns/_measure.html")]
+struct MeasuredPart {
+    measured: Option<Measured>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MeasureForm {
+    body: String,
+    campaign: Option<CampaignId>,
+}
+
+/// Changes nothing; it is a POST because texts are longer than addresses may be.
+#[post("/wording/measure")]
+pub(super) async fn measure(
+    may: May<Manage>,
+    app: Data<App>,
+    form: Form<MeasureForm>,
+) -> Result<HttpResponse, Problem> {
+    let (MeasureForm { body, campaign }, by) = (form.into_inner(), may.person.id);
+    let contacts = match campaign {
+        Some(campaign) => app.db.run(move |conn| review::contacts_of(conn, campaign, by)).await?,
+        None => None,
+    };
+    page(MeasuredPart { measured: Some(Measured::of(&body, contacts.as_ref())) })
+}

@@ -1,0 +1,417 @@
+//! What it comes to, and the launch.
+
+use actix_session::Session;
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::{Typed, again, facts, problem};
+use crate::app::App;
+use crate::campaigns::actions::{self, Error};
+use crate::campaigns::approvals::{self, Standing};
+use crate::campaigns::dry_run::{self, Checked, DryRun, MOST_CHARACTERS, MOST_PARTS, UNASKED, Weighed};
+use crate::campaigns::review::{Contacts, Facts, Outlook, Review};
+use crate::campaigns::trial::{self, Trial};
+use crate::campaigns::{CampaignKind, Refused};
+use crate::contacts::domain::normalise;
+use crate::db::DbError;
+use crate::drops::web::PlanForm;
+use crate::files::domain::State;
+use crate::ids::{CampaignId, ScheduleId};
+use crate::pacing::{LatePolicy, Rate};
+use crate::web::chart::{Timeline, thousands};
+use crate::web::{Frame, Htmx, Manage, May, Problem, page, see_other};
+
+impl Review {
+    /// What late start means here, if it would start late.
+    pub(super) fn late(&self) -> Option<String> {
+        if !self.outlook.late {
+            return None;
+        }
+        let starts = "Its start has passed: launched now, it starts late.";
+        Some(match self.schedule.plan.late {
+            LatePolicy::CatchUp => {
+                format!("{starts} The {} that were due by now leave at once.", thousands(self.outlook.burst))
+            }
+            LatePolicy::Spread => format!(
+                "{starts} All contacts are spread over the time that is left, {} a minute.",
+                rate_text(self.outlook.rate)
+            ),
+            LatePolicy::KeepRate => format!("{starts} It keeps its rate from now on."),
+        })
+    }
+
+    /// SMS over all contacts, should the others' texts be as long as the first one's.
+    pub(super) fn estimate(&self) -> Option<String> {
+        let parts = self.segments?.parts as i64;
+        let contacts = self.contacts - self.lacking.unwrap_or(0);
+        let total = thousands(parts * contacts);
+        Some(format!("about {total} SMS: {parts} for each of {} contacts", thousands(contacts)))
+    }
+
+    /// Contacts that get nothing for want of a value, as far as is known without a look at every message.
+    pub(super) fn lacking(&self) -> Option<String> {
+        self.lacking.filter(|n| *n > 0).map(thousands)
+    }
+
+    pub(super) fn unsent(&self) -> Option<String> {
+        Some(self.outlook.forecast.unsent).filter(|n| *n > 0).map(thousands)
+    }
+
+    pub(super) fn needed(&self) -> String {
+        self.needed.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(" or ")
+    }
+
+    pub(super) fn unknown(&self) -> String {
+        self.unknown.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+pub(super) fn plan_rate(rate: &Rate) -> String {
+    rate.fixed().map_or("auto".to_owned(), rate_text)
+}
+
+pub(super) fn rate_text(rate: f64) -> String {
+    format!("{}", (rate * 100.0).round() / 100.0)
+}
+
+impl Facts {
+    pub(super) fn timeline(&self, review: &Review) -> Timeline {
+        let Outlook { window, forecast, holds, .. } = &review.outlook;
+        let held: Vec<_> = holds.iter().map(|hold| (hold.from, hold.to)).collect();
+        Timeline::of(forecast, window, self.campaign.zone, &[], &[]).with_holds(&held)
+    }
+
+    pub(super) fn ready(&self) -> bool {
+        self.obstacles.is_empty()
+    }
+
+    /// The file may still become ready, so the review asks again.
+    pub(super) fn file_is_on_its_way(&self) -> bool {
+        let file = self.contacts.as_ref().and_then(Contacts::file);
+        file.is_some_and(|file| match file.state {
+            State::Received | State::Importing { .. } => true,
+            State::Imported { .. } | State::Refused { .. } | State::Cancelled { .. } => false,
+        })
+    }
+
+    /// Whether only a second person is missing, or nothing at all.
+    pub(super) fn is_whole(&self) -> bool {
+        self.obstacles.iter().all(|it| matches!(it, Refused::NotApproved | Refused::ApprovedByYourself))
+    }
+
+    /// Small enough to be checked without being asked to, and not checked as it is now.
+    pub(super) fn wants_check(&self) -> bool {
+        let n = self.contacts.as_ref().map_or(0, |contacts| contacts.n);
+        self.is_whole() && n <= UNASKED && self.dry_run.as_ref().is_none_or(|it| it.fingerprint != self.fingerprint)
+    }
+
+    /// The check holds for the draft as it is now.
+    pub(super) fn is_checked(&self, check: &DryRun) -> bool {
+        check.fingerprint == self.fingerprint
+    }
+
+    pub(super) fn local(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.campaign.zone).format("%-d %B %Y, %H:%M").to_string()
+    }
+
+    /// Asks a daily campaign when its file is expected; nothing for the others.
+    pub(super) fn daily_form(&self) -> Option<PlanForm> {
+        let is_daily = self.campaign.kind == CampaignKind::Daily;
+        is_daily.then(|| PlanForm::new(self.campaign.id, self.campaign.zone, self.daily.as_ref()))
+    }
+
+    /// Where an obstacle is taken out of the way.
+    pub(super) fn place(&self, obstacle: &Refused) -> &'static str {
+        match obstacle {
+            Refused::NoFile
+            | Refused::NoLists
+            | Refused::NobodyOnLists
+            | Refused::FileNotReady
+            | Refused::NoContacts => "contacts",
+            Refused::NoDailyPlan => "daily",
+            Refused::NoSuchColumn { .. } => "groups",
+            Refused::NoSchedules
+            | Refused::WindowPassed { .. }
+            | Refused::EmptyWindow { .. }
+            | Refused::NeverRuns { .. }
+            | Refused::OtherWhen { .. }
+            | Refused::NoGroup { .. }
+            | Refused::SameGroup { .. }
+            | Refused::OtherKind { .. } => "schedules",
+            Refused::NotApproved | Refused::ApprovedByYourself => "approval",
+            _ => "basics",
+        }
+    }
+
+    pub(super) fn when(&self, outlook: &Outlook) -> String {
+        let local = |at: DateTime<Utc>| at.with_timezone(&self.campaign.zone);
+        let (starts, ends) = (local(outlook.window.starts), local(outlook.window.ends));
+        let end = if starts.date_naive() == ends.date_naive() { "%H:%M" } else { "%-d %B, %H:%M" };
+        format!("{} to {} ({})", starts.format("%-d %B %Y, %H:%M"), ends.format(end), self.campaign.zone)
+    }
+
+    pub(super) fn finish(&self, outlook: &Outlook) -> Option<String> {
+        let at = outlook.forecast.finishes?.with_timezone(&self.campaign.zone);
+        Some(at.format("%-d %B, %H:%M:%S").to_string())
+    }
+}
+
+/// The part of `edit.html` that changes while the file is being imported.
+#[derive(Template)]
+#[template(path = "campaigns/edit.html", block = "review")]
+struct Reviewed {
+    facts: Facts,
+    typed: Typed,
+}
+
+#[get("/campaigns/{id}/review")]
+pub(super) async fn review_again(
+    may: May<Manage>,
+    app: Data<App>,
+    session: Session,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let facts = facts(&app, id.into_inner(), may.person.id).await?;
+    let mut typed = Typed::nothing(&facts);
+    typed.number = last_number(&session);
+    page(Reviewed { facts, typed })
+}
+
+// Every message
+
+/// The check of every message; it asks for itself while it goes on.
+#[derive(Template)]
+#[template(path = "campaigns/drafting/_check.html")]
+struct Check {
+    facts: Facts,
+}
+
+impl DryRun {
+    pub(super) fn percent(&self) -> i64 {
+        (self.rows_done * 100).checked_div(self.rows).unwrap_or(0).clamp(0, 100)
+    }
+}
+
+impl Checked {
+    /// SMS over all schedules; `None` when there are none.
+    pub(super) fn parts(&self) -> Option<String> {
+        let sms: Vec<_> = self.schedules.iter().filter(|it| it.is_sms).collect();
+        (!sms.is_empty()).then(|| thousands(sms.iter().map(|it| it.parts).sum()))
+    }
+
+    pub(super) fn is_fine(&self) -> bool {
+        self.no_group == 0 && self.schedules.iter().all(Weighed::is_fine)
+    }
+
+    /// What the import left out, if anything.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let rows = |n: i64, what: &str| match n {
+            0 => None,
+            1 => Some(format!("1 row {what}")),
+            n => Some(format!("{} rows {what}", thousands(n))),
+        };
+        let said: Vec<_> = [rows(self.duplicates, "came twice"), rows(self.not_taken, "could not be taken")]
+            .into_iter()
+            .flatten()
+            .collect();
+        (!said.is_empty()).then(|| format!("Left out at the import: {}.", said.join(", ")))
+    }
+}
+
+impl Weighed {
+    /// What is wrong, with how many contacts it concerns.
+    pub(super) fn troubles(&self) -> Vec<(String, String)> {
+        let long = match self.is_sms {
+            true => format!("longer than {MOST_PARTS} SMS"),
+            false => format!("longer than {MOST_CHARACTERS} characters"),
+        };
+        let counted = [(self.blocklisted, "on the blocklist".to_owned()), (self.opted_out, "opted out".to_owned())];
+        let missing = self.missing.iter().map(|(field, n)| (*n, format!("no value for #{field}")));
+        counted
+            .into_iter()
+            .chain(missing)
+            .chain([(self.too_long, long)])
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, words)| (thousands(n), words))
+            .collect()
+    }
+}
+
+#[post("/campaigns/{id}/check")]
+pub(super) async fn check_messages(
+    may: May<Manage>,
+    app: Data<App>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, now) = (id.into_inner(), app.clock.now());
+    app.db.run(move |conn| dry_run::ask(conn, id, now)).await?;
+    let facts = facts(&app, id, may.person.id).await?;
+    htmx.fragment_or_redirect(Check { facts }, format!("/campaigns/{id}/edit#check"))
+}
+
+#[get("/campaigns/{id}/check")]
+pub(super) async fn check_goes_on(
+    may: May<Manage>,
+    app: Data<App>,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    page(Check { facts: facts(&app, id.into_inner(), may.person.id).await? })
+}
+
+// One message to oneself
+
+/// Where the session keeps the number that tests go to.
+const NUMBER_IN_SESSION: &str = "test_number";
+
+pub(super) fn last_number(session: &Session) -> String {
+    session.get(NUMBER_IN_SESSION).ok().flatten().unwrap_or_default()
+}
+
+/// The test of one schedule; it asks for itself until its outcome is known.
+#[derive(Template)]
+#[template(path = "campaigns/drafting/_test.html")]
+pub(super) struct Test {
+    campaign: CampaignId,
+    schedule: ScheduleId,
+    trial: Option<Trial>,
+    number: String,
+    error: Option<String>,
+    on_phone: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TestForm {
+    number: String,
+}
+
+impl Facts {
+    pub(super) fn test(&self, review: &Review, typed: &Typed) -> Test {
+        let id = review.schedule.id;
+        Test {
+            campaign: self.campaign.id,
+            schedule: id,
+            trial: self.trials.get(&id).cloned(),
+            number: typed.number.clone(),
+            error: typed.trial.as_ref().filter(|(of, _)| *of == id).map(|(_, error)| error.clone()),
+            on_phone: self.contacts.as_ref().is_some_and(|contacts| contacts.kind.is_phone()),
+        }
+    }
+}
+
+#[post("/campaigns/{id}/schedules/{schedule}/test")]
+pub(super) async fn send_test(
+    may: May<Manage>,
+    frame: Frame,
+    app: Data<App>,
+    session: Session,
+    htmx: Htmx,
+    path: Path<(CampaignId, ScheduleId)>,
+    form: Form<TestForm>,
+) -> Result<HttpResponse, Problem> {
+    let ((id, schedule), number) = (path.into_inner(), form.into_inner().number);
+    let facts = facts(&app, id, may.person.id).await?;
+    if !facts.schedules.iter().any(|it| it.id == schedule) {
+        return Err(Problem::NotFound);
+    }
+    let Some(contacts) = &facts.contacts else { return Err(Problem::Conflict(Refused::NoContacts.to_string())) };
+    let region = contacts.file().and_then(|file| file.region.clone()).unwrap_or_default();
+    let kind = contacts.kind;
+    let address = match normalise(kind, &number, &region) {
+        Ok(address) => address,
+        Err(wrong) => {
+            let error = wrong.says(kind, &number, &region);
+            if htmx.0 {
+                let on_phone = kind.is_phone();
+                let trial = facts.trials.get(&schedule).cloned();
+                return page(Test { campaign: id, schedule, trial, number, error: Some(error), on_phone });
+            }
+            let typed = |facts: &Facts| Typed { trial: Some((schedule, error)), number, ..Typed::nothing(facts) };
+            return again(&app, frame, id, typed).await;
+        }
+    };
+    session.insert(NUMBER_IN_SESSION, &number).map_err(|error| Problem::Unexpected(error.into()))?;
+    let (by, now) = (may.person.id, app.clock.now());
+    app.db.run(move |conn| trial::send(conn, schedule, kind, &address, by, now)).await.map_err(problem)?;
+    let trial = app.db.run(move |conn| trial::last(conn, id)).await?.remove(&schedule);
+    let test = Test { campaign: id, schedule, trial, number, error: None, on_phone: kind.is_phone() };
+    htmx.fragment_or_redirect(test, format!("/campaigns/{id}/edit#review-{schedule}"))
+}
+
+#[get("/campaigns/{id}/schedules/{schedule}/test")]
+pub(super) async fn test_again(
+    _may: May<Manage>,
+    app: Data<App>,
+    session: Session,
+    path: Path<(CampaignId, ScheduleId)>,
+) -> Result<HttpResponse, Problem> {
+    let (id, schedule) = path.into_inner();
+    let trial = app.db.run(move |conn| trial::last(conn, id)).await?.remove(&schedule);
+    page(Test { campaign: id, schedule, trial, number: last_number(&session), error: None, on_phone: false })
+}
+
+// A second person
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ApprovalForm {
+    fingerprint: String,
+    note: String,
+}
+
+#[post("/campaigns/{id}/approve")]
+pub(super) async fn approve(
+    may: May<Manage>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<CampaignId>,
+    form: Form<ApprovalForm>,
+) -> Result<HttpResponse, Problem> {
+    let (id, form, by, now) = (id.into_inner(), form.into_inner(), may.person.id, app.clock.now());
+    let note: String = form.note.trim().chars().take(300).collect();
+    let approved = app.db.run(move |conn| {
+        let note = Some(note.as_str()).filter(|note| !note.is_empty());
+        approvals::approve(conn, id, &form.fingerprint, note, by, now)
+    });
+    match approved.await {
+        Ok(()) => Ok(see_other(format!("/campaigns/{id}/edit#approval"))),
+        Err(DbError::Work(Error::Refused(refused @ Refused::ChangedMeanwhile))) => {
+            let why = refused.to_string();
+            again(&app, frame, id, |facts| Typed { launch_error: Some(why), ..Typed::nothing(facts) }).await
+        }
+        Err(error) => Err(problem(error)),
+    }
+}
+
+// Launch
+
+#[post("/campaigns/{id}/launch")]
+pub(super) async fn launch(
+    may: May<Manage>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    match app.db.run(move |conn| actions::launch(conn, id, by, now)).await {
+        Ok(()) => Ok(see_other(format!("/campaigns?open={id}"))),
+        // Pressed twice: it is where one wants it.
+        Err(DbError::Work(Error::Refused(Refused::AlreadyLaunched))) => Ok(see_other(format!("/campaigns?open={id}"))),
+        Err(DbError::Work(Error::Refused(refused))) => {
+            let why = refused.to_string();
+            again(&app, frame, id, |facts| Typed { launch_error: Some(why), ..Typed::nothing(facts) }).await
+        }
+        Err(error) => Err(problem(error)),
+    }
+}
+
+#[post("/campaigns/{id}/discard")]
+pub(super) async fn discard(may: May<Manage>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::discard(conn, id, by, now)).await.map_err(problem)?;
+    Ok(see_other("/campaigns"))
+}

@@ -1,0 +1,683 @@
+//! A quick campaign: one page, one form, one plain SMS.
+
+use std::collections::HashMap;
+
+use actix_multipart::Multipart;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::super::actions::Error;
+use super::super::quick::{self, Quick, Stands, To};
+use super::super::typed::{self, Typed};
+use super::super::{Refused, store};
+use crate::app::App;
+use crate::channels::Kind;
+use crate::contacts::regions;
+use crate::db::DbError;
+use crate::files::domain::{File, Mapping, State};
+use crate::files::refusal::Refusal;
+use crate::files::web::{Panel, Purpose};
+use crate::files::{self, import, upload};
+use crate::ids::{CampaignId, ChannelId, FileId, ListId, UserId};
+use crate::lists;
+use crate::pacing::{self, Calendar, Rate};
+use crate::schedules::Draft;
+use crate::senders;
+use crate::settings;
+use crate::web::chart::thousands;
+use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, page, page_with, see_other};
+use crate::wording::{Segments, Template as Text, segments};
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(ask).service(send).service(check).service(measure).service(wait);
+}
+
+/// On the form: every number has its country code.
+const EVERYWHERE: &str = "everywhere";
+/// The longest text. What it costs is told long before.
+const LONGEST_TEXT: usize = 5000;
+/// As the database has it.
+const FASTEST: f64 = 6_000_000.0;
+/// Files up to this size are imported while one waits; larger ones by a tick.
+const SMALL: i64 = 1 << 20;
+/// Bytes that one typed field may have.
+const LONGEST_FIELD: usize = 512 << 10;
+/// What cannot be used is listed up to here.
+const LISTED: usize = 20;
+
+/// The form as typed.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct QuickForm {
+    start_key: String,
+    name: String,
+    channel: String,
+    /// `numbers`, `file` or `list`.
+    to: String,
+    numbers: String,
+    region: String,
+    /// A file that was uploaded with this form before.
+    kept: Option<FileId>,
+    list: String,
+    body: String,
+    /// `now` or `later`.
+    when: String,
+    date: String,
+    time: String,
+    /// Empty for an automatic rate.
+    rate: String,
+    /// Empty: as late as it takes.
+    end: String,
+    /// What cannot be used has been seen and is left out.
+    only_good: bool,
+}
+
+impl QuickForm {
+    /// What is offered: now, sixty a minute.
+    fn fresh(last_region: Option<String>, zone: Tz, now: DateTime<Utc>) -> Self {
+        let local = now.with_timezone(&zone);
+        let soon = local.naive_local() + TimeDelta::hours(1);
+        QuickForm {
+            start_key: Uuid::new_v4().to_string(),
+            name: format!("Quick {}", local.format("%-d %b %H:%M")),
+            to: "numbers".to_owned(),
+            region: last_region.unwrap_or_else(|| EVERYWHERE.to_owned()),
+            when: "now".to_owned(),
+            date: soon.date().to_string(),
+            time: soon.format("%H:00").to_string(),
+            rate: "60".to_owned(),
+            ..QuickForm::default()
+        }
+    }
+
+    fn of(mut texts: HashMap<String, String>) -> Self {
+        let mut take = |name: &str| texts.remove(name).unwrap_or_default();
+        QuickForm {
+            start_key: take("start_key"),
+            name: take("name"),
+            channel: take("channel"),
+            to: take("to"),
+            numbers: take("numbers"),
+            region: take("region"),
+            kept: take("kept").parse().ok().map(FileId),
+            list: take("list"),
+            body: take("body").replace("\r\n", "\n"),
+            when: take("when"),
+            date: take("date"),
+            time: take("time"),
+            rate: take("rate"),
+            end: take("end"),
+            only_good: take("only_good") == "yes",
+        }
+    }
+
+    /// As files keep it: empty when every number has its country code.
+    fn stored_region(&self) -> &str {
+        if self.region == EVERYWHERE { "" } else { &self.region }
+    }
+}
+
+/// A form without a mistake, as far as one sees without importing anything.
+struct Parsed {
+    key: String,
+    name: String,
+    channel: ChannelId,
+    to: Wanted,
+    body: String,
+    starts: NaiveDateTime,
+    later: bool,
+    rate: Rate,
+    end: Option<NaiveTime>,
+}
+
+enum Wanted {
+    Numbers(Typed),
+    File(FileId),
+    List(ListId),
+}
+
+fn time_of(text: &str) -> Option<NaiveTime> {
+    let text = text.trim();
+    NaiveTime::parse_from_str(text, "%H:%M").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S")).ok()
+}
+
+impl QuickForm {
+    fn parse(&self, facts: &Facts, zone: Tz, now: DateTime<Utc>) -> Result<Parsed, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let name = self.name.trim();
+        if name.is_empty() {
+            errors.add("name", "Give the campaign a name.");
+        } else if name.chars().count() > 100 {
+            errors.add("name", "At most 100 characters.");
+        }
+        let channel = self.channel.parse().map(ChannelId).unwrap_or(ChannelId(0));
+        if !facts.channels.iter().any(|(id, _)| *id == channel) {
+            errors.add("channel", "Choose a sender.");
+        }
+        if self.region != EVERYWHERE && regions::name(&self.region).is_none() {
+            errors.add("region", "Choose the country that numbers without a country code belong to.");
+        }
+        let to = self.whom(facts, &mut errors);
+        if self.body.trim().is_empty() {
+            errors.add("body", "Write the text.");
+        } else if self.body.chars().count() > LONGEST_TEXT {
+            errors.add("body", format!("At most {LONGEST_TEXT} characters."));
+        }
+        let later = self.when == "later";
+        let here = now.with_timezone(&zone).naive_local();
+        let starts = match later {
+            false => here.with_nanosecond(0),
+            true => {
+                let (date, time) = (self.date.trim().parse::<NaiveDate>().ok(), time_of(&self.time));
+                if date.is_none() {
+                    errors.add("date", "A date, such as 2026-03-25.");
+                }
+                if time.is_none() {
+                    errors.add("time", "A time, such as 09:00.");
+                }
+                date.zip(time).map(|(date, time)| date.and_time(time))
+            }
+        };
+        if later && starts.is_some_and(|starts| pacing::instant(starts.date(), starts.time(), zone) < now) {
+            errors.add("time", format!("This has passed: it is {} in {zone}.", here.format("%H:%M")));
+        }
+        let rate = match self.rate.trim() {
+            "" => Some(Rate::Auto),
+            text => text.parse().ok().filter(|rate| 0.0 < *rate && *rate <= FASTEST).map(Rate::Fixed),
+        };
+        if rate.is_none() {
+            errors.add("rate", "A number above 0 and up to 6,000,000, or nothing for an automatic rate.");
+        }
+        let end = match self.end.trim() {
+            "" => None,
+            text => {
+                let end = time_of(text);
+                if end.is_none() {
+                    errors.add("end", "A time, such as 18:00, or nothing.");
+                }
+                end
+            }
+        };
+        if let (Some(starts), Some(end)) = (starts, end)
+            && pacing::window(starts.date(), starts.time(), end, zone).is_err()
+        {
+            errors.add("end", "Another time than the start.");
+        }
+        match (to, starts, rate) {
+            (Some(to), Some(starts), Some(rate)) if errors.is_empty() => Ok(Parsed {
+                key: self.start_key.clone(),
+                name: name.to_owned(),
+                channel,
+                to,
+                body: self.body.clone(),
+                starts,
+                later,
+                rate,
+                end,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    fn whom(&self, facts: &Facts, errors: &mut FieldErrors) -> Option<Wanted> {
+        match self.to.as_str() {
+            "file" => {
+                if facts.kept.is_none() {
+                    errors.add("file", "Choose a file with your contacts.");
+                }
+                facts.kept.as_ref().map(|file| Wanted::File(file.id))
+            }
+            "list" => {
+                let list = facts.lists.iter().find(|(id, _)| id.to_string() == self.list);
+                if list.is_none() {
+                    errors.add("list", "Choose a list.");
+                }
+                list.map(|(id, _)| Wanted::List(*id))
+            }
+            _ => {
+                let typed = Typed::read(&self.numbers, self.stored_region());
+                let why = match typed.good.len() {
+                    0 if typed.is_empty() => Some("Type or paste at least one number.".to_owned()),
+                    0 => Some("None of these is a number that can be sent to.".to_owned()),
+                    n if n > typed::MOST => Some(format!(
+                        "These are {} numbers; up to {} fit here. Upload them as a file.",
+                        thousands(n as i64),
+                        thousands(typed::MOST as i64)
+                    )),
+                    _ => None,
+                };
+                if let Some(why) = why {
+                    errors.add("numbers", why);
+                    return None;
+                }
+                Some(Wanted::Numbers(typed))
+            }
+        }
+    }
+}
+
+/// How a check of the typed numbers came out.
+struct Checked {
+    typed: Typed,
+}
+
+impl Checked {
+    fn n(&self) -> String {
+        numbers(self.typed.good.len() + self.typed.bad.len())
+    }
+
+    fn good(&self) -> String {
+        match self.typed.good.len() {
+            1 => "the good one".to_owned(),
+            n => format!("the {} good ones", thousands(n as i64)),
+        }
+    }
+
+    fn bad(&self) -> String {
+        thousands(self.typed.bad.len() as i64)
+    }
+
+    fn listed(&self) -> &[typed::Bad] {
+        &self.typed.bad[..self.typed.bad.len().min(LISTED)]
+    }
+
+    fn more(&self) -> usize {
+        self.typed.bad.len().saturating_sub(LISTED)
+    }
+}
+
+fn numbers(n: usize) -> String {
+    match n {
+        1 => "1 number".to_owned(),
+        n => format!("{} numbers", thousands(n as i64)),
+    }
+}
+
+/// What a text comes to.
+struct Measured {
+    segments: Segments,
+    /// Look like fields and are none.
+    unknown: Vec<String>,
+    typed_numbers: bool,
+}
+
+impl Measured {
+    /// `fields`: what the contacts have; `None` while nobody can know.
+    fn of(body: &str, fields: Option<&[String]>, typed_numbers: bool) -> Self {
+        let unknown = fields.map(|fields| Text::parse(body, fields).unknown().to_vec()).unwrap_or_default();
+        Measured { segments: segments(body), unknown, typed_numbers }
+    }
+
+    fn n_sms(&self) -> String {
+        match self.segments.parts {
+            1 => "1 SMS".to_owned(),
+            n => format!("{n} SMS"),
+        }
+    }
+}
+
+/// What the page offers.
+struct Facts {
+    channels: Vec<(ChannelId, String)>,
+    lists: Vec<(ListId, String)>,
+    kept: Option<File>,
+}
+
+impl Facts {
+    fn fields(&self, to: &str) -> Option<Vec<String>> {
+        match (to, &self.kept) {
+            ("file", Some(file)) => Some(file.head.headers.clone()),
+            ("file" | "list", _) => None,
+            _ => Some(Vec::new()),
+        }
+    }
+}
+
+async fn facts(app: &App, kept: Option<FileId>) -> Result<Facts, Problem> {
+    let facts = app.db.run(move |conn| {
+        let sms = |sender: &senders::domain::Sender| sender.kind == Kind::Sms;
+        let senders = senders::store::list(conn)?.into_iter().filter(sms);
+        let lists = lists::store::all(conn)?.into_iter().filter(|list| list.kind == Kind::Sms);
+        let kept = kept.map(|file| files::store::find(conn, file)).transpose()?;
+        Ok::<_, Problem>(Facts {
+            channels: senders
+                .map(|sender| (sender.id, format!("{} (from {})", sender.setup.name, sender.setup.sender)))
+                .collect(),
+            lists: lists.map(|list| (list.id, list.name)).collect(),
+            kept,
+        })
+    });
+    Ok(facts.await?)
+}
+
+#[derive(Template)]
+#[template(path = "campaigns/quick.html")]
+struct Page<'a> {
+    frame: Frame,
+    form: &'a QuickForm,
+    errors: &'a FieldErrors,
+    facts: &'a Facts,
+    zone: Tz,
+    checked: Option<Checked>,
+    measured: Option<Measured>,
+    /// Nothing was sent yet because some of the numbers cannot be used.
+    asks: bool,
+}
+
+/// What stands below the numbers and follows them as they are typed.
+#[derive(Template)]
+#[template(path = "campaigns/_quick_checked.html")]
+struct CheckedPart {
+    checked: Option<Checked>,
+}
+
+/// What stands below the text and follows it as it is typed.
+#[derive(Template)]
+#[template(path = "campaigns/_quick_measured.html")]
+struct MeasuredPart {
+    measured: Option<Measured>,
+}
+
+impl<'a> Page<'a> {
+    fn new(frame: Frame, form: &'a QuickForm, errors: &'a FieldErrors, facts: &'a Facts, zone: Tz) -> Self {
+        let checked = (form.to != "file" && form.to != "list" && !form.numbers.trim().is_empty())
+            .then(|| Checked { typed: Typed::read(&form.numbers, form.stored_region()) });
+        let fields = facts.fields(&form.to);
+        let typed_numbers = form.to != "file" && form.to != "list";
+        let measured = (!form.body.is_empty()).then(|| Measured::of(&form.body, fields.as_deref(), typed_numbers));
+        Page { frame, form, errors, facts, zone, checked, measured, asks: false }
+    }
+
+    fn goes_to(&self, to: &str) -> bool {
+        self.form.to == to
+    }
+
+    fn is_later(&self) -> bool {
+        self.form.when == "later"
+    }
+}
+
+#[get("/campaigns/quick")]
+async fn ask(may: May<Manage>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let (by, zone) = (may.person.id, app.settings.time_zone);
+    let last = app.db.run(move |conn| files::store::last_region(conn, by)).await?;
+    let facts = facts(&app, None).await?;
+    let form = QuickForm::fresh(last, zone, app.clock.now());
+    page(Page::new(frame, &form, &FieldErrors::default(), &facts, zone))
+}
+
+/// The form as it came in, and what became of the file in it.
+async fn read(
+    app: &App,
+    form: &mut Multipart,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(QuickForm, Option<Refusal>), Problem> {
+    let garbled = || Problem::Invalid("The form did not come through whole".to_owned());
+    let (mut texts, mut received, mut refused) = (HashMap::new(), None, None);
+    while let Some(mut field) = form.try_next().await.map_err(|_| garbled())? {
+        match field.name().map(str::to_owned) {
+            // Chosen and then not wanted: it is not stored.
+            Some(name) if name == "file" && texts.get("to").is_some_and(|to: &String| to == "file") => {
+                match upload::receive(app, &mut field, Kind::Sms, by, now).await {
+                    Ok(file) => received = Some(file),
+                    Err(upload::Failed::Refused(Refusal::NoFile)) => {}
+                    Err(upload::Failed::Refused(refusal)) => refused = Some(refusal),
+                    Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
+                }
+            }
+            Some(name) if name != "file" => {
+                let bytes = field.bytes(LONGEST_FIELD).await.map_err(|_| garbled())?.map_err(|_| garbled())?;
+                texts.insert(name, String::from_utf8(bytes.to_vec()).map_err(|_| garbled())?);
+            }
+            Some(_) | None => {}
+        }
+    }
+    let form = QuickForm::of(texts);
+    let kept = received.or(form.kept);
+    Ok((QuickForm { kept, ..form }, refused))
+}
+
+#[post("/campaigns/quick")]
+async fn send(may: May<Manage>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
+    let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
+    let (form, refused) = read(&app, &mut form, by, now).await?;
+    if Uuid::parse_str(&form.start_key).is_err() {
+        return Err(Problem::Invalid("The form did not come through whole".to_owned()));
+    }
+    let key = form.start_key.clone();
+    if let Some(started) = app.db.run(move |conn| quick::started(conn, &key)).await? {
+        return Ok(see_other(place(started)));
+    }
+    let facts = facts(&app, form.kept).await?;
+    let again = |errors: FieldErrors, asks: bool| {
+        let page = Page { asks, ..Page::new(frame, &form, &errors, &facts, zone) };
+        page_with(StatusCode::UNPROCESSABLE_ENTITY, page)
+    };
+    if let Some(refusal) = refused {
+        let mut errors = FieldErrors::default();
+        errors.add("file", refusal.to_string());
+        return again(errors, false);
+    }
+    let parsed = match form.parse(&facts, zone, now) {
+        Ok(parsed) => parsed,
+        Err(errors) => return again(errors, false),
+    };
+    if let Wanted::Numbers(typed) = &parsed.to
+        && !typed.bad.is_empty()
+        && !form.only_good
+    {
+        return again(FieldErrors::default(), true);
+    }
+    let contacts = contacts(&app, &parsed, form.stored_region().to_owned(), by).await?;
+    let quick = planned(&app, parsed, contacts, zone).await?;
+    match app.db.run(move |conn| quick::start(conn, &quick, by, now)).await {
+        Ok(started) => Ok(see_other(place(started))),
+        Err(DbError::Work(Error::Refused(refused @ Refused::NameTaken(_)))) => {
+            let mut errors = FieldErrors::default();
+            errors.add("name", refused.to_string());
+            again(errors, false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where somebody looks who has just sent it off.
+fn place((id, stands): (CampaignId, Stands)) -> String {
+    match stands {
+        Stands::Launched => format!("/campaigns?open={id}#campaign-{id}"),
+        Stands::Importing => format!("/campaigns/quick/{id}"),
+        Stands::Draft => format!("/campaigns/{id}/edit#review"),
+    }
+}
+
+/// Whom it goes to, and how many that are where one knows.
+struct Contacts {
+    to: To,
+    n: Option<i64>,
+}
+
+/// Makes contacts of what was typed or uploaded.
+async fn contacts(app: &App, parsed: &Parsed, region: String, by: UserId) -> Result<Contacts, Problem> {
+    let now = app.clock.now();
+    let file = match &parsed.to {
+        Wanted::List(list) => {
+            let list = *list;
+            let n = app.db.run(move |conn| lists::store::count_audience(conn, &[list], &[], Kind::Sms)).await?;
+            return Ok(Contacts { to: To::List(list), n: Some(n) });
+        }
+        Wanted::File(file) => *file,
+        Wanted::Numbers(typed) => {
+            let (db, name, bytes) = (app.db.clone(), format!("{}.csv", parsed.name), typed.as_file());
+            let received = spawn_blocking(move || upload::receive_here(&db, &name, &bytes, Kind::Sms, by, now));
+            match received.await.map_err(|error| Problem::Unexpected(error.into()))? {
+                Ok(file) => file,
+                Err(upload::Failed::Refused(refusal)) => return Err(Problem::Invalid(refusal.to_string())),
+                Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
+            }
+        }
+    };
+    let found = app.db.run(move |conn| files::store::find(conn, file)).await?;
+    let mapping = Mapping::guess(&found.head.headers, &found.head.sample);
+    // What its columns are is asked on the page of the draft when nobody can tell.
+    let sure = found.state == State::Received && mapping.check(&found.head.headers).is_ok();
+    if sure && found.size_bytes <= SMALL {
+        let (db, clock) = (app.db.clone(), app.clock.clone());
+        let imported = spawn_blocking(move || import::at_once(&db, &clock, file, mapping, region, by));
+        imported.await.map_err(|error| Problem::Unexpected(error.into()))?.map_err(Problem::Unexpected)?;
+    } else if sure {
+        app.db.run(move |conn| files::actions::import(conn, file, mapping, region, by, now)).await?;
+    }
+    let found = app.db.run(move |conn| files::store::find(conn, file)).await?;
+    let n = matches!(found.state, State::Imported { .. }).then_some(found.counts.good);
+    Ok(Contacts { to: To::File(file), n })
+}
+
+async fn planned(app: &App, parsed: Parsed, contacts: Contacts, zone: Tz) -> Result<Quick, Problem> {
+    let calendar = app.db.run(move |conn| settings::calendars::of_new(conn, zone)).await?;
+    let (date, start) = (parsed.starts.date(), parsed.starts.time());
+    let starts = pacing::instant(date, start, zone);
+    let end = parsed.end.unwrap_or_else(|| {
+        let ends = end_for(starts, contacts.n, parsed.rate, &calendar);
+        ends.with_timezone(&zone).time()
+    });
+    let plan = Draft {
+        rate: parsed.rate,
+        // What is sent now does not hurry when its file took a moment.
+        late: match (parsed.later, parsed.rate) {
+            (false, Rate::Fixed(_)) => pacing::LatePolicy::KeepRate,
+            (_, rate) => pacing::LatePolicy::default_for(rate),
+        },
+        ..Draft::once("Main", parsed.channel, &parsed.body, date, start, end, 1.0)
+    };
+    Ok(Quick { key: parsed.key, name: parsed.name, zone, to: contacts.to, plan })
+}
+
+/// When it ends if nobody says: late enough for everybody, quiet hours and a quarter of
+/// the time to spare counted in, after an hour at least and less than a day. On a full minute.
+fn end_for(starts: DateTime<Utc>, contacts: Option<i64>, rate: Rate, calendar: &Calendar) -> DateTime<Utc> {
+    let (least, most) = (TimeDelta::hours(1), TimeDelta::minutes(23 * 60 + 58));
+    let needed = match (contacts, rate) {
+        (_, Rate::Auto) => least,
+        (Some(n), Rate::Fixed(rate)) => {
+            let minutes = (n as f64 / rate * 1.25).ceil().min(most.num_minutes() as f64);
+            TimeDelta::minutes(minutes as i64).clamp(least, most)
+        }
+        (None, Rate::Fixed(_)) => most,
+    };
+    let last = starts + most;
+    let holds = calendar.closed(0, starts, last);
+    let mut ends = starts + needed;
+    while ends < last && holds.open_time(starts, ends) < needed {
+        ends += needed - holds.open_time(starts, ends);
+    }
+    let ends = ends.min(last);
+    let into_minute = TimeDelta::seconds(i64::from(ends.second()));
+    if into_minute.is_zero() { ends } else { ends - into_minute + TimeDelta::minutes(1) }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CheckForm {
+    numbers: String,
+    region: String,
+}
+
+/// Changes nothing; it is a POST because numbers are longer than addresses may be.
+#[post("/campaigns/quick/check")]
+async fn check(_may: May<Manage>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
+    let region = if form.region == EVERYWHERE { "" } else { &form.region };
+    let typed = Typed::read(&form.numbers, region);
+    let checked = (!typed.is_empty()).then_some(Checked { typed });
+    page(CheckedPart { checked })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MeasureForm {
+    body: String,
+    to: String,
+    kept: String,
+}
+
+/// As [`check`], for the text.
+#[post("/campaigns/quick/measure")]
+async fn measure(_may: May<Manage>, app: Data<App>, form: Form<MeasureForm>) -> Result<HttpResponse, Problem> {
+    let facts = facts(&app, form.kept.parse().ok().map(FileId)).await?;
+    let body = form.body.replace("\r\n", "\n");
+    let typed_numbers = form.to != "file" && form.to != "list";
+    let measured = Measured::of(&body, facts.fields(&form.to).as_deref(), typed_numbers);
+    page(MeasuredPart { measured: Some(measured) })
+}
+
+/// Where one waits for a large file.
+#[derive(Template)]
+#[template(path = "campaigns/quick_wait.html")]
+struct Wait {
+    frame: Frame,
+    id: CampaignId,
+    name: String,
+    panel: Panel,
+}
+
+/// The file on its way; leads on to the Campaigns screen when the campaign is launched.
+#[get("/campaigns/quick/{id:\\d+}")]
+async fn wait(
+    may: May<Manage>,
+    frame: Frame,
+    app: Data<App>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by) = (id.into_inner(), may.person.id);
+    let (stands, name, look) = app
+        .db
+        .run(move |conn| {
+            let campaign = store::find(conn, id)?;
+            let look = campaign.file_id.map(|file| files::actions::look(conn, file, by)).transpose()?;
+            Ok::<_, Problem>((quick::stands(conn, id)?, campaign.name, look))
+        })
+        .await?;
+    match (stands, look) {
+        (Stands::Importing, Some(look)) => match htmx {
+            Htmx(true) => Ok(HttpResponse::NoContent().finish()),
+            Htmx(false) => {
+                let panel = Panel::new(look, Purpose { campaign: Some(id) }, may.person.role);
+                page(Wait { frame, id, name, panel })
+            }
+        },
+        _ => Ok(htmx.leave_for(&place((id, stands)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pacing::Quiet;
+
+    fn utc(text: &str) -> DateTime<Utc> {
+        format!("2026-03-02T{text}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn there_is_time_for_everybody_when_nobody_says_when_it_ends() {
+        let open = Calendar::open(Tz::UTC);
+        let ends = |n, rate, calendar: &Calendar| end_for(utc("20:00:30"), n, rate, calendar);
+        assert_eq!(ends(Some(10), Rate::Fixed(60.0), &open), utc("21:01:00"));
+        assert_eq!(ends(Some(6000), Rate::Fixed(60.0), &open), utc("22:06:00"));
+        assert_eq!(ends(Some(6000), Rate::Auto, &open), utc("21:01:00"));
+        assert_eq!(ends(None, Rate::Fixed(60.0), &open) - utc("20:00:00"), TimeDelta::minutes(23 * 60 + 59));
+
+        let time = |text: &str| time_of(text).unwrap();
+        let quiet = Some(Quiet::new(time("20:30"), time("08:00")).unwrap());
+        let nights = Calendar { quiet, ..Calendar::open(Tz::UTC) };
+        assert_eq!(ends(Some(10), Rate::Fixed(60.0), &nights).to_rfc3339(), "2026-03-03T08:31:00+00:00");
+    }
+}

@@ -1,0 +1,309 @@
+//! A quick campaign: one page, one text, under a minute.
+
+use bugle::campaigns::quick::{self, Quick, To};
+use bugle::engine::{importer, launcher};
+use bugle::schedules::Draft;
+use bugle::web::Role;
+
+use super::desk::{Answer, Desk, phones};
+
+const KEY: &str = "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f01";
+
+/// The form as it is filled in: to typed numbers, now.
+fn form<'a>(desk: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut fields = vec![
+        ("start_key", KEY),
+        ("name", "Quick one"),
+        ("channel", desk),
+        ("to", "numbers"),
+        ("numbers", "0871000001\n0871000002, 087 100 0003"),
+        ("region", "IE"),
+        ("body", "The office is closed today."),
+        ("when", "now"),
+        ("rate", "60"),
+        ("end", ""),
+    ];
+    for (name, value) in more {
+        match fields.iter_mut().find(|(field, _)| field == name) {
+            Some(field) => field.1 = value,
+            None => fields.push((name, value)),
+        }
+    }
+    fields
+}
+
+/// Sends the form with an empty file field, as a browser does when none was chosen.
+async fn send(desk: &Desk, more: &[(&str, &str)]) -> Answer {
+    let channel = desk.channel.to_string();
+    desk.upload("/campaigns/quick", "", b"", &form(&channel, more)).await
+}
+
+async fn send_file(desk: &Desk, bytes: &[u8], more: &[(&str, &str)]) -> Answer {
+    let channel = desk.channel.to_string();
+    let mut fields = form(&channel, &[("to", "file"), ("numbers", "")]);
+    fields.extend(more);
+    desk.upload("/campaigns/quick", "people.csv", bytes, &fields).await
+}
+
+fn campaigns(desk: &Desk) -> i64 {
+    desk.number("SELECT count(*) AS n FROM campaigns")
+}
+
+#[actix_web::test]
+async fn from_the_form_to_the_first_phone_it_is_one_tick() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let page = desk.visit("/campaigns/quick").await;
+    page.shows(r#"value="Quick 2 Mar 14:05""#);
+    page.shows(r#"<option value="everywhere" selected>"#);
+    desk.visit("/campaigns").await.shows(r#"href="/campaigns/quick""#);
+
+    let answer = send(&desk, &[]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns?open=1#campaign-1"), "{}", answer.html);
+    desk.visit("/campaigns?open=1").await.shows("Quick one");
+    desk.later(1);
+    desk.tick().await;
+    let received = desk.received();
+    assert!(received.iter().any(|it| it.phone == "353871000001"), "{received:?}");
+    assert_eq!(received[0].body, "The office is closed today.");
+
+    desk.run_until("2026-03-02 14:05:05").await;
+    assert_eq!(desk.received().len(), 3);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE kind = 'quick' AND state = 'finished'"), 1);
+    // The country is remembered for the next one.
+    desk.visit("/campaigns/quick").await.shows(r#"<option value="IE" selected>"#);
+}
+
+#[actix_web::test]
+async fn sent_twice_it_is_one_campaign() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let first = send(&desk, &[]).await;
+    let again = send(&desk, &[]).await;
+    assert_eq!((first.status, first.location), (303, again.location), "{}", again.html);
+    // Gone back to, with another name in it, it is still the same form.
+    assert_eq!(send(&desk, &[("name", "Quick two")]).await.status, 303);
+    assert_eq!(campaigns(&desk), 1);
+    desk.later(5);
+    desk.tick().await;
+    desk.tick().await;
+    assert_eq!(desk.received().len(), 3);
+}
+
+#[actix_web::test]
+async fn two_requests_that_race_start_one_campaign() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let (file, now, by) = (desk.file(&phones(2)), desk.app.clock.now(), desk.admin);
+    let time = |hour| chrono::NaiveTime::from_hms_opt(hour, 5, 0).unwrap();
+    let quick = Quick {
+        key: KEY.into(),
+        name: "Quick one".into(),
+        zone: chrono_tz::UTC,
+        to: To::File(file),
+        plan: Draft::once("Main", desk.channel, "Hello", now.date_naive(), time(14), time(15), 60.0),
+    };
+    let racers: Vec<_> = (0..8)
+        .map(|_| {
+            let (db, quick) = (desk.app.db.clone(), quick.clone());
+            std::thread::spawn(move || quick::start(&mut db.open().unwrap(), &quick, by, now).unwrap())
+        })
+        .collect();
+    let mut started: Vec<_> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
+    started.dedup();
+    assert_eq!(started.len(), 1, "{started:?}");
+    assert_eq!((campaigns(&desk), desk.number("SELECT count(*) AS n FROM schedule_runs")), (1, 1));
+}
+
+#[actix_web::test]
+async fn bad_numbers_are_named_asked_about_once_and_left_out() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let numbers = ("numbers", "0871000001\nMary\n0871000002\n0871");
+    let checked = desk.fill_in_with_htmx("/campaigns/quick/check", &[numbers, ("region", "IE")]).await;
+    checked.shows("4 numbers</b>, <b class=\"num\">2</b> cannot be used");
+    checked.shows("Row 4: 0871 is not a phone number in Ireland");
+
+    let asked = send(&desk, &[numbers]).await;
+    assert_eq!((asked.status, campaigns(&desk)), (422, 0));
+    asked.shows("Nothing was sent yet.");
+    asked.shows("Row 2: Mary is not a phone number");
+    asked.shows("Send to the 2 good ones");
+    asked.shows("The office is closed today.");
+
+    let answer = send(&desk, &[numbers, ("only_good", "yes")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.html);
+    desk.later(3);
+    desk.tick().await;
+    let mut phones: Vec<_> = desk.received().into_iter().map(|it| it.phone).collect();
+    phones.sort();
+    assert_eq!(phones, ["353871000001", "353871000002"]);
+}
+
+#[actix_web::test]
+async fn a_form_with_mistakes_comes_back_as_it_was() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let mistakes = [
+        ("name", " "),
+        ("numbers", "Mary"),
+        ("body", ""),
+        ("when", "later"),
+        ("date", "2026-03-02"),
+        ("time", "14:00"),
+        ("rate", "fast"),
+        ("end", "late"),
+    ];
+    let page = send(&desk, &mistakes).await;
+    assert_eq!((page.status, campaigns(&desk)), (422, 0));
+    for what in [
+        "Give the campaign a name.",
+        "None of these is a number that can be sent to.",
+        "Write the text.",
+        "This has passed: it is 14:05 in UTC.",
+        "A number above 0 and up to 6,000,000",
+        "A time, such as 18:00, or nothing.",
+        r#"value="fast""#,
+        r#"value="later" checked"#,
+        KEY,
+    ] {
+        page.shows(what);
+    }
+    let none = send(&desk, &[("numbers", "")]).await;
+    none.shows("Type or paste at least one number.");
+    send(&desk, &[("to", "list"), ("list", "7")]).await.shows("Choose a list.");
+    send(&desk, &[("to", "file")]).await.shows("Choose a file with your contacts.");
+
+    send(&desk, &[]).await;
+    let taken = send(&desk, &[("start_key", "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f02")]).await;
+    assert_eq!(taken.status, 422);
+    taken.shows("Another campaign is called “Quick one”.");
+    assert_eq!(send(&desk, &[("start_key", "x")]).await.status, 422);
+}
+
+#[actix_web::test]
+async fn a_file_is_imported_by_itself_and_its_fields_are_filled_in() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let people = b"mobile,name\n0871000001,Anna\n0871000002,Ben\nnobody,Eve\n";
+    let answer = send_file(&desk, people, &[("body", "Hello #name")]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns?open=1#campaign-1"), "{}", answer.html);
+    desk.later(2);
+    desk.tick().await;
+    let mut bodies: Vec<_> = desk.received().into_iter().map(|it| it.body).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["Hello Anna", "Hello Ben"]);
+}
+
+#[actix_web::test]
+async fn a_file_outlives_a_mistake_elsewhere_in_the_form() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let page = send_file(&desk, b"mobile,name\n0871000001,Anna\n", &[("body", "")]).await;
+    assert_eq!(page.status, 422);
+    page.shows("<b>people.csv</b> is kept.");
+    page.shows(r#"name="kept" value="1""#);
+    let measured = [("to", "file"), ("kept", "1"), ("body", "Hi #name and #nobody")];
+    let measured = desk.fill_in_with_htmx("/campaigns/quick/measure", &measured).await;
+    measured.shows("#nobody is no field of the file.");
+    measured.lacks("#name is");
+
+    let answer = send(&desk, &[("to", "file"), ("kept", "1")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.html);
+    desk.later(1);
+    desk.tick().await;
+    assert_eq!(desk.received().len(), 1);
+
+    let page = send_file(&desk, b"\x00\x01\x02", &[("start_key", "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f02")]).await;
+    assert_eq!(page.status, 422);
+    page.shows("file-error");
+}
+
+#[actix_web::test]
+async fn a_file_that_nobody_can_read_the_columns_of_leads_to_the_draft() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let answer = send_file(&desk, b"a,b\nAnna,Cork\nBen,Galway\n", &[]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns/1/edit#review"), "{}", answer.html);
+    let page = desk.visit("/campaigns/1/edit").await;
+    page.shows("people.csv");
+    page.shows("The office is closed today.");
+    page.shows("The file is not imported yet.");
+}
+
+/// More than is imported while one waits.
+fn many() -> Vec<u8> {
+    let mut file = String::from("mobile,name\n");
+    for n in 0..20_000 {
+        file.push_str(&format!("+3538710{n:05},{}\n", "Somebody with a rather long name of their own".repeat(2)));
+    }
+    file.into_bytes()
+}
+
+#[actix_web::test]
+async fn a_large_file_launches_the_campaign_when_it_is_through() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let answer = send_file(&desk, &many(), &[("end", "")]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns/quick/1"), "{}", answer.html);
+    assert_eq!(send_file(&desk, b"", &[]).await.location.as_deref(), Some("/campaigns/quick/1"), "sent twice");
+    desk.visit("/campaigns/quick/1").await.shows("It starts by itself");
+    assert_eq!(desk.peek("/campaigns/quick/1").await.status, 204);
+    assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0, "its file is on its way");
+
+    desk.later(20);
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(launcher::tick(&desk.app).await.unwrap(), 1);
+    assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
+    let moved = desk.peek("/campaigns/quick/1").await;
+    assert_eq!(moved.headers.get("hx-redirect").unwrap(), "/campaigns?open=1#campaign-1");
+    desk.later(1);
+    desk.tick().await;
+    let n = desk.received().len();
+    assert!((1..=3).contains(&n), "it does not hurry because of the import: {n}");
+}
+
+#[actix_web::test]
+async fn after_stop_nothing_launches_by_itself() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    send_file(&desk, &many(), &[]).await;
+    assert_eq!(desk.fill_in("/stop", &[("word", "STOP")]).await.status, 303);
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE state = 'draft'"), 1);
+}
+
+#[actix_web::test]
+async fn later_it_waits_for_its_time_with_the_end_it_was_given() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let later = [("when", "later"), ("date", "2026-03-02"), ("time", "16:30"), ("end", "17:00"), ("rate", "")];
+    assert_eq!(send(&desk, &later).await.status, 303);
+    desk.tick().await;
+    assert!(desk.received().is_empty());
+    let fits = "SELECT count(*) AS n FROM schedule_runs
+                WHERE starts_at = '2026-03-02 16:30Z' AND ends_at = '2026-03-02 17:00Z' AND auto_rate";
+    assert_eq!(desk.number(fits), 1);
+    desk.at("2026-03-02 16:30");
+    desk.tick().await;
+    assert_eq!(desk.received().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_saved_list_is_sent_to() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    desk.file(&phones(3));
+    desk.sql("INSERT INTO lists (name, kind, created_at) VALUES ('Staff', 'sms', now())");
+    desk.sql("INSERT INTO list_members (list_id, contact_id, added_at) SELECT 1, id, now() FROM contacts");
+    desk.visit("/campaigns/quick").await.shows("Staff</option>");
+    assert_eq!(send(&desk, &[("to", "list"), ("list", "1")]).await.status, 303);
+    desk.later(3);
+    desk.tick().await;
+    assert_eq!(desk.received().len(), 3);
+
+    desk.sql("INSERT INTO lists (name, kind, created_at) VALUES ('Nobody', 'sms', now())");
+    let more =
+        [("to", "list"), ("list", "2"), ("name", "To nobody"), ("start_key", "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f03")];
+    let answer = send(&desk, &more).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns/2/edit#review"));
+    desk.visit("/campaigns/2/edit").await.shows("Nobody is on the lists");
+}
+
+#[actix_web::test]
+async fn it_needs_the_right_to_manage() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    desk.gives_the_admin_the_role(Role::Operator);
+    assert_eq!(desk.visit("/campaigns/quick").await.status, 403);
+    assert_eq!(send(&desk, &[]).await.status, 403);
+    desk.visit("/campaigns").await.lacks("/campaigns/quick");
+}
