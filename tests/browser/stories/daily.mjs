@@ -5,7 +5,7 @@ import { Row, bring, clock, draft } from "../screen.mjs";
 const today = () => new Date().toISOString().slice(0, 10);
 
 /** A launched daily campaign whose window is open and whose schedule has begun. Leaves the page on its open row. */
-async function daily(page, name) {
+async function daily(page, name, look = async () => {}) {
   await draft(page, name, "Daily");
   await bring(page, "sample.csv", contacts(2), { good: 2 });
   await page.getByLabel("Any time between").fill(clock(-90));
@@ -14,11 +14,11 @@ async function daily(page, name) {
   await page.getByLabel("Expected file name").fill("arrears-{day}.csv");
   await page.getByRole("button", { name: "Save the daily file" }).click();
   await page.locator("#expected_name-error").waitFor();
-  await looksRight(page, "daily-plan-refused");
+  await look(page, "daily-plan-refused");
   await page.getByLabel("Expected file name").fill("arrears-{date}*.csv");
   await page.getByRole("button", { name: "Save the daily file" }).click();
   await page.waitForURL("**/edit#daily");
-  await looksRight(page, "daily-draft");
+  await look(page, "daily-draft");
 
   if (!await page.locator("#schedule-form").isVisible()) await page.getByRole("link", { name: /^Add a/ }).click();
   await page.getByLabel("Text", { exact: true }).fill("Hello #name");
@@ -59,7 +59,7 @@ async function paste(zone, text) {
 export const stories = {
   async "a bad daily file is told what is wrong and a good one goes"(desk) {
     const page = await desk.signedIn();
-    const row = await daily(page, "Daily arrears");
+    const row = await daily(page, "Daily arrears", looksRight);
     const zone = row.element.locator(".dropzone");
     const send = row.element.getByRole("button", { name: "Hand in the file" });
     await looksRight(page, "daily-open");
