@@ -81,7 +81,7 @@ fn schedules(house: &House, n: usize) -> anyhow::Result<()> {
          INSERT INTO schedules (campaign_id, name, channel_id, body, start_time, end_time, rate, recurrence, next_run_at)
          SELECT id, 'Main', {channel}, 'Hello', '09:00', '17:00', 60,
                 CASE WHEN kind = 'recurring' THEN jsonb_build_object('last_date', NULL, 'missed', 'skip', 'overlap', 'skip', 'rule',
-                    jsonb_build_object('weekly', jsonb_build_object('days', '[\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\"]'::jsonb,
+                    jsonb_build_object('weekly', jsonb_build_object('days', 31,
                         'at', to_char(time '00:00' + id % 1440 * interval '1 minute', 'HH24:MI:SS')))) END,
                 CASE WHEN kind = 'recurring' THEN date_trunc('month', now()) END
          FROM campaigns;

@@ -53,6 +53,45 @@ pub async fn dispatch(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     Ok(vec![row])
 }
 
+/// Contacts that were held and fall due all at once, against as many whose turn comes for the first time.
+pub async fn held(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (house, n) = (ground.house("held")?, ground.size(50_000));
+    let file = house.contacts(n)?;
+    let app = house.app(2000, null())?;
+    let dispatcher = Dispatcher::new(app.clone());
+    let mut row =
+        Row::new(format!("dispatch of {n} held contacts that fall due, against fresh ones"), "msgs/s", Target::Told);
+    for round in 0..ground.rounds() {
+        let mut figures = [0.0; 2];
+        for side in [round % 2, 1 - round % 2] {
+            let (schedule, run) = house.launch(file)?;
+            starter::tick(&app).await?;
+            if side == 0 {
+                house.sql(&format!(
+                    "INSERT INTO retries (run_id, seq, attempt, due_at) SELECT run_id, seq, 1, now() FROM deliveries WHERE run_id = {run};
+                     UPDATE schedule_runs SET next_seq = last_seq + 1, passed_over = last_seq WHERE id = {run};
+                     INSERT INTO tallies (run_id, shard, retrying) VALUES ({run}, 0, {n})"
+                ))?;
+            }
+            house.sql("VACUUM ANALYZE deliveries, retries")?;
+            house.sql("CHECKPOINT")?;
+            let began = Instant::now();
+            dispatcher.tick().await?;
+            dispatcher.idle().await;
+            figures[side] = n as f64 / began.elapsed().as_secs_f64();
+            let left = house.number(&format!(
+                "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND progress IS DISTINCT FROM 1"
+            ))?;
+            anyhow::ensure!(left == 0, "{left} contacts were not settled");
+            house.sql(&format!(
+                "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
+            ))?;
+        }
+        row.add(figures[0], figures[1]);
+    }
+    Ok(vec![row])
+}
+
 /// The statements of a claim and of a settlement and nothing else: no rendering,
 /// no pacing, no channel, each connection on its own thread.
 fn bare(house: &House, run: RunId) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bugle::engine::starter;
-use bugle::{campaigns, deliveries, runs};
+use bugle::{campaigns, deliveries, runs, schedules};
 use chrono::Utc;
 use diesel::prelude::*;
 
@@ -67,6 +67,51 @@ pub async fn poll(ground: &Ground) -> anyhow::Result<Vec<Row>> {
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// What the planner asks every second, with many schedules that recur and with few.
+pub async fn planner(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let many = ground.size(1_000_000);
+    let houses =
+        [(ground.house("planner_many")?, many), (ground.house("planner_few")?, ground.size(50_000).min(1_000))];
+    for (house, n) in &houses {
+        recurring_schedules(house, *n)?;
+    }
+    let (many, few) = (houses[0].1, houses[1].1);
+    let what = format!("poll for due schedules, {many} recurring schedules against {few}");
+    let mut row = Row::new(what, "ms", Target::AtMost(3.0));
+    for _ in 0..ground.rounds() {
+        let mut figures = [0.0; 2];
+        for (figure, (house, _)) in figures.iter_mut().zip(&houses) {
+            let conn = &mut house.conn()?;
+            let mut asked = Vec::new();
+            for _ in 0..50 {
+                let began = Instant::now();
+                let due = schedules::store::due(conn, None, 500, Utc::now())?;
+                asked.push(began.elapsed().as_secs_f64() * 1e3);
+                anyhow::ensure!(due.is_empty(), "nothing should be due");
+            }
+            *figure = median(asked);
+        }
+        row.add(figures[0], figures[1]);
+    }
+    Ok(vec![row])
+}
+
+/// So many active schedules that run every day, the next time tomorrow or later.
+fn recurring_schedules(house: &House, n: usize) -> anyhow::Result<()> {
+    let (admin, channel) = (house.admin, house.channel);
+    house.sql(&format!(
+        "SET session_replication_role = replica;
+         INSERT INTO campaigns (name, kind, time_zone, state, created_by, created_at, launched_at)
+         SELECT 'Campaign ' || c, 'recurring', 'UTC', 'active', {admin}, now(), now() FROM generate_series(1, {n} / 100) c;
+         INSERT INTO schedules (campaign_id, name, channel_id, body, recurrence, next_run_at, start_time, end_time, rate)
+         SELECT 1 + (s - 1) / 100, 'Schedule ' || s, {channel}, 'Hello',
+                '{{\"rule\": {{\"weekly\": {{\"days\": 127, \"at\": \"09:00:00\"}}}}, \"last_date\": null, \"missed\": \"skip\", \"overlap\": \"skip\"}}',
+                now() + interval '1 day' + s * interval '1 s', '09:00', '17:00', 60 FROM generate_series(1, {n}) s;
+         SET session_replication_role = origin;"
+    ))?;
+    house.sql("VACUUM ANALYZE")
 }
 
 type Question = fn(&mut PgConnection) -> QueryResult<usize>;

@@ -26,13 +26,15 @@ use table::Row;
 
 type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
 
-const BENCHES: [(&str, Bench); 12] = [
+const BENCHES: &[(&str, Bench)] = &[
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
+    ("held", |ground| Box::pin(dispatch::held(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
     ("lists", |ground| Box::pin(lists::lists(ground))),
     ("stop", |ground| Box::pin(stop::stop(ground))),
     ("poll", |ground| Box::pin(engine::poll(ground))),
+    ("planner", |ground| Box::pin(engine::planner(ground))),
     ("pause", |ground| Box::pin(pause::pause(ground))),
     ("memory", |ground| Box::pin(child::memory(ground))),
     ("review", |ground| Box::pin(review::review(ground))),

@@ -16,6 +16,8 @@ pub const NAMED: usize = 3;
 pub enum Standing {
     /// Its run is made when its time comes.
     Planned,
+    /// Its run is made when the file of the day has come.
+    Expected,
     Waiting,
     Running,
     Paused,
@@ -25,8 +27,9 @@ pub enum Standing {
 }
 
 impl Standing {
-    pub const ALL: [Standing; 7] = [
+    pub const ALL: [Standing; 8] = [
         Standing::Planned,
+        Standing::Expected,
         Standing::Waiting,
         Standing::Running,
         Standing::Paused,
@@ -51,7 +54,7 @@ impl Standing {
     /// The look of its badge.
     pub fn badge(self) -> &'static str {
         match self {
-            Standing::Planned | Standing::Waiting => "waiting",
+            Standing::Planned | Standing::Expected | Standing::Waiting => "waiting",
             Standing::Running => "live",
             Standing::Paused => "paused",
             Standing::Completed => "completed",
@@ -63,6 +66,7 @@ impl Standing {
     pub fn label(self) -> &'static str {
         match self {
             Standing::Planned => "planned",
+            Standing::Expected => "file expected",
             Standing::Waiting => "waiting",
             Standing::Running => "live",
             Standing::Paused => "paused",
@@ -75,7 +79,7 @@ impl Standing {
     /// Whether nothing more leaves.
     pub fn has_ended(self) -> bool {
         match self {
-            Standing::Planned | Standing::Waiting | Standing::Running | Standing::Paused => false,
+            Standing::Planned | Standing::Expected | Standing::Waiting | Standing::Running | Standing::Paused => false,
             Standing::Completed | Standing::Overrun | Standing::Stopped => true,
         }
     }
@@ -83,7 +87,7 @@ impl Standing {
     /// Whether the word stands beside its picture even where there is little room.
     pub fn is_told(self) -> bool {
         match self {
-            Standing::Paused | Standing::Overrun | Standing::Stopped => true,
+            Standing::Expected | Standing::Paused | Standing::Overrun | Standing::Stopped => true,
             Standing::Planned | Standing::Waiting | Standing::Running | Standing::Completed => false,
         }
     }
@@ -118,7 +122,7 @@ pub struct Went {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recurs {
     pub whose: Whose,
-    /// `Planned`, or `Paused` together with its campaign or by itself.
+    /// `Planned` or `Expected`, or `Paused` together with its campaign or by itself.
     pub standing: Standing,
     /// As stored; many schedules have the same.
     pub rule: String,

@@ -185,6 +185,8 @@ struct Comes {
     time_zone: String,
     #[diesel(sql_type = Bool)]
     paused: bool,
+    #[diesel(sql_type = Bool)]
+    waits_for_file: bool,
     #[diesel(sql_type = Text)]
     rule: String,
     #[diesel(sql_type = Nullable<Date>)]
@@ -213,7 +215,11 @@ impl TryFrom<Comes> for Recurs {
                 channel: row.channel,
                 zone,
             },
-            standing: if row.paused { Standing::Paused } else { Standing::Planned },
+            standing: match (row.paused, row.waits_for_file) {
+                (true, _) => Standing::Paused,
+                (false, true) => Standing::Expected,
+                (false, false) => Standing::Planned,
+            },
             rule: row.rule,
             last_date: row.last_date,
             next: row.next_run_at,

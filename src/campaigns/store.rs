@@ -520,7 +520,7 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// What the screen shows of these campaigns: three questions, however many they are.
+/// What the screen shows of these campaigns: three questions, or four where files are waited for, however many they are.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::runs::{Run, RunState};
     use crate::{deliveries, drops, schedules};

@@ -22,9 +22,9 @@ use crate::settings::Cap;
 pub struct Leave {
     /// Contacts at most.
     pub most: i64,
-    /// How many runs want something of the channel right now, this one included: each
-    /// gets its part of what the channel's limit leaves.
-    pub sharing: i64,
+    /// The part of the channel's limit that is this run's, in messages a minute; `None`
+    /// when the limit is enough for all.
+    pub part: Option<f64>,
     /// When the run may not send.
     pub holds: Holds,
     /// The most messages a contact may get, over all campaigns.
@@ -67,7 +67,13 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         let (most, mut channel_before) = match store::channel_room(conn, run.channel_id, by.now)? {
             Room::Held => return Ok(nothing),
             Room::Unlimited => (most, None),
-            Room::Limited { sends, before } => (most.min(share(sends, leave.sharing)), Some(before)),
+            Room::Limited { sends, before } => {
+                let part = match leave.part {
+                    Some(part) => store::left_of_part(conn, &run, part, by.now)?,
+                    None => sends,
+                };
+                (most.min(sends).min(part), Some(before))
+            }
         };
         if most <= 0 {
             return Ok(nothing);
@@ -121,12 +127,6 @@ fn take_waiting(
         store::wait_no_more(conn, run.id, &seqs)?;
     }
     Ok(turn)
-}
-
-/// A fair part of what is left for `sharing` runs; rounded up, so that the last one is not left lying.
-fn share(sends: i64, sharing: i64) -> i64 {
-    let sharing = sharing.max(1);
-    (sends + sharing - 1) / sharing
 }
 
 fn advance(run: &mut Run, channel_before: &mut Option<i64>, taken: &mut i64, n: i64) {

@@ -313,6 +313,21 @@ pub fn fate(attempt: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
     }
 }
 
+/// The part of a limit that is everybody's: who wants less takes less, and leaves the
+/// rest to the others. `None` when there is enough for all.
+pub fn even_part(limit: f64, demands: &mut [f64]) -> Option<f64> {
+    demands.sort_unstable_by(f64::total_cmp);
+    let mut left = limit;
+    for (n, demand) in demands.iter().enumerate() {
+        let even = left / (demands.len() - n) as f64;
+        if even < *demand {
+            return Some(even);
+        }
+        left -= demand;
+    }
+    None
+}
+
 /// What a receipt makes of what is known: upwards only. `None` when it says nothing new.
 pub fn merge(known: Word, status: ReceiptStatus) -> Option<Word> {
     let open = matches!(known.outcome, None | Some(Outcome::Unconfirmed));
@@ -667,6 +682,15 @@ mod tests {
         assert!(matches!(later(5), Fate::Final { outcome: Outcome::NetworkError, .. }));
         let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
         assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
+    }
+
+    #[test]
+    fn a_limit_is_shared_evenly_and_who_wants_less_leaves_the_rest_to_the_others() {
+        assert_eq!(even_part(60.0, &mut [600.0, 60.0]), Some(30.0));
+        assert_eq!(even_part(60.0, &mut [600.0, 6.0, 60.0]), Some(27.0));
+        assert_eq!(even_part(60.0, &mut [40.0, 20.0]), None);
+        assert_eq!(even_part(1.0, &mut [10.0, 10.0, 10.0, 10.0]), Some(0.25));
+        assert_eq!(even_part(60.0, &mut []), None);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A claim takes the next few contacts of a run by moving the run's cursor and
-//! writing one lease; it writes no row of the ledger. Because it locks the run's
+//! writing one lease; it writes no row of the ledger. Where a run has rules about its
+//! contacts, [`turn`] looks at them first, and puts off or leaves out some. Because it locks the run's
 //! row and so do pause and stop, no claim can follow a pause that has committed.
 //! What is left on the wire then is exactly what open leases say, and
 //! [`quiet`] waits for them.
@@ -31,5 +32,5 @@ pub mod web;
 
 pub use domain::{
     BEGIN_WITHIN, Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
-    Standing, Word, fate, merge,
+    Standing, Word, even_part, fate, merge,
 };

@@ -32,17 +32,39 @@ const OLDEST: i64 = 16;
 
 /// Sends that the run claimed within the last 60 s, its catch-up burst not counted.
 pub fn recent(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<i64> {
+    Ok(first_of(conn, run, now - MINUTE)?.map_or(0, |before| run.released - before.max(run.burst).min(run.released)))
+}
+
+/// How many sends the run had claimed before the first within `(since, now]`.
+fn first_of(conn: &mut PgConnection, run: &Run, since: DateTime<Utc>) -> QueryResult<Option<i64>> {
     // The least of the oldest few, not the oldest: processes take the time before they
     // take the lock, so two leases may stand in the other order.
     let oldest: Vec<i64> = leases::table
         .filter(leases::run_id.eq(run.id.0))
-        .filter(leases::taken_at.gt(now - MINUTE))
+        .filter(leases::taken_at.gt(since))
         .order((leases::taken_at, leases::id))
         .limit(OLDEST)
         .select(leases::released_before)
         .load(conn)?;
-    let before = oldest.into_iter().min();
-    Ok(before.map_or(0, |before| run.released - before.max(run.burst).min(run.released)))
+    Ok(oldest.into_iter().min())
+}
+
+/// How much a run may claim now of its part of a channel's limit, in messages a minute.
+pub fn left_of_part(conn: &mut PgConnection, run: &Run, part: f64, now: DateTime<Utc>) -> QueryResult<i64> {
+    // A part of less than one a minute is one in several minutes.
+    let minutes = (1.0 / part.max(1e-6)).max(1.0);
+    let stretch = TimeDelta::microseconds((minutes * 60e6) as i64);
+    let recent = first_of(conn, run, now - stretch)?.map_or(0, |before| run.released - before);
+    Ok((part * minutes - 1e-9).ceil() as i64 - recent)
+}
+
+/// The limits of the channels that have one, in messages a minute.
+pub fn limits(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, i32>> {
+    let rows: Vec<(i64, i32)> = channels::table
+        .filter(channels::per_minute.is_not_null())
+        .select((channels::id, channels::per_minute.assume_not_null()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, limit)| (ChannelId(id), limit)).collect())
 }
 
 /// What a channel allows right now.
@@ -118,6 +140,26 @@ pub fn due_retries(
         .select((retries::seq, retries::attempt))
         .for_update()
         .load(conn)
+}
+
+/// Which of these runs have contacts that wait and are due.
+pub fn with_due_retries(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> QueryResult<HashSet<RunId>> {
+    #[derive(QueryableByName)]
+    struct Due {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+    }
+    if runs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ask = diesel::sql_query(
+        "SELECT u.id FROM unnest($1::bigint[]) AS u (id)
+         WHERE EXISTS (SELECT FROM retries t WHERE t.run_id = u.id AND t.due_at <= $2)",
+    )
+    .bind::<Array<Int8>, _>(runs)
+    .bind::<Timestamptz, _>(now);
+    let due: Vec<Due> = Prepared(ask).load(conn)?;
+    Ok(due.into_iter().map(|run| RunId(run.id)).collect())
 }
 
 /// Which contacts a claim takes.

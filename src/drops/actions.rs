@@ -64,7 +64,7 @@ pub fn set_plan(
 /// The columns of its sample file are kept from now on.
 pub fn begin(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<()> {
     let home = store::host(conn, id)?.home;
-    if let Some(template) = store::template(conn, &home)? {
+    if let Some(template) = store::template(conn, id)? {
         store::save_template(conn, id, &template)?;
     }
     let plan = store::plan(conn, id)?;
@@ -77,7 +77,7 @@ pub fn ready(conn: &mut PgConnection, id: CampaignId) -> Result<(String, DailyPl
     let host = store::host(conn, id)?;
     must_take_files(&host)?;
     let plan = store::plan(conn, id)?.ok_or(Unchanged::NotDaily)?;
-    let template = store::template(conn, &host.home)?.ok_or(Unchanged::NotDaily)?;
+    let template = store::template(conn, id)?.ok_or(Unchanged::NotDaily)?;
     Ok((template.kind, plan, host.home.zone))
 }
 
@@ -189,7 +189,7 @@ pub fn decide(
             return Err(Unchanged::OtherDay.into());
         }
         dropped.decide(mode)?;
-        let template = store::template(conn, &host.home)?.ok_or(Unchanged::NotDaily)?;
+        let template = store::template(conn, host.home.id)?.ok_or(Unchanged::NotDaily)?;
         let new_columns = order_import(conn, &mut dropped, template, by, now)?;
         store::save(conn, &dropped)?;
         store::set_decided(conn, id, Some(by), now)?;
@@ -249,7 +249,7 @@ fn judge_again(
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, Error> {
     let plan = store::plan(conn, home.id)?.ok_or(Unchanged::NotDaily)?;
-    let template = store::template(conn, home)?.ok_or(Unchanged::NotDaily)?;
+    let template = store::template(conn, home.id)?.ok_or(Unchanged::NotDaily)?;
     let schedules = schedules_of(conn, home)?;
     if schedules.is_empty() {
         return Err(Unchanged::NoSchedules.into());

@@ -351,13 +351,12 @@ fn check(
         return Err(Refusal::Same { at: time(earlier.at), by: earlier.by.clone() });
     }
     let next = || plan.next_slot(zone, now).map(|slot| slot_words(&slot, zone));
-    let window = plan.window_on(today, zone);
-    match window {
-        None if !allowed.day => return Err(Refusal::Day { day: today.format("%A").to_string(), next: next() }),
-        Some(window) if !allowed.window && !(window.starts <= now && now < window.ends) => {
-            return Err(Refusal::Window { at: time(now), next: next() });
-        }
-        None | Some(_) => {}
+    match plan.window_on(today, zone) {
+        None if allowed.day => {}
+        None => return Err(Refusal::Day { day: today.format("%A").to_string(), next: next() }),
+        Some(_) if allowed.window => {}
+        Some(window) if window.starts <= now && now < window.ends => {}
+        Some(_) => return Err(Refusal::Window { at: time(now), next: next() }),
     }
     if let Some(expected) = plan.name_on(today)
         && !allowed.name

@@ -39,7 +39,6 @@ struct HostRow {
     kind: String,
     state: String,
     time_zone: String,
-    file_id: Option<i64>,
     group_by: Option<String>,
 }
 
@@ -50,14 +49,7 @@ impl TryFrom<HostRow> for Host {
         let Ok(zone) = row.time_zone.parse() else {
             return Err(DeserializationError(format!("campaigns: not a time zone: {}", row.time_zone).into()));
         };
-        let home = Home {
-            id: CampaignId(row.id),
-            name: row.name,
-            state: row.state,
-            zone,
-            file_id: row.file_id.map(FileId),
-            group_by: row.group_by,
-        };
+        let home = Home { id: CampaignId(row.id), name: row.name, state: row.state, zone, group_by: row.group_by };
         Ok(Host { home, is_daily: row.kind == "daily" })
     }
 }
@@ -81,7 +73,7 @@ pub fn save_plan(conn: &mut PgConnection, id: CampaignId, plan: &DailyPlan) -> Q
         daily_plans::expected_name.eq(&plan.expected_name),
     );
     diesel::insert_into(daily_plans::table)
-        .values((daily_plans::campaign_id.eq(id.0), values.clone()))
+        .values((daily_plans::campaign_id.eq(id.0), values))
         .on_conflict(daily_plans::campaign_id)
         .do_update()
         .set(values)
@@ -98,14 +90,15 @@ pub fn copy_plan(conn: &mut PgConnection, id: CampaignId, copy: CampaignId) -> Q
 }
 
 /// The columns of the daily files: as kept since the launch, or those of the sample file.
-pub fn template(conn: &mut PgConnection, home: &Home) -> QueryResult<Option<Template>> {
+pub fn template(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<Template>> {
     let kept: Option<Option<serde_json::Value>> =
-        daily_plans::table.find(home.id.0).select(daily_plans::template).first(conn).optional()?;
+        daily_plans::table.find(id.0).select(daily_plans::template).first(conn).optional()?;
     if let Some(kept) = kept.flatten() {
         return serde_json::from_value(kept).map(Some).map_err(|error| DeserializationError(error.into()));
     }
-    let Some(file) = home.file_id else { return Ok(None) };
-    let file = crate::files::store::find(conn, file)?;
+    let sample: Option<i64> = campaigns::table.find(id.0).select(campaigns::file_id).first(conn)?;
+    let Some(sample) = sample else { return Ok(None) };
+    let file = crate::files::store::find(conn, FileId(sample))?;
     let region = file.region.as_deref().unwrap_or_default();
     let of = |mapping| Template::new(file.kind.word(), region, &file.head.headers, mapping);
     Ok(file.mapping.as_ref().map(of))

@@ -29,7 +29,7 @@ use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
 use crate::deliveries::actions::{Claimed, Leave};
 use crate::deliveries::store::Claimer;
 use crate::deliveries::{
-    self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, intake,
+    self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, even_part, intake,
 };
 use crate::ids::{CampaignId, ChannelId, RunId};
 use crate::pacing::{self, Calendar, Holds};
@@ -60,6 +60,8 @@ pub struct Dispatcher {
     calendars: Mutex<HashMap<CampaignId, Calendar>>,
     /// The most messages a contact may get, as it was then.
     cap: Mutex<Option<Cap>>,
+    /// Of channels whose limit is not enough for all their runs: what each run gets of it, a minute.
+    parts: Mutex<HashMap<ChannelId, f64>>,
     texts: Mutex<HashMap<RunId, Text>>,
     stopping: CancellationToken,
 }
@@ -123,6 +125,7 @@ impl Dispatcher {
             channels: Mutex::default(),
             calendars: Mutex::default(),
             cap: Mutex::default(),
+            parts: Mutex::default(),
             texts: Mutex::default(),
             stopping: CancellationToken::new(),
         })
@@ -144,14 +147,9 @@ impl Dispatcher {
             // Those that had something come round again until it is time to look for others.
             while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.stopping.is_cancelled() {
                 let moved = self.wire.moved.notified();
-                let mut sharing: HashMap<ChannelId, usize> = HashMap::new();
-                for run in &due {
-                    *sharing.entry(run.channel_id).or_default() += 1;
-                }
-                let sharing = &sharing;
                 let looked: Vec<(Run, anyhow::Result<Looked>)> = stream::iter(due)
                     .map(|run| async move {
-                        let looked = self.look(&run, sharing.get(&run.channel_id).copied().unwrap_or(1)).await;
+                        let looked = self.look(&run).await;
                         (run, looked)
                     })
                     .buffer_unordered(LANES)
@@ -182,23 +180,39 @@ impl Dispatcher {
         }
     }
 
-    /// Running runs whose clock has released something.
+    /// Running runs whose clock has released something, and which have somebody it could be for.
     async fn due(&self) -> anyhow::Result<Vec<Run>> {
         let now = self.app.clock.now();
-        let (running, calendars, cap) = self
+        let (running, calendars, cap, limits, come_round) = self
             .app
             .db
-            .run(|conn| {
+            .run(move |conn| {
                 let running = runs::store::running(conn)?;
                 let campaigns: BTreeSet<i64> = running.iter().map(|run| run.campaign_id.0).collect();
                 let campaigns: Vec<i64> = campaigns.into_iter().collect();
                 let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
-                QueryResult::Ok((running, calendars, settings::store::house(conn)?.cap))
+                let cap = settings::store::house(conn)?.cap;
+                let limits = deliveries::store::limits(conn)?;
+                let without = running.iter().filter(|run| !has_fresh(run)).map(|run| run.id.0).collect();
+                let come_round = deliveries::store::with_due_retries(conn, without, now)?;
+                QueryResult::Ok((running, calendars, cap, limits, come_round))
             })
             .await?;
         *self.calendars.lock().unwrap() = calendars;
         *self.cap.lock().unwrap() = cap;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
+        let wants = |run: &Run| has_fresh(run) || come_round.contains(&run.id);
+        let running: Vec<Run> = running.into_iter().filter(wants).collect();
+        let mut demands: HashMap<ChannelId, Vec<f64>> = HashMap::new();
+        for run in running.iter().filter(|run| limits.contains_key(&run.channel_id)) {
+            if let Some(demand) = demand(run, &self.holds(run), now) {
+                demands.entry(run.channel_id).or_default().push(demand);
+            }
+        }
+        *self.parts.lock().unwrap() = demands
+            .into_iter()
+            .filter_map(|(channel, mut demands)| Some((channel, even_part(f64::from(limits[&channel]), &mut demands)?)))
+            .collect();
         let mut due: Vec<Run> = running.into_iter().filter(|run| n_due(run, &self.holds(run), now) > 0).collect();
         // Nobody is always first.
         if !due.is_empty() {
@@ -220,8 +234,7 @@ impl Dispatcher {
             .map_or(Holds::none(), |it| it.closed(run.id.0, run.window.starts, run.window.ends))
     }
 
-    /// `sharing`: how many runs of its channel have something due, itself included.
-    async fn look(&self, run: &Run, sharing: usize) -> anyhow::Result<Looked> {
+    async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
         let (text, holds) = (self.text(run), self.holds(run));
         let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
             return Ok(Looked::Idle);
@@ -245,7 +258,8 @@ impl Dispatcher {
             self.wire.less(most as usize);
             return Ok(Looked::Idle);
         }
-        let leave = Leave { most, sharing: sharing as i64, holds, cap: *self.cap.lock().unwrap() };
+        let part = self.parts.lock().unwrap().get(&run.channel_id).copied();
+        let leave = Leave { most, part, holds, cap: *self.cap.lock().unwrap() };
         let claimed = self.app.db.run(move |conn| actions::claim(conn, id, &leave, by)).await;
         let claims = claimed.iter().flat_map(|claimed| &claimed.claims);
         let n: usize = claims.map(|claim| claim.contacts.len()).sum();
@@ -352,6 +366,18 @@ fn n_due(run: &Run, holds: &Holds, now: DateTime<Utc>) -> usize {
         }
         Clock::Started(_) | Clock::Unstarted { .. } => 0,
     }
+}
+
+/// Whether there is somebody whose turn may come for the first time. Others may still
+/// come round who were held, or told to wait.
+fn has_fresh(run: &Run) -> bool {
+    run.unclaimed() > 0 && run.canary_left() != Some(0)
+}
+
+/// How many sends a minute a run would like to make; `None` when it may make none now.
+fn demand(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<f64> {
+    let is_open = !holds.is_closed(now) && now < run.window.ends;
+    is_open.then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
 }
 
 struct Send {

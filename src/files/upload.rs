@@ -121,15 +121,15 @@ pub fn receive_here(
 
 /// The same for rows that somebody pasted.
 pub async fn receive_text(
-    app: &actix_web::web::Data<App>,
+    app: &App,
     name: &str,
     text: &[u8],
     kind: Kind,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<FileId, Failed> {
-    let (app, name, text) = (app.clone(), name.to_owned(), text.to_vec());
-    spawn_blocking(move || receive_bytes(&app, &name, &text, kind, by, now)).await.map_err(anyhow::Error::from)?
+    let (db, name, text) = (app.db.clone(), name.to_owned(), text.to_vec());
+    spawn_blocking(move || receive_here(&db, &name, &text, kind, by, now)).await.map_err(anyhow::Error::from)?
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failed> {

@@ -10,7 +10,7 @@ use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::db::schema::{campaigns, channels, schedule_runs, schedules};
-use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId};
+use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
 use crate::runs::{self, Run};
 
@@ -60,8 +60,6 @@ pub struct Home {
     /// `draft`, `active`, `paused`, …
     pub state: String,
     pub zone: Tz,
-    /// The file that its contacts are; of a daily campaign the sample of its files.
-    pub file_id: Option<FileId>,
     pub group_by: Option<String>,
 }
 
@@ -69,23 +67,15 @@ pub struct Home {
 /// state of a run takes this lock first: it puts clicks into an order.
 pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
     let campaign: i64 = schedules::table.find(id.0).select(schedules::campaign_id).first(conn)?;
-    let (id, name, state, zone, file, group_by): (i64, String, String, String, Option<i64>, Option<String>) =
-        campaigns::table
-            .find(campaign)
-            .select((
-                campaigns::id,
-                campaigns::name,
-                campaigns::state,
-                campaigns::time_zone,
-                campaigns::file_id,
-                campaigns::group_by,
-            ))
-            .for_no_key_update()
-            .first(conn)?;
+    let (id, name, state, zone, group_by): (i64, String, String, String, Option<String>) = campaigns::table
+        .find(campaign)
+        .select((campaigns::id, campaigns::name, campaigns::state, campaigns::time_zone, campaigns::group_by))
+        .for_no_key_update()
+        .first(conn)?;
     let Ok(zone) = zone.parse() else {
         return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
     };
-    Ok(Home { id: CampaignId(id), name, state, zone, file_id: file.map(FileId), group_by })
+    Ok(Home { id: CampaignId(id), name, state, zone, group_by })
 }
 
 /// A schedule that recurs, and when its next run is due.

@@ -1,4 +1,6 @@
-// A file can be dropped anywhere on a `.dropzone`, and its name is shown. The input inside stays the real thing.
+// A file can be dropped anywhere on a `.dropzone`, and its name is shown. On one that says with
+// `data-paste` what pasted rows are called, a file or copied cells can be pasted. The input inside stays the
+// real thing.
 (() => {
   const zone = (event) => event.target.closest?.(".dropzone");
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -9,6 +11,11 @@
     if (!name) return;
     name.textContent = [...input.files].map((file) => file.name).join(", ") || name.dataset.empty;
     box.toggleAttribute("data-full", input.files.length > 0);
+  };
+
+  const give = (input, files) => {
+    input.files = files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
   document.addEventListener("dragover", (event) => {
@@ -31,10 +38,30 @@
     const input = box?.querySelector("input[type=file]");
     if (!input) return;
     delete box.dataset.over;
-    input.files = event.dataTransfer.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
+    give(input, event.dataTransfer.files);
   });
   document.addEventListener("change", (event) => {
     if (event.target.matches(".dropzone input[type=file]")) showName(event.target);
+  });
+
+  document.addEventListener("paste", (event) => {
+    // What is pasted into a field of text is meant for that field.
+    if (event.target.closest?.("textarea, input:not([type=file]), [contenteditable]")) return;
+    const boxes = document.querySelectorAll(".dropzone[data-paste]");
+    const box = zone(event) ?? (boxes.length === 1 ? boxes[0] : null);
+    const input = box?.dataset.paste && box.querySelector("input[type=file]");
+    if (!input) return;
+    const { files } = event.clipboardData;
+    const text = event.clipboardData.getData("text/plain");
+    if (files.length > 0) {
+      give(input, files);
+    } else if (text.trim()) {
+      const pasted = new DataTransfer();
+      pasted.items.add(new File([text], box.dataset.paste, { type: "text/csv" }));
+      give(input, pasted.files);
+    } else {
+      return;
+    }
+    event.preventDefault();
   });
 })();

@@ -8,18 +8,19 @@ import { contacts, number, until, upload } from "./desk.mjs";
 const AHEAD = 12 - new Date().getUTCHours();
 const ZONE = AHEAD === 0 ? "UTC" : `Etc/GMT${AHEAD > 0 ? "-" : "+"}${Math.abs(AHEAD)}`;
 
-/** Begins a draft. Leaves the page on it. */
-export async function draft(page, name) {
+/** Begins a draft, once off unless a `kind` is named. Leaves the page on it. */
+export async function draft(page, name, kind) {
   await page.goto("/campaigns/new");
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel("Time zone").fill(ZONE);
+  if (kind) await page.getByRole("radio", { name: kind }).check();
   await page.getByRole("button", { name: "Create the draft" }).click();
   await page.waitForURL("**/edit");
 }
 
 /** Gives the draft its contacts. Without JavaScript somebody asks again until they are read. */
 export async function bring(page, name, text, { good }) {
-  await upload(page.getByLabel("A file with your contacts"), name, text);
+  await upload(page.getByLabel(/A file (with your contacts|such as one day's)/), name, text);
   await page.getByRole("button", { name: "Upload", exact: true }).click();
   await page.getByLabel("Numbers without a country code are from").selectOption("IE");
   await page.getByRole("button", { name: "Import", exact: true }).click();

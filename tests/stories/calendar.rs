@@ -181,3 +181,22 @@ async fn many_runs_of_a_day_come_in_pages() {
     assert_eq!(second.html.matches("<th scope=\"row\"><a").count(), 5);
     desk.visit("/calendar/2026-03-03?page=9").await.shows("Page 2 of 2");
 }
+
+#[actix_web::test]
+async fn a_daily_campaign_expects_a_file_on_its_days_until_it_has_come() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, _) = desk.daily("Arrears", "", &[("Main", "09:00-09:10", 10.0, None)]).await;
+    let month = desk.visit("/calendar").await;
+    for (date, expected) in [("2026-11-23", false), ("2026-11-24", true), ("2026-11-27", true), ("2026-11-28", false)] {
+        let told = day(&month.html, date).contains("file expected");
+        assert_eq!(told, expected, "{date}");
+    }
+    desk.visit("/calendar/2026-11-25").await.shows("file expected");
+
+    desk.drops(campaign, "people.csv", "phone,name,balance\n+12025550101,Anna,1\n").await;
+    desk.tick().await;
+    let month = desk.visit("/calendar").await;
+    let today = day(&month.html, "2026-11-24");
+    assert!(today.contains("waiting") && !today.contains("file expected"), "{today}");
+    assert!(day(&month.html, "2026-11-25").contains("file expected"));
+}

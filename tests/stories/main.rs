@@ -6,6 +6,7 @@
 
 mod desk;
 mod calendar;
+mod chances;
 mod claims;
 mod contacts;
 mod before_launch;

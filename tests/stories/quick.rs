@@ -32,6 +32,12 @@ fn form<'a>(desk: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str
     fields
 }
 
+/// The form as somebody finds it who presses the button on the Campaigns screen.
+async fn open(desk: &Desk) -> Answer {
+    let answer = desk.visit("/campaigns/quick").await;
+    desk.visit(&answer.location.unwrap()).await
+}
+
 /// Sends the form with an empty file field, as a browser does when none was chosen.
 async fn send(desk: &Desk, more: &[(&str, &str)]) -> Answer {
     let channel = desk.channel.to_string();
@@ -52,7 +58,7 @@ fn campaigns(desk: &Desk) -> i64 {
 #[actix_web::test]
 async fn from_the_form_to_the_first_phone_it_is_one_tick() {
     let desk = Desk::open_at("2026-03-02 14:05").await;
-    let page = desk.visit("/campaigns/quick").await;
+    let page = open(&desk).await;
     page.shows(r#"value="Quick 2 Mar 14:05""#);
     page.shows(r#"<option value="everywhere" selected>"#);
     desk.visit("/campaigns").await.shows(r#"href="/campaigns/quick""#);
@@ -70,7 +76,7 @@ async fn from_the_form_to_the_first_phone_it_is_one_tick() {
     assert_eq!(desk.received().len(), 3);
     assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE kind = 'quick' AND state = 'finished'"), 1);
     // The country is remembered for the next one.
-    desk.visit("/campaigns/quick").await.shows(r#"<option value="IE" selected>"#);
+    open(&desk).await.shows(r#"<option value="IE" selected>"#);
 }
 
 #[actix_web::test]
@@ -81,6 +87,8 @@ async fn sent_twice_it_is_one_campaign() {
     assert_eq!((first.status, first.location), (303, again.location), "{}", again.html);
     // Gone back to, with another name in it, it is still the same form.
     assert_eq!(send(&desk, &[("name", "Quick two")]).await.status, 303);
+    let back = desk.visit(&format!("/campaigns/quick?key={KEY}")).await;
+    assert_eq!(back.location.as_deref(), Some("/campaigns?open=1#campaign-1"), "gone back to, it leads on");
     assert_eq!(campaigns(&desk), 1);
     desk.later(5);
     desk.tick().await;
@@ -285,7 +293,7 @@ async fn a_saved_list_is_sent_to() {
     desk.file(&phones(3));
     desk.sql("INSERT INTO lists (name, kind, created_at) VALUES ('Staff', 'sms', now())");
     desk.sql("INSERT INTO list_members (list_id, contact_id, added_at) SELECT 1, id, now() FROM contacts");
-    desk.visit("/campaigns/quick").await.shows("Staff</option>");
+    open(&desk).await.shows("Staff</option>");
     assert_eq!(send(&desk, &[("to", "list"), ("list", "1")]).await.status, 303);
     desk.later(3);
     desk.tick().await;

@@ -166,7 +166,8 @@ async fn two_processes_plan_each_date_once() {
     for day in ["03", "04", "05"] {
         desk.at(&format!("2026-03-{day} 09:00"));
         let (a, b) = tokio::join!(starter::tick(&desk.app), starter::tick(&desk.app));
-        (a.unwrap(), b.unwrap());
+        a.unwrap();
+        b.unwrap();
         desk.later(2);
         desk.tick().await;
         desk.tick().await;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
@@ -81,11 +81,11 @@ struct QuickForm {
 
 impl QuickForm {
     /// What is offered: now, sixty a minute.
-    fn fresh(last_region: Option<String>, zone: Tz, now: DateTime<Utc>) -> Self {
+    fn fresh(key: Uuid, last_region: Option<String>, zone: Tz, now: DateTime<Utc>) -> Self {
         let local = now.with_timezone(&zone);
         let soon = local.naive_local() + TimeDelta::hours(1);
         QuickForm {
-            start_key: Uuid::new_v4().to_string(),
+            start_key: key.to_string(),
             name: format!("Quick {}", local.format("%-d %b %H:%M")),
             to: "numbers".to_owned(),
             region: last_region.unwrap_or_else(|| EVERYWHERE.to_owned()),
@@ -399,17 +399,39 @@ impl<'a> Page<'a> {
         self.form.to == to
     }
 
+    fn end_hint(&self) -> String {
+        format!("In {}. Empty: when there was time for all, less than a day later.", self.zone)
+    }
+
     fn is_later(&self) -> bool {
         self.form.when == "later"
     }
 }
 
+/// Stands in the address, so that whoever goes back to a form that was sent finds what became of it.
+#[derive(Deserialize)]
+struct Begun {
+    key: Option<Uuid>,
+}
+
 #[get("/campaigns/quick")]
-async fn ask(may: May<Manage>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+async fn ask(may: May<Manage>, frame: Frame, app: Data<App>, begun: Query<Begun>) -> Result<HttpResponse, Problem> {
+    let Some(key) = begun.key else {
+        return Ok(see_other(format!("/campaigns/quick?key={}", Uuid::new_v4())));
+    };
     let (by, zone) = (may.person.id, app.settings.time_zone);
-    let last = app.db.run(move |conn| files::store::last_region(conn, by)).await?;
+    let (started, last) = app
+        .db
+        .run(move |conn| {
+            let started = quick::started(conn, &key.to_string())?;
+            Ok::<_, Problem>((started, files::store::last_region(conn, by)?))
+        })
+        .await?;
+    if let Some(started) = started {
+        return Ok(see_other(place(started)));
+    }
     let facts = facts(&app, None).await?;
-    let form = QuickForm::fresh(last, zone, app.clock.now());
+    let form = QuickForm::fresh(key, last, zone, app.clock.now());
     page(Page::new(frame, &form, &FieldErrors::default(), &facts, zone))
 }
 

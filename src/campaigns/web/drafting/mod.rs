@@ -31,7 +31,6 @@ use crate::campaigns::review::{Contacts, Facts, data_fields, gather};
 use crate::campaigns::{CampaignKind, CampaignState, Freeze, store};
 use crate::channels::Kind;
 use crate::db::DbError;
-use crate::drops::web::PlanForm;
 use crate::files::actions::Look;
 use crate::files::web::{Panel, Purpose};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
@@ -193,14 +192,6 @@ impl Edit {
     /// Whether any of these fields of the schedule form is wrong.
     fn wrong(&self, fields: &str) -> bool {
         fields.split(' ').any(|field| self.typed.schedule_errors.of(field).is_some())
-    }
-}
-
-impl Facts {
-    /// Asks a daily campaign when its file is expected; nothing for the others.
-    fn daily_form(&self) -> Option<PlanForm> {
-        let is_daily = self.campaign.kind == CampaignKind::Daily;
-        is_daily.then(|| PlanForm::new(self.campaign.id, self.campaign.zone, self.daily.as_ref()))
     }
 }
 

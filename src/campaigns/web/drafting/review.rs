@@ -20,6 +20,7 @@ use crate::campaigns::{CampaignKind, Refused, store};
 use crate::channels::Kind;
 use crate::contacts::domain::normalise;
 use crate::db::DbError;
+use crate::drops::web::PlanForm;
 use crate::files::domain::State;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
@@ -123,6 +124,12 @@ impl Facts {
 
     pub(super) fn local(&self, at: &DateTime<Utc>) -> String {
         at.with_timezone(&self.campaign.zone).format("%-d %B %Y, %H:%M").to_string()
+    }
+
+    /// Asks a daily campaign when its file is expected; nothing for the others.
+    pub(super) fn daily_form(&self) -> Option<PlanForm> {
+        let is_daily = self.campaign.kind == CampaignKind::Daily;
+        is_daily.then(|| PlanForm::new(self.campaign.id, self.campaign.zone, self.daily.as_ref()))
     }
 
     /// Where an obstacle is taken out of the way.
