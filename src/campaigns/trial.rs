@@ -100,7 +100,7 @@ pub fn send(
         .bind::<SqlText, _>(address)
         .bind::<Jsonb, _>(values)
         .execute(conn)?;
-        runs::store::set_prepared(conn, run, 1, 1, &contacts.fields, now)?;
+        runs::store::set_prepared(conn, run, 1, 0, &contacts.fields, now)?;
         // The number stands in the ledger of the run; the journal does without it.
         let entry = Entry {
             happened: "schedule.tested",

@@ -279,7 +279,7 @@ async fn a_long_history_comes_page_by_page() {
     let (_, schedule, run) = desk.campaign_to("Spring", &who, "09:00-10:00", 60.0, LatePolicy::CatchUp).await;
     desk.sql(&format!(
         "INSERT INTO schedule_runs (schedule_id, campaign_id, channel_id, file_id, name, run_date, body, starts_at, ends_at, late_policy, rate, last_seq)
-         SELECT {schedule}, campaign_id, channel_id, file_id, 'Day ' || n, run_date + n, body, starts_at, ends_at, late_policy, rate, 1
+         SELECT {schedule}, campaign_id, channel_id, file_id, 'Day ' || n, run_date + n, body, starts_at + n * interval '1 day', ends_at + n * interval '1 day', late_policy, rate, 1
          FROM schedule_runs, generate_series(1, 60) n WHERE id = {run}"
     ));
     desk.sql(
