@@ -45,5 +45,12 @@ pub mod steps;
 pub mod conditions;
 pub mod turn;
 pub mod checks;
+pub mod compare;
+pub mod exchange;
+pub mod examples;
+pub mod drawing;
+pub mod domain;
+pub mod store;
+pub mod actions;
 #[cfg(test)]
 mod laws;
