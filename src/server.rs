@@ -19,7 +19,9 @@ use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
-use crate::{blocklist, campaigns, contacts, deliveries, files, histories, lists, people, sandbox, senders, settings};
+use crate::{
+    blocklist, bots, campaigns, contacts, deliveries, files, histories, lists, people, sandbox, senders, settings,
+};
 
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -31,6 +33,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(blocklist::web::routes)
         .configure(files::web::configure)
         .configure(lists::web::routes)
+        .configure(bots::web::routes)
         .configure(deliveries::web::routes)
         .configure(histories::web::routes)
         .configure(campaigns::web::routes)

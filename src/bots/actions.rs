@@ -89,13 +89,13 @@ fn unchanged(conn: &mut PgConnection, id: BotId, revision: i32) -> Result<Draft,
     Ok(draft)
 }
 
-/// Changes the draft that was seen as `revision`. Returns it, and the step that one
-/// looks at afterwards. A change that changes nothing makes no new revision.
+/// Changes the draft that was seen as `revision`, all or nothing. Returns it, and the
+/// step that one looks at afterwards. Changes that change nothing make no new revision.
 pub fn edit(
     conn: &mut PgConnection,
     id: BotId,
     revision: i32,
-    edit: Edit,
+    edits: Vec<Edit>,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<(Draft, Option<StepId>), Error> {
@@ -103,7 +103,10 @@ pub fn edit(
         usable(store::lock(conn, id)?)?;
         let mut draft = unchanged(conn, id, revision)?;
         let was = draft.steps.clone();
-        let step = draft.edit(edit)?;
+        let mut step = None;
+        for edit in edits {
+            step = draft.edit(edit)?;
+        }
         if draft.steps == was {
             return Ok((draft, step));
         }

@@ -52,5 +52,6 @@ pub mod drawing;
 pub mod domain;
 pub mod store;
 pub mod actions;
+pub mod web;
 #[cfg(test)]
 mod laws;

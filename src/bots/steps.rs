@@ -280,6 +280,11 @@ impl Act {
         }
     }
 
+    /// Whether it may have conditions.
+    pub fn routes_offered(&self) -> bool {
+        matches!(self, Act::Ask(_) | Act::Branch { .. })
+    }
+
     pub fn routes(&self) -> &[Route] {
         match self {
             Act::Ask(Ask { routes, .. }) | Act::Branch { routes, .. } => routes,
@@ -290,19 +295,6 @@ impl Act {
             | Act::HandOver { .. }
             | Act::Block { .. }
             | Act::Close { .. } => &[],
-        }
-    }
-
-    pub fn routes_mut(&mut self) -> Option<&mut Vec<Route>> {
-        match self {
-            Act::Ask(Ask { routes, .. }) | Act::Branch { routes, .. } => Some(routes),
-            Act::Message { .. }
-            | Act::Entity { .. }
-            | Act::SetField { .. }
-            | Act::Label { .. }
-            | Act::HandOver { .. }
-            | Act::Block { .. }
-            | Act::Close { .. } => None,
         }
     }
 
@@ -330,25 +322,7 @@ impl Act {
         ways
     }
 
-    /// Every place it may go on to, to be changed.
-    pub fn tos_mut(&mut self) -> Vec<&mut To> {
-        match self {
-            Act::Message { next, .. } | Act::SetField { next, .. } | Act::Label { next, .. } => vec![next],
-            Act::Entity { next, otherwise, .. } => vec![next, otherwise],
-            Act::Branch { routes, otherwise } => {
-                routes.iter_mut().map(|route| &mut route.to).chain([otherwise]).collect()
-            }
-            Act::Ask(Ask { routes, otherwise, no_reply, .. }) => routes
-                .iter_mut()
-                .map(|route| &mut route.to)
-                .chain([otherwise])
-                .chain(no_reply.iter_mut().map(|no_reply| &mut no_reply.to))
-                .collect(),
-            Act::HandOver { .. } | Act::Block { .. } | Act::Close { .. } => Vec::new(),
-        }
-    }
-
-    /// The fields that it may give a value to.
+    /// The field that it may give a value to.
     pub fn sets(&self) -> Option<&str> {
         let field = match self {
             Act::Ask(Ask { store, .. }) | Act::Entity { store, .. } => store,

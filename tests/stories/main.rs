@@ -5,6 +5,7 @@
 //! against its rows.
 
 mod desk;
+mod bots;
 mod contacts;
 mod controls;
 mod controls_core;
