@@ -473,7 +473,6 @@ struct Whole<'a> {
     fields: &'a [String],
     conflict: &'a Option<String>,
     note: &'a str,
-    differs: bool,
     newest: Option<i32>,
     may: bool,
 }
@@ -495,7 +494,6 @@ fn redraw(seen: Seen, app: &App, frame: Frame, open: Option<&StepId>) -> Result<
         fields: &editor.fields,
         conflict: &None,
         note: &editor.note,
-        differs: editor.differs,
         newest: editor.newest,
         may: editor.may_edit(),
     };
