@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::steps::{Step, StepId, Steps};
 
-const BOX: (f64, f64) = (176.0, 52.0);
+const BOX: (f64, f64) = (152.0, 52.0);
 /// Between boxes beside one another, and between rows.
-const GAP: (f64, f64) = (24.0, 60.0);
+const GAP: (f64, f64) = (16.0, 64.0);
 /// What a way takes that passes a row.
 const PASSING: f64 = 20.0;
 /// Between ways that lead back up.
 const LANE: f64 = 14.0;
 const MARGIN: f64 = 12.0;
 /// Characters that fit into a box, and beside a way.
-const FITS: usize = 22;
+const FITS: usize = 19;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawing {

@@ -44,6 +44,10 @@ pub fn read(text: &str) -> Result<Exported, Vec<Wrong>> {
             return Err(wrong.0);
         }
     };
+    if text.contains("\\u0000") {
+        wrong.add("", "The character \\u0000 cannot be stored. Take it out.");
+        return Err(wrong.0);
+    }
     let Value::Object(whole) = &value else {
         wrong.add("", "A bot is an object: { \"bugle_bot\": 1, \"name\": …, \"steps\": […] }.");
         return Err(wrong.0);
@@ -200,6 +204,7 @@ mod tests {
         assert_eq!(paths("[]"), [""]);
         assert_eq!(paths("{}"), ["bugle_bot", "steps"]);
         let steps = |steps: &str| format!("{{\"bugle_bot\": 1, \"name\": \"x\", \"steps\": {steps}}}");
+        assert_eq!(paths(&steps(r#"[{"id": "a", "name": "\u0000", "do": "close"}]"#)), [""]);
         assert_eq!(paths(&steps("{}")), ["steps"]);
         assert_eq!(paths(&steps("[1]")), ["steps[0]"]);
         assert_eq!(paths(&steps(r#"[{"id": "a b", "name": "x", "do": "close"}]"#)), ["steps[0].id"]);

@@ -49,7 +49,7 @@
     const button = card(event)?.querySelector(`[name=press][value=${event.key === "ArrowUp" ? "up" : "down"}]`);
     if (!button || button.disabled) return;
     event.preventDefault();
-    button.form.requestSubmit(button);
+    button.click();
   });
 
   // A link into a folded step unfolds it.

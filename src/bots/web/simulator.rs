@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
-use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -111,6 +111,12 @@ fn did_in_words(action: &Action) -> String {
 impl Trial {
     fn new(now: DateTime<Utc>) -> Self {
         Trial { begun: now, clock: now, events: Vec::new() }
+    }
+
+    /// Whether its times are some that calendars know: the page may hold anything.
+    fn is_of_our_days(&self) -> bool {
+        let instants = [self.begun, self.clock].into_iter().chain(self.events.iter().map(|event| event.at));
+        instants.into_iter().all(|at| (1970..=9999).contains(&at.year()))
     }
 
     /// Turns the clock, and lets the bot speak up on the way when it is due.
@@ -290,7 +296,8 @@ pub(super) async fn go_on(
     let (version, around) = around(&app, id.into_inner(), form.version.clone(), None).await?;
     let mut form = TryForm { version, ..form.into_inner() };
     let (zone, now) = (app.settings.time_zone, app.clock.now());
-    let mut trial: Trial = serde_json::from_str(&form.trial).unwrap_or_else(|_| Trial::new(now));
+    let trial: Option<Trial> = serde_json::from_str(&form.trial).ok();
+    let mut trial = trial.filter(Trial::is_of_our_days).unwrap_or_else(|| Trial::new(now));
     trial.events.truncate(MOST_ROUNDS);
     let mut errors = FieldErrors::default();
     let values = match read_values(&form.values) {
@@ -402,6 +409,13 @@ mod tests {
         let at: Vec<String> = trial.events.iter().map(|event| event.at.to_rfc3339()).collect();
         assert_eq!(at, ["2026-03-02T14:00:00+00:00", "2026-03-03T14:00:00+00:00"]);
         assert_eq!(tell(&steps, &values, &trial, zone).memory.state, State::Closed);
+    }
+
+    #[test]
+    fn a_page_that_holds_nonsense_begins_anew() {
+        let begun = "2026-03-02T10:00:00Z".parse().unwrap();
+        assert!(Trial::new(begun).is_of_our_days());
+        assert!(!Trial { clock: DateTime::<Utc>::MAX_UTC, ..Trial::new(begun) }.is_of_our_days());
     }
 
     #[test]

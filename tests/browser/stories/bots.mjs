@@ -24,7 +24,7 @@ export const stories = {
     const hello = step(page, "Greeting");
     await fillIn(page, hello, "Says", "Hello #name|there#!");
     await page.getByText("Nothing is wrong with this bot.").waitFor();
-    await hello.getByText(/^Saved \d\d:\d\d:\d\d$/).waitFor();
+    await hello.getByText(/Saved \d\d:\d\d:\d\d/).waitFor();
 
     await page.getByLabel("Add a step").selectOption("ask");
     await page.getByLabel("Below").selectOption({ label: "1. Greeting" });
@@ -41,7 +41,6 @@ export const stories = {
     await until("the flow follows", async () => await page.locator(".flow-box").count() === 3);
     await looksRight(page, "bot-editor");
 
-    // Keys move a step; the ids in the flow stay.
     await page.getByRole("link", { name: "Try it", exact: true }).first().click();
     await page.getByText("Hello there!").or(page.getByText("Hello Ada!")).waitFor();
     await page.getByLabel("Reply as the contact").fill("Yes");
