@@ -39,6 +39,8 @@ pub struct Drawn {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Way {
+    /// The place of the step that it leaves.
+    at: usize,
     pub from: String,
     pub to: String,
     /// When it is taken; empty for always.
@@ -88,7 +90,7 @@ pub fn draw(steps: &Steps) -> Drawing {
     let way = |from: usize, to: usize, d: String, (x, y): (f64, f64)| {
         let when = leads[&(from, to)].iter().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join(" / ");
         let name = |at: usize| steps.0[at].name.clone();
-        Way { from: name(from), to: name(to), short: short(&when), when, d, x, y }
+        Way { at: from, from: name(from), to: name(to), short: short(&when), when, d, x, y }
     };
     let mut ways = Vec::new();
     for (from, to, chain) in &chains {
@@ -100,7 +102,9 @@ pub fn draw(steps: &Steps) -> Drawing {
             let (x1, y1) = (middle(below), top(below.row));
             if n == 0 {
                 d = format!("M{x0:.0} {y0:.0}");
-                label = ((x0 + 2.0 * x1) / 3.0, y0 + GAP.1 * 0.62);
+                // Words of ways that leave the same box stand at different heights.
+                let n_before = ways.iter().filter(|way: &&Way| way.at == *from).count();
+                label = ((x0 + 2.0 * x1) / 3.0, y0 + GAP.1 * [0.4, 0.62, 0.84][n_before % 3]);
             }
             let half = (y0 + y1) / 2.0;
             d += &format!("C{x0:.0} {half:.0} {x1:.0} {half:.0} {x1:.0} {y1:.0}");
