@@ -20,6 +20,7 @@ ids! {
     ChannelId,
     ContactId,
     ListId,
+    BotId,
     FileId,
     DropId,
     CampaignId,

@@ -46,6 +46,7 @@ pub mod contacts;
 pub mod blocklist;
 pub mod files;
 pub mod lists;
+pub mod bots;
 pub mod runs;
 pub mod deliveries;
 pub mod histories;

@@ -20,8 +20,8 @@ use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
-    blocklist, calendar, campaigns, contacts, deliveries, drops, files, histories, lists, people, sandbox, senders,
-    settings,
+    blocklist, bots, calendar, campaigns, contacts, deliveries, drops, files, histories, lists, people, sandbox,
+    senders, settings,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -34,6 +34,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(blocklist::web::routes)
         .configure(files::web::configure)
         .configure(lists::web::routes)
+        .configure(bots::web::routes)
         .configure(deliveries::web::routes)
         .configure(histories::web::routes)
         .configure(drops::web::routes)

@@ -33,6 +33,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    bot_drafts (bot_id) {
+        bot_id -> Int8,
+        steps -> Jsonb,
+        based_on -> Nullable<Int4>,
+        changed_by -> Nullable<Int8>,
+        changed_at -> Timestamptz,
+        revision -> Int4,
+    }
+}
+
+diesel::table! {
+    bot_versions (bot_id, n) {
+        bot_id -> Int8,
+        n -> Int4,
+        steps -> Jsonb,
+        note -> Text,
+        made_by -> Nullable<Int8>,
+        made_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    bots (id) {
+        id -> Int8,
+        name -> Text,
+        created_by -> Nullable<Int8>,
+        created_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     campaign_audience (campaign_id, contact_id) {
         campaign_id -> Int8,
         contact_id -> Int8,
@@ -476,6 +508,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     approvals,
     blackouts,
     blocklist,
+    bot_drafts,
+    bot_versions,
+    bots,
     campaign_lists,
     campaign_audience,
     campaigns,
@@ -509,6 +544,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     tallies,
     users
 );
+diesel::joinable!(bot_drafts -> users (changed_by));
+diesel::joinable!(bot_versions -> users (made_by));
 diesel::joinable!(schedules -> campaigns (campaign_id));
 diesel::joinable!(schedule_runs -> schedules (schedule_id));
 diesel::joinable!(schedule_runs -> campaigns (campaign_id));
