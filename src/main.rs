@@ -342,6 +342,7 @@ async fn start_ticks(
         tick!("prepare", EACH_SECOND, app => starter::prepare(&app).await);
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
         tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
+        tick!("finish", "*/30 * * * * *", app => rescuer::sweep(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("check", EACH_SECOND, app => checker::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);

@@ -541,15 +541,18 @@ pub fn archive(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTim
     })
 }
 
-/// Ends a campaign all of whose runs have ended. Returns whether it did.
+/// Ends a campaign all of whose runs have ended and none of whose schedules runs again. Returns whether it did.
 pub fn finish(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<bool> {
     conn.transaction(|conn| {
         let campaign = store::lock(conn, id)?;
         let runs = runs::store::of_campaigns(conn, &[id.0])?;
-        if !runs.iter().all(|run| run.state.has_ended()) {
+        let plans = schedules::store::of_campaigns(conn, &[id.0])?;
+        // What runs once ends with its run; the others are stopped or see their last date.
+        let comes_round = |it: &Schedule| it.state.stopped().is_ok() && !matches!(it.plan.when, When::Once { .. });
+        if !runs.iter().all(|run| run.state.has_ended()) || plans.iter().any(comes_round) {
             return Ok(false);
         }
-        let all_stopped = runs.iter().all(|run| matches!(run.state, RunState::Stopped { .. }));
+        let all_stopped = plans.iter().all(|it| it.state == ScheduleState::Stopped);
         let Ok(state) = campaign.state.runs_ended(all_stopped) else { return Ok(false) };
         store::save_state(conn, id, state, now)?;
         let entry = Entry {

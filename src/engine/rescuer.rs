@@ -3,12 +3,13 @@
 
 use crate::app::App;
 use crate::deliveries;
+use crate::ids::CampaignId;
 use crate::runs;
 use crate::{campaigns, schedules};
 
 /// Marks contacts of expired leases unconfirmed, ends runs that are through or out
-/// of time, and then campaigns; lets runs go on, or holds them, whose first contacts are
-/// known. Returns how many of these it touched.
+/// of time, and the campaigns whose last run that was; lets runs go on, or holds them,
+/// whose first contacts are known. Returns how many of these it touched.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let now = app.clock.now();
     let mut n = 0;
@@ -25,15 +26,30 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
     }
     for run in app.db.run(move |conn| runs::store::perhaps_ended(conn, now)).await? {
         match app.db.run(move |conn| schedules::actions::end_run(conn, run, now)).await {
-            Ok(ended) => n += usize::from(ended),
+            Ok(Some(campaign)) => n += 1 + finish(app, vec![campaign]).await,
+            Ok(None) => {}
             Err(error) => tracing::error!(run.id = %run, "run {run} could not be ended: {error}"),
         }
     }
-    for campaign in app.db.run(campaigns::store::with_all_runs_ended).await? {
+    Ok(n)
+}
+
+/// Ends campaigns that nothing is left of in any other way: whoever ended their last
+/// run died before this, or their last date went by. It looks at every campaign there
+/// is, so it need not come each second. Returns how many it ended.
+pub async fn sweep(app: &App) -> anyhow::Result<usize> {
+    let over = app.db.run(campaigns::store::with_all_runs_ended).await?;
+    Ok(finish(app, over).await)
+}
+
+/// Ends those of these campaigns that nothing is left of. One that cannot be ended holds up no other.
+async fn finish(app: &App, campaigns: Vec<CampaignId>) -> usize {
+    let (mut n, now) = (0, app.clock.now());
+    for campaign in campaigns {
         match app.db.run(move |conn| campaigns::actions::finish(conn, campaign, now)).await {
             Ok(ended) => n += usize::from(ended),
             Err(error) => tracing::error!(campaign.id = %campaign, "campaign {campaign} could not be ended: {error}"),
         }
     }
-    Ok(n)
+    n
 }

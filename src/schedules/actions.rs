@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use super::domain::{Recurrence, edited_end, next_occurrence};
 use super::{PausedWith, Refused, Schedule, When, store};
 use crate::deliveries;
-use crate::ids::{FileId, RunId, ScheduleId, UserId};
+use crate::ids::{CampaignId, FileId, RunId, ScheduleId, UserId};
 use crate::journal::{self, Entry};
 use crate::pacing::{Overlap, Rate, Verdict, Window};
 use crate::runs::store::{NewRun, Part};
@@ -420,8 +420,8 @@ fn start_late(conn: &mut PgConnection, schedule: ScheduleId, id: RunId, now: Dat
     Ok(true)
 }
 
-/// Ends a run that has nothing left to do, or no time left to do it in. Returns whether it did.
-pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryResult<bool> {
+/// Ends a run that has nothing left to do, or no time left to do it in. Returns whose run it ended.
+pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryResult<Option<CampaignId>> {
     conn.transaction(|conn| {
         let schedule = runs::store::find(conn, id)?.schedule_id;
         store::lock_home(conn, schedule)?;
@@ -431,7 +431,7 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
         let holds = runs::store::holds(conn, &run)?;
         let was = run.state.word();
         if run.end(counts.audience - counts.settled(), counts.unsent(), &holds, now).is_err() {
-            return Ok(false);
+            return Ok(None);
         }
         runs::store::save(conn, &run, now)?;
         if !run.is_test {
@@ -439,7 +439,7 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
             store::save_state(conn, &schedule)?;
         }
         record_run(conn, &run, "run.ended", was, None, now)?;
-        Ok(true)
+        Ok(Some(run.campaign_id))
     })
 }
 

@@ -85,7 +85,8 @@ pub type Due = (DateTime<Utc>, ScheduleId);
 /// after the one at which an earlier answer ended.
 pub fn due(conn: &mut PgConnection, after: Option<Due>, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<Due>> {
     let due = schedules::table
-        .filter(schedules::state.eq("active"))
+        // As it stands in the index: a bound value would not be seen to be it.
+        .filter(sql::<Bool>("schedules.state = 'active'"))
         .filter(schedules::next_run_at.le(now))
         .order((schedules::next_run_at, schedules::id))
         .limit(limit)

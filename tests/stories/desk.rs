@@ -169,6 +169,7 @@ impl Desk {
         self.dispatch().await;
         carrier::tick(&self.app).await.unwrap();
         rescuer::tick(&self.app).await.unwrap();
+        rescuer::sweep(&self.app).await.unwrap();
     }
 
     /// Claims and sends what is due, and waits for it to settle.

@@ -149,7 +149,12 @@ async fn change(app: &App, person: &Person, htmx: Htmx, id: ScheduleId, verb: Ve
             match verb {
                 Verb::Pause => schedules::actions::pause(conn, id, by, now)?,
                 Verb::Resume => schedules::actions::resume(conn, id, by, now)?,
-                Verb::Stop => schedules::actions::stop(conn, id, by, now)?,
+                Verb::Stop => {
+                    schedules::actions::stop(conn, id, by, now)?;
+                    // With its last schedule the campaign is stopped, too.
+                    let campaign = schedules::store::find(conn, id)?.campaign_id;
+                    actions::finish(conn, campaign, now)?;
+                }
                 Verb::Edit(edit) => schedules::actions::edit(conn, id, edit, by, now)?,
                 Verb::Extend(end) => actions::extend(conn, id, end, by, now)?,
             }
