@@ -126,7 +126,7 @@ const QUESTIONS: [(&str, Target, Question); 2] = [
 /// What the starter, the dispatcher and the rescuer ask about runs.
 fn ask(conn: &mut PgConnection) -> QueryResult<usize> {
     let now = Utc::now();
-    let mut n = runs::store::unprepared(conn)?.len();
+    let mut n = runs::store::unprepared(conn, now)?.len();
     n += runs::store::due_to_start(conn, 500, now)?.len();
     n += runs::store::running(conn)?.len();
     n += runs::store::perhaps_ended(conn, now)?.len();

@@ -371,6 +371,7 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
             }
             change(conn, &schedule, "schedule.paused", was, by, now, |run, _| run.pause(now))?;
         }
+        stop_tests(conn, id, now)?;
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.paused", by, Some(campaign.state), state, None, now)?;
         Ok(())
@@ -406,6 +407,10 @@ pub fn resume(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
             schedule.resume()?;
             match change(conn, &schedule, "schedule.resumed", was, by, now, |run, holds| run.resume(holds, now)) {
                 Ok(()) => {}
+                // Its time is over, and the clock ends it: its schedule goes on with the next one.
+                Err(Error::Refused(Refused::Run(_))) if schedule.comes_round() => {
+                    schedules::store::save_state(conn, &schedule)?;
+                }
                 Err(Error::Refused(Refused::Run(_))) => schedules::store::save_state(conn, &keep_paused(before, now))?,
                 Err(error) => return Err(error),
             }
@@ -436,6 +441,7 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
                 change(conn, &schedule, "schedule.stopped", was, by, now, |run, _| run.stop(now))?;
             }
         }
+        stop_tests(conn, id, now)?;
         store::save_state(conn, id, state, now)?;
         record(conn, id, "campaign.stopped", by, Some(campaign.state), state, None, now)?;
         Ok(())
@@ -545,11 +551,10 @@ pub fn archive(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTim
 pub fn finish(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<bool> {
     conn.transaction(|conn| {
         let campaign = store::lock(conn, id)?;
-        let runs = runs::store::of_campaigns(conn, &[id.0])?;
         let plans = schedules::store::of_campaigns(conn, &[id.0])?;
         // What runs once ends with its run; the others are stopped or see their last date.
         let comes_round = |it: &Schedule| it.state.stopped().is_ok() && !matches!(it.plan.when, When::Once { .. });
-        if !runs.iter().all(|run| run.state.has_ended()) || plans.iter().any(comes_round) {
+        if runs::store::has_open(conn, id)? || plans.iter().any(comes_round) {
             return Ok(false);
         }
         let all_stopped = plans.iter().all(|it| it.state == ScheduleState::Stopped);
@@ -569,7 +574,17 @@ pub fn finish(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Qu
     })
 }
 
-/// Writes a changed schedule, and changes its run with it unless that has ended.
+/// A test message that is still to leave stays here: nobody is going to resume it.
+fn stop_tests(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Result<(), Error> {
+    for mut run in runs::store::lock_open_tests(conn, id)? {
+        run.stop(now).map_err(Refused::Run)?;
+        runs::store::save(conn, &run, now)?;
+    }
+    Ok(())
+}
+
+/// Writes a changed schedule, and changes those of its runs with it that have not ended.
+/// Refused when each of them refuses.
 #[allow(clippy::too_many_arguments, reason = "one line of the journal has so many parts")]
 fn change(
     conn: &mut PgConnection,
@@ -578,14 +593,24 @@ fn change(
     was: &str,
     by: UserId,
     now: DateTime<Utc>,
-    verb: impl FnOnce(&mut Run, &Holds) -> Result<(), runs::Refused>,
+    verb: impl Fn(&mut Run, &Holds) -> Result<(), runs::Refused>,
 ) -> Result<(), Error> {
-    if let Some(mut run) = runs::store::lock_of_schedule(conn, schedule.id)?
-        && !run.state.has_ended()
-    {
+    let (mut changed, mut refused) = (false, None);
+    for mut run in runs::store::lock_of_schedule(conn, schedule.id)? {
+        if run.state.has_ended() {
+            continue;
+        }
         let holds = runs::store::holds(conn, &run)?;
-        verb(&mut run, &holds)?;
-        runs::store::save(conn, &run, now)?;
+        match verb(&mut run, &holds) {
+            Ok(()) => {
+                changed = true;
+                runs::store::save(conn, &run, now)?;
+            }
+            Err(why) => refused = Some(why),
+        }
+    }
+    if let (false, Some(why)) = (changed, refused) {
+        return Err(why.into());
     }
     schedules::store::save_state(conn, schedule)?;
     let entry = Entry {

@@ -1,9 +1,10 @@
 -- Contacts that runs $1 have not reached and may not be sent to at $2.
 SELECT count(*) AS n
 FROM schedule_runs r
-JOIN deliveries d ON d.run_id = r.id AND d.seq >= r.next_seq AND d.settled_at IS NULL
+JOIN deliveries d ON d.run_id = r.id AND d.settled_at IS NULL
 JOIN contacts c ON c.id = d.contact_id
 WHERE r.id = ANY ($1)
+  AND (d.seq >= r.next_seq OR EXISTS (SELECT FROM retries w WHERE w.run_id = r.id AND w.seq = d.seq))
   AND (c.opted_out_at IS NOT NULL
        OR EXISTS (SELECT FROM blocklist b
                   WHERE b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $2)))

@@ -364,7 +364,9 @@ pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<(Hit,
         .count()
         .get_result(conn)?;
     let unsent: N = diesel::sql_query(
-        "SELECT coalesce(sum(last_seq - next_seq + 1), 0)::bigint AS n FROM schedule_runs WHERE state = ANY ($1)",
+        "SELECT coalesce(sum(last_seq - next_seq + 1
+                + (SELECT coalesce(sum(t.retrying), 0) FROM tallies t WHERE t.run_id = r.id)), 0)::bigint AS n
+         FROM schedule_runs r WHERE state = ANY ($1)",
     )
     .bind::<Array<Text>, _>(&states.runs)
     .get_result(conn)?;

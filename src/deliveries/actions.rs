@@ -388,6 +388,7 @@ pub fn append(
         let added = store::append(conn, &run, file, group, beside)?;
         if added > 0 {
             run.add(added as i32, &holds, now)?;
+            run.spread(store::waiting(conn, run.id)?, &holds, now);
             runs::store::save(conn, &run, now)?;
             for field in store::fields(conn, file)? {
                 if !run.fields.contains(&field) {

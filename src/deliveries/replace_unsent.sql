@@ -11,6 +11,7 @@ WITH held AS (
     WHERE d.run_id = $1 AND d.settled_at IS NULL AND (d.seq >= $2 OR d.seq IN (SELECT seq FROM held))
     RETURNING seq
 ), moved AS (
-    UPDATE schedule_runs SET next_seq = last_seq + 1 WHERE id = $1
+    UPDATE schedule_runs SET next_seq = last_seq + 1, passed_over = passed_over + last_seq - next_seq + 1
+    WHERE id = $1
 )
 SELECT count(*) AS n, count(*) FILTER (WHERE seq < $2) AS held FROM replaced

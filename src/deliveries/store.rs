@@ -909,6 +909,11 @@ pub fn counts(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<R
         .collect())
 }
 
+/// Contacts of a run that were passed or tried and come round again.
+pub fn waiting(conn: &mut PgConnection, run: RunId) -> QueryResult<i64> {
+    retries::table.filter(retries::run_id.eq(run.0)).count().get_result(conn)
+}
+
 /// The counts of one run.
 pub fn counts_of(conn: &mut PgConnection, run: RunId) -> QueryResult<Counts> {
     counts(conn, &[run])?.remove(&run).ok_or(diesel::result::Error::NotFound)

@@ -1,5 +1,7 @@
 //! What people and the clock do to the files of a daily campaign. Each function is one transaction.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
@@ -403,16 +405,28 @@ fn make_runs(
         }
         let served = std::mem::take(&mut answers).then_some(served.as_slice());
         let run = plan_run(conn, home, schedule, &Planned { window, file: Some(file.id), served })?;
-        if home.state == "paused" || matches!(schedule.state, ScheduleState::Paused { .. }) {
-            let mut run = runs::store::lock(conn, run)?;
-            // A run that was just made waits, and so can be paused.
-            if run.pause(now).is_ok() {
-                runs::store::save(conn, &run, now)?;
-            }
-        }
+        keep_still(conn, home, schedule, run, now)?;
     }
     let no_group = no_group(conn, home, file, &served)?;
     Ok(Tally { contacts: file.counts.good, already_there: 0, no_group })
+}
+
+/// Pauses a run that would go on though its schedule or its campaign is paused.
+fn keep_still(
+    conn: &mut PgConnection,
+    home: &Home,
+    schedule: &Schedule,
+    run: RunId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    if home.state != "paused" && !matches!(schedule.state, ScheduleState::Paused { .. }) {
+        return Ok(());
+    }
+    let mut run = runs::store::lock(conn, run)?;
+    if run.pause(now).is_ok() {
+        runs::store::save(conn, &run, now)?;
+    }
+    Ok(())
 }
 
 /// How many contacts of a file no schedule serves.
@@ -439,20 +453,26 @@ fn join_runs(
     mode: Mode,
     now: DateTime<Utc>,
 ) -> Result<Joined, Error> {
+    let schedules = schedules_of(conn, home)?;
+    let mut runs_of = HashMap::new();
     // All of them are locked before any is changed: no claim comes between.
     let mut groups = Vec::new();
     for id in ids {
-        if !runs::store::lock(conn, *id)?.prepared {
+        let run = runs::store::lock(conn, *id)?;
+        if !run.prepared {
             return Ok(Joined::Waits);
         }
+        runs_of.insert(*id, schedules.iter().find(|schedule| schedule.id == run.schedule_id));
         groups.push((*id, runs::store::group(conn, *id)?.map(|group| group.value)));
     }
     let (mut taking, mut refused, mut replaced) = (Vec::new(), None, 0);
     for (id, _) in &groups {
-        let taken_back = match mode {
-            Mode::Replace => take_back(conn, *id, now),
+        let taken_back = match (mode, runs_of[id]) {
+            // Its schedule was stopped after it was through.
+            (_, None) => Err(NotAppended::Refused(runs::Refused::Stopped)),
+            (Mode::Replace, Some(_)) => take_back(conn, *id, now),
             // Whether it takes more is asked without giving it any.
-            Mode::First | Mode::Add => can_take(conn, *id, now).map(|()| 0),
+            (Mode::First | Mode::Add, Some(_)) => can_take(conn, *id, now).map(|()| 0),
         };
         match taken_back {
             Ok(n) => {
@@ -476,6 +496,9 @@ fn join_runs(
             groups.iter().filter(|(_, other)| serves_others(other)).map(|(other, _)| *other).collect();
         match append(conn, *id, file.id, &beside, now) {
             Ok(it) => {
+                if let Some(schedule) = runs_of[id] {
+                    keep_still(conn, home, schedule, *id, now)?;
+                }
                 added += it.added;
                 already_there = it.already_there.max(already_there);
             }

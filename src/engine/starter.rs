@@ -88,7 +88,8 @@ async fn plan_one(app: &App, schedule: ScheduleId) -> Result<usize, DbError<sche
 /// Writes the deliveries of launched runs. A run that cannot be readied holds up no other.
 pub async fn prepare(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
-    for run in app.db.run(runs::store::unprepared).await? {
+    let now = app.clock.now();
+    for run in app.db.run(move |conn| runs::store::unprepared(conn, now)).await? {
         let now = app.clock.now();
         match app.db.run(move |conn| deliveries::actions::prepare(conn, run, now)).await {
             Ok(contacts) => n += usize::from(contacts.is_some()),

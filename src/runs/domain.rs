@@ -370,8 +370,10 @@ impl Run {
             RunState::Completed { .. } => return Err(Refused::Ended),
         };
         self.window.ends = self.checked_end(ends, now)?;
+        if self.canary_left() == Some(0) {
+            self.pass_canary();
+        }
         self.go_on(since, holds, now);
-        self.spread(holds, now);
         Ok(())
     }
 
@@ -387,7 +389,6 @@ impl Run {
                 self.go_on(at, holds, now);
             }
         }
-        self.spread(holds, now);
         Ok(())
     }
 
@@ -404,14 +405,13 @@ impl Run {
     }
 
     /// Moves the end of a run that has not ended.
-    pub fn edit_end(&mut self, ends: DateTime<Utc>, holds: &Holds, now: DateTime<Utc>) -> Result<(), Refused> {
+    pub fn edit_end(&mut self, ends: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refused> {
         match self.state {
             RunState::Waiting | RunState::Running | RunState::Paused { .. } => {}
             RunState::Stopped { .. } => return Err(Refused::Stopped),
             RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
         }
         self.window.ends = self.checked_end(ends, now)?;
-        self.spread(holds, now);
         Ok(())
     }
 
@@ -430,20 +430,20 @@ impl Run {
                 Clock::Started(clock) => Clock::Started(clock.at_rate(rate, at, holds)),
             };
         }
-        self.spread(holds, now);
         Ok(())
     }
 
-    /// Finds the rate anew that spreads what is left over the time that is left,
-    /// where that is how the rate is found.
-    fn spread(&mut self, holds: &Holds, now: DateTime<Utc>) {
+    /// Finds the rate anew that spreads what is left over the time that is left, where
+    /// that is how the rate is found. `waiting`: contacts that were passed or tried and
+    /// come round again. To be asked after every change of the end, the rate or the contacts.
+    pub fn spread(&mut self, waiting: i64, holds: &Holds, now: DateTime<Utc>) {
         let at = match self.state {
             RunState::Running => now,
             RunState::Paused { since } => since,
             RunState::Waiting => return,
             RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. } => return,
         };
-        let left = pacing::auto_rate(self.unclaimed().into(), holds.open_time(now, self.window.ends));
+        let left = pacing::auto_rate(i64::from(self.unclaimed()) + waiting, holds.open_time(now, self.window.ends));
         if let (true, Clock::Started(clock), Some(rate)) = (self.auto, self.clock, left) {
             self.clock = Clock::Started(clock.at_rate(rate, at, holds));
         }
@@ -557,7 +557,7 @@ mod tests {
             [Err(NotPaused), Err(NotPaused), Ok("waiting"), Err(Ended), Ok("waiting"), Err(Stopped)]
         );
         assert_eq!(
-            verdicts(|run| run.edit_end(at("10:00:00"), &NONE, now)),
+            verdicts(|run| run.edit_end(at("10:00:00"), now)),
             [Ok("waiting"), Ok("running"), Ok("paused"), Err(Ended), Err(Ended), Err(Stopped)]
         );
         assert_eq!(
@@ -627,9 +627,9 @@ mod tests {
     #[test]
     fn a_new_end_must_be_after_now_and_after_the_start() {
         let mut run = run();
-        assert_eq!(run.edit_end(at("08:59:00"), &NONE, at("08:00:00")), Err(Refused::EndBeforeStart));
-        assert_eq!(run.edit_end(at("09:05:00"), &NONE, at("09:05:00")), Err(Refused::EndNotInFuture));
-        assert_eq!(run.edit_end(at("09:20:00"), &NONE, at("09:05:00")), Ok(()));
+        assert_eq!(run.edit_end(at("08:59:00"), at("08:00:00")), Err(Refused::EndBeforeStart));
+        assert_eq!(run.edit_end(at("09:05:00"), at("09:05:00")), Err(Refused::EndNotInFuture));
+        assert_eq!(run.edit_end(at("09:20:00"), at("09:05:00")), Ok(()));
     }
 
     #[test]
@@ -652,10 +652,14 @@ mod tests {
         let mut run = Run { auto: true, ..run() };
         run.start(&NONE, at("09:00:00")).unwrap();
         assert_eq!(run.clock.rate(), 11.0, "a tenth faster than exact");
-        run.edit_end(at("09:05:00"), &NONE, at("09:00:00")).unwrap();
+        run.edit_end(at("09:05:00"), at("09:00:00")).unwrap();
+        run.spread(0, &NONE, at("09:00:00"));
         assert_eq!(run.clock.rate(), 22.0);
+        run.spread(50, &NONE, at("09:00:00"));
+        assert_eq!(run.clock.rate(), 33.0, "whoever waits for a turn has to be reached as well");
         run.edit_rate(Rate::Fixed(5.0), &NONE, at("09:00:00")).unwrap();
-        run.edit_end(at("09:20:00"), &NONE, at("09:00:00")).unwrap();
+        run.edit_end(at("09:20:00"), at("09:00:00")).unwrap();
+        run.spread(0, &NONE, at("09:00:00"));
         assert_eq!(run.clock.rate(), 5.0, "a rate that somebody set stays");
     }
 

@@ -6,10 +6,14 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 
 use super::{Clock, Rules, Run, RunState};
-use crate::db::schema::schedule_runs;
+use crate::campaigns::Freeze;
+use crate::db::schema::{campaigns, schedule_runs};
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
 use crate::settings;
+
+/// States of which [`RunState::has_ended`] says no.
+const OPEN: [&str; 3] = ["waiting", "running", "paused"];
 
 pub fn find(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
     schedule_runs::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
@@ -33,18 +37,51 @@ pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Ru
         .transpose()
 }
 
-/// The newest run of a schedule, locked.
-pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Option<Run>> {
-    schedule_runs::table
-        .filter(schedule_runs::schedule_id.eq(schedule.0))
-        .filter(schedule_runs::purpose.eq("campaign"))
-        .order(schedule_runs::starts_at.desc())
+/// The runs of a schedule that have not ended, and its newest one whatever it is, newest
+/// first. All are locked; the schedule is locked before.
+///
+/// Several are open when one was extended into the time of the next.
+pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Vec<Run>> {
+    let of_schedule = || {
+        schedule_runs::table
+            .filter(schedule_runs::schedule_id.eq(schedule.0))
+            .filter(schedule_runs::purpose.eq("campaign"))
+    };
+    let newest: Option<i64> =
+        of_schedule().order(schedule_runs::starts_at.desc()).select(schedule_runs::id).first(conn).optional()?;
+    let rows: Vec<Row> = of_schedule()
+        .filter(schedule_runs::state.eq_any(OPEN).or(schedule_runs::id.nullable().eq(newest)))
+        .order(schedule_runs::id)
         .select(Row::as_select())
         .for_no_key_update()
-        .first(conn)
-        .optional()?
+        .load(conn)?;
+    let mut runs = rows.into_iter().map(Run::try_from).collect::<QueryResult<Vec<Run>>>()?;
+    runs.sort_by_key(|run| std::cmp::Reverse(run.window.starts));
+    Ok(runs)
+}
+
+/// Whether a run of this campaign has not ended, of whatever age.
+pub fn has_open(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<bool> {
+    let open = schedule_runs::table
+        .filter(schedule_runs::campaign_id.eq(campaign.0))
+        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(schedule_runs::state.eq_any(OPEN));
+    diesel::select(diesel::dsl::exists(open)).get_result(conn)
+}
+
+/// Test messages of this campaign that have not ended, locked.
+pub fn lock_open_tests(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<Vec<Run>> {
+    schedule_runs::table
+        .filter(schedule_runs::campaign_id.eq(campaign.0))
+        .filter(schedule_runs::purpose.eq("test"))
+        .filter(schedule_runs::state.eq_any(OPEN))
+        .order(schedule_runs::id)
+        .select(Row::as_select())
+        .for_no_key_update()
+        .load(conn)?
+        .into_iter()
         .map(Run::try_from)
-        .transpose()
+        .collect()
 }
 
 /// These runs, in any order.
@@ -80,11 +117,23 @@ pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
         .collect()
 }
 
-/// Runs whose deliveries are not written yet, oldest first. Also those that were
-/// stopped before: their ledger says of everyone that they were stopped.
-pub fn unprepared(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
+/// Runs whose deliveries are not written yet and can be, oldest first. Also those that
+/// were stopped before: their ledger says of everyone that they were stopped.
+///
+/// Who is on the lists of a campaign that freezes them at the start is not known before.
+pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
+    let frozen_later = campaigns::table
+        .filter(campaigns::id.eq(schedule_runs::campaign_id))
+        .filter(campaigns::freeze.eq(Freeze::Start.word()));
     schedule_runs::table
         .filter(schedule_runs::prepared_at.is_null())
+        .filter(
+            schedule_runs::file_id
+                .is_not_null()
+                .or(schedule_runs::starts_at.le(now))
+                .or(schedule_runs::state.eq("stopped"))
+                .or(diesel::dsl::not(diesel::dsl::exists(frozen_later))),
+        )
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)

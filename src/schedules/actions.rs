@@ -26,18 +26,21 @@ impl From<runs::Refused> for Error {
     }
 }
 
-/// A schedule and its newest run, both locked under their campaign.
+/// A schedule with its newest run, and those before it that have not ended, all locked
+/// under their campaign.
 struct Held {
     home: store::Home,
     schedule: Schedule,
     run: Option<Run>,
+    /// One that was extended into the time of the next.
+    before: Vec<Run>,
 }
 
 fn hold(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Held> {
     let home = store::lock_home(conn, id)?;
     let schedule = store::lock(conn, id)?;
-    let run = runs::store::lock_of_schedule(conn, id)?;
-    Ok(Held { home, schedule, run })
+    let mut runs = runs::store::lock_of_schedule(conn, id)?.into_iter();
+    Ok(Held { home, schedule, run: runs.next(), before: runs.collect() })
 }
 
 /// Freezes the schedule and its run. When this has committed, no claim follows.
@@ -50,11 +53,7 @@ pub fn pause(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<
         }
         let was = held.schedule.state.word();
         held.schedule.pause(PausedWith::Schedule, now)?;
-        if let Some(run) = &mut held.run
-            && !run.state.has_ended()
-        {
-            run.pause(now)?;
-        }
+        held.pause_runs(now)?;
         held.save(conn, "schedule.paused", was, Some(by), None, now)
     })
 }
@@ -75,12 +74,15 @@ pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime
         }
         let was = held.schedule.state.word();
         held.schedule.resume()?;
-        // A run that is over stays so: its schedule goes on with the next one.
-        if let Some(run) = &mut held.run
-            && !(run.state.has_ended() && held.schedule.comes_round())
-        {
+        let comes_round = held.schedule.comes_round();
+        for run in held.open().filter(|run| matches!(run.state, RunState::Paused { .. })) {
             let holds = runs::store::holds(conn, run)?;
-            run.resume(&holds, now)?;
+            match run.resume(&holds, now) {
+                Ok(()) => {}
+                // Its time is over, and the clock ends it: its schedule goes on with the next one.
+                Err(runs::Refused::EndPassed) if comes_round => {}
+                Err(why) => return Err(why.into()),
+            }
         }
         held.save(conn, "schedule.resumed", was, Some(by), None, now)
     })
@@ -93,9 +95,7 @@ pub fn stop(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<U
         held.must_be_launched()?;
         let was = held.schedule.state.word();
         held.schedule.stop()?;
-        if let Some(run) = &mut held.run
-            && !run.state.has_ended()
-        {
+        for run in held.open() {
             run.stop(now)?;
         }
         held.save(conn, "schedule.stopped", was, Some(by), None, now)
@@ -136,6 +136,7 @@ pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now
                 if let Some(run) = &mut held.run {
                     let holds = runs::store::holds(conn, run)?;
                     run.edit_rate(rate, &holds, now)?;
+                    run.spread(deliveries::store::waiting(conn, run.id)?, &holds, now);
                 }
                 held.schedule.plan.rate = rate;
             }
@@ -148,7 +149,8 @@ pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now
             if let Some(run) = &mut held.run {
                 let ends = edited_end(&run.window, end, zone, now);
                 let holds = runs::store::holds_until(conn, run, ends)?;
-                run.edit_end(ends, &holds, now)?;
+                run.edit_end(ends, now)?;
+                run.spread(deliveries::store::waiting(conn, run.id)?, &holds, now);
             }
         }
         if why.is_empty() {
@@ -182,6 +184,7 @@ pub fn extend(
         let ends = next_occurrence(end, zone, now);
         let holds = runs::store::holds_until(conn, run, ends)?;
         run.extend(ends, &holds, now)?;
+        run.spread(deliveries::store::waiting(conn, run.id)?, &holds, now);
         // Only what runs once means this end for good.
         if !held.schedule.comes_round() {
             held.schedule.plan.end = end;
@@ -193,6 +196,16 @@ pub fn extend(
 }
 
 impl Held {
+    /// Its runs that have not ended.
+    fn open(&mut self) -> impl Iterator<Item = &mut Run> {
+        self.run.iter_mut().chain(&mut self.before).filter(|run| !run.state.has_ended())
+    }
+
+    fn pause_runs(&mut self, now: DateTime<Utc>) -> Result<(), runs::Refused> {
+        let mut going = self.open().filter(|run| !matches!(run.state, RunState::Paused { .. }));
+        going.try_for_each(|run| run.pause(now))
+    }
+
     fn must_be_launched(&self) -> Result<(), Refused> {
         match self.home.state.as_str() {
             "draft" => Err(Refused::CampaignIsDraft),
@@ -211,7 +224,7 @@ impl Held {
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         store::save_state(conn, &self.schedule)?;
-        if let Some(run) = &self.run {
+        for run in self.run.iter().chain(&self.before) {
             runs::store::save(conn, run, now)?;
         }
         let entry = Entry {
@@ -297,11 +310,9 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
         if now < due || held.schedule.state.word() != "active" || held.home.state != "active" {
             return Ok(CameRound::NotDue);
         }
-        let before = held.run.clone();
-        let goes_on = before.as_ref().is_some_and(|run| !run.state.has_ended());
+        let before = held.run.as_ref().and_then(Run::over_at);
         // One whose time is over ends at the next opportunity: until then nothing is decided.
-        let is_over = before.as_ref().is_some_and(|run| run.window.ends <= now);
-        if goes_on && (is_over || it.overlap == Overlap::Wait) {
+        if held.open().any(|run| run.window.ends <= now || it.overlap == Overlap::Wait) {
             return Ok(CameRound::Waits);
         }
         let window = held.schedule.plan.window_from(due, held.home.zone);
@@ -309,7 +320,7 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
             return held.skip(conn, &it, due, "all of its time had passed", now);
         }
         // Waiting for the run before does not make it late.
-        let free = match (it.overlap, before.and_then(|run| run.over_at())) {
+        let free = match (it.overlap, before) {
             (Overlap::Wait, Some(free)) => due.max(free),
             (Overlap::Wait | Overlap::Skip | Overlap::Replace, _) => due,
         };
@@ -317,10 +328,10 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
         if verdict == Verdict::Skip {
             return held.skip(conn, &it, due, "it was too late for it", now);
         }
-        if let Some(before) = held.run.as_mut().filter(|run| !run.state.has_ended()) {
-            if it.overlap == Overlap::Skip {
-                return held.skip(conn, &it, due, "the run before still goes on", now);
-            }
+        if it.overlap == Overlap::Skip && held.open().next().is_some() {
+            return held.skip(conn, &it, due, "the run before still goes on", now);
+        }
+        for before in held.open() {
             let was = before.state.word();
             before.stop(now)?;
             runs::store::save(conn, before, now)?;
@@ -363,10 +374,9 @@ impl Held {
         self.move_on(conn, it, due)?;
         let was = self.schedule.state.word();
         // After its last date there is nothing to wait for.
-        if self.run.as_ref().is_none_or(|run| run.state.has_ended()) {
+        if self.open().next().is_none() {
             self.schedule.run_ended();
         }
-        self.run = None;
         let why =
             format!("the run of {} was left out: {why}", due.with_timezone(&self.home.zone).format("%-d %B, %H:%M"));
         self.save(conn, "schedule.skipped", was, None, Some(&why), now)?;
@@ -401,9 +411,9 @@ pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Resu
 
 fn start_late(conn: &mut PgConnection, schedule: ScheduleId, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
     let mut held = hold(conn, schedule)?;
-    let Some(mut run) = held.run.take().filter(|run| run.id == id) else { return Ok(false) };
-    let holds = runs::store::holds(conn, &run)?;
     let was = held.schedule.state.word();
+    let Some(run) = held.open().find(|run| run.id == id) else { return Ok(false) };
+    let holds = runs::store::holds(conn, run)?;
     let (happened, why) = match run.start(&holds, now) {
         Ok(Begun::TooLate) => {
             held.schedule.run_ended();
@@ -411,11 +421,11 @@ fn start_late(conn: &mut PgConnection, schedule: ScheduleId, id: RunId, now: Dat
         }
         Ok(Begun::Asks) => {
             held.schedule.pause(PausedWith::Schedule, now)?;
+            held.pause_runs(now)?;
             ("schedule.paused", "it would start later than it may: RESUME sends it all the same, STOP ends it")
         }
         Ok(Begun::Running) | Err(_) => return Ok(false),
     };
-    held.run = Some(run);
     held.save(conn, happened, was, None, Some(why), now)?;
     Ok(true)
 }
@@ -451,33 +461,29 @@ pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> R
         if found.canary_left() != Some(0) {
             return Ok(false);
         }
-        let home = store::lock_home(conn, found.schedule_id)?;
-        let mut schedule = store::lock(conn, found.schedule_id)?;
-        let mut run = runs::store::lock(conn, id)?;
+        let mut held = hold(conn, found.schedule_id)?;
+        let Some(run) = held.open().find(|run| run.id == id) else { return Ok(false) };
         let (Some(canary), RunState::Running, Some(0)) = (run.rules.canary, run.state, run.canary_left()) else {
             return Ok(false);
         };
-        let firsts = deliveries::store::firsts(conn, &run)?;
+        let firsts = deliveries::store::firsts(conn, run)?;
         let waited = firsts.last_claimed.map_or_else(TimeDelta::zero, |at| now - at);
         let was = run.state.word();
         match canary.judge(firsts.failed, firsts.open, waited) {
             None => return Ok(false),
             Some(runs::Verdict::GoOn) => {
                 run.pass_canary();
-                if run.auto {
-                    // The time it waited is made up for.
-                    let holds = runs::store::holds(conn, &run)?;
-                    run.edit_rate(Rate::Auto, &holds, now)?;
-                }
-                runs::store::save(conn, &run, now)?;
-                record_run(conn, &run, "run.canary_passed", was, None, now)?;
+                // The time it waited is made up for.
+                let holds = runs::store::holds(conn, run)?;
+                run.spread(deliveries::store::waiting(conn, id)?, &holds, now);
+                runs::store::save(conn, run, now)?;
+                record_run(conn, run, "run.canary_passed", was, None, now)?;
             }
             Some(runs::Verdict::Hold) => {
                 let why = canary.held_because(firsts.failed);
-                let was = schedule.state.word();
-                schedule.pause(PausedWith::Schedule, now)?;
-                run.pause(now)?;
-                let held = Held { home, schedule, run: Some(run) };
+                let was = held.schedule.state.word();
+                held.schedule.pause(PausedWith::Schedule, now)?;
+                held.pause_runs(now)?;
                 held.save(conn, "schedule.paused", was, None, Some(&why), now)?;
             }
         }

@@ -257,7 +257,7 @@ pub fn days_between(first: NaiveDate, last: NaiveDate, today: NaiveDate) -> Resu
 /// same month, unless that day is a blackout date, has passed, or does not exist.
 pub fn copied(blackouts: &[Blackout], year: i32, today: NaiveDate) -> Vec<Blackout> {
     let there: BTreeSet<_> = blackouts.iter().map(|blackout| blackout.day).collect();
-    let last_years = blackouts.iter().filter(|blackout| blackout.day.year() == year - 1);
+    let last_years = blackouts.iter().filter(|blackout| year.checked_sub(1) == Some(blackout.day.year()));
     last_years
         .filter_map(|blackout| Some(Blackout { day: blackout.day.with_year(year)?, name: blackout.name.clone() }))
         .filter(|copy| today <= copy.day && !there.contains(&copy.day))

@@ -116,6 +116,10 @@ impl From<diesel::result::Error> for Problem {
     fn from(error: diesel::result::Error) -> Self {
         match error {
             diesel::result::Error::NotFound => Problem::NotFound,
+            // Only the character NUL gets this far: Postgres has no place for it.
+            diesel::result::Error::DatabaseError(_, told) if told.message().contains("invalid byte sequence") => {
+                Problem::Invalid("The text has a character in it that cannot be stored. Type it again.".into())
+            }
             error => Problem::Unexpected(error.into()),
         }
     }

@@ -46,6 +46,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (!event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+    if (event.target.closest("input, select, textarea")) return;
     const button = card(event)?.querySelector(`[name=press][value=${event.key === "ArrowUp" ? "up" : "down"}]`);
     if (!button || button.disabled) return;
     event.preventDefault();

@@ -670,3 +670,105 @@ async fn a_daily_campaign_is_launched_only_when_its_file_is_described() {
     assert_eq!(desk.number("SELECT count(*) AS n FROM daily_plans WHERE opens = '07:30' AND days = 2"), 2);
     assert_eq!(desk.number("SELECT count(*) AS n FROM daily_plans WHERE template IS NULL"), 1);
 }
+
+#[actix_web::test]
+async fn a_second_file_reaches_nobody_through_a_schedule_that_was_paused_or_stopped() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let three = ["One", "Two", "Three"].map(|name| (name, "09:00-10:00", 600.0, None));
+    let (campaign, ids) = desk.daily("Arrears", "", &three).await;
+    desk.drops(campaign, "a.csv", &file(0, 3)).await;
+    desk.at("2026-11-24 08:59:59");
+    desk.run_until("2026-11-24 09:00:30").await;
+    assert_eq!(desk.times_reached(3), [3; 3]);
+
+    // All three runs are through; a schedule can be paused and stopped for the days to come.
+    let now = desk.app.clock.now();
+    desk.db(|conn| schedules::stop(conn, ids[0], desk.admin, now).unwrap());
+    desk.db(|conn| schedules::pause(conn, ids[1], desk.admin, now).unwrap());
+    desk.drops(campaign, "b.csv", &file(3, 10)).await;
+    let id = desk.drop_id("b.csv");
+    assert_eq!(desk.press(&format!("/drops/{id}/add")).await.status, 200);
+    importer::tick(&desk.app).await.unwrap();
+    desk.run_until("2026-11-24 09:02").await;
+    assert_eq!(desk.times_reached(13)[3..], [1; 10], "only through the third");
+    assert_eq!(desk.state("schedule_runs", desk.run_of(ids[0]).0), "completed");
+    assert_eq!(desk.state("schedule_runs", desk.run_of(ids[1]).0), "paused");
+
+    let now = desk.app.clock.now();
+    desk.db(|conn| schedules::resume(conn, ids[1], desk.admin, now).unwrap());
+    desk.run_until("2026-11-24 09:03").await;
+    assert_eq!(desk.times_reached(13)[3..], [2; 10]);
+}
+
+#[actix_web::test]
+async fn a_run_that_was_extended_into_the_next_day_is_held_and_stopped_together_with_that_days() {
+    for by_campaign in [false, true] {
+        let mut desk = Desk::open_at("2026-11-24 08:30").await;
+        let (campaign, ids) = desk.daily("Arrears", "", MAIN).await;
+        desk.drops(campaign, "a.csv", &file(0, 600)).await;
+        desk.at("2026-11-24 08:59:59");
+        desk.run_until("2026-11-24 09:11").await;
+        assert_eq!(desk.received().len(), 100, "it ran out of time");
+
+        desk.comes_back_at("2026-11-25 08:58").await;
+        let now = desk.app.clock.now();
+        let end = "10:30:00".parse().unwrap();
+        desk.db(|conn| campaigns::extend(conn, ids[0], end, desk.admin, now).unwrap());
+        desk.drops(campaign, "b.csv", &file(600, 100)).await;
+        desk.tick().await;
+        desk.run_until("2026-11-25 09:02").await;
+        let runs = desk.runs_of(campaign);
+        assert_eq!(runs.iter().map(|run| desk.state("schedule_runs", run.0)).collect::<Vec<_>>(), ["running"; 2]);
+
+        let now = desk.app.clock.now();
+        desk.db(|conn| match by_campaign {
+            true => campaigns::pause(conn, campaign, desk.admin, now).unwrap(),
+            false => schedules::pause(conn, ids[0], desk.admin, now).unwrap(),
+        });
+        let paused = desk.received().len();
+        desk.run_until("2026-11-25 09:05").await;
+        assert_eq!(desk.received().len(), paused, "nothing leaves, whichever of its runs it is of");
+
+        let now = desk.app.clock.now();
+        desk.db(|conn| match by_campaign {
+            true => campaigns::resume(conn, campaign, desk.admin, now).unwrap(),
+            false => schedules::resume(conn, ids[0], desk.admin, now).unwrap(),
+        });
+        desk.run_until("2026-11-25 09:07").await;
+        let resumed = desk.received();
+        for run in &runs {
+            let ours = resumed[paused..].iter().any(|it| it.part.starts_with(&format!("{run}-")));
+            assert!(ours, "run {run} goes on");
+        }
+
+        let now = desk.app.clock.now();
+        desk.db(|conn| match by_campaign {
+            true => campaigns::stop(conn, campaign, desk.admin, now).unwrap(),
+            false => schedules::stop(conn, ids[0], desk.admin, now).unwrap(),
+        });
+        desk.run_until("2026-11-25 09:10").await;
+        assert_eq!(desk.received().len(), resumed.len());
+        assert_eq!(runs.iter().map(|run| desk.state("schedule_runs", run.0)).collect::<Vec<_>>(), ["stopped"; 2]);
+        assert_eq!(desk.campaign_state(campaign), "stopped");
+    }
+}
+
+#[actix_web::test]
+async fn a_file_that_replaces_another_has_its_own_first_contacts() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, ids) = desk.daily("Arrears", "", MAIN).await;
+    desk.drops(campaign, "a.csv", &file(0, 60)).await;
+    desk.tick().await;
+    let run = desk.run_of(ids[0]);
+    desk.db(|conn| {
+        let canary = r#"UPDATE schedule_runs SET rules = '{"canary": {"first": 5, "minutes": 5, "most_failed": 10}}'"#;
+        diesel::sql_query(canary).execute(conn).unwrap()
+    });
+    desk.drops(campaign, "b.csv", &file(60, 30)).await;
+    let id = desk.drop_id("b.csv");
+    assert_eq!(desk.press(&format!("/drops/{id}/replace")).await.status, 200);
+    importer::tick(&desk.app).await.unwrap();
+    desk.tick().await;
+    let run = desk.db(|conn| bugle::runs::store::find(conn, run).unwrap());
+    assert_eq!((run.unclaimed(), run.canary_left()), (30, Some(5)));
+}

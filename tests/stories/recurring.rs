@@ -72,7 +72,11 @@ fn on_list(
     };
     change(&mut plan);
     desk.db(|conn| {
-        let id = actions::create(conn, "Round", CampaignKind::Recurring, ZONE, desk.admin, now).unwrap();
+        let kind = match plan.when {
+            When::Once { .. } => CampaignKind::OnceOff,
+            When::Recurring(_) | When::Daily => CampaignKind::Recurring,
+        };
+        let id = actions::create(conn, "Round", kind, ZONE, desk.admin, now).unwrap();
         actions::set_lists(conn, id, &Lists { include: vec![list], exclude: vec![] }, freeze).unwrap();
         let schedule = actions::add_schedule(conn, id, &plan).unwrap();
         actions::launch(conn, id, desk.admin, now).unwrap();
@@ -156,6 +160,20 @@ async fn an_audience_is_frozen_at_the_launch_or_found_at_each_start() {
         let of_day =
             |n: usize| desk.received().iter().filter(|it| it.at.format("%d").to_string() == format!("{n:02}")).count();
         assert_eq!([of_day(3), of_day(4)], expected, "{freeze:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_campaign_that_runs_once_finds_its_audience_at_its_start_or_at_the_launch() {
+    for (freeze, expected) in [(Freeze::Launch, 5), (Freeze::Start, 8)] {
+        let desk = Desk::open_at("2026-03-02 12:00").await;
+        let list = list(&desk, &phones(5));
+        let date = "2026-03-04".parse().unwrap();
+        on_list(&desk, list, every_day(), "10:00", freeze, |plan| plan.when = When::Once { date });
+        through(&desk, &["2026-03-03 09:00"]).await;
+        join(&desk, list, &phones(8)[5..]);
+        through(&desk, &["2026-03-04 09:00"]).await;
+        assert_eq!(desk.received().len(), expected, "{freeze:?}");
     }
 }
 

@@ -372,16 +372,11 @@ async fn campaign_plan(
     let sheet: Sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
     let held: Vec<&Line> =
         sheet.lines.iter().filter(|line| sheet.campaign.state.resumes(&line.schedule.state)).collect();
-    let plan = plan(&app, &held).await?;
-    let row = answer_row(
-        &app,
-        &may.person,
-        id,
-        asked.place(),
-        Some(Note { tone: "good", text: "Paused.".into() }),
-        Some(plan),
-    )
-    .await?;
+    let (note, plan) = match held.is_empty() && sheet.campaign.state.resume().is_err() {
+        true => (Note::refusal("It is not paused.".to_owned()), None),
+        false => (Note { tone: "good", text: "Paused.".into() }, Some(plan(&app, &held).await?)),
+    };
+    let row = answer_row(&app, &may.person, id, asked.place(), Some(note), plan).await?;
     match htmx {
         Htmx(true) => Ok(html(row)),
         Htmx(false) => ask(frame, htmx, "Resume", &format!("<div class=\"campaigns\">{row}</div>")),
