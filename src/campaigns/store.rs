@@ -588,6 +588,8 @@ pub fn sheet_of_schedule(conn: &mut PgConnection, id: ScheduleId) -> QueryResult
 pub struct Inside {
     /// Name, and how many contacts it has.
     pub file: Option<(String, i64)>,
+    /// Names of the lists that it takes its contacts from, and of those that it leaves out.
+    pub lists: Option<(String, String)>,
     pub history: Vec<Happened>,
     /// For each schedule in order: what its run has been through.
     pub pasts: Vec<Option<Past>>,
@@ -635,12 +637,26 @@ pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryRe
         Some(file) => files::table.find(file.0).select((files::name, files::rows_good)).first(conn).optional()?,
         None => None,
     };
+    let of = lists(conn, sheet.campaign.id)?;
+    let lists = match of.include.is_empty() {
+        true => None,
+        false => Some((names_of(conn, &of.include)?, names_of(conn, &of.exclude)?)),
+    };
     let history = history(conn, sheet.campaign.id, n_history)?;
     let mut pasts = Vec::new();
     for line in &sheet.lines {
         pasts.push(line.run.as_ref().map(|run| past(conn, run)).transpose()?);
     }
-    Ok(Inside { file, history, pasts })
+    Ok(Inside { file, lists, history, pasts })
+}
+
+/// The names of these lists, in one line.
+fn names_of(conn: &mut PgConnection, ids: &[ListId]) -> QueryResult<String> {
+    use crate::db::schema::lists;
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let names: Vec<String> =
+        lists::table.filter(lists::id.eq_any(ids)).order(lists::name).select(lists::name).load(conn)?;
+    Ok(names.join(", "))
 }
 
 /// Of the contacts that these runs have not reached, how many opted out or were blocked.

@@ -54,9 +54,15 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         }
         let recent = store::recent(conn, &run, by.now)?;
         let clock = clock.past(&leave.holds, by.now);
+        let is_behind = clock.due(by.now) < run.released;
         let (released, clock) = pacing::allowance(clock, run.released, recent, run.burst, by.now);
         let most = leave.most.min(released);
         if most <= 0 {
+            if is_behind {
+                // It goes on from what is released, and does not wait until that is due again.
+                run.clock = Clock::Started(clock);
+                runs::store::save(conn, &run, by.now)?;
+            }
             return Ok(nothing);
         }
         let first = run.canary_left().unwrap_or(i64::MAX);

@@ -355,14 +355,16 @@ impl Dispatcher {
 }
 
 /// How many sends its clock has released and nobody has claimed; 0 when looking
-/// closer would be of no use.
+/// closer would be of no use. A clock behind what was claimed, because a hold was
+/// added to the past, is looked at: it is set right there.
 fn n_due(run: &Run, holds: &Holds, now: DateTime<Utc>) -> usize {
     if holds.is_closed(now) {
         return 0;
     }
     match run.clock {
         Clock::Started(clock) if now < run.window.ends => {
-            (clock.past(holds, now).due(now) - run.released).max(0) as usize
+            let ahead = clock.past(holds, now).due(now) - run.released;
+            if ahead < 0 { 1 } else { ahead as usize }
         }
         Clock::Started(_) | Clock::Unstarted { .. } => 0,
     }

@@ -148,3 +148,15 @@ async fn quiet_hours_that_are_set_while_a_run_sends_hold_within_a_second() {
     assert!(most_at_once(&desk, "2026-03-02 11:00") <= 60);
     assert!(desk.counts(run).unsent() > 0);
 }
+
+#[actix_web::test]
+async fn quiet_hours_that_are_set_for_a_time_gone_by_do_not_hold_what_follows() {
+    let desk = Desk::open_at("2026-03-02 08:30").await;
+    let (.., run) = desk.campaign("Morning", 600, "09:00-12:00", 60.0).await;
+    desk.at("2026-03-02 08:59:59");
+    desk.run_until("2026-03-02 09:05").await;
+    desk.sql("UPDATE settings SET quiet_from = '07:00', quiet_to = '09:04'");
+    desk.run_until("2026-03-02 09:07").await;
+    assert!(between(&desk, "2026-03-02 09:05", "2026-03-02 09:07") >= 100, "two minutes at 60");
+    assert_eq!(desk.counts(run).audience, 600);
+}

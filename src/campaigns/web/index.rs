@@ -300,7 +300,7 @@ async fn draw_row(
                 }
                 CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick => None,
             };
-            Some(Body { file: inside.file, drops, schedules, history: inside.history })
+            Some(Body { file: inside.file, lists: inside.lists, drops, schedules, history: inside.history })
         }
     };
     draw(&Row { sheet, rights: Rights::of(person), place, note, plan, wire, body, now })

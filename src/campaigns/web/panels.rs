@@ -231,6 +231,8 @@ fn show_word(show: Show) -> &'static str {
 /// What an open row holds.
 pub struct Body {
     pub file: Option<(String, i64)>,
+    /// Names of the lists whose contacts it takes, and of those it leaves out.
+    pub lists: Option<(String, String)>,
     /// The files of a daily campaign, as HTML.
     pub drops: Option<String>,
     /// The schedules, as HTML.
