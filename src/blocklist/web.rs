@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
 use super::domain::{Entry, Lines, Reading, Typed, Wrong};
 use super::{actions, store};
@@ -231,9 +232,16 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart
     let form = ImportForm { kind: parts.text("kind"), region: parts.text("region"), text: parts.text("text") };
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
     let file = parts.text("file");
-    let text = if file.trim().is_empty() { &form.text } else { &file };
-    let lines = Reading { kind, region: &form.region, zone: app.settings.time_zone, now }.lines(text);
     let mut errors = FieldErrors::default();
+    if !file.trim().is_empty() && !form.text.trim().is_empty() {
+        errors.add("text", "A file came in beside these. Block these first, then choose the file again.");
+        let again = Import { frame, form: &form, errors: &errors, lines: None };
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
+    }
+    let text = if file.trim().is_empty() { form.text.clone() } else { file };
+    let (region, zone) = (form.region.clone(), app.settings.time_zone);
+    let reading = spawn_blocking(move || Reading { kind, region: &region, zone, now }.lines(&text));
+    let lines = reading.await.map_err(|error| Problem::Unexpected(error.into()))?;
     if lines.good.is_empty() {
         errors.add(
             "text",
