@@ -13,7 +13,7 @@ use super::domain::{Entry, Lines, Reading, Typed, Wrong};
 use super::{actions, store};
 use crate::app::App;
 use crate::channels::Kind;
-use crate::contacts::domain::last_day;
+use crate::contacts::domain::{in_full, last_day};
 use crate::contacts::regions;
 use crate::contacts::store::usual_region;
 use crate::web::chart::thousands;
@@ -105,9 +105,10 @@ async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<
             let entries = app.db.run(move |conn| store::page(conn, &q, before, EXPORTED_AT_ONCE)).await?;
             for entry in &entries {
                 let until = entry.until.map(|until| last_day(until, zone).to_string()).unwrap_or_default();
+                let address = in_full(entry.kind, &entry.address);
                 let added = entry.added_at.with_timezone(&zone).to_rfc3339();
                 lines.extend(csv::lines([[
-                    entry.address.as_str(),
+                    address.as_str(),
                     &until,
                     entry.why.as_deref().unwrap_or_default(),
                     entry.kind.word(),

@@ -15,7 +15,7 @@ use super::domain::{Condition, Field, Filter, Join, List, MOST_CONDITIONS, Op, R
 use super::store::{self, Source, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
-use crate::contacts::domain::{Pasted, last_day, read_pasted};
+use crate::contacts::domain::{Pasted, in_full, last_day, read_pasted};
 use crate::contacts::regions;
 use crate::contacts::store::{Contact, all_fields, usual_fields, usual_region};
 use crate::db::DbError;
@@ -760,7 +760,8 @@ async fn export(
             let members = app.db.run(move |conn| store::members(conn, &list, &wanted, EXPORTED_AT_ONCE, now)).await?;
             for member in &members {
                 let values = member.values();
-                let known = [member.address.as_str(), member.customer_id.as_deref().unwrap_or_default()];
+                let address = in_full(member.kind(), &member.address);
+                let known = [address.as_str(), member.customer_id.as_deref().unwrap_or_default()];
                 let fields = fields.iter().map(|field| values.get(field.as_str()).copied().unwrap_or_default());
                 lines.extend(csv::lines([known.into_iter().chain(fields)])?);
             }

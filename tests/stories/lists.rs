@@ -282,8 +282,8 @@ async fn members_are_searched_removed_and_go_out() {
         desk.visit(&format!("{path}/members.csv")).await.html.lines().collect::<Vec<_>>(),
         [
             "\u{feff}address,customer id,Customer,balance,city,due",
-            "353861234502,AB-2,AB-2,999,cork,2026-03-31",
-            "353861234504,,,none,Sligo,soon",
+            "'+353861234502,AB-2,AB-2,999,cork,2026-03-31",
+            "'+353861234504,,,none,Sligo,soon",
         ]
     );
 }
