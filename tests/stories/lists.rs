@@ -149,6 +149,9 @@ async fn a_list_is_pasted_and_bad_numbers_are_named() {
     let checked = desk.upload("/lists/check", "", b"", &[("kind", "sms"), ("region", "IE"), ("text", typed)]).await;
     checked.shows("2 addresses good, 1 there again, 1 left out.");
     checked.shows("07911 1 is not a phone number in Ireland.");
+    let many = "0861234567\n".repeat(6000);
+    let checked = desk.upload("/lists/check", "", b"", &[("kind", "sms"), ("region", "IE"), ("text", &many)]).await;
+    checked.shows("Too many to check while typing");
     assert_eq!(desk.number("SELECT count(*) AS n FROM lists"), 0);
 
     let form = [("name", "VIP"), ("kind", "sms"), ("region", "IE"), ("text", typed)];
