@@ -73,6 +73,10 @@ impl Index {
         Some(self.href("", Some(self.next?)))
     }
 
+    fn remove_href(&self, entry: &Entry) -> String {
+        self.href(&format!("/{}/remove", entry.id), None)
+    }
+
     fn last_day(&self, until: &DateTime<Utc>) -> String {
         last_day(*until, self.zone).format("%-d %B %Y").to_string()
     }
@@ -183,10 +187,16 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
 }
 
 #[post("/blocklist/{id}/remove")]
-async fn unblock(may: May<Operate>, app: Data<App>, id: Path<i64>) -> Result<HttpResponse, Problem> {
+async fn unblock(
+    may: May<Operate>,
+    app: Data<App>,
+    id: Path<i64>,
+    place: Query<Place>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::unblock(conn, id, by, now)).await?;
-    Ok(see_other("/blocklist"))
+    let q = form_urlencoded::Serializer::new(String::new()).append_pair("q", &place.q).finish();
+    Ok(see_other(format!("/blocklist{}", if place.q.is_empty() { String::new() } else { format!("?{q}") })))
 }
 
 /// An import as it came in.
