@@ -314,6 +314,10 @@ async fn a_list_is_renamed_and_deleted_unless_it_is_used() {
     page.shows(r#"value=" OTHER ""#);
     assert_eq!(desk.fill_in(&format!("{path}/rename"), &[("name", "Best")]).await.status, 303);
     desk.visit("/lists").await.shows(">Best</a>");
+    let page = desk.visit(&path).await;
+    let details = page.html.split("<details class=\"card\">").nth(1).expect("asked before it acts");
+    assert!(details.contains(&format!("action=\"{path}/delete\"")), "{details}");
+    page.shows("Yes, delete “Best”");
 
     // Whatever uses a list refers to it so.
     desk.sql("CREATE TABLE uses (list_id bigint REFERENCES lists ON DELETE RESTRICT)");
