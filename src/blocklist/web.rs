@@ -41,7 +41,7 @@ const BAD_LINES: usize = 200;
 #[serde(default)]
 struct Place {
     q: String,
-    before: Option<i64>,
+    before: String,
 }
 
 #[derive(Template)]
@@ -89,7 +89,8 @@ impl Index {
 #[get("/blocklist")]
 async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let Place { q, before } = place.into_inner();
-    let begins = q.clone();
+    // What is no entry, is no place to begin.
+    let (begins, before) = (q.clone(), before.parse().ok());
     let mut entries = app.db.run(move |conn| store::page(conn, &begins, before, PAGE as i64 + 1)).await?;
     let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].id);
     entries.truncate(PAGE);

@@ -34,7 +34,7 @@ const LONGEST_VALUE: usize = 2000;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Place {
-    before: Option<RunId>,
+    before: String,
 }
 
 #[derive(Template)]
@@ -178,7 +178,9 @@ async fn show(
     id: Path<ContactId>,
     place: Query<Place>,
 ) -> Result<HttpResponse, Problem> {
-    page(look(&app, frame, id.into_inner(), place.before).await?)
+    // What is no run, is no place to begin.
+    let before = place.before.parse().ok().map(RunId);
+    page(look(&app, frame, id.into_inner(), before).await?)
 }
 
 #[post("/contacts/{id}")]

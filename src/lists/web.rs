@@ -562,7 +562,7 @@ async fn change_filter(
 #[serde(default)]
 struct Place {
     q: String,
-    after: i64,
+    after: String,
 }
 
 #[derive(Template)]
@@ -611,7 +611,8 @@ impl Show {
 
 async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show, Problem> {
     let (now, by) = (app.clock.now(), frame.person.id);
-    let wanted = Wanted { begins: place.q.trim().to_owned(), after: place.after };
+    // What is no place to go on from is the beginning.
+    let wanted = Wanted { begins: place.q.trim().to_owned(), after: place.after.parse().unwrap_or_default() };
     let asked = wanted.clone();
     let (list, mut members, count, region) = app
         .db

@@ -294,6 +294,7 @@ async fn a_long_history_comes_page_by_page() {
     second.shows("Day 10<");
     second.shows("Spring-2026-03-02");
     second.lacks("Day 60");
+    desk.visit(&format!("/contacts/{}?before=x", desk.contact(&who[0]))).await.shows("Day 60");
 }
 
 #[actix_web::test]
@@ -482,4 +483,10 @@ async fn the_blocklist_is_searched_and_paged() {
     assert_eq!(found.html.matches("id=\"entry-").count(), 1);
     found.shows("353861000059");
     desk.visit("/blocklist?q=999").await.shows("Nobody found");
+
+    let id = desk.number("SELECT id AS n FROM blocklist WHERE address = '353861000059'");
+    let remove = format!("/blocklist/{id}/remove?q=%2B353+86+1000+059");
+    found.shows(&format!(r#"action="{remove}""#));
+    assert_eq!(desk.submit(&remove).await.location.as_deref(), Some("/blocklist?q=%2B353+86+1000+059"));
+    assert_eq!(desk.visit("/blocklist?before=x").await.html.matches("id=\"entry-").count(), 50);
 }

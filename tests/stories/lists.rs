@@ -301,6 +301,9 @@ async fn members_come_page_by_page() {
     first.lacks(">353861000059</a>");
     let after = first.html.split("after=").nth(1).unwrap().split('"').next().unwrap();
     desk.visit(&format!("/lists/{list}?after={after}")).await.shows(">353861000059</a>");
+    for nonsense in ["", "x"] {
+        desk.visit(&format!("/lists/{list}?after={nonsense}")).await.shows(">353861000000</a>");
+    }
 }
 
 #[actix_web::test]
