@@ -321,7 +321,9 @@ async fn what_is_known_can_be_corrected_and_the_journal_hears_of_it() {
     assert_eq!(wrong.status, 422);
     wrong.shows(r#"value="homeless""#);
     wrong.shows(r#"value="19""#);
-    wrong.shows("Name the field that holds “homeless”.");
+    wrong.shows(r#"<small class="error" id="values-error">Name the field that holds “homeless”."#);
+    wrong.shows(r#"<fieldset aria-describedby="values-error">"#);
+    wrong.shows(r#"aria-label="Value 1""#);
 
     desk.gives_the_admin_the_role(Role::Viewer);
     assert_eq!(desk.fill_in(&path, &form).await.status, 403);

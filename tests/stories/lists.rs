@@ -241,6 +241,9 @@ async fn a_filter_is_put_together_without_scripts() {
     page.shows(r#"value="much""#);
     let page = desk.fill_in("/lists/new/filter", &[&two[..], &[("do", "remove-1")]].concat()).await;
     page.lacks(r#"name="value-1""#);
+    let page = desk.fill_in("/lists/new/filter", &[("name", "Cork"), ("kind", "sms"), ("do", "save")]).await;
+    page.shows(r#"<small class="error" id="conditions-error">Add a condition."#);
+    page.shows(r#"value="add" aria-describedby="conditions-error""#);
     desk.fill_in("/lists/new/filter", &with(&[("do", "count")])).await.shows("3 contacts of SMS match now.");
     desk.fill_in_with_htmx("/lists/preview", &first).await.shows("3 contacts of SMS match now.");
     desk.fill_in_with_htmx("/lists/preview", &two).await.shows("Complete the conditions");
