@@ -186,9 +186,14 @@ fn header(record: &csv::StringRecord) -> Option<[Option<usize>; 3]> {
     Some([Some(address), until, place(&["why", "reason"])])
 }
 
+/// The first separator that stands outside quotes; a reason may hold others.
 fn delimiter(text: &str) -> u8 {
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    [b'\t', b';'].into_iter().find(|byte| first.contains(char::from(*byte))).unwrap_or(b',')
+    let mut quoted = false;
+    let mut separators = text.bytes().filter(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted && matches!(byte, b'\t' | b';' | b',')
+    });
+    separators.next().unwrap_or(b',')
 }
 
 #[cfg(test)]
@@ -248,5 +253,20 @@ mod tests {
         assert_eq!(lines.good.len(), 2);
         assert_eq!(lines.good[1].why.as_deref(), Some("rang, twice"));
         assert_eq!(lines.bad, []);
+    }
+
+    #[test]
+    fn a_reason_may_hold_other_separators() {
+        for (text, why) in [
+            ("0861234567,2026-04-01,\"rang; twice\"\n", "rang; twice"),
+            ("0861234567,2026-04-01,rang; twice\n", "rang; twice"),
+            ("0861234567;2026-04-01;rang, twice\n", "rang, twice"),
+            ("\"why; or not\",address,until,why\n,0861234567,2026-04-01,rang\n", "rang"),
+        ] {
+            let lines = reading().lines(text);
+            assert_eq!(lines.bad, [], "{text}");
+            assert_eq!(lines.good[0].address, "353861234567");
+            assert_eq!(lines.good[0].why.as_deref(), Some(why));
+        }
     }
 }

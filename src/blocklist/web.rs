@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
 use super::domain::{Entry, Lines, Reading, Typed, Wrong};
 use super::{actions, store};
 use crate::app::App;
 use crate::channels::Kind;
-use crate::contacts::domain::last_day;
+use crate::contacts::domain::{in_full, last_day};
 use crate::contacts::regions;
 use crate::contacts::store::usual_region;
 use crate::web::chart::thousands;
@@ -40,7 +41,7 @@ const BAD_LINES: usize = 200;
 #[serde(default)]
 struct Place {
     q: String,
-    before: Option<i64>,
+    before: String,
 }
 
 #[derive(Template)]
@@ -72,6 +73,10 @@ impl Index {
         Some(self.href("", Some(self.next?)))
     }
 
+    fn remove_href(&self, entry: &Entry) -> String {
+        self.href(&format!("/{}/remove", entry.id), None)
+    }
+
     fn last_day(&self, until: &DateTime<Utc>) -> String {
         last_day(*until, self.zone).format("%-d %B %Y").to_string()
     }
@@ -84,7 +89,8 @@ impl Index {
 #[get("/blocklist")]
 async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let Place { q, before } = place.into_inner();
-    let begins = q.clone();
+    // What is no entry, is no place to begin.
+    let (begins, before) = (q.clone(), before.parse().ok());
     let mut entries = app.db.run(move |conn| store::page(conn, &begins, before, PAGE as i64 + 1)).await?;
     let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].id);
     entries.truncate(PAGE);
@@ -104,9 +110,10 @@ async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<
             let entries = app.db.run(move |conn| store::page(conn, &q, before, EXPORTED_AT_ONCE)).await?;
             for entry in &entries {
                 let until = entry.until.map(|until| last_day(until, zone).to_string()).unwrap_or_default();
+                let address = in_full(entry.kind, &entry.address);
                 let added = entry.added_at.with_timezone(&zone).to_rfc3339();
                 lines.extend(csv::lines([[
-                    entry.address.as_str(),
+                    address.as_str(),
                     &until,
                     entry.why.as_deref().unwrap_or_default(),
                     entry.kind.word(),
@@ -181,10 +188,16 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
 }
 
 #[post("/blocklist/{id}/remove")]
-async fn unblock(may: May<Operate>, app: Data<App>, id: Path<i64>) -> Result<HttpResponse, Problem> {
+async fn unblock(
+    may: May<Operate>,
+    app: Data<App>,
+    id: Path<i64>,
+    place: Query<Place>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::unblock(conn, id, by, now)).await?;
-    Ok(see_other("/blocklist"))
+    let q = form_urlencoded::Serializer::new(String::new()).append_pair("q", &place.q).finish();
+    Ok(see_other(format!("/blocklist{}", if place.q.is_empty() { String::new() } else { format!("?{q}") })))
 }
 
 /// An import as it came in.
@@ -231,9 +244,16 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart
     let form = ImportForm { kind: parts.text("kind"), region: parts.text("region"), text: parts.text("text") };
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
     let file = parts.text("file");
-    let text = if file.trim().is_empty() { &form.text } else { &file };
-    let lines = Reading { kind, region: &form.region, zone: app.settings.time_zone, now }.lines(text);
     let mut errors = FieldErrors::default();
+    if !file.trim().is_empty() && !form.text.trim().is_empty() {
+        errors.add("text", "A file came in beside these. Block these first, then choose the file again.");
+        let again = Import { frame, form: &form, errors: &errors, lines: None };
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
+    }
+    let text = if file.trim().is_empty() { form.text.clone() } else { file };
+    let (region, zone) = (form.region.clone(), app.settings.time_zone);
+    let reading = spawn_blocking(move || Reading { kind, region: &region, zone, now }.lines(&text));
+    let lines = reading.await.map_err(|error| Problem::Unexpected(error.into()))?;
     if lines.good.is_empty() {
         errors.add(
             "text",

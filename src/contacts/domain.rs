@@ -100,6 +100,11 @@ pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, Address
     Ok(text.to_owned())
 }
 
+/// An address that somebody may read again in any country: with a plus if it is a phone number.
+pub fn in_full(kind: Kind, address: &str) -> String {
+    if kind.is_phone() { format!("+{address}") } else { address.to_owned() }
+}
+
 /// The last day on which a block holds that ends at this instant.
 pub fn last_day(until: DateTime<Utc>, zone: Tz) -> NaiveDate {
     (until - TimeDelta::seconds(1)).with_timezone(&zone).date_naive()
@@ -268,6 +273,16 @@ mod tests {
         assert_eq!(sms("+44 7911 123456", "IE"), Ok("447911123456".to_owned()));
         assert_eq!(sms("0044 7911 123456", "US"), Ok("447911123456".to_owned()));
         assert_eq!(sms("07911 123456", "GB"), Ok("447911123456".to_owned()));
+    }
+
+    #[test]
+    fn an_address_in_full_is_the_same_in_every_country() {
+        for address in ["353861234567", "390669821234", "12025550123"] {
+            for region in ["", "IE", "AT", "IT", "US"] {
+                assert_eq!(sms(&in_full(Kind::Sms, address), region), Ok(address.to_owned()), "{region}");
+            }
+        }
+        assert_eq!(in_full(Kind::Messenger, "10158"), "10158");
     }
 
     #[test]

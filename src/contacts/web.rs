@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::domain::last_day;
+use super::domain::{in_full, last_day};
 use super::search::{self, Ask, Found};
 use super::store::{self, Contact};
 use crate::app::App;
@@ -121,8 +121,9 @@ async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<
                 let time = |at: DateTime<Utc>| at.with_timezone(&zone).to_rfc3339();
                 let opted_out = contact.opted_out_at.map(time).unwrap_or_default();
                 let until = contact.blocked_until.map(time).unwrap_or_default();
+                let address = in_full(contact.kind(), &contact.address);
                 let known = [
-                    contact.address.as_str(),
+                    address.as_str(),
                     contact.kind().word(),
                     contact.customer_id.as_deref().unwrap_or_default(),
                     &opted_out,

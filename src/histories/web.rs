@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::store::{self, LeftOut, Turn};
 use crate::app::App;
-use crate::contacts::domain::{Known, last_day};
+use crate::contacts::domain::{Known, in_full, last_day};
 use crate::contacts::store::Contact;
 use crate::deliveries::Standing;
 use crate::ids::{ContactId, ListId, RunId};
@@ -34,7 +34,7 @@ const LONGEST_VALUE: usize = 2000;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Place {
-    before: Option<RunId>,
+    before: String,
 }
 
 #[derive(Template)]
@@ -73,8 +73,9 @@ impl Show {
     }
 
     fn block_href(&self) -> String {
+        let address = in_full(self.contact.kind(), &self.contact.address);
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("kind", self.contact.kind().word()).append_pair("address", &self.contact.address);
+        query.append_pair("kind", self.contact.kind().word()).append_pair("address", &address);
         format!("/blocklist/new?{}", query.finish())
     }
 }
@@ -177,7 +178,9 @@ async fn show(
     id: Path<ContactId>,
     place: Query<Place>,
 ) -> Result<HttpResponse, Problem> {
-    page(look(&app, frame, id.into_inner(), place.before).await?)
+    // What is no run, is no place to begin.
+    let before = place.before.parse().ok().map(RunId);
+    page(look(&app, frame, id.into_inner(), before).await?)
 }
 
 #[post("/contacts/{id}")]

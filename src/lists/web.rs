@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
 use super::actions::{self, Error};
 use super::domain::{Condition, Field, Filter, Join, List, MOST_CONDITIONS, Op, Refused};
 use super::store::{self, Source, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
-use crate::contacts::domain::{Pasted, last_day, read_pasted};
+use crate::contacts::domain::{Pasted, in_full, last_day, read_pasted};
 use crate::contacts::regions;
 use crate::contacts::store::{Contact, all_fields, usual_fields, usual_region};
 use crate::db::DbError;
@@ -55,6 +56,8 @@ const EXPORTED_AT_ONCE: i64 = 2000;
 const COUNTED: i64 = 100_000;
 /// Bad addresses that an answer names; more are only counted.
 const NAMED: usize = 100;
+/// Bytes of addresses that are checked while they are typed, at most.
+const CHECKED_WHILE_TYPED: usize = 64 << 10;
 /// Files to choose from.
 const SOURCES: i64 = 100;
 
@@ -129,8 +132,11 @@ impl PasteForm {
         Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
     }
 
-    fn pasted(&self) -> Pasted {
-        read_pasted(self.kind(), &self.text, &self.region)
+    /// Sorts the addresses out where many of them hold nobody up.
+    async fn pasted(&self) -> Result<Pasted, Problem> {
+        let (kind, text, region) = (self.kind(), self.text.clone(), self.region.clone());
+        let pasted = spawn_blocking(move || read_pasted(kind, &text, &region)).await;
+        pasted.map_err(|error| Problem::Unexpected(error.into()))
     }
 }
 
@@ -156,6 +162,11 @@ impl Checked<'_> {
     }
 }
 
+/// Instead of [`Checked`] while so many are typed.
+#[derive(Template)]
+#[template(path = "lists/_too_many.html")]
+struct TooMany;
+
 #[derive(Template)]
 #[template(path = "lists/new.html")]
 struct New<'a> {
@@ -176,7 +187,11 @@ async fn new_by_hand(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<
 /// Says which of the typed addresses are good, while they are typed.
 #[post("/lists/check")]
 async fn check(_may: May<Operate>, form: Multipart) -> Result<HttpResponse, Problem> {
-    let pasted = PasteForm::read(form).await?.pasted();
+    let form = PasteForm::read(form).await?;
+    if form.text.len() > CHECKED_WHILE_TYPED {
+        return page(TooMany);
+    }
+    let pasted = form.pasted().await?;
     page(Checked { pasted: &pasted, added: None })
 }
 
@@ -185,7 +200,7 @@ async fn check(_may: May<Operate>, form: Multipart) -> Result<HttpResponse, Prob
 async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let form = PasteForm::read(form).await?;
-    let (kind, pasted) = (form.kind(), form.pasted());
+    let (kind, pasted) = (form.kind(), form.pasted().await?);
     let again = |frame: Frame, errors: FieldErrors| {
         let checked = (!form.text.trim().is_empty()).then(|| Checked { pasted: &pasted, added: None }.render());
         let checked = checked.transpose().map_err(|error| Problem::Unexpected(error.into()))?;
@@ -547,7 +562,7 @@ async fn change_filter(
 #[serde(default)]
 struct Place {
     q: String,
-    after: i64,
+    after: String,
 }
 
 #[derive(Template)]
@@ -596,7 +611,8 @@ impl Show {
 
 async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show, Problem> {
     let (now, by) = (app.clock.now(), frame.person.id);
-    let wanted = Wanted { begins: place.q.trim().to_owned(), after: place.after };
+    // What is no place to go on from is the beginning.
+    let wanted = Wanted { begins: place.q.trim().to_owned(), after: place.after.parse().unwrap_or_default() };
     let asked = wanted.clone();
     let (list, mut members, count, region) = app
         .db
@@ -667,7 +683,7 @@ async fn add(
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let kind = app.db.run(move |conn| store::find(conn, id)).await?.kind;
     let form = PasteForm { kind: kind.word().to_owned(), ..PasteForm::read(form).await? };
-    let pasted = form.pasted();
+    let pasted = form.pasted().await?;
     if pasted.good.is_empty() {
         let mut page = look(&app, frame, id, Place::default()).await?;
         page.errors.add("text", "Paste at least one good address, one in a line or with commas between them.");
@@ -760,7 +776,8 @@ async fn export(
             let members = app.db.run(move |conn| store::members(conn, &list, &wanted, EXPORTED_AT_ONCE, now)).await?;
             for member in &members {
                 let values = member.values();
-                let known = [member.address.as_str(), member.customer_id.as_deref().unwrap_or_default()];
+                let address = in_full(member.kind(), &member.address);
+                let known = [address.as_str(), member.customer_id.as_deref().unwrap_or_default()];
                 let fields = fields.iter().map(|field| values.get(field.as_str()).copied().unwrap_or_default());
                 lines.extend(csv::lines([known.into_iter().chain(fields)])?);
             }

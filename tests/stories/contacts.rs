@@ -205,8 +205,8 @@ async fn contacts_go_out_as_a_table_that_runs_nothing() {
         csv.html.lines().collect::<Vec<_>>(),
         [
             "\u{feff}address,kind,customer id,opted out,blocked,blocked until,Customer,city,plan",
-            "353861234568,sms,18,,yes,,18,,'@B",
-            "353861234567,sms,'=1+1,2026-03-01T10:00:00+00:00,,,'=1+1,Cork,",
+            "'+353861234568,sms,18,,yes,,18,,'@B",
+            "'+353861234567,sms,'=1+1,2026-03-01T10:00:00+00:00,,,'=1+1,Cork,",
         ]
     );
     assert_eq!(desk.visit("/contacts.csv?q=353861234568").await.html.lines().count(), 2);
@@ -294,6 +294,7 @@ async fn a_long_history_comes_page_by_page() {
     second.shows("Day 10<");
     second.shows("Spring-2026-03-02");
     second.lacks("Day 60");
+    desk.visit(&format!("/contacts/{}?before=x", desk.contact(&who[0]))).await.shows("Day 60");
 }
 
 #[actix_web::test]
@@ -320,7 +321,9 @@ async fn what_is_known_can_be_corrected_and_the_journal_hears_of_it() {
     assert_eq!(wrong.status, 422);
     wrong.shows(r#"value="homeless""#);
     wrong.shows(r#"value="19""#);
-    wrong.shows("Name the field that holds “homeless”.");
+    wrong.shows(r#"<small class="error" id="values-error">Name the field that holds “homeless”."#);
+    wrong.shows(r#"<fieldset aria-describedby="values-error">"#);
+    wrong.shows(r#"aria-label="Value 1""#);
 
     desk.gives_the_admin_the_role(Role::Viewer);
     assert_eq!(desk.fill_in(&path, &form).await.status, 403);
@@ -410,21 +413,48 @@ async fn a_blocklist_is_imported_line_by_line_and_goes_out_as_it_came() {
     let out = desk.visit("/blocklist.csv").await;
     let lines: Vec<&str> = out.html.lines().collect();
     assert_eq!(lines[0], "\u{feff}address,until,why,kind,added by,added");
-    assert_eq!(lines[1], "353861234568,,rang,sms,Ada,2026-03-02T09:00:00+00:00");
-    assert_eq!(lines[2], "353861234567,2026-04-30,'=1+1,sms,Ada,2026-03-02T09:00:00+00:00");
+    assert_eq!(lines[1], "'+353861234568,,rang,sms,Ada,2026-03-02T09:00:00+00:00");
+    assert_eq!(lines[2], "'+353861234567,2026-04-30,'=1+1,sms,Ada,2026-03-02T09:00:00+00:00");
 
     let entries = "SELECT concat_ws(' ', address, until, why) AS line FROM blocklist ORDER BY address";
     let before = desk.lines(entries);
-    let again = desk.upload("/blocklist/import", "list.csv", out.html.as_bytes(), &[("kind", "sms")]).await;
-    again.shows("2 addresses are blocked.");
-    again.shows("Every line could be read.");
-    assert_eq!(desk.lines(entries), before);
+    for region in ["", "IE", "US"] {
+        let form = [("kind", "sms"), ("region", region)];
+        let again = desk.upload("/blocklist/import", "list.csv", out.html.as_bytes(), &form).await;
+        again.shows("2 addresses are blocked.");
+        again.shows("Every line could be read.");
+        assert_eq!(desk.lines(entries), before, "{region}");
+    }
 
     let pasted = [("kind", "sms"), ("region", "IE"), ("text", "nonsense"), ("file", "")];
     let page = desk.upload("/blocklist/import", "", b"", &pasted[..3]).await;
     assert_eq!(page.status, 422);
     page.shows("nonsense</textarea>");
     page.shows("nonsense is not a phone number.");
+}
+
+#[actix_web::test]
+async fn a_contact_is_blocked_whatever_country_the_operator_is_used_to() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import_csv("Phone,Customer\n+12025550101,17\n").await;
+    desk.history("12025550101").await.shows("/blocklist/new?kind=sms&address=%2B12025550101");
+    let page = desk.visit("/blocklist/new?kind=sms&address=%2B12025550101").await;
+    page.shows(r#"value="+12025550101""#);
+    page.shows(r#"<option value="IE" selected>"#);
+    let form = [("kind", "sms"), ("region", "IE"), ("address", "+12025550101")];
+    assert_eq!(desk.fill_in("/blocklist", &form).await.status, 303);
+    assert_eq!(desk.lines("SELECT address AS line FROM blocklist"), ["12025550101"]);
+}
+
+#[actix_web::test]
+async fn a_pasted_text_beside_a_file_is_not_lost() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let form = [("kind", "sms"), ("region", "IE"), ("text", "0861234567")];
+    let page = desk.upload("/blocklist/import", "list.csv", b"0861234568\n", &form).await;
+    assert_eq!(page.status, 422);
+    page.shows("0861234567</textarea>");
+    page.shows("A file came in beside these.");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM blocklist"), 0);
 }
 
 #[actix_web::test]
@@ -455,4 +485,10 @@ async fn the_blocklist_is_searched_and_paged() {
     assert_eq!(found.html.matches("id=\"entry-").count(), 1);
     found.shows("353861000059");
     desk.visit("/blocklist?q=999").await.shows("Nobody found");
+
+    let id = desk.number("SELECT id AS n FROM blocklist WHERE address = '353861000059'");
+    let remove = format!("/blocklist/{id}/remove?q=%2B353+86+1000+059");
+    found.shows(&format!(r#"action="{remove}""#));
+    assert_eq!(desk.submit(&remove).await.location.as_deref(), Some("/blocklist?q=%2B353+86+1000+059"));
+    assert_eq!(desk.visit("/blocklist?before=x").await.html.matches("id=\"entry-").count(), 50);
 }

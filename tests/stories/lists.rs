@@ -149,6 +149,9 @@ async fn a_list_is_pasted_and_bad_numbers_are_named() {
     let checked = desk.upload("/lists/check", "", b"", &[("kind", "sms"), ("region", "IE"), ("text", typed)]).await;
     checked.shows("2 addresses good, 1 there again, 1 left out.");
     checked.shows("07911 1 is not a phone number in Ireland.");
+    let many = "0861234567\n".repeat(6000);
+    let checked = desk.upload("/lists/check", "", b"", &[("kind", "sms"), ("region", "IE"), ("text", &many)]).await;
+    checked.shows("Too many to check while typing");
     assert_eq!(desk.number("SELECT count(*) AS n FROM lists"), 0);
 
     let form = [("name", "VIP"), ("kind", "sms"), ("region", "IE"), ("text", typed)];
@@ -238,6 +241,9 @@ async fn a_filter_is_put_together_without_scripts() {
     page.shows(r#"value="much""#);
     let page = desk.fill_in("/lists/new/filter", &[&two[..], &[("do", "remove-1")]].concat()).await;
     page.lacks(r#"name="value-1""#);
+    let page = desk.fill_in("/lists/new/filter", &[("name", "Cork"), ("kind", "sms"), ("do", "save")]).await;
+    page.shows(r#"<small class="error" id="conditions-error">Add a condition."#);
+    page.shows(r#"value="add" aria-describedby="conditions-error""#);
     desk.fill_in("/lists/new/filter", &with(&[("do", "count")])).await.shows("3 contacts of SMS match now.");
     desk.fill_in_with_htmx("/lists/preview", &first).await.shows("3 contacts of SMS match now.");
     desk.fill_in_with_htmx("/lists/preview", &two).await.shows("Complete the conditions");
@@ -282,8 +288,8 @@ async fn members_are_searched_removed_and_go_out() {
         desk.visit(&format!("{path}/members.csv")).await.html.lines().collect::<Vec<_>>(),
         [
             "\u{feff}address,customer id,Customer,balance,city,due",
-            "353861234502,AB-2,AB-2,999,cork,2026-03-31",
-            "353861234504,,,none,Sligo,soon",
+            "'+353861234502,AB-2,AB-2,999,cork,2026-03-31",
+            "'+353861234504,,,none,Sligo,soon",
         ]
     );
 }
@@ -298,6 +304,9 @@ async fn members_come_page_by_page() {
     first.lacks(">353861000059</a>");
     let after = first.html.split("after=").nth(1).unwrap().split('"').next().unwrap();
     desk.visit(&format!("/lists/{list}?after={after}")).await.shows(">353861000059</a>");
+    for nonsense in ["", "x"] {
+        desk.visit(&format!("/lists/{list}?after={nonsense}")).await.shows(">353861000000</a>");
+    }
 }
 
 #[actix_web::test]
@@ -311,6 +320,10 @@ async fn a_list_is_renamed_and_deleted_unless_it_is_used() {
     page.shows(r#"value=" OTHER ""#);
     assert_eq!(desk.fill_in(&format!("{path}/rename"), &[("name", "Best")]).await.status, 303);
     desk.visit("/lists").await.shows(">Best</a>");
+    let page = desk.visit(&path).await;
+    let details = page.html.split("<details class=\"card\">").nth(1).expect("asked before it acts");
+    assert!(details.contains(&format!("action=\"{path}/delete\"")), "{details}");
+    page.shows("Yes, delete “Best”");
 
     // Whatever uses a list refers to it so.
     desk.sql("CREATE TABLE uses (list_id bigint REFERENCES lists ON DELETE RESTRICT)");
