@@ -16,6 +16,7 @@ use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
 use crate::channels::Kind;
 use crate::clock::Clock;
+use crate::drops::{self, domain::DailyPlan};
 use crate::engine::dispatcher::Dispatcher;
 use crate::engine::{importer, rescuer, starter};
 use crate::files::{self, domain::Mapping};
@@ -170,6 +171,7 @@ impl Story {
         starter::tick(&self.app).await?;
 
         self.regions(tomorrow + 60).await?;
+        self.every_day().await?;
 
         // Begun and not launched.
         self.draft(&Plan {
@@ -277,6 +279,32 @@ impl Story {
             .await?;
         starter::tick(&self.app).await?;
         Ok(())
+    }
+
+    /// Waits for a file at any time of any day, so that whoever tries it out can drop one.
+    async fn every_day(&self) -> anyhow::Result<()> {
+        let (by, zone, channel) = (self.by, self.app.settings.time_zone, self.channel);
+        let now = self.now;
+        self.app.clock.set(now);
+        let sample = self.import("payments-sample.csv", 20).await?;
+        let time = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or_default();
+        let waits =
+            DailyPlan { opens: time(0, 0), closes: time(23, 59), days: Days::ALL, expected_name: String::new() };
+        let body = "Dear #name, #balance euro are due on #due. Paid already? Then thank you!";
+        let plan = Draft::once("Whenever it comes", channel, body, now.date_naive(), time(0, 5), time(23, 55), 60.0);
+        let plan = Draft { when: When::Daily, late: LatePolicy::KeepRate, ..plan };
+        self.app
+            .db
+            .run(move |conn: &mut PgConnection| {
+                let id = campaigns::actions::create(conn, "Payments due", CampaignKind::Daily, zone, by, now)?;
+                campaigns::actions::set_file(conn, id, Some(sample))?;
+                drops::actions::set_plan(conn, id, &waits, by, now)?;
+                campaigns::actions::add_schedule(conn, id, &plan)?;
+                campaigns::actions::launch(conn, id, by, now)?;
+                Ok::<_, anyhow::Error>(())
+            })
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))
     }
 
     fn minutes_until_tomorrow_at(&self, hour: u32) -> i64 {

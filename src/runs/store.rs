@@ -6,7 +6,6 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 
 use super::{Clock, Rules, Run, RunState};
-use crate::campaigns::Freeze;
 use crate::db::schema::{campaigns, schedule_runs};
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
@@ -124,7 +123,7 @@ pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
 pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
     let frozen_later = campaigns::table
         .filter(campaigns::id.eq(schedule_runs::campaign_id))
-        .filter(campaigns::freeze.eq(Freeze::Start.word()));
+        .filter(campaigns::freeze.eq("start"));
     schedule_runs::table
         .filter(schedule_runs::prepared_at.is_null())
         .filter(
