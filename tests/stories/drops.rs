@@ -190,6 +190,9 @@ async fn each_refusal_says_which_check_failed_and_offers_the_way_on() {
     page.shows(&format!(r#"value="09:30" aria-invalid="true" aria-describedby="drop-{id}-end-error""#));
     let page = desk.fill_in_with_htmx(&format!("/drops/{id}/end"), &[("end", "10:30")]).await;
     assert_eq!(page.status, 200);
+    let page = desk.fill_in_with_htmx(&format!("/drops/{id}/end"), &[("end", "09:30")]).await;
+    assert_eq!(page.status, 409);
+    page.shows("Somebody already decided about this file.");
     importer::tick(&desk.app).await.unwrap();
     desk.run_until("2026-11-23 10:01").await;
     assert_eq!(desk.times_reached(3), [1; 3]);
@@ -660,6 +663,19 @@ async fn pastes(desk: &Desk, campaign: CampaignId, cells: &str) -> Answer {
         .set_payload(body);
     let cookie = desk.sign_in("admin@example.org", "admin password").await;
     desk.send(request.cookie(cookie)).await
+}
+
+#[actix_web::test]
+async fn why_yesterdays_file_stays_as_it_was_is_told_in_todays_panel() {
+    let mut desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, _) = desk.daily("Arrears", "", MAIN).await;
+    desk.drops(campaign, "a.csv", &file(0, 3)).await;
+    desk.drops(campaign, "b.csv", &file(3, 3)).await;
+    desk.comes_back_at("2026-11-25 08:30").await;
+    let page = desk.press(&format!("/drops/{}/add", desk.drop_id("b.csv"))).await;
+    assert_eq!(page.status, 409);
+    page.shows("This file was dropped on another day. Drop today's file.");
+    page.shows(&format!(r#"id="drops-{campaign}""#));
 }
 
 #[actix_web::test]
