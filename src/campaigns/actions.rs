@@ -157,10 +157,13 @@ pub fn change_schedule(conn: &mut PgConnection, schedule: ScheduleId, plan: &Dra
     })
 }
 
-pub fn remove_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> Result<(), Error> {
+/// `id`: the campaign that it is expected to be of.
+pub fn remove_schedule(conn: &mut PgConnection, id: CampaignId, schedule: ScheduleId) -> Result<(), Error> {
     conn.transaction(|conn| {
-        let campaign = schedules::store::lock_home(conn, schedule)?.id;
-        lock_draft(conn, campaign)?;
+        if schedules::store::lock_home(conn, schedule)?.id != id {
+            return Err(diesel::result::Error::NotFound.into());
+        }
+        lock_draft(conn, id)?;
         schedules::store::delete(conn, schedule)?;
         Ok(())
     })

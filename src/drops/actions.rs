@@ -43,13 +43,8 @@ pub fn set_plan(
 ) -> Result<(), Error> {
     conn.transaction(|conn| {
         let host = store::lock_host(conn, id)?;
-        if !host.is_daily {
-            return Err(Unchanged::NotDaily.into());
-        }
+        must_take_plan(&host)?;
         let is_draft = host.home.state == "draft";
-        if !is_draft {
-            must_take_files(&host)?;
-        }
         store::save_plan(conn, id, plan)?;
         if !is_draft {
             store::set_closes_at(conn, id, plan.next_close(host.home.zone, now))?;
@@ -158,15 +153,15 @@ pub fn allow(
         let (host, mut dropped) = hold(conn, id)?;
         let zone = host.home.zone;
         let ends = end.map(|end| pacing::instant(dropped.day, end, zone));
-        if failed == Check::End && ends.is_none_or(|ends| ends <= now) {
-            return Err(Unchanged::EndNotInFuture.into());
-        }
         let why = match (&dropped.state, end) {
             (DropState::Refused { why, .. }, Some(end)) => format!("{why} New end time: {}.", end.format("%H:%M")),
             (DropState::Refused { why, .. }, None) => format!("although: {why}"),
             (DropState::Importing(_) | DropState::Asked | DropState::Launched(_), _) => String::new(),
         };
         dropped.allow(failed, ends, today(zone, now))?;
+        if failed == Check::End && ends.is_none_or(|ends| ends <= now) {
+            return Err(Unchanged::EndNotInFuture.into());
+        }
         record(conn, dropped.campaign, id.0, "drop.allowed", Some(by), None, Some(&why), now)?;
         let new_columns = judge_again(conn, &host.home, &mut dropped, by, now)?;
         store::save(conn, &dropped)?;
@@ -219,6 +214,14 @@ fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Host, Dropped), Error> {
     let host = store::lock_host(conn, campaign)?;
     must_take_files(&host)?;
     Ok((host, store::lock(conn, id)?))
+}
+
+/// Its plan is made while it is a draft and may be changed while it takes files.
+pub fn must_take_plan(host: &Host) -> Result<(), Unchanged> {
+    match must_take_files(host) {
+        Err(Unchanged::IsDraft) => Ok(()),
+        answer => answer,
+    }
 }
 
 fn must_take_files(host: &Host) -> Result<(), Unchanged> {

@@ -3,7 +3,7 @@ use std::borrow::Borrow;
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
-use actix_web::{HttpResponse, get, post};
+use actix_web::{HttpResponse, ResponseError, get, post};
 use askama::Template;
 use chrono::{DateTime, Days as Span, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
@@ -13,10 +13,13 @@ use futures_util::TryStreamExt;
 use serde::Deserialize;
 
 use super::actions::{self, Error};
-use super::domain::{Check, DailyPlan, DropState, Dropped, Mode, name_on, slot_words, today, unknown_placeholder};
+use super::domain::{
+    Check, DailyPlan, DropState, Dropped, Mode, Unchanged, name_on, slot_words, today, unknown_placeholder,
+};
 use super::store::{self, DayRun, Shown};
 use crate::app::App;
 use crate::channels::Kind;
+use crate::db::DbError;
 use crate::files::domain::{File, State};
 use crate::files::refusal::Refusal;
 use crate::files::upload;
@@ -158,11 +161,13 @@ pub struct PlanForm {
     zone: Tz,
     typed: Typed,
     errors: FieldErrors,
+    /// Why the campaign cannot have it.
+    problem: Option<String>,
 }
 
 impl PlanForm {
     pub fn new(campaign: CampaignId, zone: Tz, plan: Option<&DailyPlan>) -> PlanForm {
-        PlanForm { campaign, zone, typed: Typed::of(plan), errors: FieldErrors::default() }
+        PlanForm { campaign, zone, typed: Typed::of(plan), errors: FieldErrors::default(), problem: None }
     }
 }
 
@@ -185,6 +190,11 @@ async fn plan_page(
     let id = id.into_inner();
     let (host, plan) =
         app.db.run(move |conn| QueryResult::Ok((store::host(conn, id)?, store::plan(conn, id)?))).await?;
+    match actions::must_take_plan(&host) {
+        Err(Unchanged::NotDaily) => return Err(Problem::NotFound),
+        Err(ended) => return Err(Problem::Conflict(ended.to_string())),
+        Ok(()) => {}
+    }
     let form = PlanForm::new(id, host.home.zone, plan.as_ref());
     page(PlanPage { frame, name: host.home.name, campaign: id, form })
 }
@@ -199,19 +209,23 @@ async fn set_plan(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now, typed) = (id.into_inner(), may.person.id, app.clock.now(), typed.into_inner());
     let host = app.db.run(move |conn| store::host(conn, id)).await?;
-    let plan = match typed.parse() {
-        Ok(plan) => plan,
-        Err(errors) => {
-            let form = PlanForm { campaign: id, zone: host.home.zone, typed, errors };
-            let again = PlanPage { frame, name: host.home.name, campaign: id, form };
-            return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
-        }
+    let (status, errors, problem) = match typed.parse() {
+        Err(errors) => (StatusCode::UNPROCESSABLE_ENTITY, errors, None),
+        Ok(plan) => match app.db.run(move |conn| actions::set_plan(conn, id, &plan, by, now)).await {
+            Ok(()) => {
+                return Ok(see_other(match host.home.state.as_str() {
+                    "draft" => format!("/campaigns/{id}/edit#daily"),
+                    _ => format!("/campaigns?open={id}#drops-{id}"),
+                }));
+            }
+            Err(DbError::Work(Error::Unchanged(why))) => {
+                (StatusCode::CONFLICT, FieldErrors::default(), Some(why.to_string()))
+            }
+            Err(error) => return Err(error.into()),
+        },
     };
-    app.db.run(move |conn| actions::set_plan(conn, id, &plan, by, now)).await?;
-    Ok(see_other(match host.home.state.as_str() {
-        "draft" => format!("/campaigns/{id}/edit#daily"),
-        _ => format!("/campaigns?open={id}#drops-{id}"),
-    }))
+    let form = PlanForm { campaign: id, zone: host.home.zone, typed, errors, problem };
+    page_with(status, PlanPage { frame, name: host.home.name, campaign: id, form })
 }
 
 // ---- the panel ---------------------------------------------------------------------
@@ -222,12 +236,23 @@ struct Look {
     zone: Tz,
     /// Whether files are taken now.
     takes_files: bool,
+    /// Whether its plan may be changed now.
+    takes_plan: bool,
     plan: Option<DailyPlan>,
     role: Role,
     now: DateTime<Utc>,
     todays: Vec<Shown>,
     days: Vec<Day>,
     missed_today: bool,
+    wrong: Option<Wrong>,
+}
+
+/// Why a dropped file stayed as it was when somebody decided about it.
+struct Wrong {
+    drop: DropId,
+    why: Unchanged,
+    /// The new end time, as typed.
+    end: String,
 }
 
 /// A day before today on which something came, or should have.
@@ -264,12 +289,14 @@ fn look(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>)
         campaign: id,
         zone,
         takes_files: host.is_daily && matches!(host.home.state.as_str(), "active" | "paused"),
+        takes_plan: actions::must_take_plan(&host).is_ok(),
         plan: store::plan(conn, id)?,
         role,
         now,
         todays,
         days: list,
         missed_today: missed.contains(&today) && !launched,
+        wrong: None,
     })
 }
 
@@ -323,6 +350,21 @@ impl Look {
     fn has_a_way_on(&self, dropped: &Dropped, failed: &Check) -> bool {
         self.takes_files && failed.has_a_way_on() && dropped.file.is_some()
     }
+
+    /// What is wrong with the new end time of this file.
+    fn wrong_end(&self, id: &DropId) -> Option<&Wrong> {
+        self.wrong.as_ref().filter(|wrong| wrong.drop == *id && wrong.why == Unchanged::EndNotInFuture)
+    }
+
+    /// Why this file stayed as it was, where no field of it is wrong.
+    fn wrong_about(&self, id: &DropId) -> Option<&Wrong> {
+        self.wrong.as_ref().filter(|wrong| wrong.drop == *id && wrong.why != Unchanged::EndNotInFuture)
+    }
+
+    /// The same of a file that is not shown among today's.
+    fn wrong_elsewhere(&self) -> Option<&Wrong> {
+        self.wrong.as_ref().filter(|wrong| self.todays.iter().all(|shown| shown.dropped.id != wrong.drop))
+    }
 }
 
 impl Shown {
@@ -369,12 +411,14 @@ pub struct Panel {
     it: Look,
     /// Why nothing was even judged.
     problem: Option<String>,
+    /// Rows that were pasted and came to nothing.
+    cells: String,
 }
 
 impl Panel {
     /// `role`: of whoever looks; it decides which buttons there are.
     pub fn load(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>) -> QueryResult<Panel> {
-        Ok(Panel { it: look(conn, id, role, now)?, problem: None })
+        Ok(Panel { it: look(conn, id, role, now)?, problem: None, cells: String::new() })
     }
 }
 
@@ -403,9 +447,13 @@ async fn drop_file(
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    let (kind, plan, zone) = app.db.run(move |conn| actions::ready(conn, id)).await?;
+    let person = &may.person;
+    let (kind, plan, zone) = match app.db.run(move |conn| actions::ready(conn, id)).await {
+        Ok(ready) => ready,
+        Err(error) => return not_taken(&app, person, id, error, String::new(), htmx).await,
+    };
     let kind = Kind::of_word(&kind).unwrap_or(Kind::Sms);
-    let mut name = String::new();
+    let (mut name, mut pasted) = (String::new(), String::new());
     let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
     loop {
         let mut field = match form.try_next().await {
@@ -425,12 +473,14 @@ async fn drop_file(
                 received = upload::receive(&app, &mut field, kind, by, now).await;
             }
             Some("cells") if received.is_err() && name.is_empty() => {
-                let cells = field.bytes(LARGEST_PASTE).await.map_err(|_| {
-                    Problem::Invalid("This is too much to paste. Save it as a file and drop that.".to_owned())
-                })?;
+                let Ok(cells) = field.bytes(LARGEST_PASTE).await else {
+                    let why = "This is too much to paste. Save it as a file and drop that.".to_owned();
+                    return unjudged(&app, person, id, Problem::Invalid(why), pasted, htmx).await;
+                };
                 let cells = cells.map_err(|_| upload::Failed::Refused(Refusal::BrokeOff))?;
                 if !cells.trim_ascii().is_empty() {
                     name = pasted_name(Some(&plan), today(zone, now));
+                    pasted = String::from_utf8_lossy(&cells).into_owned();
                     received = upload::receive_text(&app, &name, &cells, kind, by, now).await;
                 }
             }
@@ -438,32 +488,66 @@ async fn drop_file(
         }
     }
     let dropped = match received {
-        Ok(file) => app.db.run(move |conn| actions::take(conn, id, &name, Some(file), by, now)).await?,
+        Ok(file) => app.db.run(move |conn| actions::take(conn, id, &name, Some(file), by, now)).await,
         Err(upload::Failed::Refused(Refusal::NoFile)) => {
             let why = "Drop a file, choose one, or paste its rows first.".to_owned();
-            return match htmx {
-                Htmx(true) => {
-                    let role = may.person.role;
-                    let it = app.db.run(move |conn| look(conn, id, role, now)).await?;
-                    page_with(StatusCode::UNPROCESSABLE_ENTITY, Panel { it, problem: Some(why) })
-                }
-                Htmx(false) => Err(Problem::Invalid(why)),
-            };
+            return unjudged(&app, person, id, Problem::Invalid(why), pasted, htmx).await;
         }
         Err(upload::Failed::Refused(Refusal::HeaderOnly)) => {
-            app.db.run(move |conn| actions::take(conn, id, &name, None, by, now)).await?
+            app.db.run(move |conn| actions::take(conn, id, &name, None, by, now)).await
         }
         Err(upload::Failed::Refused(refusal)) => {
             let why = refusal.to_string();
-            app.db.run(move |conn| actions::refuse(conn, id, &name, &why, by, now)).await?
+            app.db.run(move |conn| actions::refuse(conn, id, &name, &why, by, now)).await
         }
         Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
     };
-    answer(&app, &may.person, dropped, htmx).await
+    match dropped {
+        Ok(dropped) => answer(&app, person, dropped, pasted, htmx).await,
+        Err(error) => not_taken(&app, person, id, error, pasted, htmx).await,
+    }
 }
 
-/// The panel as it is now; 409 when the file was refused.
-async fn answer(app: &App, person: &Person, dropped: Dropped, htmx: Htmx) -> Result<HttpResponse, Problem> {
+/// The panel with why a campaign takes no file.
+async fn not_taken(
+    app: &App,
+    person: &Person,
+    id: CampaignId,
+    error: DbError<Error>,
+    pasted: String,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    match error {
+        DbError::Work(Error::Unchanged(why)) => unjudged(app, person, id, why.into(), pasted, htmx).await,
+        error => Err(error.into()),
+    }
+}
+
+/// The panel with why nothing was judged, and the rows that were pasted.
+async fn unjudged(
+    app: &App,
+    person: &Person,
+    id: CampaignId,
+    problem: Problem,
+    pasted: String,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    if htmx == Htmx(false) {
+        return Err(problem);
+    }
+    let (role, now) = (person.role, app.clock.now());
+    let it = app.db.run(move |conn| look(conn, id, role, now)).await?;
+    page_with(problem.status_code(), Panel { it, problem: Some(problem.to_string()), cells: pasted })
+}
+
+/// The panel as it is now; 409 when the file was refused, with the rows that were pasted.
+async fn answer(
+    app: &App,
+    person: &Person,
+    dropped: Dropped,
+    pasted: String,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
     let (id, role, now) = (dropped.campaign, person.role, app.clock.now());
     let status = match dropped.state {
         DropState::Refused { failed: Check::Left, .. } => StatusCode::OK,
@@ -471,17 +555,46 @@ async fn answer(app: &App, person: &Person, dropped: Dropped, htmx: Htmx) -> Res
         DropState::Importing(_) | DropState::Asked | DropState::Launched(_) => StatusCode::OK,
     };
     match htmx {
-        Htmx(true) => page_with(status, app.db.run(move |conn| Panel::load(conn, id, role, now)).await?),
+        Htmx(true) => {
+            let now_so = app.db.run(move |conn| Panel::load(conn, id, role, now)).await?;
+            let cells = if status == StatusCode::CONFLICT { pasted } else { String::new() };
+            page_with(status, Panel { cells, ..now_so })
+        }
         Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#drops-{id}"))),
     }
+}
+
+/// What a decision about a dropped file came to; why it stayed as it was stands beside it.
+async fn decided(
+    app: &App,
+    person: &Person,
+    id: DropId,
+    end: String,
+    dropped: Result<Dropped, DbError<Error>>,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let why = match (dropped, htmx) {
+        (Ok(dropped), _) => return answer(app, person, dropped, String::new(), htmx).await,
+        (Err(DbError::Work(Error::Unchanged(why))), Htmx(true)) => why,
+        (Err(error), _) => return Err(error.into()),
+    };
+    let status = Problem::from(why.clone()).status_code();
+    let (role, now) = (person.role, app.clock.now());
+    let now_so = app.db.run(move |conn| {
+        let campaign = store::find(conn, id)?.campaign;
+        let mut now_so = Panel::load(conn, campaign, role, now)?;
+        now_so.it.wrong = Some(Wrong { drop: id, why, end });
+        QueryResult::Ok(now_so)
+    });
+    page_with(status, now_so.await?)
 }
 
 /// Lets a file in although it has another name, once.
 #[post("/drops/{id}/accept-name")]
 async fn accept_name(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::Name, None, by, now)).await?;
-    answer(&app, &may.person, dropped, htmx).await
+    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::Name, None, by, now)).await;
+    decided(&app, &may.person, id, String::new(), dropped, htmx).await
 }
 
 /// Lets a file in on a day, or at a time, on which none is expected.
@@ -497,8 +610,8 @@ async fn let_in(may: May<Manage>, app: Data<App>, id: Path<DropId>, htmx: Htmx) 
             };
             actions::allow(conn, id, failed, None, by, now)
         })
-        .await?;
-    answer(&app, &may.person, dropped, htmx).await
+        .await;
+    decided(&app, &may.person, id, String::new(), dropped, htmx).await
 }
 
 #[derive(Deserialize)]
@@ -518,8 +631,8 @@ async fn give_new_end(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let end = NaiveTime::parse_from_str(form.end.trim(), "%H:%M").ok();
-    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::End, end, by, now)).await?;
-    answer(&app, &may.person, dropped, htmx).await
+    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::End, end, by, now)).await;
+    decided(&app, &may.person, id, form.into_inner().end, dropped, htmx).await
 }
 
 #[post("/drops/{id}/add")]
@@ -534,22 +647,30 @@ async fn replace(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx
 
 async fn decide(app: &App, person: &Person, id: DropId, mode: Mode, htmx: Htmx) -> Result<HttpResponse, Problem> {
     let (by, now) = (person.id, app.clock.now());
-    let dropped = app.db.run(move |conn| actions::decide(conn, id, mode, by, now)).await?;
-    answer(app, person, dropped, htmx).await
+    let dropped = app.db.run(move |conn| actions::decide(conn, id, mode, by, now)).await;
+    decided(app, person, id, String::new(), dropped, htmx).await
 }
 
 #[post("/drops/{id}/leave")]
 async fn leave(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
     let (id, by, who, now) = (id.into_inner(), may.person.id, may.person.name.clone(), app.clock.now());
-    let dropped = app.db.run(move |conn| actions::leave(conn, id, by, &who, now)).await?;
-    answer(&app, &may.person, dropped, htmx).await
+    let dropped = app.db.run(move |conn| actions::leave(conn, id, by, &who, now)).await;
+    decided(&app, &may.person, id, String::new(), dropped, htmx).await
+}
+
+impl From<Unchanged> for Problem {
+    fn from(why: Unchanged) -> Self {
+        match why {
+            Unchanged::EndNotInFuture => Problem::Invalid(why.to_string()),
+            _ => Problem::Conflict(why.to_string()),
+        }
+    }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Unchanged(super::domain::Unchanged::EndNotInFuture) => Problem::Invalid(error.to_string()),
-            Error::Unchanged(why) => Problem::Conflict(why.to_string()),
+            Error::Unchanged(why) => why.into(),
             Error::Database(error) => error.into(),
         }
     }

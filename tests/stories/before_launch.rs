@@ -60,6 +60,18 @@ async fn schedule(desk: &Desk, path: &str, fields: &[(&str, &str)]) -> Answer {
     answer
 }
 
+/// Opens the page of a draft, which begins the check by itself; looking alone orders nothing.
+async fn begins_its_check(desk: &Desk, path: &str) -> Answer {
+    let before = desk.number("SELECT count(*) AS n FROM dry_runs WHERE done_at IS NULL");
+    let page = desk.visit(&format!("{path}/edit")).await;
+    page.shows(&format!(r#"hx-post="{path}/check" hx-trigger="load""#));
+    assert_eq!(desk.number("SELECT count(*) AS n FROM dry_runs WHERE done_at IS NULL"), before);
+    let check = desk.press(&format!("{path}/check")).await;
+    check.shows(r#"hx-trigger="every 1s""#);
+    check.lacks(r#"hx-trigger="load""#);
+    check
+}
+
 // ---- every message ---------------------------------------------------------------
 
 /// A row of each kind of trouble, and one of none.
@@ -82,7 +94,7 @@ async fn every_message_is_written_and_weighed_before_one_leaves() {
     desk.sql("UPDATE contacts SET opted_out_at = now() WHERE address = '12025550105'");
 
     // So few are checked without being asked to.
-    desk.visit(&format!("{path}/edit")).await.shows("0 of 8 contacts checked.");
+    begins_its_check(&desk, &path).await.shows("0 of 8 contacts checked.");
     assert_eq!(checker::tick(&desk.app).await.unwrap(), 1);
     assert_eq!(checker::tick(&desk.app).await.unwrap(), 0, "once is enough");
     let (_, checked) = facts(&desk, &path).dry_run.unwrap().done.unwrap();
@@ -115,7 +127,7 @@ async fn a_check_holds_until_something_is_changed() {
     let desk = Desk::open_at("2026-03-02 08:00").await;
     let path = draft(&desk, "Offer", "phone,name,city\n+12025550101,Anna,Cork\n").await;
     schedule(&desk, &path, &[]).await;
-    desk.visit(&format!("{path}/edit")).await;
+    begins_its_check(&desk, &path).await;
     checker::tick(&desk.app).await.unwrap();
     let check = format!("{path}/check");
     desk.peek(&check).await.shows("Every contact gets a message.");
@@ -185,7 +197,7 @@ async fn contacts_of_lists_are_checked_too_and_another_member_is_another_audienc
     let chosen: Vec<_> = chosen.iter().map(|(field, list)| (*field, list.as_str())).collect();
     desk.fill_in(&format!("{path}/lists"), &chosen).await;
     schedule(&desk, &path, &[]).await;
-    desk.visit(&format!("{path}/edit")).await;
+    begins_its_check(&desk, &path).await;
     checker::tick(&desk.app).await.unwrap();
     let found = facts(&desk, &path);
     let check = found.dry_run.unwrap();
@@ -195,7 +207,7 @@ async fn contacts_of_lists_are_checked_too_and_another_member_is_another_audienc
 
     desk.sql(&format!("DELETE FROM list_members WHERE list_id = {some}"));
     desk.peek(&format!("{path}/check")).await.shows("Something was changed since this check.");
-    desk.visit(&format!("{path}/edit")).await;
+    begins_its_check(&desk, &path).await;
     checker::tick(&desk.app).await.unwrap();
     desk.sql("UPDATE contacts SET \"values\" = '{\"name\": \"Other\"}' WHERE address = '12025550007'");
     desk.peek(&format!("{path}/check")).await.shows("Something was changed since this check.");
@@ -355,9 +367,13 @@ async fn what_was_changed_while_somebody_looked_is_not_approved() {
     schedule(&desk, &path, &[]).await;
     let seen = facts(&desk, &path).fingerprint;
     desk.sql("UPDATE schedules SET body = 'Buy now'");
-    let page = ben.fills_in(&desk, &format!("{path}/approve"), &[("fingerprint", seen.as_str())]).await;
+    let form = [("fingerprint", seen.as_str()), ("note", "Looks good")];
+    let page = ben.fills_in(&desk, &format!("{path}/approve"), &form).await;
     assert_eq!(page.status, 422);
-    page.shows("The campaign was changed while you looked at it.");
+    page.lacks("It was not launched.");
+    let card = page.html.split(r#"id="approval""#).nth(1).unwrap();
+    assert!(card.contains("It was not approved. The campaign was changed while you looked at it."), "{card}");
+    assert!(card.contains(r#"name="note" value="Looks good""#), "{card}");
     assert_eq!(desk.number("SELECT count(*) AS n FROM approvals"), 0);
 }
 

@@ -198,7 +198,34 @@ async fn contacts_and_channels_of_different_kinds_do_not_meet() {
     assert_eq!(page.status, 422);
     shows(&page, "goes through a channel that does not reach the addresses of the file");
     assert_eq!(desk.number("SELECT count(*) AS n FROM files WHERE kind = 'whatsapp'"), 1);
+    let campaign = path.rsplit('/').next().unwrap();
+    let measured = desk.fill_in_with_htmx("/wording/measure", &[("body", "Ĝis"), ("campaign", campaign)]).await;
+    shows(&measured, r#"<b class="num">3</b>"#);
+    lacks(&measured, "SMS");
     shows(&desk.visit(&format!("{path}/edit?schedule=new")).await, "Offers (WhatsApp, from Shop)");
+}
+
+#[actix_web::test]
+async fn where_there_is_one_kind_of_channel_the_file_is_of_that_kind() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    desk.sql("UPDATE channels SET kind = 'whatsapp'");
+    let path = empty_draft(&desk, "Offer", "once_off", "UTC").await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    lacks(&page, "Its addresses are for");
+    shows(&page, r#"<input type="hidden" name="kind" value="whatsapp">"#);
+}
+
+#[actix_web::test]
+async fn a_schedule_is_removed_only_under_its_own_campaign() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let channel = desk.channel.to_string();
+    let (path, other) = (draft(&desk, "Offer").await, draft(&desk, "Other").await);
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, "Hi", "10:00", "11:00")).await;
+    let id = desk.number("SELECT id AS n FROM schedules");
+    assert_eq!(desk.submit(&format!("{other}/schedules/{id}/remove")).await.status, 404);
+    assert_eq!(count(&desk, "schedules"), 1);
+    assert_eq!(desk.submit(&format!("{path}/schedules/{id}/remove")).await.status, 303);
+    assert_eq!(count(&desk, "schedules"), 0);
 }
 
 #[actix_web::test]
@@ -232,7 +259,7 @@ async fn the_text_is_measured_as_it_is_typed() {
     lacks(&short, "<html");
     shows(&measure(&"x".repeat(161)).await, "2 SMS");
     shows(&measure("Ĝis").await, "“Ĝ” is not in the SMS alphabet");
-    shows(&measure("Hi #nmae").await, "#nmae is no field of the file.");
+    shows(&measure("Hi #nmae").await, "#nmae is no field of these contacts.");
     shows(&measure("Hi #phone").await, "no value for #phone");
 }
 
@@ -330,6 +357,9 @@ async fn a_recurring_campaign_goes_to_lists_and_tells_its_next_five_runs() {
     let total = desk.fill_in_with_htmx(&format!("{path}/lists/count"), &chosen).await;
     shows(&total, "<b>2 contacts</b>");
     lacks(&total, "<html");
+    let gone = [("include", all.as_str()), ("exclude", "999")];
+    let total = desk.fill_in_with_htmx(&format!("{path}/lists/count"), &gone).await;
+    shows(&total, "<b>3 contacts</b>");
     assert_eq!(desk.fill_in(&format!("{path}/lists"), &chosen).await.status, 303);
     let page = desk.visit(&format!("{path}/edit")).await;
     shows(&page, "<b>2 contacts</b>");

@@ -1,5 +1,6 @@
 //! A daily campaign waits for its file, and the day's file makes the day's runs.
 
+use actix_web::test::TestRequest;
 use bugle::campaigns::actions as campaigns;
 use bugle::drops::actions::{self as drops, Launch};
 use bugle::drops::domain::Mode;
@@ -10,7 +11,7 @@ use bugle::web::Role;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::desk::Desk;
+use crate::desk::{Answer, Desk};
 
 const HEADER: &str = "phone,name,balance\n";
 
@@ -186,8 +187,12 @@ async fn each_refusal_says_which_check_failed_and_offers_the_way_on() {
     let page = desk.fill_in_with_htmx(&format!("/drops/{id}/end"), &[("end", "09:30")]).await;
     assert_eq!(page.status, 422);
     page.shows("Give an end time later than now, today.");
+    page.shows(&format!(r#"value="09:30" aria-invalid="true" aria-describedby="drop-{id}-end-error""#));
     let page = desk.fill_in_with_htmx(&format!("/drops/{id}/end"), &[("end", "10:30")]).await;
     assert_eq!(page.status, 200);
+    let page = desk.fill_in_with_htmx(&format!("/drops/{id}/end"), &[("end", "09:30")]).await;
+    assert_eq!(page.status, 409);
+    page.shows("Somebody already decided about this file.");
     importer::tick(&desk.app).await.unwrap();
     desk.run_until("2026-11-23 10:01").await;
     assert_eq!(desk.times_reached(3), [1; 3]);
@@ -261,7 +266,11 @@ async fn a_second_file_adds_its_contacts_to_the_run_that_goes_on() {
     );
     let id = desk.drop_id("b.csv");
     assert_eq!(desk.press(&format!("/drops/{id}/add")).await.status, 200);
-    assert_eq!(desk.press(&format!("/drops/{id}/replace")).await.status, 409, "that is decided");
+    let page = desk.press(&format!("/drops/{id}/replace")).await;
+    assert_eq!(page.status, 409, "that is decided");
+    page.shows("Somebody already decided about this file.");
+    page.shows(&format!(r#"id="drops-{campaign}""#));
+    page.lacks("Replace what is unsent");
     importer::tick(&desk.app).await.unwrap();
     desk.tick().await;
     let page = desk.peek(&format!("/campaigns/{campaign}/drops")).await;
@@ -611,6 +620,8 @@ async fn a_stopped_or_archived_campaign_takes_no_file() {
     let page = desk.drops(campaign, "b.csv", &file(3, 3)).await;
     assert_eq!(page.status, 409);
     page.shows("The campaign was stopped; a stop is final. Duplicate it to run it again.");
+    page.shows(&format!(r#"id="drops-{campaign}""#));
+    page.lacks("Hand in the file");
 
     desk.db(|conn| campaigns::archive(conn, campaign, desk.admin, now).unwrap());
     let page = desk.drops(campaign, "b.csv", &file(3, 3)).await;
@@ -618,7 +629,9 @@ async fn a_stopped_or_archived_campaign_takes_no_file() {
     desk.at("2026-11-24 11:00");
     desk.tick().await;
     assert_eq!(desk.number("SELECT count(*) AS n FROM missed_days"), 0);
-    desk.visit(&format!("/campaigns?open={campaign}")).await.lacks("Hand in the file");
+    let page = desk.visit(&format!("/campaigns?open={campaign}")).await;
+    page.lacks("Hand in the file");
+    page.lacks(&format!(r#"href="/campaigns/{campaign}/daily""#));
 }
 
 #[actix_web::test]
@@ -637,6 +650,71 @@ async fn rows_can_be_pasted_and_a_plain_form_comes_back_to_the_row() {
     let nothing = desk.upload(&format!("/campaigns/{campaign}/drops"), "", b"", &[]).await;
     assert_eq!(nothing.status, 422);
     nothing.shows("Drop a file, choose one, or paste its rows first.");
+}
+
+/// Hands in rows that were pasted, with htmx.
+async fn pastes(desk: &Desk, campaign: CampaignId, cells: &str) -> Answer {
+    let body = format!("--edge\r\nContent-Disposition: form-data; name=\"cells\"\r\n\r\n{cells}\r\n--edge--\r\n");
+    let request = TestRequest::post()
+        .uri(&format!("/campaigns/{campaign}/drops"))
+        .insert_header(("HX-Request", "true"))
+        .insert_header(("Sec-Fetch-Site", "same-origin"))
+        .insert_header(("Content-Type", "multipart/form-data; boundary=edge"))
+        .set_payload(body);
+    let cookie = desk.sign_in("admin@example.org", "admin password").await;
+    desk.send(request.cookie(cookie)).await
+}
+
+#[actix_web::test]
+async fn why_yesterdays_file_stays_as_it_was_is_told_in_todays_panel() {
+    let mut desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, _) = desk.daily("Arrears", "", MAIN).await;
+    desk.drops(campaign, "a.csv", &file(0, 3)).await;
+    desk.drops(campaign, "b.csv", &file(3, 3)).await;
+    desk.comes_back_at("2026-11-25 08:30").await;
+    let page = desk.press(&format!("/drops/{}/add", desk.drop_id("b.csv"))).await;
+    assert_eq!(page.status, 409);
+    page.shows("This file was dropped on another day. Drop today's file.");
+    page.shows(&format!(r#"id="drops-{campaign}""#));
+}
+
+#[actix_web::test]
+async fn pasted_rows_that_are_refused_are_not_lost() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, _) = desk.daily("Arrears", "arrears-{date}.csv", MAIN).await;
+    let page = pastes(&desk, campaign, "phone\tbalance\n+12025550100\t17").await;
+    assert_eq!(page.status, 409);
+    page.shows("The column “name” is missing.");
+    page.shows("phone\tbalance\n+12025550100\t17</textarea>");
+
+    let page = pastes(&desk, campaign, &"x".repeat((4 << 20) + 1)).await;
+    assert_eq!(page.status, 422);
+    page.shows("This is too much to paste.");
+    page.shows(&format!(r#"id="drops-{campaign}""#));
+
+    let page = pastes(&desk, campaign, &file(0, 3).replace(',', "\t")).await;
+    assert_eq!(page.status, 200);
+    page.lacks("Name1");
+}
+
+#[actix_web::test]
+async fn the_plan_is_changed_only_where_a_file_may_still_come() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (other, _, _) = desk.campaign("Offer", 1, "09:00-10:00", 60.0).await;
+    assert_eq!(desk.visit(&format!("/campaigns/{other}/daily")).await.status, 404);
+
+    let (campaign, _) = desk.daily("Arrears", "", MAIN).await;
+    let plan = format!("/campaigns/{campaign}/daily");
+    desk.visit(&format!("/campaigns?open={campaign}")).await.shows(&format!("href=\"{plan}\""));
+    assert_eq!(desk.visit(&plan).await.status, 200);
+    let now = desk.app.clock.now();
+    desk.db(|conn| campaigns::stop(conn, campaign, desk.admin, now).unwrap());
+    assert_eq!(desk.visit(&plan).await.status, 409);
+    let form = [("opens", "07:35"), ("closes", "09:00"), ("tue", "on")];
+    let page = desk.fill_in(&plan, &form).await;
+    assert_eq!(page.status, 409);
+    page.shows("It was not saved. The campaign was stopped;");
+    page.shows("value=\"07:35\"");
 }
 
 #[actix_web::test]

@@ -209,6 +209,12 @@ async fn a_file_outlives_a_mistake_elsewhere_in_the_form() {
     measured.shows("#nobody is no field of the file.");
     measured.lacks("#name is");
 
+    // One that is gone is asked for again, and nothing else of the form is lost.
+    let page = send(&desk, &[("to", "file"), ("kept", "999")]).await;
+    assert_eq!(page.status, 422);
+    page.shows("The file that was kept is gone. Choose it again.");
+    page.shows("The office is closed today.");
+
     let answer = send(&desk, &[("to", "file"), ("kept", "1")]).await;
     assert_eq!(answer.status, 303, "{}", answer.html);
     desk.later(1);

@@ -229,8 +229,10 @@ impl QuickForm {
     fn whom(&self, facts: &Facts, errors: &mut FieldErrors) -> Option<Wanted> {
         match self.to.as_str() {
             "file" => {
-                if facts.kept.is_none() {
-                    errors.add("file", "Choose a file with your contacts.");
+                match (&facts.kept, self.kept) {
+                    (Some(_), _) => {}
+                    (None, Some(_)) => errors.add("file", "The file that was kept is gone. Choose it again."),
+                    (None, None) => errors.add("file", "Choose a file with your contacts."),
                 }
                 facts.kept.as_ref().map(|file| Wanted::File(file.id))
             }
@@ -345,7 +347,10 @@ async fn facts(app: &App, kept: Option<FileId>) -> Result<Facts, Problem> {
         let sms = |sender: &senders::domain::Sender| sender.kind == Kind::Sms;
         let senders = senders::store::list(conn)?.into_iter().filter(sms);
         let lists = lists::store::all(conn)?.into_iter().filter(|list| list.kind == Kind::Sms);
-        let kept = kept.map(|file| files::store::find(conn, file)).transpose()?;
+        let kept = match kept.map(|file| files::store::find(conn, file)).transpose() {
+            Err(diesel::result::Error::NotFound) => None,
+            kept => kept?,
+        };
         Ok::<_, Problem>(Facts {
             channels: senders
                 .map(|sender| (sender.id, format!("{} (from {})", sender.setup.name, sender.setup.sender)))

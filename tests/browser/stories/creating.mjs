@@ -36,7 +36,7 @@ export const stories = {
     const text = page.getByLabel("Text", { exact: true });
     await text.fill("");
     await text.pressSequentially("Hello #nme");
-    await page.locator("#measure").getByText("#nme is no field of the file").waitFor();
+    await page.locator("#measure").getByText("#nme is no field of these contacts").waitFor();
     await text.fill("Hello #name|there#, 20 % off");
     await page.locator("#measure").getByText("#nme").waitFor({ state: "detached" });
     assert.equal(await number(page.locator("#measure b")), 1);

@@ -187,11 +187,14 @@ pub(super) async fn count_lists(
     let Lists { include, exclude } = ListsForm::read(form.into_inner()).chosen;
     let n = app
         .db
-        .run(move |conn| match lists::store::these(conn, &include) {
+        .run(move |conn| {
             // One that is gone meanwhile is told when the form is saved.
-            Err(diesel::result::Error::NotFound) => Ok(0),
-            Err(error) => Err(error),
-            Ok(_) => review::count(conn, &include, &exclude),
+            let all = lists::store::all(conn)?;
+            let known = |mut ids: Vec<ListId>| {
+                ids.retain(|id| all.iter().any(|list| list.id == *id));
+                ids
+            };
+            review::count(conn, &known(include), &known(exclude))
         })
         .await?;
     page(Total { total: total(n) })

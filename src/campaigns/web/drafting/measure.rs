@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::campaigns::review::{self, Contacts};
+use crate::channels::Kind;
 use crate::ids::CampaignId;
 use crate::web::{Manage, May, Problem, page};
 use crate::wording::{Segments, Template as Text, segments};
 
 /// What a text comes to.
 pub(super) struct Measured {
+    /// Nothing is counted in SMS for another kind of channel.
+    pub(super) is_sms: bool,
+    pub(super) characters: usize,
     pub(super) segments: Segments,
     /// Counted as the first contact gets it; otherwise with the fields unfilled.
     pub(super) filled: bool,
@@ -35,8 +39,11 @@ impl Measured {
             Some(Ok(_)) | None => None,
         };
         let filled = rendered.and_then(Result::ok);
+        let whole = filled.as_deref().unwrap_or(&body);
         Measured {
-            segments: segments(filled.as_deref().unwrap_or(&body)),
+            is_sms: contacts.is_none_or(|contacts| contacts.kind == Kind::Sms),
+            characters: whole.chars().count(),
+            segments: segments(whole),
             filled: filled.is_some(),
             unknown: text.unknown().to_vec(),
             missing,

@@ -26,7 +26,6 @@ use self::schedules::ScheduleForm;
 use crate::app::App;
 use crate::campaigns::actions::Error;
 use crate::campaigns::approvals::Standing;
-use crate::campaigns::dry_run;
 use crate::campaigns::review::{Contacts, Facts, data_fields, gather};
 use crate::campaigns::{CampaignKind, CampaignState, Freeze, store};
 use crate::channels::Kind;
@@ -87,6 +86,9 @@ struct Typed {
     /// Where tests go, as last typed.
     number: String,
     launch_error: Option<String>,
+    approval_error: Option<String>,
+    /// The note of an approval that was refused.
+    note: String,
 }
 
 impl Typed {
@@ -106,6 +108,8 @@ impl Typed {
             trial: None,
             number: String::new(),
             launch_error: None,
+            approval_error: None,
+            note: String::new(),
         }
     }
 }
@@ -223,11 +227,7 @@ async fn edit_page(
             errors: &FieldErrors::default(),
         });
     }
-    let mut facts = facts(&app, id, may.person.id).await?;
-    if facts.wants_check() {
-        app.db.run(move |conn| dry_run::ask(conn, id, now)).await?;
-        facts.dry_run = app.db.run(move |conn| dry_run::find(conn, id)).await?;
-    }
+    let facts = facts(&app, id, may.person.id).await?;
     let mut typed = Typed::nothing(&facts);
     typed.number = last_number(&session);
     typed.schedule = match opened.schedule.parse().map(ScheduleId) {

@@ -200,6 +200,8 @@ pub(super) struct Check {
     check: Option<DryRun>,
     /// Something was changed since.
     is_stale: bool,
+    /// It begins by itself when the page is open.
+    begins: bool,
 }
 
 impl Check {
@@ -215,6 +217,7 @@ impl Facts {
             campaign: self.campaign.id,
             zone: self.campaign.zone,
             is_stale: check.as_ref().is_some_and(|it| it.fingerprint != self.fingerprint),
+            begins: self.wants_check(),
             check,
         }
     }
@@ -301,7 +304,7 @@ async fn check_of(app: &App, id: CampaignId) -> Result<Check, Problem> {
             Some(check) => fingerprint_of(conn, &campaign)?.0 != check.fingerprint,
             None => false,
         };
-        QueryResult::Ok(Check { campaign: id, zone: campaign.zone, check, is_stale })
+        QueryResult::Ok(Check { campaign: id, zone: campaign.zone, check, is_stale, begins: false })
     });
     Ok(check.await?)
 }
@@ -435,15 +438,17 @@ pub(super) async fn approve(
 ) -> Result<HttpResponse, Problem> {
     let (id, form, by, now) = (id.into_inner(), form.into_inner(), may.person.id, app.clock.now());
     let note: String = form.note.trim().chars().take(300).collect();
+    let said = note.clone();
     let approved = app.db.run(move |conn| {
-        let note = Some(note.as_str()).filter(|note| !note.is_empty());
-        approvals::approve(conn, id, &form.fingerprint, note, by, now)
+        let said = Some(said.as_str()).filter(|said| !said.is_empty());
+        approvals::approve(conn, id, &form.fingerprint, said, by, now)
     });
     match approved.await {
         Ok(()) => Ok(see_other(format!("/campaigns/{id}/edit#approval"))),
         Err(DbError::Work(Error::Refused(refused @ Refused::ChangedMeanwhile))) => {
             let why = refused.to_string();
-            again(&app, frame, id, |facts| Typed { launch_error: Some(why), ..Typed::nothing(facts) }).await
+            let typed = |facts: &Facts| Typed { approval_error: Some(why), note, ..Typed::nothing(facts) };
+            again(&app, frame, id, typed).await
         }
         Err(error) => Err(problem(error)),
     }

@@ -470,6 +470,6 @@ pub(super) async fn remove_schedule(
     path: Path<(CampaignId, ScheduleId)>,
 ) -> Result<HttpResponse, Problem> {
     let (id, schedule) = path.into_inner();
-    app.db.run(move |conn| actions::remove_schedule(conn, schedule)).await.map_err(problem)?;
+    app.db.run(move |conn| actions::remove_schedule(conn, id, schedule)).await.map_err(problem)?;
     Ok(see_other(format!("/campaigns/{id}/edit#schedules")))
 }
