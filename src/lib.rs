@@ -11,9 +11,14 @@
 //! # The way of one message
 //!
 //! ```text
-//! metronome ─▶ starter     launched runs: write their deliveries, start them at their time
+//! metronome ─▶ importer    uploaded files: their rows become contacts
+//!           ─▶ launcher    quick campaigns and launches that were ordered: launched once their file is ready
+//!           ─▶ starter     due dates of what recurs, files of daily campaigns: make their runs;
+//!                          runs: write their deliveries, start them at their time
 //!           ─▶ dispatcher  per running run: how many does the clock release? claim, send, settle
-//!           ─▶ rescuer     leases that ran out → unconfirmed; runs past their end → overrun
+//!           ─▶ rescuer     leases that ran out → unconfirmed; first contacts judged; runs past
+//!                          their end → overrun; campaigns with nothing left to run → ended
+//!           ─▶ checker     dry runs that were ordered: render every text of a draft
 //!
 //! claim   one transaction: run still running (its row is locked), clock and limits asked,
 //!         the cursor moved, a lease written, the contacts read with their consent

@@ -121,9 +121,8 @@ pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
 ///
 /// Who is on the lists of a campaign that freezes them at the start is not known before.
 pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
-    let frozen_later = campaigns::table
-        .filter(campaigns::id.eq(schedule_runs::campaign_id))
-        .filter(campaigns::freeze.eq("start"));
+    let frozen_later =
+        campaigns::table.filter(campaigns::id.eq(schedule_runs::campaign_id)).filter(campaigns::freeze.eq("start"));
     schedule_runs::table
         .filter(schedule_runs::prepared_at.is_null())
         .filter(
