@@ -37,6 +37,8 @@ pub struct Claimed {
     pub claims: Vec<Claim>,
     /// Contacts that were put off or left out instead of being claimed.
     pub passed: usize,
+    /// Names that the text of the run may use, as they were at the claim: another file may have brought more.
+    pub fields: Vec<String>,
 }
 
 /// Claims as many contacts of a run as its clock, its channel and the last minute allow.
@@ -106,7 +108,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if channel_before.is_some() && taken > 0 {
             store::take_channel_room(conn, run.channel_id, taken)?;
         }
-        Ok(Claimed { claims, passed: turn.passed })
+        Ok(Claimed { claims, passed: turn.passed, fields: run.fields })
     })
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Bool, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -570,10 +569,14 @@ pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) 
     let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
     for it in settled {
         let Fate::Later { at, detail } = &it.fate else { continue };
-        let unknown: bool =
-            select(exists(deliveries::table.find((it.run.0, it.seq)).filter(deliveries::settled_at.is_null())))
-                .get_result(conn)?;
-        if !unknown {
+        // Locked, so that no receipt settles it meanwhile: it would be sent once more.
+        let settled: Option<Option<DateTime<Utc>>> = deliveries::table
+            .find((it.run.0, it.seq))
+            .select(deliveries::settled_at)
+            .for_no_key_update()
+            .first(conn)
+            .optional()?;
+        if settled != Some(None) {
             continue;
         }
         diesel::insert_into(retries::table)

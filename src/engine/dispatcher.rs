@@ -235,7 +235,7 @@ impl Dispatcher {
     }
 
     async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
-        let (text, holds) = (self.text(run), self.holds(run));
+        let holds = self.holds(run);
         let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
             return Ok(Looked::Idle);
         };
@@ -264,7 +264,7 @@ impl Dispatcher {
         let claims = claimed.iter().flat_map(|claimed| &claimed.claims);
         let n: usize = claims.map(|claim| claim.contacts.len()).sum();
         self.wire.less(most as usize - n);
-        let Claimed { claims, passed } = claimed?;
+        let Claimed { claims, passed, fields } = claimed?;
         if n == 0 {
             drop(places);
             self.wire.moved.notify_waiters();
@@ -272,6 +272,7 @@ impl Dispatcher {
         }
         metrics::counter!("bugle_claimed_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").increment(n as f64);
+        let text = self.text(run, &fields);
         for claim in claims {
             let sends: Vec<Send> = claim
                 .contacts
@@ -295,14 +296,14 @@ impl Dispatcher {
 
     /// The text of a run, parsed once. It was pinned when the run was made; only the
     /// names it may use can become more, when contacts are added.
-    fn text(&self, run: &Run) -> Arc<Template> {
+    fn text(&self, run: &Run, fields: &[String]) -> Arc<Template> {
         let mut texts = self.texts.lock().unwrap();
-        let known = texts.get(&run.id).filter(|text| text.n_fields == run.fields.len());
+        let known = texts.get(&run.id).filter(|text| text.n_fields == fields.len());
         if let Some(text) = known {
             return text.template.clone();
         }
-        let template = Arc::new(Template::parse(&run.body, &run.fields));
-        texts.insert(run.id, Text { template: template.clone(), n_fields: run.fields.len() });
+        let template = Arc::new(Template::parse(&run.body, fields));
+        texts.insert(run.id, Text { template: template.clone(), n_fields: fields.len() });
         template
     }
 
