@@ -359,8 +359,8 @@ fn row(item: Item<'_>, contacts: Option<i64>, holds: &Holds, date: NaiveDate, zo
     let audience = match (item, contacts) {
         (Item::Went(run), _) if run.total > 0 => format!("{} of {} sent", thousands(run.sent), thousands(run.total)),
         (Item::Went(_), _) => "being prepared".to_owned(),
-        (Item::Recurs(..), Some(n)) => format!("about {}", thousands(n)),
-        (Item::Recurs(..), None) => "not known yet".to_owned(),
+        (Item::Recurs(..), Some(n)) if n > 0 => format!("about {}", thousands(n)),
+        (Item::Recurs(..), _) => "not known yet".to_owned(),
     };
     let bar = (at(starts), (at(ends) - at(starts)).max(4));
     let held = holds.iter().map(|hold| (hold.from.max(starts), hold.to.min(ends)));
