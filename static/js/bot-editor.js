@@ -46,7 +46,8 @@
 
   document.addEventListener("keydown", (event) => {
     if (!event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
-    if (event.target.closest("input, select, textarea")) return;
+    // There these keys have a meaning of their own.
+    if (event.target.closest("select, textarea")) return;
     const button = card(event)?.querySelector(`[name=press][value=${event.key === "ArrowUp" ? "up" : "down"}]`);
     if (!button || button.disabled) return;
     event.preventDefault();
