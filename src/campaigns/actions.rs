@@ -372,7 +372,11 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
             if schedule.pause(PausedWith::Campaign, now).is_err() {
                 continue;
             }
-            change(conn, &schedule, "schedule.paused", was, by, now, |run, _| run.pause(now))?;
+            // One whose time is over may stand still already, until the clock ends it.
+            change(conn, &schedule, "schedule.paused", was, by, now, |run, _| match run.pause(now) {
+                Err(runs::Refused::AlreadyPaused) => Ok(()),
+                paused => paused,
+            })?;
         }
         stop_tests(conn, id, now)?;
         store::save_state(conn, id, state, now)?;

@@ -850,3 +850,22 @@ async fn a_file_that_replaces_another_has_its_own_first_contacts() {
     let run = desk.db(|conn| bugle::runs::store::find(conn, run).unwrap());
     assert_eq!((run.unclaimed(), run.canary_left()), (30, Some(5)));
 }
+
+#[actix_web::test]
+async fn a_campaign_is_paused_in_the_moment_in_which_a_run_without_time_is_about_to_end() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, ids) = desk.daily("Arrears", "", MAIN).await;
+    desk.drops(campaign, "a.csv", &file(0, 100)).await;
+    desk.at("2026-11-24 08:59:59");
+    desk.run_until("2026-11-24 09:02").await;
+    let now = desk.app.clock.now();
+    desk.db(|conn| schedules::pause(conn, ids[0], desk.admin, now).unwrap());
+
+    // Its end has passed, and nothing has looked at it since.
+    desk.at("2026-11-24 09:10");
+    let now = desk.app.clock.now();
+    desk.db(|conn| schedules::resume(conn, ids[0], desk.admin, now).unwrap());
+    desk.db(|conn| campaigns::pause(conn, campaign, desk.admin, now).unwrap());
+    assert_eq!(desk.state("schedules", ids[0].0), "paused");
+    assert_eq!(desk.campaign_state(campaign), "paused");
+}
