@@ -1,5 +1,9 @@
 //! What every handler and every tick may use.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use crate::channels::Providers;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -10,4 +14,6 @@ pub struct App {
     pub clock: Clock,
     pub settings: Settings,
     pub providers: Providers,
+    /// Told when a reply waits to leave, so that nobody waits for the next tick.
+    pub said: Arc<Notify>,
 }

@@ -79,13 +79,14 @@ impl Story {
             db: app.db.clone(),
             providers: carrier::providers(&app.db, &clock),
             settings: app.settings.clone(),
+            said: app.said.clone(),
             clock,
         });
         let (by, channel) = app
             .db
             .run(|conn| {
                 let by = people::store::list(conn)?.first().map(|user| user.id);
-                let channel = crate::deliveries::intake::setups(conn)?.first().map(|setup| ChannelId(setup.id));
+                let channel = crate::senders::setups::all(conn)?.first().map(|setup| ChannelId(setup.id));
                 Ok::<_, diesel::result::Error>((by, channel))
             })
             .await?;

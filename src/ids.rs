@@ -27,4 +27,6 @@ ids! {
     ScheduleId,
     RunId,
     LeaseId,
+    ConversationId,
+    MessageId,
 }

@@ -49,6 +49,7 @@ pub mod settings;
 pub mod senders;
 pub mod contacts;
 pub mod blocklist;
+pub mod consent;
 pub mod files;
 pub mod lists;
 pub mod bots;
@@ -59,6 +60,7 @@ pub mod schedules;
 pub mod drops;
 pub mod campaigns;
 pub mod calendar;
+pub mod conversations;
 pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -15,6 +16,7 @@ use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
@@ -254,6 +256,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         clock: clock.clone(),
         settings,
         providers: carrier::providers(&books, &clock),
+        said: Arc::default(),
     });
 
     let story = match args.demo {
@@ -273,6 +276,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
+        said: app.said.clone(),
     });
     let hub = Hub::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
@@ -297,7 +301,11 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
 
     let mut metronome = JobScheduler::new().await?;
     let dispatcher = Dispatcher::new(engine.clone());
-    start_ticks(&metronome, &engine, &dispatcher, &measures, args.only).await?;
+    let talker = Talker::new(engine.clone(), dispatcher.lines());
+    start_ticks(&metronome, &engine, &dispatcher, &talker, &measures, args.only).await?;
+    if args.only != Some(Half::Web) {
+        tokio::spawn(talker.clone().listen());
+    }
     metronome.start().await?;
 
     greet(address, &app.settings, sign_in.as_deref());
@@ -305,6 +313,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         wait_for_signal().await;
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         dispatcher.hold();
+        talker.hold();
         // Open streams would hold the server back for its whole patience.
         hub.stop();
         handle.stop(true).await;
@@ -313,6 +322,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     served?;
     metronome.shutdown().await?;
     dispatcher.shut_down().await;
+    talker.shut_down().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -320,7 +330,8 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
 async fn start_ticks(
     metronome: &JobScheduler,
     app: &Data<App>,
-    dispatcher: &std::sync::Arc<Dispatcher>,
+    dispatcher: &Arc<Dispatcher>,
+    talker: &Arc<Talker>,
     measures: &PrometheusHandle,
     only: Option<Half>,
 ) -> Result<()> {
@@ -341,6 +352,8 @@ async fn start_ticks(
         tick!("start", EACH_SECOND, app => starter::start(&app).await);
         tick!("prepare", EACH_SECOND, app => starter::prepare(&app).await);
         tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
+        tick!("talk", EACH_SECOND, talker => talker.tick().await);
+        tick!("rescue replies", EACH_SECOND, talker => talker.rescue().await);
         tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
         tick!("finish", "*/30 * * * * *", app => rescuer::sweep(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
@@ -447,7 +460,7 @@ async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
     let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers };
+    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default() };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),

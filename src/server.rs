@@ -20,8 +20,8 @@ use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
-    blocklist, bots, calendar, campaigns, contacts, deliveries, drops, files, histories, lists, people, sandbox,
-    senders, settings,
+    blocklist, bots, calendar, campaigns, contacts, conversations, deliveries, drops, files, histories, lists, people,
+    sandbox, senders, settings,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -45,7 +45,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
 
 /// What needs no session, because machines ask for it or everyone may see it.
 fn without_session(cfg: &mut ServiceConfig) {
-    cfg.service(alive).service(ready).service(measures).configure(deliveries::web::webhooks);
+    cfg.service(alive).service(ready).service(measures).configure(conversations::web::webhooks);
 }
 
 /// Everything we answer, from the outside in: traced, compressed, hardened, refused

@@ -137,7 +137,13 @@ impl House {
 
 pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Result<Data<App>> {
     let settings = Settings { in_flight, ..Settings::default() };
-    Ok(Data::new(App { db: Db::connect(url, 16)?, clock: Clock::default(), settings, providers }))
+    Ok(Data::new(App {
+        db: Db::connect(url, 16)?,
+        clock: Clock::default(),
+        settings,
+        providers,
+        said: Default::default(),
+    }))
 }
 
 /// The answer of a query whose only column is called `n`.

@@ -10,7 +10,7 @@ use crate::journal;
 /// Blocks addresses. Nothing to them begins to leave after this, queued or not.
 pub fn block(conn: &mut PgConnection, kind: Kind, blocks: &[Block], by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
-        let put = store::put(conn, kind, blocks, by, now)?;
+        let put = store::put(conn, kind, blocks, Some(by), now)?;
         journal::record_each(conn, "address.blocked", &put, by, now)
     })
 }

@@ -53,12 +53,12 @@ pub fn lock(conn: &mut PgConnection, id: i64) -> QueryResult<Entry> {
 }
 
 /// Puts addresses on the list; one that is on it is held anew, as it says here.
-/// Returns the entries and why.
+/// Returns the entries and why. `by`: nobody when a bot did it.
 pub fn put(
     conn: &mut PgConnection,
     kind: Kind,
     blocks: &[Block],
-    by: UserId,
+    by: Option<UserId>,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<(i64, Option<String>)>> {
     #[derive(QueryableByName)]
@@ -89,7 +89,7 @@ pub fn put(
     .bind::<Array<Text>, _>(addresses)
     .bind::<Array<Nullable<Timestamptz>>, _>(untils)
     .bind::<Array<Nullable<Text>>, _>(whys)
-    .bind::<BigInt, _>(by.0)
+    .bind::<Nullable<BigInt>, _>(by.map(|by| by.0))
     .bind::<Timestamptz, _>(now)
     .load(conn)?;
     Ok(put.into_iter().map(|put| (put.id, put.why)).collect())

@@ -24,6 +24,20 @@ pub struct Version {
     pub made_at: DateTime<Utc>,
 }
 
+/// The version of a bot that a schedule, a run or a conversation keeps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct Pinned {
+    pub bot: BotId,
+    pub version: i32,
+}
+
+impl Pinned {
+    /// From two columns that are both there or both not.
+    pub fn of(bot: Option<i64>, version: Option<i32>) -> Option<Pinned> {
+        bot.zip(version).map(|(bot, version)| Pinned { bot: BotId(bot), version })
+    }
+}
+
 /// What is being edited: one for each bot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {

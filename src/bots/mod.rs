@@ -48,6 +48,7 @@ pub mod checks;
 pub mod compare;
 pub mod exchange;
 pub mod examples;
+pub mod first;
 pub mod drawing;
 pub mod domain;
 pub mod store;

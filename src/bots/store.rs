@@ -1,14 +1,19 @@
 //! Bots, their versions and their drafts.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 
-use super::domain::{Bot, Draft, Version};
+use super::domain::{Bot, Draft, Pinned, Version};
+use super::first::First;
 use super::steps::Steps;
 use crate::db::schema::{bot_drafts, bot_versions, bots, users};
 use crate::ids::{BotId, UserId};
+use crate::wording::Template;
 
 // ---- bots ----
 
@@ -132,6 +137,20 @@ pub fn newest_version(conn: &mut PgConnection, id: BotId) -> QueryResult<Option<
         .select(diesel::dsl::max(bot_versions::n))
         .first(conn)?;
     n.map(|n| find_version(conn, id, n)).transpose()
+}
+
+/// What a schedule or a run says first: its text, or the first turn of its bot. `zone`: its campaign's.
+pub fn first(
+    conn: &mut PgConnection,
+    body: &str,
+    bot: Option<Pinned>,
+    fields: &[String],
+    zone: Tz,
+) -> QueryResult<First> {
+    Ok(match bot {
+        None => First::Text(Template::parse(body, fields)),
+        Some(bot) => First::Bot(Arc::new(find_version(conn, bot.bot, bot.version)?.steps), zone),
+    })
 }
 
 /// Writes a version down, for good.

@@ -192,7 +192,7 @@ pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateT
         for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let when = match schedule.plan.when {
                 When::Once { date } => When::Once { date: date.max(today) },
-                when @ (When::Daily | When::Recurring(_)) => when,
+                when @ (When::Daily | When::Recurring(_) | When::Inbound) => when,
             };
             schedules::store::insert(conn, copy, &Draft { when, ..schedule.plan })?;
         }
@@ -248,6 +248,9 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
             obstacles.push(Refused::OtherWhen { schedule: name });
             continue;
         }
+        if campaign.kind == CampaignKind::Inbound {
+            continue;
+        }
         match schedule.plan.first_window(campaign.zone, now) {
             Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
             Ok(None) => obstacles.push(Refused::NeverRuns { schedule: name }),
@@ -270,15 +273,22 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
 
 /// What kind of addresses the contacts of a draft are, and why they cannot be sent to.
 fn contacts_obstacle(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<(Option<Kind>, Option<Refused>)> {
+    if campaign.kind == CampaignKind::Inbound {
+        return Ok((None, None));
+    }
     let lists = store::lists(conn, campaign.id)?;
     let file = match (campaign.kind, campaign.file_id) {
-        (CampaignKind::Recurring, _) | (CampaignKind::OnceOff | CampaignKind::Quick, None) => None,
+        (CampaignKind::Recurring | CampaignKind::Inbound, _) | (CampaignKind::OnceOff | CampaignKind::Quick, None) => {
+            None
+        }
         (CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick, file) => file,
     };
     let Some(file) = file else {
         let none = match campaign.kind {
             CampaignKind::Recurring => Refused::NoLists,
-            CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick => Refused::NoFile,
+            CampaignKind::Inbound | CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick => {
+                Refused::NoFile
+            }
         };
         if lists.include.is_empty() || campaign.kind == CampaignKind::Daily {
             return Ok((None, Some(none)));
@@ -343,7 +353,7 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
                     };
                     schedules::actions::plan_run(conn, &home, schedule, &planned)?;
                 }
-                When::Daily => {}
+                When::Daily | When::Inbound => {}
                 When::Recurring(it) => {
                     let next = it.rule.next(now, campaign.zone, it.last_date);
                     schedules::store::set_next_run(conn, schedule.id, next)?;

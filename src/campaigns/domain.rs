@@ -5,6 +5,8 @@ use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
 use crate::{runs, schedules};
 
+use super::inbound::{self, Validity};
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Campaign {
     pub id: CampaignId,
@@ -20,6 +22,10 @@ pub struct Campaign {
     pub freeze: Freeze,
     /// Its own quiet hours, or the installation's.
     pub quiet: Override,
+    /// How long after its last message a conversation can be continued.
+    pub validity: Validity,
+    /// Hours and texts, of one in which the contact writes first.
+    pub inbound: Option<inbound::Plan>,
 }
 
 /// Where its contacts come from, and how often it runs.
@@ -35,11 +41,18 @@ pub enum CampaignKind {
     Recurring,
     /// One time, one plain text, made in a minute.
     Quick,
+    /// The contact writes first.
+    Inbound,
 }
 
 impl CampaignKind {
-    pub const ALL: [CampaignKind; 4] =
-        [CampaignKind::OnceOff, CampaignKind::Daily, CampaignKind::Recurring, CampaignKind::Quick];
+    pub const ALL: [CampaignKind; 5] = [
+        CampaignKind::OnceOff,
+        CampaignKind::Daily,
+        CampaignKind::Recurring,
+        CampaignKind::Quick,
+        CampaignKind::Inbound,
+    ];
 
     /// The word in the database, in forms and in URLs.
     pub fn word(self) -> &'static str {
@@ -48,6 +61,7 @@ impl CampaignKind {
             CampaignKind::Daily => "daily",
             CampaignKind::Recurring => "recurring",
             CampaignKind::Quick => "quick",
+            CampaignKind::Inbound => "inbound",
         }
     }
 
@@ -58,6 +72,7 @@ impl CampaignKind {
             CampaignKind::Daily => "Daily",
             CampaignKind::Recurring => "Recurring",
             CampaignKind::Quick => "Quick",
+            CampaignKind::Inbound => "Inbound",
         }
     }
 
@@ -71,6 +86,7 @@ impl CampaignKind {
             When::Once { .. } => matches!(self, CampaignKind::OnceOff | CampaignKind::Quick),
             When::Daily => self == CampaignKind::Daily,
             When::Recurring(_) => self == CampaignKind::Recurring,
+            When::Inbound => self == CampaignKind::Inbound,
         }
     }
 }

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 use super::review::{self, Audience};
 use super::{Campaign, store};
+use crate::bots;
+use crate::bots::first::{First, Unsaid};
 use crate::channels::Kind;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -28,7 +30,7 @@ use crate::ids::{CampaignId, ScheduleId};
 use crate::lists;
 use crate::schedules::{self, Schedule};
 use crate::senders;
-use crate::wording::{Encoding, Template, segments};
+use crate::wording::{Encoding, segments};
 
 /// Contacts read at once.
 const BATCH: i64 = 5_000;
@@ -128,7 +130,7 @@ impl Weighed {
 
     /// Weighs the message to one contact, as the dispatcher would come to it: consent
     /// first, then the text.
-    fn add(&mut self, row: &Row, barred: Option<Outcome>, text: &Template) {
+    fn add(&mut self, row: &Row, barred: Option<Outcome>, (first, at): &(First, DateTime<Utc>)) {
         self.contacts += 1;
         match barred {
             Some(Outcome::Blocklisted) => {
@@ -142,11 +144,18 @@ impl Weighed {
             None => {}
         }
         let nothing = serde_json::Map::new();
-        let written = match text.render(row.values.as_object().unwrap_or(&nothing)) {
-            Ok(written) => written,
-            Err(missing) => {
-                *self.missing.entry(missing.field.clone()).or_default() += 1;
-                return self.name(row, || format!("no value for #{}", missing.field));
+        let written = match first.render(row.values.as_object().unwrap_or(&nothing), *at) {
+            Ok(said) => said.text,
+            Err(unsaid) => {
+                let field = match &unsaid {
+                    Unsaid::Missing(field) => field.clone(),
+                    Unsaid::Nothing => unsaid.to_string(),
+                };
+                *self.missing.entry(field.clone()).or_default() += 1;
+                return self.name(row, || match unsaid {
+                    Unsaid::Missing(_) => format!("no value for #{field}"),
+                    Unsaid::Nothing => field,
+                });
             }
         };
         let (long, size) = if self.is_sms {
@@ -296,7 +305,13 @@ fn check(conn: &mut PgConnection, claim: &Claim, clock: &Clock) -> anyhow::Resul
         senders.iter().any(|sender| sender.id == schedule.plan.channel_id && sender.kind == Kind::Sms)
     };
     let fields = reader.fields(conn)?;
-    let texts: Vec<Template> = plans.iter().map(|it| Template::parse(&it.plan.body, &fields)).collect();
+    let mut texts = Vec::new();
+    for it in &plans {
+        let first = bots::store::first(conn, &it.plan.body, it.plan.bot, &fields, campaign.zone)?;
+        // A bot may say other things at other times of day: here, what it says as it starts.
+        let starts = it.plan.first_window(campaign.zone, clock.now()).ok().flatten();
+        texts.push((first, starts.map_or(clock.now(), |window| window.starts)));
+    }
     let mut weighed: Vec<Weighed> = plans.iter().map(|it| Weighed::of(it, is_sms(it))).collect();
     let mut serving = Serving::new(campaign.group_by.as_deref().filter(|_| reader.has_columns()), &plans);
     let mut checked = Checked::default();

@@ -30,10 +30,12 @@ pub fn fingerprint(it: &Decides<'_>) -> String {
                 When::Once { date } => json!(["once", date]),
                 When::Daily => json!(["daily"]),
                 When::Recurring(it) => json!(["recurring", it]),
+                When::Inbound => json!(["inbound"]),
             };
             json!([
                 plan.channel_id,
                 plan.body,
+                plan.bot,
                 when,
                 plan.start,
                 plan.end,
@@ -66,8 +68,10 @@ mod tests {
     use chrono::{NaiveTime, TimeDelta};
 
     use super::*;
+    use crate::bots::domain::Pinned;
+    use crate::campaigns::inbound::Validity;
     use crate::campaigns::{CampaignKind, CampaignState, Freeze};
-    use crate::ids::{CampaignId, ChannelId, ScheduleId};
+    use crate::ids::{BotId, CampaignId, ChannelId, ScheduleId};
     use crate::pacing::{LateLimit, LatePolicy, LocalHours, Quiet, Rate, TooLate};
     use crate::runs::{Busy, Canary};
     use crate::schedules::{Draft, ScheduleState};
@@ -110,6 +114,8 @@ mod tests {
                 group_by: None,
                 freeze: Freeze::Start,
                 quiet: Override::default(),
+                validity: Validity::DEFAULT,
+                inbound: None,
             },
             contacts: "these".into(),
             quiet: Override::default(),
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn whatever_decides_who_gets_what_and_when_makes_it_another_one() {
         let own = QuietChoice::Own(Quiet::new(time("21:00"), time("08:00")).unwrap());
-        let changes: [(&str, Change); 18] = [
+        let changes: [(&str, Change); 19] = [
             ("kind", |it| it.campaign.kind = CampaignKind::Daily),
             ("zone", |it| it.campaign.zone = chrono_tz::Europe::Dublin),
             ("group by", |it| it.campaign.group_by = Some("city".into())),
@@ -135,6 +141,7 @@ mod tests {
             ("blackouts", |it| it.quiet.blackouts_apply = false),
             ("no quiet hours", |it| it.quiet.quiet = QuietChoice::None),
             ("text", |it| it.schedule.plan.body = "Hallo".into()),
+            ("bot", |it| it.schedule.plan.bot = Some(Pinned { bot: BotId(1), version: 2 })),
             ("channel", |it| it.schedule.plan.channel_id = ChannelId(2)),
             ("days", |it| it.schedule.plan.when = When::Daily),
             ("start", |it| it.schedule.plan.start = time("09:01")),

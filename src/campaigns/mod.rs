@@ -24,6 +24,7 @@
 //! What an unsent contact of a stopped run comes to follows from the run.
 
 mod domain;
+pub mod inbound;
 pub mod fingerprint;
 pub mod screen;
 pub mod store;

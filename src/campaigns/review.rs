@@ -28,7 +28,7 @@ use crate::schedules::{self, Draft, Schedule, When};
 use crate::senders::domain::Sender;
 use crate::settings::{House, Override};
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{deliveries, drops, files, lists, senders, settings};
+use crate::{bots, deliveries, drops, files, lists, senders, settings};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -344,7 +344,7 @@ fn choice(conn: &mut PgConnection, campaign: &Campaign, chosen: Lists) -> QueryR
     let by_lists = match campaign.kind {
         CampaignKind::Recurring => true,
         CampaignKind::OnceOff | CampaignKind::Quick => campaign.file_id.is_none(),
-        CampaignKind::Daily => false,
+        CampaignKind::Daily | CampaignKind::Inbound => false,
     };
     if !by_lists {
         return Ok(Choice { all: Vec::new(), chosen });
@@ -400,22 +400,23 @@ fn review(
         _ => contacts.first.clone(),
     };
     let text = Text::parse(&plan.body, &contacts.fields);
-    let first_text = first.as_ref().and_then(Value::as_object).map(|values| text.render(values));
+    let says = bots::store::first(conn, &plan.body, plan.bot, &contacts.fields, campaign.zone)?;
+    let first_text = first.as_ref().and_then(Value::as_object).map(|values| says.render(values, outlook.window.starts));
     let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
-    let counted = first_text.as_ref().and_then(|text| text.as_deref().ok()).unwrap_or(&plan.body);
+    let counted = first_text.as_ref().and_then(|said| said.as_ref().ok()).map_or(plan.body.as_str(), |said| &said.text);
     Ok(Some(Review {
         channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
         contacts: n,
         limit: limit.filter(|_| outlook.limited),
         next_runs: match &plan.when {
             When::Recurring(it) => upcoming(&it.rule, now, campaign.zone, it.last_date, 5),
-            When::Once { .. } | When::Daily => Vec::new(),
+            When::Once { .. } | When::Daily | When::Inbound => Vec::new(),
         },
         outlook,
         segments: is_sms.then(|| segments(counted)),
-        first_text: first_text.map(|text| text.map_err(|missing| missing.field)),
+        first_text: first_text.map(|said| said.map(|said| said.text).map_err(|unsaid| unsaid.to_string())),
         lacking: match (group, contacts.file()) {
-            (None, Some(file)) => Some(lacking(conn, file, &text.needed())?),
+            (None, Some(file)) if plan.bot.is_none() => Some(lacking(conn, file, &text.needed())?),
             _ => None,
         },
         needed: text.needed().into_iter().map(str::to_owned).collect(),
@@ -461,7 +462,7 @@ pub fn outlook(
 ) -> Result<Option<Outlook>, EmptyWindow> {
     let Some(mut window) = plan.first_window(zone, now)? else { return Ok(None) };
     let starts = match plan.when {
-        When::Once { .. } | When::Recurring(_) => now.max(window.starts),
+        When::Once { .. } | When::Recurring(_) | When::Inbound => now.max(window.starts),
         // Today's or tomorrow's file, should it come in time.
         When::Daily => {
             if window.starts <= now {

@@ -8,7 +8,7 @@ use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet};
-use super::{Campaign, CampaignKind, CampaignState, Freeze};
+use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
 use crate::db::schema::{campaign_lists, campaigns, files, launches_to_come, schedule_runs, schedules};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
@@ -35,7 +35,7 @@ pub fn insert(
     diesel::insert_into(campaigns::table)
         .values((
             campaigns::name.eq(name),
-            campaigns::kind.eq(kind.word()),
+            kind_columns(kind)?,
             campaigns::time_zone.eq(zone.name()),
             campaigns::created_by.eq(by.0),
             campaigns::created_at.eq(now),
@@ -60,7 +60,42 @@ pub fn set_file(conn: &mut PgConnection, id: CampaignId, file: Option<FileId>) -
 }
 
 pub fn set_kind(conn: &mut PgConnection, id: CampaignId, kind: CampaignKind) -> QueryResult<()> {
-    diesel::update(campaigns::table.find(id.0)).set(campaigns::kind.eq(kind.word())).execute(conn).map(drop)
+    diesel::update(campaigns::table.find(id.0)).set(kind_columns(kind)?).execute(conn).map(drop)
+}
+
+/// A kind with what it must have: in an inbound campaign the contact writes first, at any time until somebody says otherwise.
+#[allow(clippy::type_complexity, reason = "three assignments")]
+fn kind_columns(
+    kind: CampaignKind,
+) -> QueryResult<(
+    diesel::dsl::Eq<campaigns::kind, &'static str>,
+    diesel::dsl::Eq<campaigns::direction, &'static str>,
+    diesel::dsl::Eq<campaigns::inbound, Option<serde_json::Value>>,
+)> {
+    let is_inbound = kind == CampaignKind::Inbound;
+    let plan = is_inbound.then(|| json(&inbound::Plan::default())).transpose()?;
+    Ok((
+        campaigns::kind.eq(kind.word()),
+        campaigns::direction.eq(if is_inbound { "inbound" } else { "outbound" }),
+        campaigns::inbound.eq(plan),
+    ))
+}
+
+fn json(value: &impl serde::Serialize) -> QueryResult<serde_json::Value> {
+    serde_json::to_value(value).map_err(|error| diesel::result::Error::SerializationError(error.into()))
+}
+
+/// Hours and texts of an inbound campaign.
+pub fn set_inbound(conn: &mut PgConnection, id: CampaignId, plan: &inbound::Plan) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0)).set(campaigns::inbound.eq(json(plan)?)).execute(conn).map(drop)
+}
+
+/// How long conversations of this campaign can be continued; holds for open ones at once.
+pub fn set_validity(conn: &mut PgConnection, id: CampaignId, validity: inbound::Validity) -> QueryResult<()> {
+    diesel::update(campaigns::table.find(id.0))
+        .set(campaigns::validity_minutes.eq(validity.minutes()))
+        .execute(conn)
+        .map(drop)
 }
 
 /// `field`: whose value says which schedule serves a row.
@@ -237,7 +272,7 @@ pub fn copy_plan(conn: &mut PgConnection, id: CampaignId, copy: CampaignId) -> Q
     diesel::sql_query(
         "UPDATE campaigns c
          SET file_id = o.file_id, group_by = o.group_by, \"freeze\" = o.\"freeze\", quiet = o.quiet, quiet_from = o.quiet_from,
-             quiet_to = o.quiet_to, blackouts_apply = o.blackouts_apply
+             quiet_to = o.quiet_to, blackouts_apply = o.blackouts_apply, validity_minutes = o.validity_minutes, inbound = o.inbound
          FROM campaigns o WHERE c.id = $1 AND o.id = $2",
     )
     .bind::<Int8, _>(copy.0)
@@ -393,6 +428,8 @@ struct Row {
     freeze: String,
     #[diesel(embed)]
     quiet: settings::calendars::OwnColumns,
+    validity_minutes: i32,
+    inbound: Option<serde_json::Value>,
 }
 
 impl TryFrom<Row> for Campaign {
@@ -414,6 +451,12 @@ impl TryFrom<Row> for Campaign {
             group_by: row.group_by,
             freeze,
             quiet: row.quiet.read()?,
+            validity: inbound::Validity::of_minutes(row.validity_minutes).unwrap_or(inbound::Validity::DEFAULT),
+            inbound: row
+                .inbound
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|error| DeserializationError(error.into()))?,
         })
     }
 }

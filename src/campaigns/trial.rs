@@ -77,6 +77,7 @@ pub fn send(
             name: &format!("{}-test", home.name),
             date: now.with_timezone(&home.zone).date_naive(),
             body: &schedule.plan.body,
+            bot: schedule.plan.bot,
             window: Window { starts: now, ends: now + WITHIN },
             late: LatePolicy::KeepRate,
             rate: Rate::Fixed(60.0),

@@ -72,6 +72,8 @@ pub struct Part {
     /// The address on the channel's kind.
     pub to: String,
     pub text: String,
+    /// Answers to offer as buttons, where the channel has them.
+    pub choices: Vec<String>,
     /// 1 for the first try.
     pub attempt: u16,
     /// Of no use to the person after this instant.
@@ -108,8 +110,28 @@ pub enum Scope {
     Channel,
 }
 
-/// News that the provider brings after the send.
+/// What a provider tells us of its own accord.
 #[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Receipt(Receipt),
+    Inbound(Inbound),
+}
+
+/// A message that a contact wrote.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Inbound {
+    /// The provider's name for it: told again, it is the same message.
+    pub id: String,
+    /// The address on the channel's kind.
+    pub from: String,
+    pub text: String,
+    /// When it was written, by the provider's clock, where it says.
+    #[serde(default)]
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// News that the provider brings after the send.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Receipt {
     /// [`Part::id`] of the send it speaks of.
     pub part: String,
@@ -148,7 +170,7 @@ pub trait Channel: Send + Sync {
     async fn send(&self, part: &Part) -> SendOutcome;
 
     /// Checks and reads a webhook call. Pure: no clock, no network, no database.
-    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged>;
+    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged>;
 }
 
 /// A configured sender as an adapter is made from it.

@@ -29,7 +29,9 @@ use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::{Channel, Forged, Part, Receipt, ReceiptStatus, RejectClass, Scope, SendOutcome, Setup, Webhook};
+use super::{
+    Channel, Event, Forged, Inbound, Part, Receipt, ReceiptStatus, RejectClass, Scope, SendOutcome, Setup, Webhook,
+};
 
 /// How the carrier behaves; the channel's settings.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -216,27 +218,44 @@ impl Channel for Sandbox {
         plan.answer
     }
 
-    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged> {
+    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
         let signature = webhook.signature.and_then(unhex).ok_or(Forged::BadSignature)?;
         mac(&self.setup.secret, webhook.body).verify_slice(&signature).map_err(|_| Forged::BadSignature)?;
-        let receipts: Vec<Wire> =
+        let told: Vec<Wire> =
             serde_json::from_slice(webhook.body).map_err(|error| Forged::Unreadable(error.to_string()))?;
-        Ok(receipts.into_iter().map(|it| Receipt { part: it.part, status: it.status, code: it.code }).collect())
+        Ok(told.into_iter().map(Event::from).collect())
     }
 }
 
-/// A receipt as the carrier writes it.
+/// News as the carrier writes it.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Wire {
-    part: String,
-    status: ReceiptStatus,
-    code: Option<String>,
+#[serde(untagged)]
+enum Wire {
+    Receipt(Receipt),
+    Inbound(Inbound),
 }
 
-/// The body of a webhook call with these receipts, and its signature.
-pub fn webhook(secret: &str, receipts: &[Receipt]) -> (Vec<u8>, String) {
-    let wire: Vec<Wire> =
-        receipts.iter().map(|it| Wire { part: it.part.clone(), status: it.status, code: it.code.clone() }).collect();
+impl From<Wire> for Event {
+    fn from(wire: Wire) -> Event {
+        match wire {
+            Wire::Receipt(receipt) => Event::Receipt(receipt),
+            Wire::Inbound(inbound) => Event::Inbound(inbound),
+        }
+    }
+}
+
+impl From<Event> for Wire {
+    fn from(event: Event) -> Wire {
+        match event {
+            Event::Receipt(receipt) => Wire::Receipt(receipt),
+            Event::Inbound(inbound) => Wire::Inbound(inbound),
+        }
+    }
+}
+
+/// The body of a webhook call with this news, and its signature.
+pub fn webhook(secret: &str, events: &[Event]) -> (Vec<u8>, String) {
+    let wire: Vec<Wire> = events.iter().cloned().map(Wire::from).collect();
     let body = serde_json::to_vec(&wire).unwrap_or_default();
     let signature = mac(secret, &body).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     (body, signature)
@@ -266,6 +285,7 @@ mod tests {
             id: format!("1-2-{attempt}"),
             to: to.into(),
             text: "Hello".into(),
+            choices: Vec::new(),
             attempt,
             expires_at: chrono::DateTime::UNIX_EPOCH,
         }
@@ -330,7 +350,7 @@ mod tests {
             settings: serde_json::json!({}),
         };
         let sandbox = Sandbox::new(&setup, Arc::new(Nowhere));
-        let receipts = [Receipt { part: "1-2-1".into(), status: ReceiptStatus::Delivered, code: None }];
+        let receipts = [Event::Receipt(Receipt { part: "1-2-1".into(), status: ReceiptStatus::Delivered, code: None })];
         let (body, signature) = webhook("s3cret", &receipts);
         let read = |signature: Option<&str>, body: &[u8]| sandbox.read(&Webhook { signature, body });
 

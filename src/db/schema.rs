@@ -92,6 +92,8 @@ diesel::table! {
         quiet_to -> Nullable<Time>,
         blackouts_apply -> Bool,
         start_key -> Nullable<Text>,
+        validity_minutes -> Int4,
+        inbound -> Nullable<Jsonb>,
     }
 }
 
@@ -120,6 +122,30 @@ diesel::table! {
 }
 
 diesel::table! {
+    consent_changes (id) {
+        id -> Int8,
+        contact_id -> Int8,
+        channel_id -> Nullable<Int8>,
+        at -> Timestamptz,
+        change -> Text,
+        how -> Text,
+        words -> Nullable<Text>,
+        message -> Nullable<Text>,
+        answered -> Nullable<Text>,
+        user_id -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    consent_rules (only) {
+        only -> Bool,
+        rules -> Nullable<Jsonb>,
+        updated_at -> Nullable<Timestamptz>,
+        updated_by -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     contacts (id) {
         id -> Int8,
         kind -> Text,
@@ -127,6 +153,35 @@ diesel::table! {
         opted_out_at -> Nullable<Timestamptz>,
         customer_id -> Nullable<Text>,
         values -> Jsonb,
+        doubted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    conversations (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        contact_id -> Int8,
+        campaign_id -> Nullable<Int8>,
+        schedule_id -> Nullable<Int8>,
+        began -> Text,
+        run_id -> Nullable<Int8>,
+        seq -> Nullable<Int4>,
+        bot_id -> Nullable<Int8>,
+        bot_version -> Nullable<Int4>,
+        handler -> Text,
+        memory -> Nullable<Jsonb>,
+        wake_at -> Nullable<Timestamptz>,
+        opened_at -> Timestamptz,
+        last_at -> Timestamptz,
+        unanswered_since -> Nullable<Timestamptz>,
+        closed_at -> Nullable<Timestamptz>,
+        closed_because -> Nullable<Text>,
+        fault -> Nullable<Text>,
+        doubted -> Bool,
+        assigned_to -> Nullable<Int8>,
+        labels -> Array<Text>,
+        changed -> Int8,
     }
 }
 
@@ -305,7 +360,7 @@ diesel::table! {
 diesel::table! {
     leases (id) {
         id -> Int8,
-        run_id -> Int8,
+        run_id -> Nullable<Int8>,
         lo -> Int4,
         hi -> Int4,
         attempt -> Int2,
@@ -318,6 +373,43 @@ diesel::table! {
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
         seqs -> Nullable<Array<Int4>>,
+    }
+}
+
+diesel::table! {
+    messages (id) {
+        id -> Int8,
+        conversation_id -> Int8,
+        channel_id -> Int8,
+        author -> Text,
+        user_id -> Nullable<Int8>,
+        body -> Text,
+        choices -> Nullable<Jsonb>,
+        step -> Nullable<Text>,
+        at -> Timestamptz,
+        provider_id -> Nullable<Text>,
+        run_id -> Nullable<Int8>,
+        seq -> Nullable<Int4>,
+        purpose -> Nullable<Text>,
+        schedule_id -> Nullable<Int8>,
+        state -> Nullable<Text>,
+        due_at -> Nullable<Timestamptz>,
+        attempt -> Int2,
+        process -> Nullable<Uuid>,
+        lease_ends_at -> Nullable<Timestamptz>,
+        progress -> Nullable<Int2>,
+        outcome -> Nullable<Int2>,
+        detail -> Nullable<Text>,
+        provider_ref -> Nullable<Text>,
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    openings (run_id, seq) {
+        run_id -> Int8,
+        seq -> Int4,
+        at -> Timestamptz,
     }
 }
 
@@ -422,6 +514,8 @@ diesel::table! {
         served -> Nullable<Array<Text>>,
         canary_passed_at -> Nullable<Timestamptz>,
         passed_over -> Int4,
+        bot_id -> Nullable<Int8>,
+        bot_version -> Nullable<Int4>,
     }
 }
 
@@ -444,6 +538,9 @@ diesel::table! {
         next_run_at -> Nullable<Timestamptz>,
         group_value -> Nullable<Text>,
         rules -> Jsonb,
+        bot_id -> Nullable<Int8>,
+        bot_version -> Nullable<Int4>,
+        inbound -> Bool,
     }
 }
 
@@ -511,15 +608,18 @@ diesel::allow_tables_to_appear_in_same_query!(
     bot_drafts,
     bot_versions,
     bots,
-    campaign_lists,
     campaign_audience,
+    campaign_lists,
     campaigns,
     channels,
+    consent_changes,
+    consent_rules,
     contacts,
+    conversations,
     daily_plans,
     deliveries,
-    dry_runs,
     drops,
+    dry_runs,
     file_chunks,
     file_groups,
     file_problems,
@@ -529,10 +629,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     journal,
     launches_to_come,
     leases,
-    replacements,
     list_members,
     lists,
+    messages,
     missed_days,
+    openings,
+    replacements,
     retries,
     sandbox_messages,
     sandbox_receipts,
@@ -542,7 +644,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     settings,
     sign_in_failures,
     tallies,
-    users
+    users,
 );
 diesel::joinable!(bot_drafts -> users (changed_by));
 diesel::joinable!(bot_versions -> users (made_by));

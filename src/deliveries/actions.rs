@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::store::{self, Claimer, Room, Take};
 use super::turn::{self, Turn};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
-use crate::channels::{Receipt, Scope};
+use crate::channels::{Receipt, ReceiptStatus, Scope};
 use crate::contacts;
 use crate::files;
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
@@ -168,9 +168,15 @@ pub fn settle(
         let mut results: Vec<&Settled> = results.iter().collect();
         results.sort_by_key(|it| (it.run, it.seq));
         let (in_time, late): (Vec<&Settled>, Vec<&Settled>) =
-            results.into_iter().partition(|it| held.contains(&it.lease));
+            results.iter().copied().partition(|it| held.contains(&it.lease));
         store::write_words(conn, &in_time, shard, now)?;
         store::write_retries(conn, &in_time, shard)?;
+        let begun: Vec<(RunId, i32, DateTime<Utc>)> = results
+            .iter()
+            .filter(|it| matches!(it.fate, Fate::Accepted { .. }))
+            .filter_map(|it| Some((it.run, it.seq, it.began_at?)))
+            .collect();
+        store::open(conn, &begun)?;
         let opted_out: Vec<(RunId, i32)> =
             in_time.iter().filter(|it| it.fate.is_news_of_an_opt_out()).map(|it| (it.run, it.seq)).collect();
         if !opted_out.is_empty() {
@@ -235,7 +241,7 @@ pub fn take_in(
         // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));
         let mut changes: BTreeMap<RunId, Counts> = BTreeMap::new();
-        let mut changed = 0;
+        let (mut changed, mut proven) = (0, Vec::new());
         for (part, receipt) in known {
             let Some(was) = store::lock_word(conn, part)? else { continue };
             let Some(is) = merge(was, receipt.status) else { continue };
@@ -246,9 +252,13 @@ pub fn take_in(
             change.add(was, -1);
             change.add(is, 1);
             store::set_word(conn, part, is, receipt.code.as_deref(), now)?;
+            if was.progress.is_none() && receipt.status != ReceiptStatus::Failed {
+                proven.push((part.run, part.seq, now));
+            }
             changed += 1;
         }
         store::count(conn, &changes, 0)?;
+        store::open_proven(conn, &proven)?;
         Ok(changed)
     })
 }

@@ -14,6 +14,7 @@ WITH moved AS (
 SELECT lease.id AS lease, d.seq, d.address, d."values",
        CASE WHEN b.address IS NOT NULL   THEN 10::smallint
             WHEN c.opted_out_at IS NOT NULL THEN 23::smallint
+            WHEN c.doubted_at IS NOT NULL THEN 28::smallint
             WHEN x.seq IS NOT NULL       THEN 25::smallint END AS barred,
        x.why
 FROM lease CROSS JOIN unnest($2) AS u (seq)

@@ -89,10 +89,11 @@ pub enum Outcome {
     Replaced,
     FrequencyCap,
     Busy,
+    Doubted,
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 20] = [
+    pub const ALL: [Outcome; 21] = [
         Outcome::Delivered,
         Outcome::Invalid,
         Outcome::Unavailable,
@@ -113,6 +114,7 @@ impl Outcome {
         Outcome::Replaced,
         Outcome::FrequencyCap,
         Outcome::Busy,
+        Outcome::Doubted,
     ];
 
     pub fn code(self) -> i16 {
@@ -137,6 +139,7 @@ impl Outcome {
             Outcome::Replaced => 25,
             Outcome::FrequencyCap => 26,
             Outcome::Busy => 27,
+            Outcome::Doubted => 28,
         }
     }
 
@@ -158,6 +161,7 @@ impl Outcome {
             | Outcome::Replaced
             | Outcome::FrequencyCap
             | Outcome::Busy
+            | Outcome::Doubted
             | Outcome::Profanity => Group::Skipped,
             Outcome::Invalid
             | Outcome::Unavailable
@@ -192,6 +196,7 @@ impl Outcome {
             Outcome::Replaced => "replaced",
             Outcome::FrequencyCap => "frequency cap",
             Outcome::Busy => "busy elsewhere",
+            Outcome::Doubted => "consent in doubt",
         }
     }
 
@@ -222,6 +227,9 @@ impl Outcome {
             Outcome::Replaced => "Another file or campaign took this one's place before its turn.",
             Outcome::FrequencyCap => "The person has got as many messages lately as this installation allows.",
             Outcome::Busy => "The person's turn in another campaign was still to come.",
+            Outcome::Doubted => {
+                "The person seems to have opted out in words of their own. Somebody has to decide, in the inbox."
+            }
         }
     }
 }
@@ -263,6 +271,8 @@ pub struct Settled {
     pub seq: i32,
     pub attempt: i16,
     pub fate: Fate,
+    /// When the bot took its first turn, if it was one that spoke.
+    pub began_at: Option<DateTime<Utc>>,
 }
 
 /// Where a delivery goes after a try.

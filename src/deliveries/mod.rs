@@ -26,7 +26,6 @@ pub mod quiet;
 pub mod turn;
 pub mod store;
 pub mod actions;
-pub mod intake;
 pub mod ledger;
 pub mod web;
 

@@ -14,7 +14,8 @@ use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word}
 use crate::channels::Kind;
 use crate::db::Prepared;
 use crate::db::schema::{
-    campaign_lists, campaigns, channels, deliveries, files, leases, replacements, retries, schedule_runs,
+    campaign_lists, campaigns, channels, deliveries, files, leases, messages, replacements, retries, schedule_runs,
+    schedules,
 };
 use crate::ids::{ChannelId, FileId, LeaseId, ListId, RunId};
 use crate::lists;
@@ -107,11 +108,15 @@ pub fn take_channel_room(conn: &mut PgConnection, channel: ChannelId, sends: i64
         .map(drop)
 }
 
-/// Keeps a channel quiet until `until`, unless it is held longer already.
+/// Keeps the channel of a run quiet until `until`, unless it is held longer already.
 pub fn hold_channel(conn: &mut PgConnection, run: RunId, until: DateTime<Utc>) -> QueryResult<()> {
-    let channel = schedule_runs::table.find(run.0).select(schedule_runs::channel_id);
-    diesel::update(channels::table)
-        .filter(channels::id.eq_any(channel))
+    let channel = schedule_runs::table.find(run.0).select(schedule_runs::channel_id).first(conn)?;
+    hold_line(conn, ChannelId(channel), until)
+}
+
+/// The same, for the channel itself.
+pub fn hold_line(conn: &mut PgConnection, channel: ChannelId, until: DateTime<Utc>) -> QueryResult<()> {
+    diesel::update(channels::table.find(channel.0))
         .filter(channels::held_until.is_null().or(channels::held_until.lt(until)))
         .set(channels::held_until.eq(until))
         .execute(conn)
@@ -449,13 +454,13 @@ pub fn firsts(conn: &mut PgConnection, run: &Run) -> QueryResult<Firsts> {
 /// When the last of each of these runs' contacts was claimed for the first time.
 pub fn last_claimed(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<HashMap<RunId, DateTime<Utc>>> {
     let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    let rows: Vec<(i64, Option<DateTime<Utc>>)> = leases::table
-        .filter(leases::run_id.eq_any(ids))
+    let rows: Vec<(Option<i64>, Option<DateTime<Utc>>)> = leases::table
+        .filter(leases::run_id.eq_any(&ids))
         .filter(leases::attempt.eq(1))
         .group_by(leases::run_id)
         .select((leases::run_id, diesel::dsl::max(leases::taken_at)))
         .load(conn)?;
-    Ok(rows.into_iter().filter_map(|(run, at)| Some((RunId(run), at?))).collect())
+    Ok(rows.into_iter().filter_map(|(run, at)| Some((RunId(run?), at?))).collect())
 }
 
 /// Which of these parts were never sent, because their contacts still wait for their first try.
@@ -553,6 +558,46 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
         tally.entry(RunId(row.run_id)).or_default().add(word, 1);
     }
     count(conn, &tally, shard)
+}
+
+/// Notes that these deliveries begin conversations: a bot spoke in them, then.
+pub fn open(conn: &mut PgConnection, begun: &[(RunId, i32, DateTime<Utc>)]) -> QueryResult<()> {
+    if begun.is_empty() {
+        return Ok(());
+    }
+    insert_openings(conn, begun, "INSERT INTO openings (run_id, seq, at) SELECT u.* FROM u ON CONFLICT DO NOTHING")
+}
+
+/// The same for deliveries that a receipt has proven, of which some may be no bot's.
+pub fn open_proven(conn: &mut PgConnection, proven: &[(RunId, i32, DateTime<Utc>)]) -> QueryResult<()> {
+    if proven.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO openings (run_id, seq, at)
+               SELECT u.* FROM u JOIN schedule_runs r ON r.id = u.run_id AND r.bot_id IS NOT NULL
+               WHERE NOT EXISTS (SELECT FROM conversations v WHERE v.run_id = u.run_id AND v.seq = u.seq)
+               ON CONFLICT DO NOTHING";
+    insert_openings(conn, proven, sql)
+}
+
+fn insert_openings(
+    conn: &mut PgConnection,
+    of: &[(RunId, i32, DateTime<Utc>)],
+    insert: &'static str,
+) -> QueryResult<()> {
+    let (mut runs, mut seqs, mut ats) = (Vec::new(), Vec::new(), Vec::new());
+    for (run, seq, at) in of {
+        runs.push(run.0);
+        seqs.push(*seq);
+        ats.push(*at);
+    }
+    let rows =
+        "WITH u AS (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[]) AS u (run_id, seq, at)) ";
+    let query = diesel::sql_query(format!("{rows}{insert}"))
+        .bind::<Array<Int8>, _>(runs)
+        .bind::<Array<Int4>, _>(seqs)
+        .bind::<Array<Timestamptz>, _>(ats);
+    query.execute(conn).map(drop)
 }
 
 /// The contacts behind these deliveries.
@@ -848,7 +893,7 @@ pub fn lock_expired_lease(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryR
         .filter(leases::open.gt(0))
         .filter(leases::expires_at.le(now))
         .order(leases::id)
-        .select((leases::id, leases::run_id))
+        .select((leases::id, leases::run_id.assume_not_null()))
         .for_update()
         .skip_locked()
         .first(conn)
@@ -952,7 +997,31 @@ pub fn n_in_flight(conn: &mut PgConnection, scope: Scope) -> QueryResult<i64> {
         Scope::Campaign(id) => open.filter(schedule_runs::campaign_id.eq(id)),
         Scope::Everything => open,
     };
-    open.select(diesel::dsl::sum(leases::open)).first::<Option<i64>>(conn).map(Option::unwrap_or_default)
+    let sends: Option<i64> = open.select(diesel::dsl::sum(leases::open)).first(conn)?;
+    Ok(sends.unwrap_or_default() + replies_in_flight(conn, scope)?)
+}
+
+/// How many replies in the scope are on the wire that a pause or a stop has to wait for:
+/// what bots say by themselves, and of stopped schedules everything.
+fn replies_in_flight(conn: &mut PgConnection, scope: Scope) -> QueryResult<i64> {
+    let claimed = messages::table
+        .inner_join(schedules::table.on(schedules::id.nullable().eq(messages::schedule_id)))
+        .inner_join(campaigns::table.on(campaigns::id.eq(schedules::campaign_id)))
+        .filter(messages::state.eq("claimed"))
+        .filter(
+            messages::purpose
+                .eq("reengager")
+                .assume_not_null()
+                .or(schedules::state.eq("stopped"))
+                .or(campaigns::state.eq("stopped")),
+        )
+        .into_boxed();
+    let claimed = match scope {
+        Scope::Schedule(id) => claimed.filter(schedules::id.eq(id)),
+        Scope::Campaign(id) => claimed.filter(schedules::campaign_id.eq(id)),
+        Scope::Everything => claimed,
+    };
+    claimed.count().get_result(conn)
 }
 
 /// The sends in the scope that have not settled, by name, up to `limit`.

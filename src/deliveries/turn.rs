@@ -279,7 +279,8 @@ impl Asked<'_> {
                 }
                 Verdict::LeaveOut { outcome, detail } => {
                     let fate = Fate::Final { outcome, detail: Some(detail) };
-                    left_out.push(Settled { lease: LeaseId(0), run: self.run.id, seq, attempt: attempt - 1, fate });
+                    let (lease, run, attempt) = (LeaseId(0), self.run.id, attempt - 1);
+                    left_out.push(Settled { lease, run, seq, attempt, fate, began_at: None });
                     passed_over += i32::from(is_fresh);
                     if !is_fresh {
                         wait_no_more.push(seq);

@@ -1,17 +1,15 @@
 use actix_web::http::header;
-use actix_web::web::{Bytes, Data, Path, PayloadConfig, Query, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, get, post};
+use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::intake::{self, Error};
 use super::ledger::{self, Ask, Entry, Look};
 use super::{Show, Standing};
 use crate::app::App;
-use crate::channels::Forged;
-use crate::ids::{ChannelId, RunId};
+use crate::ids::RunId;
 use crate::runs::RunState;
 use crate::web::chart::thousands;
 use crate::web::csv::as_text;
@@ -19,11 +17,6 @@ use crate::web::{Frame, May, Problem, View, page};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(read).service(export);
-}
-
-/// What providers call. They have no session: the signature says who they are.
-pub fn webhooks(cfg: &mut ServiceConfig) {
-    cfg.app_data(PayloadConfig::new(256 * 1024)).service(webhook);
 }
 
 // The ledger of a run
@@ -197,33 +190,6 @@ fn csv_lines(rows: impl IntoIterator<Item = [String; 9]>) -> Result<Vec<u8>, Pro
         writer.write_record(&row).map_err(|error| Problem::Unexpected(error.into()))?;
     }
     writer.into_inner().map_err(|error| Problem::Unexpected(anyhow::anyhow!("lines of a table: {error}")))
-}
-
-// Receipts
-
-#[post("/webhooks/{channel}")]
-async fn webhook(
-    app: Data<App>,
-    req: HttpRequest,
-    channel: Path<ChannelId>,
-    body: Bytes,
-) -> Result<HttpResponse, Problem> {
-    let signature = req.headers().get("X-Signature-256").and_then(|value| value.to_str().ok());
-    // Some senders write which hash it is in front.
-    let signature = signature.map(|text| text.strip_prefix("sha256=").unwrap_or(text));
-    match intake::webhook(&app, channel.into_inner(), signature, &body, app.clock.now()).await {
-        Ok(_) => Ok(HttpResponse::NoContent().finish()),
-        Err(Error::Forged(Forged::BadSignature)) => Ok(HttpResponse::Unauthorized().finish()),
-        Err(Error::Forged(Forged::Unreadable(what))) => {
-            tracing::warn!("a signed webhook call could not be read: {what}");
-            Ok(HttpResponse::BadRequest().finish())
-        }
-        Err(Error::Database(error)) => match Problem::from(error) {
-            Problem::NotFound => Ok(HttpResponse::NotFound().finish()),
-            // Not taken in, so it must be told again.
-            problem => Err(problem),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -19,23 +19,24 @@ use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::lines::Lines;
 use crate::app::App;
-use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
+use crate::bots::{self, first::First};
+use crate::channels::{Channel, Part, Scope, SendOutcome};
 use crate::deliveries::actions::{Claimed, Leave};
 use crate::deliveries::store::Claimer;
 use crate::deliveries::{
-    self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, even_part, intake,
+    self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, even_part,
 };
 use crate::ids::{CampaignId, ChannelId, RunId};
 use crate::pacing::{self, Calendar, Holds};
 use crate::runs::{self, Clock, Run};
 use crate::settings::{self, Cap};
-use crate::wording::Template;
 
 /// Contacts in one claim at most. Larger batches cost less each, smaller ones
 /// leave fewer unknown when the process is killed.
@@ -55,7 +56,7 @@ pub struct Dispatcher {
     process: Uuid,
     settlers: Vec<mpsc::UnboundedSender<Settled>>,
     wire: Arc<Wire>,
-    channels: Mutex<HashMap<ChannelId, Arc<Line>>>,
+    lines: Arc<Lines>,
     /// When campaigns may not send, as it was when they were looked over last.
     calendars: Mutex<HashMap<CampaignId, Calendar>>,
     /// The most messages a contact may get, as it was then.
@@ -81,16 +82,9 @@ impl Wire {
     }
 }
 
-/// A channel as this process uses it.
-struct Line {
-    setup: Setup,
-    adapter: Arc<dyn Channel>,
-    places: Arc<Semaphore>,
-}
-
-/// The text of a run, and how many names it knew when it was parsed.
+/// What a run says first, and how many names it knew when that was read.
 struct Text {
-    template: Arc<Template>,
+    first: Arc<First>,
     n_fields: usize,
 }
 
@@ -122,7 +116,7 @@ impl Dispatcher {
             process,
             settlers,
             wire,
-            channels: Mutex::default(),
+            lines: Arc::default(),
             calendars: Mutex::default(),
             cap: Mutex::default(),
             parts: Mutex::default(),
@@ -137,7 +131,7 @@ impl Dispatcher {
     pub async fn tick(&self) -> anyhow::Result<usize> {
         let mut n = 0;
         loop {
-            self.look_up_channels().await?;
+            self.lines.look_up(&self.app).await?;
             let mut due = self.due().await?;
             let looked_at = Instant::now();
             if due.is_empty() {
@@ -236,7 +230,7 @@ impl Dispatcher {
 
     async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
         let holds = self.holds(run);
-        let Some(line) = self.channels.lock().unwrap().get(&run.channel_id).cloned() else {
+        let Some(line) = self.lines.get(run.channel_id) else {
             return Ok(Looked::Idle);
         };
         // No more than it may need: other runs of the channel want places, too.
@@ -272,7 +266,7 @@ impl Dispatcher {
         }
         metrics::counter!("bugle_claimed_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").increment(n as f64);
-        let text = self.text(run, &fields);
+        let text = self.text(run, &fields).await?;
         for claim in claims {
             let sends: Vec<Send> = claim
                 .contacts
@@ -296,33 +290,30 @@ impl Dispatcher {
 
     /// The text of a run, parsed once. It was pinned when the run was made; only the
     /// names it may use can become more, when contacts are added.
-    fn text(&self, run: &Run, fields: &[String]) -> Arc<Template> {
-        let mut texts = self.texts.lock().unwrap();
-        let known = texts.get(&run.id).filter(|text| text.n_fields == fields.len());
-        if let Some(text) = known {
-            return text.template.clone();
+    async fn text(&self, run: &Run, fields: &[String]) -> anyhow::Result<Arc<First>> {
+        let known = |texts: &HashMap<RunId, Text>| {
+            texts.get(&run.id).filter(|text| text.n_fields == fields.len()).map(|text| text.first.clone())
+        };
+        if let Some(first) = known(&self.texts.lock().unwrap()) {
+            return Ok(first);
         }
-        let template = Arc::new(Template::parse(&run.body, fields));
-        texts.insert(run.id, Text { template: template.clone(), n_fields: fields.len() });
-        template
+        let (of, names) = (run.clone(), fields.to_vec());
+        let first = self
+            .app
+            .db
+            .run(move |conn| {
+                let (_, zone) = deliveries::store::place(conn, &of)?;
+                bots::store::first(conn, &of.body, of.bot, &names, zone)
+            })
+            .await?;
+        let first = Arc::new(first);
+        self.texts.lock().unwrap().insert(run.id, Text { first: first.clone(), n_fields: fields.len() });
+        Ok(first)
     }
 
-    /// Makes adapters for new channels, and new ones for those whose settings changed.
-    async fn look_up_channels(&self) -> anyhow::Result<()> {
-        let setups = self.app.db.run(intake::setups).await?;
-        let mut channels = self.channels.lock().unwrap();
-        for setup in setups {
-            let id = ChannelId(setup.id);
-            let known = channels.get(&id);
-            if known.is_some_and(|line| line.setup.settings == setup.settings && line.setup.sender == setup.sender) {
-                continue;
-            }
-            // The places stay: sends under the old settings are still on the wire.
-            let places = known.map(|line| line.places.clone());
-            let places = places.unwrap_or_else(|| Arc::new(Semaphore::new(self.app.settings.in_flight)));
-            channels.insert(id, Arc::new(Line { adapter: (self.app.providers)(&setup), setup, places }));
-        }
-        Ok(())
+    /// The channels, for others in this process who send through them.
+    pub fn lines(&self) -> Arc<Lines> {
+        self.lines.clone()
     }
 
     /// Sends of this process that are on the wire or not written down yet.
@@ -393,7 +384,7 @@ struct Send {
 struct Job {
     app: Data<App>,
     adapter: Arc<dyn Channel>,
-    text: Arc<Template>,
+    text: Arc<First>,
     expires_at: DateTime<Utc>,
     begin_by: Instant,
     settler: mpsc::UnboundedSender<Settled>,
@@ -405,31 +396,34 @@ impl Job {
         let (job, claim) = (&self, &claim);
         stream::iter(sends)
             .for_each_concurrent(None, |send| async move {
-                let fate = job.send(claim, &send.contact).await;
+                let (fate, began_at) = job.send(claim, &send.contact).await;
                 let (lease, run, seq, attempt) = (claim.lease, claim.run, send.contact.seq, claim.attempt);
                 drop(send);
                 job.wire.moved.notify_waiters();
                 // A settler ends only after the dispatcher, and that only when the wire is quiet.
-                let _ = job.settler.send(Settled { lease, run, seq, attempt, fate });
+                let _ = job.settler.send(Settled { lease, run, seq, attempt, fate, began_at });
             })
             .await;
     }
 
-    async fn send(&self, claim: &Claim, contact: &Contact) -> Fate {
-        let finally = |outcome, detail: Option<String>| Fate::Final { outcome, detail };
+    /// What became of it, and when a bot took its turn in it.
+    async fn send(&self, claim: &Claim, contact: &Contact) -> (Fate, Option<DateTime<Utc>>) {
+        let finally = |outcome, detail: Option<String>| (Fate::Final { outcome, detail }, None);
+        let began_at = self.app.clock.now();
         if let Some(barred) = &contact.barred {
             let (outcome, why) = barred.clone();
             return finally(outcome, why);
         }
-        let text = match self.text.render(&contact.values) {
-            Ok(text) => text,
-            Err(missing) => return finally(Outcome::InvalidMessage, Some(format!("#{} is missing", missing.field))),
+        let said = match self.text.render(&contact.values, began_at) {
+            Ok(said) => said,
+            Err(unsaid) => return finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
         };
         let id = PartId { run: claim.run, seq: contact.seq, attempt: claim.attempt };
         let part = Part {
             id: id.to_string(),
             to: contact.address.clone(),
-            text,
+            text: said.text,
+            choices: said.choices,
             attempt: claim.attempt as u16,
             expires_at: self.expires_at,
         };
@@ -437,7 +431,7 @@ impl Job {
         // answered, so what has not begun goes back untouched.
         if self.begin_by <= Instant::now() {
             let at = self.app.clock.now();
-            return Fate::Later { at, detail: Some("not begun in time".to_owned()) };
+            return (Fate::Later { at, detail: Some("not begun in time".to_owned()) }, None);
         }
         let sent = timeout(PATIENCE, self.adapter.send(&part)).await;
         let sent = sent.unwrap_or_else(|_| SendOutcome::Unknown { code: "no answer in time".to_owned() });
@@ -449,7 +443,8 @@ impl Job {
                 tracing::error!(run.id = %run, "could not hold the channel of run {run}: {error}");
             }
         }
-        deliveries::fate(claim.attempt, sent, now)
+        let began_at = matches!(*self.text, First::Bot(..)).then_some(began_at);
+        (deliveries::fate(claim.attempt, sent, now), began_at)
     }
 }
 

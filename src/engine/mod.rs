@@ -9,6 +9,8 @@ pub mod checker;
 pub mod dispatcher;
 pub mod importer;
 pub mod launcher;
+pub mod lines;
 pub mod metronome;
 pub mod rescuer;
 pub mod starter;
+pub mod talker;

@@ -1,5 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::bots::domain::Pinned;
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{self, Holds, LateLimit, LatePolicy, LocalHours, Rate, SendClock, TooLate, Window};
 
@@ -16,6 +17,8 @@ pub struct Run {
     pub name: String,
     /// The text as it was when the run was made.
     pub body: String,
+    /// The bot that its contacts meet instead.
+    pub bot: Option<Pinned>,
     /// Names that the text may use; known once the run is prepared.
     pub fields: Vec<String>,
     pub window: Window,
@@ -493,6 +496,7 @@ mod tests {
             file_id: Some(FileId(1)),
             name: "Spring offer-2026-03-02".into(),
             body: "Hello".into(),
+            bot: None,
             fields: Vec::new(),
             auto: false,
             rules: Rules::default(),

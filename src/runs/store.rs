@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 
 use super::{Clock, Rules, Run, RunState};
+use crate::bots::domain::Pinned;
 use crate::db::schema::{campaigns, schedule_runs};
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
@@ -225,6 +226,7 @@ pub struct NewRun<'a> {
     pub name: &'a str,
     pub date: NaiveDate,
     pub body: &'a str,
+    pub bot: Option<Pinned>,
     pub window: Window,
     pub late: LatePolicy,
     pub rate: Rate,
@@ -265,6 +267,8 @@ pub fn insert(conn: &mut PgConnection, run: &NewRun<'_>) -> QueryResult<RunId> {
             schedule_runs::ends_at.eq(run.window.ends),
             schedule_runs::late_policy.eq(run.late.word()),
             (
+                schedule_runs::bot_id.eq(run.bot.map(|bot| bot.bot.0)),
+                schedule_runs::bot_version.eq(run.bot.map(|bot| bot.version)),
                 schedule_runs::rate.eq(run.rate.fixed().unwrap_or(1.0)),
                 schedule_runs::auto_rate.eq(run.rate == Rate::Auto),
                 schedule_runs::rules.eq(json(run.rules)?),
@@ -337,6 +341,8 @@ pub struct Row {
     file_id: Option<i64>,
     name: String,
     body: String,
+    bot_id: Option<i64>,
+    bot_version: Option<i32>,
     fields: serde_json::Value,
     late_policy: String,
     prepared_at: Option<DateTime<Utc>>,
@@ -411,6 +417,7 @@ impl TryFrom<Row> for Run {
             burst: s.burst,
             name: row.name,
             body: row.body,
+            bot: Pinned::of(row.bot_id, row.bot_version),
             fields: serde_json::from_value(row.fields).map_err(unreadable)?,
         })
     }

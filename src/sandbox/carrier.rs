@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use super::store;
 use crate::app::App;
 use crate::channels::sandbox::{Books, Handed, Sandbox, webhook};
-use crate::channels::{Channel, Providers, Receipt};
+use crate::channels::{Channel, Event, Providers};
 use crate::clock::Clock;
+use crate::conversations::intake;
 use crate::db::Db;
-use crate::deliveries::intake;
 use crate::ids::ChannelId;
+use crate::senders::setups;
 
 /// Receipts reported in one go.
 const BATCH: i64 = 500;
@@ -51,14 +52,14 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         if due.is_empty() {
             return Ok(n);
         }
-        let mut by_channel: BTreeMap<ChannelId, (Vec<i64>, Vec<Receipt>)> = BTreeMap::new();
+        let mut by_channel: BTreeMap<ChannelId, (Vec<i64>, Vec<Event>)> = BTreeMap::new();
         for (id, channel, receipt) in due {
             let (ids, receipts) = by_channel.entry(channel).or_default();
             ids.push(id);
-            receipts.push(receipt);
+            receipts.push(Event::Receipt(receipt));
         }
         for (channel, (ids, receipts)) in by_channel {
-            let secret = app.db.run(move |conn| intake::find_setup(conn, channel)).await?.secret;
+            let secret = app.db.run(move |conn| setups::find(conn, channel)).await?.secret;
             let (body, signature) = webhook(&secret, &receipts);
             intake::webhook(app, channel, Some(&signature), &body, now).await?;
             n += ids.len();

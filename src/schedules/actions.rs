@@ -275,6 +275,7 @@ pub fn plan_run(
         name: &format!("{}-{date}", home.name),
         date,
         body: &plan.body,
+        bot: plan.bot,
         window,
         late: plan.late,
         rate: plan.rate,

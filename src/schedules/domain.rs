@@ -1,6 +1,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use crate::bots::domain::Pinned;
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{self, EmptyWindow, LatePolicy, Missed, Overlap, Rate, Rule, Window};
 use crate::runs::{self, Rules};
@@ -10,8 +11,10 @@ use crate::runs::{self, Rules};
 pub struct Draft {
     pub name: String,
     pub channel_id: ChannelId,
-    /// With `#field` and `#field|fallback#` in it.
+    /// With `#field` and `#field|fallback#` in it; empty when it sends a bot.
     pub body: String,
+    /// The bot it sends instead of a text.
+    pub bot: Option<Pinned>,
     pub when: When,
     /// Dates and times are meant in the campaign's time zone. Of no meaning for a cron expression.
     pub start: NaiveTime,
@@ -33,6 +36,8 @@ pub enum When {
     /// Whenever the day's file has come.
     Daily,
     Recurring(Recurrence),
+    /// Whenever somebody writes first on its channel.
+    Inbound,
 }
 
 /// Comes round again by itself.
@@ -54,6 +59,7 @@ impl When {
             When::Once { date } => date.format("%-d %B %Y").to_string(),
             When::Daily => "each day's file".to_owned(),
             When::Recurring(it) => it.rule.describe(),
+            When::Inbound => "whenever somebody writes".to_owned(),
         }
     }
 }
@@ -73,6 +79,7 @@ impl Draft {
             name: name.to_owned(),
             channel_id,
             body: body.to_owned(),
+            bot: None,
             when: When::Once { date },
             start,
             end,
@@ -90,6 +97,7 @@ impl Draft {
             // These rules name their time themselves.
             When::Recurring(_) => format!("{days}, until {end}"),
             When::Once { .. } | When::Daily => format!("{days}, {}–{end}", self.start.format("%H:%M")),
+            When::Inbound => days,
         }
     }
 
@@ -112,6 +120,7 @@ impl Draft {
             When::Recurring(it) => {
                 Ok(it.rule.next(now, zone, it.last_date).map(|starts| self.window_from(starts, zone)))
             }
+            When::Inbound => Ok(None),
         }
     }
 
@@ -119,7 +128,7 @@ impl Draft {
     pub fn comes_round(&self, next_run_at: Option<DateTime<Utc>>) -> bool {
         match self.when {
             When::Once { .. } => false,
-            When::Daily => true,
+            When::Daily | When::Inbound => true,
             When::Recurring(_) => next_run_at.is_some(),
         }
     }
@@ -321,6 +330,7 @@ mod tests {
             name: "Dublin".into(),
             channel_id: ChannelId(1),
             body: "Hello".into(),
+            bot: None,
             when: When::Once { date: now().date_naive() },
             start: "09:00:00".parse().unwrap(),
             end: "10:00:00".parse().unwrap(),

@@ -9,6 +9,7 @@ use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
+use crate::bots::domain::Pinned;
 use crate::db::schema::{campaigns, channels, schedule_runs, schedules};
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
@@ -158,6 +159,9 @@ struct Planned {
     name: String,
     channel_id: i64,
     body: String,
+    bot_id: Option<i64>,
+    bot_version: Option<i32>,
+    inbound: bool,
     run_date: Option<NaiveDate>,
     recurrence: Option<serde_json::Value>,
     start_time: NaiveTime,
@@ -188,13 +192,16 @@ impl TryFrom<&Draft> for Planned {
     fn try_from(plan: &Draft) -> QueryResult<Self> {
         let (run_date, recurrence) = match &plan.when {
             When::Once { date } => (Some(*date), None),
-            When::Daily => (None, None),
+            When::Daily | When::Inbound => (None, None),
             When::Recurring(it) => (None, Some(json(it)?)),
         };
         Ok(Planned {
             name: plan.name.clone(),
             channel_id: plan.channel_id.0,
             body: plan.body.clone(),
+            bot_id: plan.bot.map(|bot| bot.bot.0),
+            bot_version: plan.bot.map(|bot| bot.version),
+            inbound: plan.when == When::Inbound,
             run_date,
             recurrence,
             start_time: plan.start,
@@ -230,6 +237,7 @@ impl TryFrom<Row> for Schedule {
         let when = match (row.plan.run_date, row.plan.recurrence) {
             (Some(date), _) => When::Once { date },
             (None, Some(it)) => When::Recurring(serde_json::from_value(it).map_err(unreadable)?),
+            (None, None) if row.plan.inbound => When::Inbound,
             (None, None) => When::Daily,
         };
         Ok(Schedule {
@@ -239,6 +247,7 @@ impl TryFrom<Row> for Schedule {
                 name: row.plan.name,
                 channel_id: ChannelId(row.plan.channel_id),
                 body: row.plan.body,
+                bot: Pinned::of(row.plan.bot_id, row.plan.bot_version),
                 when,
                 start: row.plan.start_time,
                 end: row.plan.end_time,

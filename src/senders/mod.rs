@@ -9,5 +9,6 @@
 
 pub mod domain;
 pub mod store;
+pub mod setups;
 pub mod actions;
 pub mod web;

@@ -18,6 +18,7 @@ use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::deliveries::Counts;
 use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::talker::Talker;
 use bugle::engine::{importer, rescuer, starter};
 use bugle::files::upload;
 use bugle::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId, UserId};
@@ -59,6 +60,7 @@ const KEY: [u8; 64] = [7; 64];
 pub struct Desk {
     pub app: Data<App>,
     pub dispatcher: Arc<Dispatcher>,
+    pub talker: Arc<Talker>,
     pub admin: UserId,
     pub channel: ChannelId,
     pub url: String,
@@ -125,8 +127,10 @@ impl Desk {
         let admin = add_user(conn, &new, None, now).unwrap();
         bugle::installation::ensure_channel(conn, now).unwrap();
         let channel = One::get(conn, "SELECT id AS n FROM channels");
+        let dispatcher = Dispatcher::new(app.clone());
         let mut desk = Desk {
-            dispatcher: Dispatcher::new(app.clone()),
+            talker: Talker::new(app.clone(), dispatcher.lines()),
+            dispatcher,
             app: app.clone(),
             admin,
             channel: ChannelId(channel),
@@ -167,9 +171,22 @@ impl Desk {
     pub async fn tick(&self) {
         starter::tick(&self.app).await.unwrap();
         self.dispatch().await;
+        self.talk().await;
         carrier::tick(&self.app).await.unwrap();
+        self.talk().await;
         rescuer::tick(&self.app).await.unwrap();
         rescuer::sweep(&self.app).await.unwrap();
+    }
+
+    /// Lets conversations go on until nothing is left to do, and gives up what nobody will send.
+    pub async fn talk(&self) {
+        loop {
+            let n = self.talker.tick().await.unwrap();
+            self.talker.idle().await;
+            if n + self.talker.rescue().await.unwrap() == 0 {
+                return;
+            }
+        }
     }
 
     /// Claims and sends what is due, and waits for it to settle.
@@ -539,7 +556,7 @@ fn post(path: &str) -> TestRequest {
 fn app_at(url: &str, clock: Clock) -> Data<App> {
     let db = Db::connect(url, 8).unwrap();
     let providers = carrier::providers(&Db::connect(url, 4).unwrap(), &clock);
-    Data::new(App { db, clock, settings: Settings::default(), providers })
+    Data::new(App { db, clock, settings: Settings::default(), providers, said: Arc::default() })
 }
 
 /// `n` different numbers at which the carrier does nothing special.

@@ -2,7 +2,7 @@
 
 use actix_web::test::TestRequest;
 use bugle::channels::sandbox::webhook;
-use bugle::channels::{Receipt, ReceiptStatus};
+use bugle::channels::{Event, Receipt, ReceiptStatus};
 use bugle::deliveries::ledger::{self, Ask};
 use bugle::deliveries::{OnRecord, Outcome, PartId, Show, Standing, Word};
 use bugle::ids::RunId;
@@ -175,8 +175,8 @@ async fn only_signed_receipts_are_taken_in() {
 
     let part = PartId { run, seq: 1, attempt: 1 }.to_string();
     let (body, signature) = {
-        let secret = desk.db(|conn| bugle::deliveries::intake::find_setup(conn, desk.channel).unwrap().secret);
-        webhook(&secret, &[Receipt { part, status: ReceiptStatus::Delivered, code: None }])
+        let secret = desk.db(|conn| bugle::senders::setups::find(conn, desk.channel).unwrap().secret);
+        webhook(&secret, &[Event::Receipt(Receipt { part, status: ReceiptStatus::Delivered, code: None })])
     };
     let call = |path: String, signature: Option<String>| {
         let mut request = TestRequest::post().uri(&path).set_payload(body.clone());

@@ -28,3 +28,4 @@ mod recurring;
 mod screen;
 mod settings;
 mod signing_in;
+mod talking;

@@ -62,6 +62,7 @@ fn on_list(
         name: "Main".into(),
         channel_id: desk.channel,
         body: "Hello".into(),
+        bot: None,
         when: When::Recurring(it.clone()),
         start: "09:00:00".parse().unwrap(),
         end: format!("{end}:00").parse().unwrap(),
@@ -74,7 +75,7 @@ fn on_list(
     desk.db(|conn| {
         let kind = match plan.when {
             When::Once { .. } => CampaignKind::OnceOff,
-            When::Recurring(_) | When::Daily => CampaignKind::Recurring,
+            When::Recurring(_) | When::Daily | When::Inbound => CampaignKind::Recurring,
         };
         let id = actions::create(conn, "Round", kind, ZONE, desk.admin, now).unwrap();
         actions::set_lists(conn, id, &Lists { include: vec![list], exclude: vec![] }, freeze).unwrap();

@@ -343,6 +343,7 @@ async fn over_tls_the_cookie_is_bound_to_this_host_and_to_tls() {
         clock: desk.app.clock.clone(),
         settings: Settings { secure_cookies: true, ..Settings::default() },
         providers: desk.app.providers.clone(),
+        said: desk.app.said.clone(),
     });
     let request = TestRequest::post()
         .uri("/sign-in")

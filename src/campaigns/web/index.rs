@@ -298,7 +298,7 @@ async fn draw_row(
                 CampaignKind::Daily => {
                     Some(draw(&app.db.run(move |conn| drops::web::Panel::load(conn, id, role, now)).await?)?)
                 }
-                CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick => None,
+                CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick | CampaignKind::Inbound => None,
             };
             Some(Body { file: inside.file, lists: inside.lists, drops, schedules, history: inside.history })
         }

@@ -189,7 +189,7 @@ impl Edit {
         match self.facts.campaign.kind {
             CampaignKind::Recurring => true,
             CampaignKind::OnceOff | CampaignKind::Quick => self.facts.campaign.file_id.is_none(),
-            CampaignKind::Daily => false,
+            CampaignKind::Daily | CampaignKind::Inbound => false,
         }
     }
 

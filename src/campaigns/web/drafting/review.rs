@@ -80,6 +80,7 @@ pub(super) fn plan_times(plan: &Draft) -> String {
         When::Once { .. } | When::Daily => format!("{}, {start}–{end}", plan.when.words()),
         // Its rule says itself when it starts.
         When::Recurring(_) => format!("{}, until {end}", plan.when.words()),
+        When::Inbound => plan.when.words(),
     }
 }
 

@@ -111,7 +111,7 @@ impl ScheduleForm {
         };
         match &plan.when {
             When::Once { date } => form.date = date.to_string(),
-            When::Daily => {}
+            When::Daily | When::Inbound => {}
             When::Recurring(it) => form.take_recurrence(it),
         }
         form
@@ -230,6 +230,7 @@ impl ScheduleForm {
             }
             CampaignKind::Daily => Some(When::Daily),
             CampaignKind::Recurring => self.recurrence(errors).map(When::Recurring),
+            CampaignKind::Inbound => Some(When::Inbound),
         }
     }
 
@@ -391,7 +392,8 @@ impl ScheduleForm {
             return Err(errors);
         };
         let group = group.filter(|_| facts.campaign.group_by.is_some()).map(str::to_owned);
-        let plan = Draft { name: name.to_owned(), channel_id, body, when, start, end, rate, late, group, rules };
+        let bot = None;
+        let plan = Draft { name: name.to_owned(), channel_id, body, bot, when, start, end, rate, late, group, rules };
         match plan.first_window(zone, now) {
             Err(empty) => errors.add("end", empty.to_string()),
             Ok(None) => errors.add("last_date", "It would never run: choose a later last date."),

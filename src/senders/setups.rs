@@ -1,44 +1,18 @@
-//! Taking in what providers tell us: checked and read by the channel's adapter,
-//! merged in one transaction, and only then acknowledged.
+//! The channels as their adapters are made from them.
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::actions;
-use crate::app::App;
-use crate::channels::{Forged, Kind, Setup, Webhook};
-use crate::db::DbError;
+use crate::channels::{Kind, Setup};
 use crate::db::schema::channels;
 use crate::ids::ChannelId;
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Forged(#[from] Forged),
-    #[error(transparent)]
-    Database(#[from] DbError<diesel::result::Error>),
-}
-
-/// Takes in one webhook call for a channel. Returns how many deliveries it moved.
-pub async fn webhook(
-    app: &App,
-    channel: ChannelId,
-    signature: Option<&str>,
-    body: &[u8],
-    now: DateTime<Utc>,
-) -> Result<usize, Error> {
-    let setup = app.db.run(move |conn| find_setup(conn, channel)).await?;
-    let receipts = (app.providers)(&setup).read(&Webhook { signature, body })?;
-    Ok(app.db.run(move |conn| actions::take_in(conn, channel, &receipts, now)).await?)
-}
-
 /// How the channel is configured.
-pub fn find_setup(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Setup> {
+pub fn find(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Setup> {
     channels::table.find(channel.0).select(SetupRow::as_select()).first(conn)?.try_into()
 }
 
 /// All channels.
-pub fn setups(conn: &mut PgConnection) -> QueryResult<Vec<Setup>> {
+pub fn all(conn: &mut PgConnection) -> QueryResult<Vec<Setup>> {
     channels::table
         .order(channels::id)
         .select(SetupRow::as_select())

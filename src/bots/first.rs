@@ -1,0 +1,90 @@
+//! What a schedule says first to a contact: its text, or the first turn of its bot.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::{Map, Value};
+
+use super::steps::{Accept, Act, StepId, Steps};
+use super::turn::{Input, Memory, Reply, Turn, turn};
+use crate::wording::Template;
+
+/// Parsed once, rendered for every contact.
+#[derive(Clone)]
+pub enum First {
+    Text(Template),
+    /// The zone is that of the campaign: a bot may look at the time of day.
+    Bot(Arc<Steps>, Tz),
+}
+
+/// A message with the answers that it offers as buttons, where the channel has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    pub text: String,
+    pub choices: Vec<String>,
+}
+
+/// Why nothing can be said to a contact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsaid {
+    /// There is no value for this field, and no fallback.
+    #[error("#{0} is missing")]
+    Missing(String),
+    #[error("the bot has nothing to say to this contact")]
+    Nothing,
+}
+
+impl First {
+    /// The first message to a contact of whom this is known. The same instant gives the same message.
+    pub fn render(&self, values: &Map<String, Value>, now: DateTime<Utc>) -> Result<Said, Unsaid> {
+        match self {
+            First::Text(template) => match template.render(values) {
+                Ok(text) => Ok(Said { text, choices: Vec::new() }),
+                Err(missing) => Err(Unsaid::Missing(missing.field)),
+            },
+            First::Bot(steps, zone) => match begin(steps, values, now, *zone).replies.first() {
+                Some(Reply::Text { step, text }) => Ok(Said { text: text.clone(), choices: choices(steps, step) }),
+                Some(Reply::Missing { field, .. }) => Err(Unsaid::Missing(field.clone())),
+                None => Err(Unsaid::Nothing),
+            },
+        }
+    }
+}
+
+/// The first turn of a bot that writes first.
+pub fn begin(steps: &Steps, values: &Map<String, Value>, now: DateTime<Utc>, zone: Tz) -> Turn {
+    turn(steps, Memory::default(), Input::Begin(values.clone()), now, zone)
+}
+
+/// The answers that a step offers, if it waits for one of several.
+pub fn choices(steps: &Steps, step: &StepId) -> Vec<String> {
+    match steps.get(step).map(|step| &step.act) {
+        Some(Act::Ask(ask)) => match &ask.accept {
+            Accept::Choices { choices } => choices.iter().map(|choice| choice.value.trim().to_owned()).collect(),
+            Accept::Text | Accept::Entity { .. } => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bots::examples::Example;
+
+    #[test]
+    fn a_bot_says_first_what_its_first_turn_says() {
+        let steps = Example::of_word("appointment").unwrap().steps();
+        let now = "2026-03-02T10:00:00Z".parse().unwrap();
+        let values: Map<String, Value> =
+            [("name", "Ada"), ("date", "Friday"), ("time", "10:30")].map(|(k, v)| (k.to_owned(), v.into())).into();
+        let first = First::Bot(Arc::new(steps.clone()), chrono_tz::UTC);
+        let said = first.render(&values, now).unwrap();
+        assert!(
+            matches!(&begin(&steps, &values, now, chrono_tz::UTC).replies[0], Reply::Text { text, .. } if *text == said.text)
+        );
+        assert!(matches!(first.render(&Map::new(), now), Err(Unsaid::Missing(_))));
+        assert_eq!(First::Bot(Arc::default(), chrono_tz::UTC).render(&values, now), Err(Unsaid::Nothing));
+    }
+}

@@ -1,0 +1,11 @@
+//! Opting out and back in: by which words, what is answered, and the proof of it.
+//!
+//! Words count as a whole message, before any bot is asked, and at once: the claim of
+//! every send asks for consent, so whatever is queued stays here. Words of people's own
+//! that sound like an opt-out are not obeyed by themselves; they hold the campaigns back
+//! from that person until somebody has decided.
+//!
+//! Deliberately absent: taking messages in ([`crate::conversations`]).
+
+pub mod domain;
+pub mod store;

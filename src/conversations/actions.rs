@@ -1,0 +1,460 @@
+//! Taking in, the bot's turn, and what agents do. Each function is one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::domain::{Previous, Route, route};
+use super::store::{self, Heard, Home, Known, NewConversation, Opening, Purpose, Saying};
+use super::{Began, Conversation, Handler};
+use crate::bots::domain::Pinned;
+use crate::bots::first::{begin, choices};
+use crate::bots::steps::Steps;
+use crate::bots::turn::{Action, Input, Memory, Reply, State, Turn, turn};
+use crate::campaigns::inbound::Validity;
+use crate::channels::{Inbound, Setup};
+use crate::consent::domain::{Meaning, sounds_like_stop};
+use crate::consent::store::{Change, Proof};
+use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, RunId, ScheduleId};
+use crate::{blocklist, bots, consent, settings};
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenIn {
+    New(ConversationId),
+    /// It was told before.
+    Repeated,
+}
+
+/// Takes in one message of a contact: stores it once for ever, listens to words of
+/// consent, finds its conversation, and lets the bot take its turn. Told again, it changes nothing.
+pub fn take_in(
+    conn: &mut PgConnection,
+    channel: &Setup,
+    inbound: &Inbound,
+    now: DateTime<Utc>,
+) -> QueryResult<TakenIn> {
+    conn.transaction(|conn| {
+        let contact = store::lock_contact(conn, channel.kind, &inbound.from, now)?;
+        let on = ChannelId(channel.id);
+        if store::is_taken_in(conn, on, &inbound.id)? {
+            return Ok(TakenIn::Repeated);
+        }
+        for opening in store::unopened(conn, ContactId(contact.id), on, now)? {
+            open(conn, &[opening], &mut ReadSteps::default())?;
+        }
+        let rules = consent::store::rules(conn)?;
+        let meaning = rules.meaning(&inbound.text, channel.id, contact.opted_out_at.is_some());
+        let doubted = meaning.is_none() && contact.opted_out_at.is_none() && sounds_like_stop(&inbound.text);
+        let hears_bot = meaning.is_none() && !doubted && !contact.blocked && contact.opted_out_at.is_none();
+
+        let newest = store::lock_newest(conn, ContactId(contact.id), on)?;
+        let home = match &newest {
+            Some(Conversation { home: Some((campaign, schedule)), .. }) => {
+                Some(store::home(conn, *campaign, *schedule)?)
+            }
+            _ => None,
+        };
+        let mut placed = place(conn, &contact, on, newest, home, hears_bot, now)?;
+        let it = &mut placed.it;
+        let heard =
+            Heard { text: &inbound.text, at: inbound.at.map_or(now, |at| at.min(now)), provider_id: &inbound.id };
+        store::insert_heard(conn, it, &heard)?;
+        it.last_at = now;
+
+        let proof = Proof {
+            channel: Some(on),
+            how: "keyword",
+            words: Some(&inbound.text),
+            message: Some(&inbound.id),
+            answered: None,
+            by: None,
+        };
+        match meaning {
+            Some((meaning, language)) => {
+                let is_out = contact.opted_out_at.is_some();
+                let change = match meaning {
+                    Meaning::Stop => Some(Change::Out),
+                    Meaning::Start => Some(Change::In),
+                    Meaning::Help => None,
+                };
+                // An opt-out is confirmed once, and not where the provider does it.
+                let silent =
+                    contact.blocked || (meaning == Meaning::Stop && (is_out || rules.silent_on.contains(&channel.id)));
+                let answer = Some(language.answer(meaning)).filter(|text| !silent && !text.trim().is_empty());
+                if let Some(change) = change {
+                    let proof = Proof { answered: answer, ..proof };
+                    consent::store::change(conn, ContactId(contact.id), change, &proof, now)?;
+                }
+                if let Some(text) = answer {
+                    say(conn, it, Purpose::Notice, None, text, now)?;
+                }
+                match meaning {
+                    Meaning::Stop => {
+                        store::take_back(conn, it.id, "opted out", now)?;
+                        it.hand_over();
+                        it.doubted = false;
+                        it.close("opted out", now);
+                    }
+                    Meaning::Start | Meaning::Help if placed.is_new => it.close(meaning.word(), now),
+                    Meaning::Start | Meaning::Help => {}
+                }
+            }
+            None if doubted => {
+                let proof = Proof { how: "words", ..proof };
+                consent::store::change(conn, ContactId(contact.id), Change::Doubted, &proof, now)?;
+                store::take_back(conn, it.id, "consent in doubt", now)?;
+                it.doubted = true;
+                it.wait_for_human(now);
+            }
+            None if contact.blocked => {
+                it.hand_over();
+                it.close("blocked", now);
+            }
+            None => hear(conn, &mut placed, &contact, &inbound.text, now)?,
+        }
+        store::save(conn, &placed.it)?;
+        Ok(TakenIn::New(placed.it.id))
+    })
+}
+
+/// The conversation that a message belongs to.
+struct Placed {
+    it: Conversation,
+    home: Option<Home>,
+    /// It began with this message.
+    is_new: bool,
+}
+
+/// Finds or begins the conversation of a message. `bots`: whether a new one may meet a bot.
+fn place(
+    conn: &mut PgConnection,
+    contact: &Known,
+    channel: ChannelId,
+    newest: Option<Conversation>,
+    home: Option<Home>,
+    bots: bool,
+    now: DateTime<Utc>,
+) -> QueryResult<Placed> {
+    let previous = newest.as_ref().map(|it| {
+        let validity = home.as_ref().map_or(Validity::DEFAULT, |home| home.validity);
+        Previous { open: it.is_open(), valid: validity.holds(it.last_at, now), began: it.began }
+    });
+    let current = store::current_inbound(conn, channel)?;
+    let contact = ContactId(contact.id);
+    let new = |conn: &mut PgConnection, home: Option<Home>, began, bot| {
+        let place = home.as_ref().map(|home| (home.campaign, home.schedule));
+        let new = NewConversation { channel, contact, home: place, began, delivery: None, bot };
+        Ok(Placed { it: store::insert(conn, &new, now)?, home, is_new: true })
+    };
+    match (route(previous, current.is_some()), newest) {
+        (Route::GoesOn, Some(it)) => Ok(Placed { it, home, is_new: false }),
+        (Route::Reopens, Some(mut it)) => {
+            it.reopen();
+            Ok(Placed { it, home, is_new: false })
+        }
+        (Route::Original, Some(mut old)) => {
+            let (bot, began) = (old.bot, old.began);
+            leave(conn, &mut old, "its validity was over", now)?;
+            new(conn, home, began, bot)
+        }
+        (Route::Inbound | Route::Unassigned, old) => {
+            if let Some(mut old) = old.filter(Conversation::is_open) {
+                leave(conn, &mut old, "its validity was over", now)?;
+            }
+            // Words of consent begin nothing with a campaign.
+            let home = match current.filter(|_| bots) {
+                Some((campaign, schedule)) => Some(store::home(conn, campaign, schedule)?),
+                None => None,
+            };
+            let bot = home.as_ref().and_then(|home| home.bot);
+            new(conn, home, Began::Inbound, bot)
+        }
+        // Routes of a previous conversation, and there is none.
+        (Route::GoesOn | Route::Reopens | Route::Original, None) => new(conn, None, Began::Inbound, None),
+    }
+}
+
+/// Closes a conversation that another one takes over from, unless humans have it.
+fn leave(conn: &mut PgConnection, it: &mut Conversation, because: &str, now: DateTime<Utc>) -> QueryResult<()> {
+    if it.handler == Handler::Human && it.unanswered_since.is_some() {
+        return Ok(());
+    }
+    it.close(because, now);
+    store::save(conn, it)
+}
+
+/// Lets the bot hear what was written, or tells the humans.
+fn hear(
+    conn: &mut PgConnection,
+    placed: &mut Placed,
+    contact: &Known,
+    text: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let Placed { it, home, is_new } = placed;
+    let (Some(home), Some(bot)) = (home.as_ref(), it.bot) else {
+        it.wait_for_human(now);
+        return Ok(());
+    };
+    if home.stopped {
+        it.fault = Some("Its campaign was stopped.".to_owned());
+        it.wait_for_human(now);
+        return Ok(());
+    }
+    if contact.opted_out_at.is_some() || contact.doubted_at.is_some() || (!*is_new && it.handler == Handler::Human) {
+        it.wait_for_human(now);
+        return Ok(());
+    }
+    let memory = match it.memory.take() {
+        Some(memory) => memory,
+        None => {
+            if let Some(plan) = home.inbound.as_ref().filter(|plan| !plan.is_open(home.zone, now)) {
+                if !plan.out_of_hours.trim().is_empty() {
+                    say(conn, it, Purpose::Answer, Some(home.schedule), &plan.out_of_hours, now)?;
+                }
+                it.wait_for_human(now);
+                return Ok(());
+            }
+            Memory { values: object(&contact.values), ..Memory::default() }
+        }
+    };
+    let steps = bots::store::find_version(conn, bot.bot, bot.version)?.steps;
+    let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.zone);
+    play(conn, it, &steps, taken, Said { home, purpose: Purpose::Answer, before: 0 }, now)
+}
+
+fn object(values: &Value) -> Map<String, Value> {
+    values.as_object().cloned().unwrap_or_default()
+}
+
+/// Queues a message of the house.
+fn say(
+    conn: &mut PgConnection,
+    it: &Conversation,
+    purpose: Purpose,
+    schedule: Option<ScheduleId>,
+    text: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let saying = Saying { purpose, agent: None, schedule, text, choices: &[], step: None, unsaid: None };
+    store::insert_saying(conn, it, &saying, now).map(drop)
+}
+
+/// How a turn of a bot is said.
+struct Said<'a> {
+    home: &'a Home,
+    purpose: Purpose,
+    /// Replies that were said before: the first message of a campaign.
+    before: usize,
+}
+
+/// Writes down what a bot's turn says and does. The conversation is locked; whoever calls saves it.
+fn play(
+    conn: &mut PgConnection,
+    it: &mut Conversation,
+    steps: &Steps,
+    taken: Turn,
+    said: Said<'_>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let blocks = taken.memory.state == State::Blocked;
+    let schedule = Some(said.home.schedule);
+    for reply in taken.replies.iter().skip(said.before) {
+        let (step, text, unsaid) = match reply {
+            Reply::Text { step, text } => (step, text.as_str(), None),
+            Reply::Missing { step, field } => (step, "", Some(format!("#{field} is missing"))),
+        };
+        let saying = Saying {
+            // The last words before a block.
+            purpose: if blocks { Purpose::Notice } else { said.purpose },
+            agent: None,
+            schedule,
+            text: if unsaid.is_some() {
+                steps.get(step).and_then(|step| step.act.text()).unwrap_or_default()
+            } else {
+                text
+            },
+            choices: &choices(steps, step),
+            step: Some(&step.0),
+            unsaid: unsaid.as_deref(),
+        };
+        store::insert_saying(conn, it, &saying, now)?;
+        it.last_at = now;
+    }
+    let mut kept = Map::new();
+    for action in &taken.did {
+        match action {
+            Action::SetField { field, value } => {
+                kept.insert(field.clone(), json!(value));
+            }
+            Action::Label(label) => {
+                if !it.labels.contains(label) {
+                    it.labels.push(label.clone());
+                }
+            }
+            Action::HandOver => it.wait_for_human(now),
+            Action::Block => {
+                let (kind, address) = store::address(conn, it.contact)?;
+                let why = Some("a bot blocked them".to_owned());
+                let block = blocklist::domain::Block { address, until: None, why };
+                blocklist::store::put(conn, kind, &[block], None, now)?;
+                it.close("blocked by the bot", now);
+            }
+            Action::Close => it.close("ended by the bot", now),
+        }
+    }
+    if !kept.is_empty() {
+        store::keep_values(conn, it.contact, &Value::Object(kept))?;
+    }
+    match &taken.memory.state {
+        State::Waiting { .. } => {
+            it.handler = Handler::Bot;
+            it.wake_at = taken.wake;
+        }
+        State::Parked { fault } => {
+            it.fault = Some(fault.to_string());
+            it.wait_for_human(now);
+            let fallback = said.home.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
+            if !fallback.is_empty() {
+                say(conn, it, Purpose::Answer, schedule, fallback, now)?;
+            }
+        }
+        State::New | State::HandedOver | State::Blocked | State::Closed => it.wake_at = None,
+    }
+    it.memory = Some(taken.memory);
+    Ok(())
+}
+
+// ---- conversations that campaigns begin --------------------------------------------
+
+/// Steps that were read already.
+#[derive(Default)]
+struct ReadSteps(HashMap<Pinned, Arc<Steps>>);
+
+impl ReadSteps {
+    fn of(&mut self, conn: &mut PgConnection, bot: Pinned) -> QueryResult<Arc<Steps>> {
+        if let Some(steps) = self.0.get(&bot) {
+            return Ok(steps.clone());
+        }
+        let steps = Arc::new(bots::store::find_version(conn, bot.bot, bot.version)?.steps);
+        self.0.insert(bot, steps.clone());
+        Ok(steps)
+    }
+}
+
+/// Writes down the conversations of up to `n` deliveries whose first message a provider
+/// has taken. Returns how many it looked at: none are left when that is 0.
+pub fn open_next(conn: &mut PgConnection, n: i64) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let openings = store::openings(conn, n)?;
+        if openings.is_empty() {
+            return Ok(0);
+        }
+        let contacts: Vec<i64> = openings.iter().map(|it| it.contact_id).collect();
+        store::lock_contacts(conn, &contacts)?;
+        open(conn, &openings, &mut ReadSteps::default())?;
+        Ok(openings.len())
+    })
+}
+
+/// Writes down conversations that have begun, unless they are. Their contacts are locked.
+fn open(conn: &mut PgConnection, openings: &[Opening], read: &mut ReadSteps) -> QueryResult<()> {
+    for opening in openings {
+        let (run, seq) = (RunId(opening.run_id), opening.seq);
+        if store::is_opened(conn, run, seq)? {
+            continue;
+        }
+        let channel = ChannelId(opening.channel_id);
+        for mut old in store::lock_open_of_bots(conn, &[opening.contact_id], channel)? {
+            store::take_back(conn, old.id, "another campaign wrote", opening.at)?;
+            old.close("another campaign wrote", opening.at);
+            store::save(conn, &old)?;
+        }
+        let bot = Pinned { bot: BotId(opening.bot_id), version: opening.bot_version };
+        let steps = read.of(conn, bot)?;
+        let home = store::home(conn, CampaignId(opening.campaign_id), ScheduleId(opening.schedule_id))?;
+        let zone: Tz = opening.zone.parse().unwrap_or(home.zone);
+        let taken = begin(&steps, &object(&opening.values), opening.at, zone);
+        let new = NewConversation {
+            channel,
+            contact: ContactId(opening.contact_id),
+            home: Some((home.campaign, home.schedule)),
+            began: Began::Outbound,
+            delivery: Some((run, seq)),
+            bot: Some(bot),
+        };
+        let mut it = store::insert(conn, &new, opening.at)?;
+        if let Some(Reply::Text { step, text }) = taken.replies.first() {
+            store::insert_first(conn, &it, (run, seq), text, &step.0, &choices(&steps, step), opening.at)?;
+        }
+        play(conn, &mut it, &steps, taken, Said { home: &home, purpose: Purpose::Answer, before: 1 }, opening.at)?;
+        store::save(conn, &it)?;
+    }
+    store::strike_openings(conn, openings)
+}
+
+// ---- bots that speak up by themselves ------------------------------------------------
+
+/// Conversations woken in one transaction.
+const WOKEN_AT_ONCE: i64 = 200;
+
+/// Lets bots speak up whose contacts did not reply, schedule by schedule, no faster than its
+/// rate and not in its quiet hours. Returns how many; 0 when none is due or may.
+pub fn wake_next(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
+    let due = store::due_to_wake(conn, now)?;
+    let campaigns: Vec<i64> = due.iter().map(|it| it.campaign_id).collect();
+    let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
+    let mut n = 0;
+    for it in due {
+        let schedule = ScheduleId(it.schedule_id);
+        let soon = now + TimeDelta::seconds(1);
+        let closed = calendars
+            .get(&CampaignId(it.campaign_id))
+            .is_some_and(|calendar| calendar.closed(it.schedule_id, now, soon).is_closed(now));
+        if !closed {
+            n += conn.transaction(|conn| wake(conn, CampaignId(it.campaign_id), schedule, it.rate, now))?;
+        }
+    }
+    Ok(n)
+}
+
+fn wake(
+    conn: &mut PgConnection,
+    campaign: CampaignId,
+    schedule: ScheduleId,
+    rate: Option<f64>,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let home = store::home(conn, campaign, schedule)?;
+    if home.stopped || home.paused {
+        return Ok(0);
+    }
+    let most = match rate {
+        None => WOKEN_AT_ONCE,
+        // A rate of less than one a minute is one in several minutes.
+        Some(rate) => {
+            let minutes = (1.0 / rate.max(1e-6)).max(1.0);
+            let stretch = TimeDelta::microseconds((minutes * 60e6) as i64);
+            let left = (rate * minutes).ceil() as i64 - store::spoke_up_since(conn, schedule, now - stretch)?;
+            let a_second = (rate / 60.0).ceil() as i64
+                - store::spoke_up_since(conn, schedule, now - TimeDelta::milliseconds(999))?;
+            left.min(a_second).clamp(0, WOKEN_AT_ONCE)
+        }
+    };
+    let mut read = ReadSteps::default();
+    let due = if most > 0 { store::lock_due(conn, schedule, most, now)? } else { Vec::new() };
+    let n = due.len();
+    for mut it in due {
+        let (Some(bot), Some(memory)) = (it.bot, it.memory.take()) else { continue };
+        let steps = read.of(conn, bot)?;
+        let taken = turn(&steps, memory, Input::Woke, now, home.zone);
+        play(conn, &mut it, &steps, taken, Said { home: &home, purpose: Purpose::Reengager, before: 0 }, now)?;
+        store::save(conn, &it)?;
+    }
+    Ok(n)
+}

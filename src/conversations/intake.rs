@@ -1,0 +1,71 @@
+//! Taking in what providers tell us: checked and read by the channel's adapter, written
+//! down, one transaction for each message of a contact, and only then acknowledged.
+
+use chrono::{DateTime, Utc};
+
+use super::{actions, outbox};
+use crate::app::App;
+use crate::channels::{Event, Forged, Inbound, Receipt, Webhook};
+use crate::db::DbError;
+use crate::deliveries;
+use crate::ids::ChannelId;
+use crate::senders::setups;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Forged(#[from] Forged),
+    #[error(transparent)]
+    Database(#[from] DbError<diesel::result::Error>),
+}
+
+/// Takes in one webhook call for a channel. Returns how much of it was news.
+pub async fn webhook(
+    app: &App,
+    channel: ChannelId,
+    signature: Option<&str>,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<usize, Error> {
+    let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
+    let events = (app.providers)(&setup).read(&Webhook { signature, body })?;
+    Ok(take_in(app, channel, events, now).await?)
+}
+
+/// Takes in what a channel tells, in its order: receipts first. Returns how much of it was news.
+pub async fn take_in(
+    app: &App,
+    channel: ChannelId,
+    events: Vec<Event>,
+    now: DateTime<Utc>,
+) -> Result<usize, DbError<diesel::result::Error>> {
+    let (mut receipts, mut inbound): (Vec<Receipt>, Vec<Inbound>) = Default::default();
+    for event in events {
+        match event {
+            Event::Receipt(receipt) => receipts.push(receipt),
+            Event::Inbound(it) => inbound.push(it),
+        }
+    }
+    let heard = !inbound.is_empty();
+    let n = app
+        .db
+        .run(move |conn| {
+            let mut n = 0;
+            if !receipts.is_empty() {
+                n += deliveries::actions::take_in(conn, channel, &receipts, now)?;
+                n += outbox::take_in(conn, channel, &receipts, now)?;
+            }
+            if !inbound.is_empty() {
+                let setup = setups::find(conn, channel)?;
+                for it in &inbound {
+                    n += usize::from(actions::take_in(conn, &setup, it, now)? != actions::TakenIn::Repeated);
+                }
+            }
+            Ok::<_, diesel::result::Error>(n)
+        })
+        .await?;
+    if heard {
+        app.said.notify_one();
+    }
+    Ok(n)
+}

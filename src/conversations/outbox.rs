@@ -1,0 +1,358 @@
+//! How replies leave: claim, settle, take in receipts, give up. Each function is one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Int2, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+
+use super::store::{self, Home};
+use crate::channels::Receipt;
+use crate::contacts;
+use crate::db::Prepared;
+use crate::db::schema::{channels, leases, messages, schedules};
+use crate::deliveries::store::{Claimer, Room, channel_room, take_channel_room};
+use crate::deliveries::{Fate, LEASE, Outcome, Word, merge};
+use crate::ids::{CampaignId, ChannelId, MessageId, ScheduleId};
+
+/// A claimed message of ours.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub id: MessageId,
+    /// 1 for the first try.
+    pub attempt: i16,
+    pub address: String,
+    pub text: String,
+    pub choices: Vec<String>,
+    /// Why it must not be sent, if so.
+    pub barred: Option<Outcome>,
+}
+
+/// What became of a reply.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    pub id: MessageId,
+    pub attempt: i16,
+    pub fate: Fate,
+}
+
+/// Our id of one try at a reply. Providers give it back in receipts.
+pub fn part_id(id: MessageId, attempt: i16) -> String {
+    format!("m{id}-{attempt}")
+}
+
+/// Reads what [`part_id`] wrote; `None` for the id of something else.
+pub fn parse_part_id(text: &str) -> Option<(MessageId, i16)> {
+    let (id, attempt) = text.strip_prefix('m')?.split_once('-')?;
+    Some((MessageId(id.parse().ok()?), attempt.parse().ok()?))
+}
+
+/// Channels with something to send now.
+pub fn channels_with_replies(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<ChannelId>> {
+    let waits = messages::table
+        .filter(messages::channel_id.eq(channels::id))
+        .filter(messages::state.eq("queued"))
+        .filter(messages::due_at.le(now));
+    let ids: Vec<i64> =
+        channels::table.filter(diesel::dsl::exists(waits)).order(channels::id).select(channels::id).load(conn)?;
+    Ok(ids.into_iter().map(ChannelId).collect())
+}
+
+#[derive(QueryableByName)]
+struct Picked {
+    #[diesel(sql_type = Int8)]
+    id: i64,
+    #[diesel(sql_type = Nullable<Int8>)]
+    schedule_id: Option<i64>,
+    #[diesel(sql_type = Text)]
+    purpose: String,
+}
+
+#[derive(QueryableByName)]
+struct Taken {
+    #[diesel(sql_type = Int8)]
+    id: i64,
+    #[diesel(sql_type = Int2)]
+    attempt: i16,
+    #[diesel(sql_type = Text)]
+    address: String,
+    #[diesel(sql_type = Text)]
+    body: String,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    choices: Option<serde_json::Value>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    barred: Option<i16>,
+}
+
+/// Claims up to `most` replies of a channel. What governs them stays locked until the
+/// claim has committed: a pause or a stop comes before it, and is felt, or after it, and waits.
+pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer) -> QueryResult<Vec<Reply>> {
+    conn.transaction(|conn| {
+        let (most, before) = match channel_room(conn, channel, by.now)? {
+            Room::Held => return Ok(Vec::new()),
+            Room::Unlimited => (most, None),
+            Room::Limited { sends, before } => (most.min(sends), Some(before)),
+        };
+        if most <= 0 {
+            return Ok(Vec::new());
+        }
+        let pick = diesel::sql_query(include_str!("claim.sql"))
+            .bind::<Int8, _>(channel.0)
+            .bind::<Int8, _>(most)
+            .bind::<Timestamptz, _>(by.now);
+        let picked: Vec<Picked> = Prepared(pick).load(conn)?;
+        let homes = homes(conn, picked.iter().filter_map(|it| it.schedule_id))?;
+        let may_leave = |it: &&Picked| match it.schedule_id.and_then(|schedule| homes.get(&schedule)) {
+            None => true,
+            Some(home) => !home.stopped && !(home.paused && it.purpose == "reengager"),
+        };
+        let ids: Vec<i64> = picked.iter().filter(may_leave).map(|it| it.id).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let n = ids.len() as i64;
+        let take = diesel::sql_query(include_str!("take.sql"))
+            .bind::<Array<Int8>, _>(ids)
+            .bind::<SqlUuid, _>(by.process)
+            .bind::<Timestamptz, _>(by.now)
+            .bind::<Timestamptz, _>(by.now + LEASE);
+        let taken: Vec<Taken> = Prepared(take).load(conn)?;
+        if let Some(before) = before {
+            note_share(conn, channel, n, before, by)?;
+        }
+        Ok(taken
+            .into_iter()
+            .map(|row| Reply {
+                id: MessageId(row.id),
+                attempt: row.attempt,
+                address: row.address,
+                text: row.body,
+                choices: row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
+                barred: row.barred.and_then(Outcome::of_code),
+            })
+            .collect())
+    })
+}
+
+/// What governs these schedules' messages, locked against change, in one order.
+fn homes(conn: &mut PgConnection, ids: impl Iterator<Item = i64>) -> QueryResult<HashMap<i64, Home>> {
+    let ids: BTreeSet<i64> = ids.collect();
+    let mut of: Vec<(i64, i64)> = schedules::table
+        .filter(schedules::id.eq_any(&ids))
+        .select((schedules::campaign_id, schedules::id))
+        .load(conn)?;
+    of.sort_unstable();
+    let mut homes = HashMap::new();
+    for (campaign, schedule) in of {
+        homes.insert(schedule, store::home(conn, CampaignId(campaign), ScheduleId(schedule))?);
+    }
+    Ok(homes)
+}
+
+/// Notes that replies took their share of a channel's limit.
+fn note_share(conn: &mut PgConnection, channel: ChannelId, n: i64, before: i64, by: Claimer) -> QueryResult<()> {
+    diesel::insert_into(leases::table)
+        .values((
+            leases::lo.eq(1),
+            leases::hi.eq(n as i32),
+            leases::attempt.eq(1i16),
+            leases::open.eq(0),
+            leases::released_before.eq(0i64),
+            leases::channel_id.eq(channel.0),
+            leases::channel_before.eq(before),
+            leases::process.eq(by.process),
+            leases::taken_at.eq(by.now),
+            leases::expires_at.eq(by.now),
+        ))
+        .execute(conn)?;
+    take_channel_room(conn, channel, n)
+}
+
+/// Writes what became of replies whose claim still holds. A result that comes after it
+/// was given up is true all the same, and resolves what was unconfirmed.
+pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let mut results: Vec<&Settled> = results.iter().collect();
+        results.sort_by_key(|it| it.id);
+        let ids: Vec<i64> = results.iter().map(|it| it.id.0).collect();
+        touch(conn, &ids)?;
+        let mut opted_out = Vec::new();
+        for it in results {
+            let mine = messages::table.find(it.id.0).filter(messages::attempt.eq(it.attempt));
+            let written = match &it.fate {
+                Fate::Accepted { provider_ref } => {
+                    let word = (settled(Word::ACCEPTED, None, now), messages::provider_ref.eq(provider_ref));
+                    diesel::update(mine.filter(is_open())).set(word).execute(conn)?
+                }
+                Fate::Final { outcome, detail } => {
+                    let word = settled(Word::finally(*outcome), detail.as_deref(), now);
+                    diesel::update(mine.filter(is_open())).set(word).execute(conn)?
+                }
+                Fate::Later { at, detail } => diesel::update(mine.filter(messages::state.eq("claimed")))
+                    .set((
+                        messages::state.eq("queued"),
+                        messages::due_at.eq(at),
+                        messages::detail.eq(detail),
+                        messages::process.eq(None::<uuid::Uuid>),
+                        messages::lease_ends_at.eq(None::<DateTime<Utc>>),
+                    ))
+                    .execute(conn)?,
+            };
+            if written == 1 && it.fate.is_news_of_an_opt_out() {
+                opted_out.push(it.id.0);
+            }
+        }
+        if !opted_out.is_empty() {
+            use crate::db::schema::conversations;
+            let contacts: Vec<i64> = messages::table
+                .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+                .filter(messages::id.eq_any(opted_out))
+                .select(conversations::contact_id)
+                .load(conn)?;
+            contacts::store::opt_out(conn, &contacts, now)?;
+        }
+        Ok(())
+    })
+}
+
+type Open = diesel::dsl::Or<
+    diesel::dsl::Nullable<diesel::dsl::Eq<messages::state, &'static str>>,
+    diesel::dsl::Nullable<diesel::dsl::Eq<messages::outcome, i16>>,
+>;
+
+/// Claimed and not settled, or given up as unconfirmed.
+fn is_open() -> Open {
+    messages::state.eq("claimed").nullable().or(messages::outcome.eq(Outcome::Unconfirmed.code()).nullable())
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = messages, treat_none_as_null = true)]
+struct SettledColumns<'a> {
+    state: &'a str,
+    progress: Option<i16>,
+    outcome: Option<i16>,
+    detail: Option<&'a str>,
+    settled_at: DateTime<Utc>,
+    process: Option<uuid::Uuid>,
+    lease_ends_at: Option<DateTime<Utc>>,
+}
+
+fn settled(word: Word, detail: Option<&str>, now: DateTime<Utc>) -> SettledColumns<'_> {
+    SettledColumns {
+        state: "settled",
+        progress: word.progress,
+        outcome: word.outcome.map(Outcome::code),
+        detail,
+        settled_at: now,
+        process: None,
+        lease_ends_at: None,
+    }
+}
+
+/// Locks the conversations of these messages, and says that something in them is new.
+fn touch(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
+    let of: Vec<i64> = messages::table.filter(messages::id.eq_any(ids)).select(messages::conversation_id).load(conn)?;
+    store::touch(conn, &of)
+}
+
+/// Merges a provider's news of replies of a channel: upwards only, repeated or out of
+/// order. Returns how many changed something.
+pub fn take_in(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    receipts: &[Receipt],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let mut known: Vec<(MessageId, &Receipt)> =
+        receipts.iter().filter_map(|receipt| Some((parse_part_id(&receipt.part)?.0, receipt))).collect();
+    if known.is_empty() {
+        return Ok(0);
+    }
+    conn.transaction(|conn| {
+        // One order for everybody who locks several; news of one message keeps its own.
+        known.sort_by_key(|(id, _)| *id);
+        let ids: Vec<i64> = known.iter().map(|(id, _)| id.0).collect();
+        touch(conn, &ids)?;
+        let mut changed = 0;
+        for (id, receipt) in known {
+            let row: Option<(Option<i16>, Option<i16>, i16)> = messages::table
+                .find(id.0)
+                .filter(messages::channel_id.eq(channel.0))
+                // What was never tried is not at any provider.
+                .filter(messages::attempt.gt(0))
+                .filter(messages::purpose.is_not_null())
+                .select((messages::progress, messages::outcome, messages::attempt))
+                .for_no_key_update()
+                .first(conn)
+                .optional()?;
+            let Some((progress, outcome, _)) = row else { continue };
+            let was = Word { progress, outcome: outcome.and_then(Outcome::of_code) };
+            let Some(is) = merge(was, receipt.status) else { continue };
+            diesel::update(messages::table.find(id.0)).set(settled(is, receipt.code.as_deref(), now)).execute(conn)?;
+            changed += 1;
+        }
+        Ok(changed)
+    })
+}
+
+/// Gives up replies whose lease has run out: nobody can say whether they were sent. Returns how many.
+pub fn rescue(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
+    give_up(conn, Outcome::Unconfirmed, Some("the sending process died"), now, |conn| {
+        messages::table
+            .filter(messages::state.eq("claimed"))
+            .filter(messages::lease_ends_at.le(now))
+            .order(messages::id)
+            .limit(1000)
+            .select(messages::id)
+            .load(conn)
+    })
+}
+
+/// Settles replies that nobody will send, because what governs them was stopped. Returns how many.
+pub fn stop_queued(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
+    use crate::db::schema::campaigns;
+    give_up(conn, Outcome::Stopped, None, now, |conn| {
+        messages::table
+            .inner_join(schedules::table.on(messages::schedule_id.eq(schedules::id.nullable())))
+            .inner_join(campaigns::table.on(campaigns::id.eq(schedules::campaign_id)))
+            .filter(messages::state.eq("queued"))
+            .filter(schedules::state.eq("stopped").or(campaigns::state.eq("stopped")))
+            .order(messages::id)
+            .limit(1000)
+            .select(messages::id)
+            .load(conn)
+    })
+}
+
+fn give_up(
+    conn: &mut PgConnection,
+    outcome: Outcome,
+    detail: Option<&str>,
+    now: DateTime<Utc>,
+    which: impl FnOnce(&mut PgConnection) -> QueryResult<Vec<i64>>,
+) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let ids = which(conn)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        touch(conn, &ids)?;
+        let state = if outcome == Outcome::Stopped { "queued" } else { "claimed" };
+        let still = messages::table.filter(messages::id.eq_any(ids)).filter(messages::state.eq(state));
+        let still = still.filter(messages::lease_ends_at.is_null().or(messages::lease_ends_at.le(now)));
+        diesel::update(still).set(settled(Word::finally(outcome), detail, now)).execute(conn)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_id_of_a_reply_is_read_back_and_is_no_delivery() {
+        let id = part_id(MessageId(12), 3);
+        assert_eq!(parse_part_id(&id), Some((MessageId(12), 3)));
+        assert_eq!(crate::deliveries::PartId::parse(&id), None);
+        assert_eq!((parse_part_id("1-2-3"), parse_part_id("m12"), parse_part_id("mx-1")), (None, None, None));
+    }
+}
