@@ -574,6 +574,10 @@ pub fn finish(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Qu
         if runs::store::has_open(conn, id)? || plans.iter().any(comes_round) {
             return Ok(false);
         }
+        // A pause has to reach bots that are going to speak up by themselves.
+        if campaign.state != CampaignState::Stopped && store::bots_will_speak(conn, id)? {
+            return Ok(false);
+        }
         let all_stopped = plans.iter().all(|it| it.state == ScheduleState::Stopped);
         let Ok(state) = campaign.state.runs_ended(all_stopped) else { return Ok(false) };
         store::save_state(conn, id, state, now)?;

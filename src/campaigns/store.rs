@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
-use crate::db::schema::{campaign_lists, campaigns, files, launches_to_come, schedule_runs, schedules};
+use crate::db::schema::{campaign_lists, campaigns, conversations, files, launches_to_come, schedule_runs, schedules};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
 use crate::settings;
@@ -387,6 +387,13 @@ pub fn pause_all(conn: &mut PgConnection, states: &States, by: UserId, now: Date
     pause(include_str!("pause_schedules.sql"), &states.schedules, &campaigns)?;
     pause(include_str!("pause_runs.sql"), &states.runs, &campaigns)?;
     Ok(campaigns.len())
+}
+
+/// Whether a bot of this campaign is going to speak up by itself if nobody replies.
+pub fn bots_will_speak(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    let waiting =
+        conversations::table.filter(conversations::campaign_id.eq(id.0)).filter(conversations::wake_at.is_not_null());
+    diesel::select(diesel::dsl::exists(waiting)).get_result(conn)
 }
 
 /// What a STOP of everything would hit right now, and how many contacts it would leave unsent.

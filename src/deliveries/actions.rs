@@ -80,7 +80,9 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
                     Some(part) => store::left_of_part(conn, &run, part, by.now)?,
                     None => sends,
                 };
-                (most.min(sends).min(part), Some(before))
+                // Replies outrank campaigns: what waits to answer somebody is left its room.
+                let replies = store::replies_waiting(conn, run.channel_id, by.now)?;
+                (most.min(sends - replies).min(part), Some(before))
             }
         };
         if most <= 0 {

@@ -100,6 +100,21 @@ pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<U
     Ok(Room::Limited { sends: (i64::from(per_minute) - recent).max(0), before })
 }
 
+/// How many replies of a channel wait to leave, counted no further than a limit could matter.
+pub fn replies_waiting(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    let count = diesel::sql_query(
+        "SELECT count(*) AS n FROM (SELECT FROM messages WHERE channel_id = $1 AND state = 'queued' AND due_at <= $2 LIMIT 10000) q",
+    )
+    .bind::<Int8, _>(channel.0)
+    .bind::<Timestamptz, _>(now);
+    Prepared(count).get_result::<Waiting>(conn).map(|it| it.n)
+}
+
 /// Notes that so many more sends of a limited channel were claimed.
 pub fn take_channel_room(conn: &mut PgConnection, channel: ChannelId, sends: i64) -> QueryResult<()> {
     diesel::update(channels::table.find(channel.0))
