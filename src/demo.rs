@@ -5,6 +5,8 @@
 //! sent to the sandbox's phones by the same code as always, under a clock that is
 //! turned through the last day.
 
+use std::sync::Arc;
+
 use actix_web::web::Data;
 use anyhow::Context;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
@@ -12,12 +14,17 @@ use diesel::PgConnection;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::app::App;
+use crate::bots;
+use crate::bots::domain::Pinned;
+use crate::bots::examples::Example;
 use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
-use crate::channels::Kind;
+use crate::channels::{Event, Inbound, Kind};
 use crate::clock::Clock;
+use crate::conversations::intake;
 use crate::drops::{self, domain::DailyPlan};
 use crate::engine::dispatcher::Dispatcher;
+use crate::engine::talker::Talker;
 use crate::engine::{importer, rescuer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
@@ -54,7 +61,8 @@ pub async fn seed(app: &App) -> anyhow::Result<bool> {
 
 struct Story {
     app: Data<App>,
-    dispatcher: std::sync::Arc<Dispatcher>,
+    dispatcher: Arc<Dispatcher>,
+    talker: Arc<Talker>,
     by: UserId,
     channel: ChannelId,
     now: DateTime<Utc>,
@@ -90,8 +98,10 @@ impl Story {
                 Ok::<_, diesel::result::Error>((by, channel))
             })
             .await?;
+        let dispatcher = Dispatcher::new(app.clone());
         Ok(Story {
-            dispatcher: Dispatcher::new(app.clone()),
+            talker: Talker::new(app.clone(), dispatcher.lines()),
+            dispatcher,
             app,
             by: by.context("the demo needs somebody to have done it: add a user first")?,
             channel: channel.context("there is no channel")?,
@@ -143,6 +153,8 @@ impl Story {
         self.turn(survey.starts * 60, survey.starts * 60 + 150, 5).await?;
         let (by, at) = (self.by, self.app.clock.now());
         self.app.db.run(move |conn| schedules::actions::pause(conn, first, by, at)).await?;
+
+        self.conversations().await?;
 
         // Sending right now.
         let arrears = Plan {
@@ -234,6 +246,109 @@ impl Story {
             let from = (due - self.now).num_seconds();
             self.turn(from, from + 125, 5).await?;
         }
+        Ok(())
+    }
+
+    /// A bot that asked people how it was, and one that meets those who write first: some
+    /// are through, some are waited for, and some wait for a human.
+    async fn conversations(&self) -> anyhow::Result<()> {
+        let asks = self.publish("survey").await?;
+        let begins = -75;
+        let visits = Plan {
+            campaign: "Visit survey",
+            schedule: "Everybody of last week",
+            body: "Its bot takes the place of this.",
+            contacts: 120,
+            starts: begins,
+            ends: begins + 180,
+            rate: 120.0,
+        };
+        let (campaign, schedule) = self.draft(&visits).await?;
+        let (by, at) = (self.by, self.app.clock.now());
+        self.app
+            .db
+            .run(move |conn| {
+                let plan = schedules::store::find(conn, schedule)?.plan;
+                let plan = Draft { bot: Some(asks), body: String::new(), ..plan };
+                campaigns::actions::change_schedule(conn, schedule, &plan)?;
+                campaigns::actions::launch(conn, campaign, by, at)
+            })
+            .await?;
+        self.turn(begins * 60, begins * 60 + 75, 5).await?;
+        let said = [
+            ["5", "The friendly people"],
+            ["4", "It was quick"],
+            ["1", "I waited for an hour"],
+            ["great!", "5"],
+            ["3", ""],
+            ["", ""],
+        ];
+        for (round, minutes) in [(0, begins + 6), (1, begins + 21)] {
+            self.app.clock.set(self.now + TimeDelta::minutes(minutes));
+            for (n, number) in numbers().take(visits.contacts / 2).enumerate() {
+                self.says(&number, said[n % said.len()][round]).await?;
+            }
+            self.turn(minutes * 60, minutes * 60 + 20, 5).await?;
+        }
+
+        let meets = self.publish("front-desk").await?;
+        let (zone, channel) = (self.app.settings.time_zone, self.channel);
+        self.app.clock.set(self.now - TimeDelta::minutes(45));
+        let at = self.app.clock.now();
+        self.app
+            .db
+            .run(move |conn| {
+                let id = campaigns::actions::create(conn, "Front desk", CampaignKind::Inbound, zone, by, at)?;
+                let midnight = NaiveTime::MIN;
+                let plan = Draft::once("SMS", channel, "", at.date_naive(), midnight, midnight, 60.0);
+                let plan = Draft { bot: Some(meets), when: When::Inbound, rate: Rate::Auto, ..plan };
+                campaigns::actions::add_schedule(conn, id, &plan)?;
+                campaigns::actions::launch(conn, id, by, at)
+            })
+            .await?;
+        let writes: [(&str, &[&str]); 5] = [
+            ("19865550120", &["Hi, are you open today?", "when do you open", "no thanks"]),
+            ("19865550121", &["Where is my parcel?", "order", "It is 10482"]),
+            ("19865550122", &["hello", "I want to speak to somebody"]),
+            ("19865550123", &["Good morning", "order"]),
+            ("19865550124", &["My name is spelt wrong in your letters", "else"]),
+        ];
+        for round in 0..3 {
+            let minutes = -40 + round * 4;
+            self.app.clock.set(self.now + TimeDelta::minutes(minutes));
+            for (number, texts) in writes {
+                self.says(number, texts.get(round as usize).unwrap_or(&"")).await?;
+            }
+            self.turn(minutes * 60, minutes * 60 + 20, 5).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes one of the bots to begin with.
+    async fn publish(&self, word: &str) -> anyhow::Result<Pinned> {
+        let (by, now) = (self.by, self.app.clock.now());
+        let example = Example::of_word(word).context("no such example")?;
+        self.app
+            .db
+            .run(move |conn| {
+                let bot = bots::actions::create(conn, example.name, &example.steps(), by, now)?;
+                let revision = bots::store::draft(conn, bot)?.revision;
+                let version = bots::actions::publish(conn, bot, revision, "", by, now)?;
+                Ok::<_, bots::actions::Error>(Pinned { bot, version })
+            })
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    /// Somebody writes, unless there is nothing to say.
+    async fn says(&self, from: &str, text: &str) -> anyhow::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let now = self.app.clock.now();
+        let id = format!("demo-{from}-{}", now.timestamp());
+        let inbound = Inbound { id, from: from.to_owned(), text: text.to_owned(), at: Some(now) };
+        intake::take_in(&self.app, self.channel, vec![Event::Inbound(inbound)], now).await?;
         Ok(())
     }
 
@@ -359,6 +474,8 @@ impl Story {
             starter::tick(&self.app).await?;
             self.dispatcher.tick().await?;
             self.dispatcher.idle().await;
+            self.talker.tick().await?;
+            self.talker.idle().await;
             carrier::tick(&self.app).await?;
             rescuer::tick(&self.app).await?;
         }
@@ -387,17 +504,21 @@ const NAMES: [&str; 12] =
     ["Anna", "Ben", "Chloé", "David", "Eoin", "Fatima", "Grace", "Hiro", "Inés", "Jan", "Kate", "Luca"];
 const CITIES: [&str; 5] = ["Dublin", "Cork", "Galway", "Limerick", "Sligo"];
 
-/// A file of people with numbers from the range that is kept free for stories:
-/// +1, any area, 555 01xx. Most end so that the sandbox does nothing special.
-fn csv(contacts: usize) -> Vec<u8> {
+/// Numbers from the range that is kept free for stories: +1, any area, 555 01xx. Most
+/// end so that the sandbox does nothing special.
+fn numbers() -> impl Iterator<Item = String> {
     let areas = (201..990).filter(|area| area / 10 % 10 != 9 && area % 100 != 11);
     let endings = (0..80).chain([84, 90, 91]);
-    let numbers = areas.flat_map(|area| endings.clone().map(move |ending| format!("+1{area}55501{ending:02}")));
+    areas.flat_map(move |area| endings.clone().map(move |ending| format!("1{area}55501{ending:02}")))
+}
+
+/// A file of people with these numbers.
+fn csv(contacts: usize) -> Vec<u8> {
     let mut csv = String::from("phone,customer,name,city,balance,due\n");
-    for (n, number) in numbers.take(contacts).enumerate() {
+    for (n, number) in numbers().take(contacts).enumerate() {
         let (name, city) = (NAMES[n * 7 % NAMES.len()], CITIES[n * 3 % CITIES.len()]);
         let balance = 15 + n * 37 % 800;
-        csv.push_str(&format!("{number},C{:05},{name},{city},{balance}.{:02},1 November\n", n + 1, n * 13 % 100));
+        csv.push_str(&format!("+{number},C{:05},{name},{city},{balance}.{:02},1 November\n", n + 1, n * 13 % 100));
     }
     csv.into_bytes()
 }

@@ -8,7 +8,7 @@ use actix_web::web::Data;
 use async_trait::async_trait;
 use bugle::app::App;
 use bugle::campaigns::{CampaignKind, actions};
-use bugle::channels::{Channel, Forged, Part, Providers, Receipt, SendOutcome, Webhook};
+use bugle::channels::{Channel, Event, Forged, Part, Providers, SendOutcome, Webhook};
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
@@ -170,7 +170,7 @@ impl Channel for Null {
         SendOutcome::Accepted { provider_ref: None }
     }
 
-    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged> {
+    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
         Ok(Vec::new())
     }
 }

@@ -18,6 +18,7 @@ mod review;
 mod screen;
 mod stop;
 mod table;
+mod talk;
 
 use std::pin::Pin;
 
@@ -41,6 +42,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("screen", |ground| Box::pin(screen::screen(ground))),
     ("live", |ground| Box::pin(screen::live(ground))),
     ("calendar", |ground| Box::pin(calendar::calendar(ground))),
+    ("talk", |ground| Box::pin(talk::take_in_messages(ground))),
+    ("wake", |ground| Box::pin(talk::re_engagers(ground))),
 ];
 
 #[actix_web::main]

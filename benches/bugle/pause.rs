@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::cookie::Key;
 use async_trait::async_trait;
-use bugle::channels::{Channel, Forged, Part, Providers, Receipt, SendOutcome, Webhook};
+use bugle::channels::{Channel, Event, Forged, Part, Providers, SendOutcome, Webhook};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::starter;
 
@@ -36,7 +36,7 @@ impl Channel for Slow {
         SendOutcome::Accepted { provider_ref: None }
     }
 
-    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Receipt>, Forged> {
+    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
         Ok(Vec::new())
     }
 }

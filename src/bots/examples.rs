@@ -11,7 +11,7 @@ pub struct Example {
     json: &'static str,
 }
 
-pub const EXAMPLES: [Example; 3] = [
+pub const EXAMPLES: [Example; 4] = [
     Example {
         word: "appointment",
         name: "Appointment reminder",
@@ -29,6 +29,12 @@ pub const EXAMPLES: [Example; 3] = [
         name: "Survey",
         about: "Asks for a number from 1 to 5 and for a reason, and hands unhappy people over.",
         json: include_str!("examples/survey.json"),
+    },
+    Example {
+        word: "front-desk",
+        name: "Front desk",
+        about: "Meets people who write first: answers what is often asked, takes an order number, hands the rest over.",
+        json: include_str!("examples/front-desk.json"),
     },
 ];
 
