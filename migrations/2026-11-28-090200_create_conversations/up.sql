@@ -1,3 +1,5 @@
+CREATE SEQUENCE conversation_news;
+
 -- All messages with one contact on one channel, under one number.
 --
 -- Without a foreign key to contacts, which are not deleted.
@@ -24,7 +26,7 @@ CREATE TABLE conversations (
     doubted          boolean     NOT NULL DEFAULT false,
     assigned_to      bigint      REFERENCES users,
     labels           text[]      NOT NULL DEFAULT '{}',
-    changed          bigint      NOT NULL,
+    changed          bigint      NOT NULL DEFAULT nextval('conversation_news'),
 
     CONSTRAINT began_is_known              CHECK (began IN ('outbound', 'inbound')),
     CONSTRAINT handler_is_known            CHECK (handler IN ('bot', 'human')),
@@ -45,8 +47,6 @@ COMMENT ON COLUMN conversations.unanswered_since IS 'Since when a human is waite
 COMMENT ON COLUMN conversations.fault            IS 'Why its bot cannot go on';
 COMMENT ON COLUMN conversations.doubted          IS 'The contact seems to have opted out in words of their own; somebody has to say';
 COMMENT ON COLUMN conversations.changed          IS 'From conversation_news, anew at every change: pages ask for what is newer than what they show';
-
-CREATE SEQUENCE conversation_news;
 
 CREATE INDEX conversations_of_contact  ON conversations (contact_id, channel_id, id DESC);
 CREATE INDEX conversations_by_news     ON conversations (changed);

@@ -1,19 +1,20 @@
 //! Taking in, the bot's turn, and what agents do. Each function is one transaction.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::domain::{Previous, Route, route};
-use super::store::{self, Heard, Home, Known, NewConversation, Opening, Purpose, Saying};
+use super::store::{self, Heard, Home, Known, NewConversation, NewMessage, Opening, Purpose, Saying};
 use super::{Began, Conversation, Handler};
+use crate::blocklist::domain::Block;
 use crate::bots::domain::Pinned;
 use crate::bots::first::{begin, choices};
-use crate::bots::steps::Steps;
+use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::{Action, Input, Memory, Reply, State, Turn, turn};
 use crate::campaigns::inbound::Validity;
 use crate::channels::{Inbound, Setup};
@@ -100,7 +101,7 @@ pub fn take_in(
                         it.doubted = false;
                         it.close("opted out", now);
                     }
-                    Meaning::Start | Meaning::Help if placed.is_new => it.close(meaning.word(), now),
+                    Meaning::Start | Meaning::Help if placed.is_new || placed.reopened => it.close(meaning.word(), now),
                     Meaning::Start | Meaning::Help => {}
                 }
             }
@@ -128,6 +129,8 @@ struct Placed {
     home: Option<Home>,
     /// It began with this message.
     is_new: bool,
+    /// This message opened it again.
+    reopened: bool,
 }
 
 /// Finds or begins the conversation of a message. `bots`: whether a new one may meet a bot.
@@ -148,14 +151,17 @@ fn place(
     let contact = ContactId(contact.id);
     let new = |conn: &mut PgConnection, home: Option<Home>, began, bot| {
         let place = home.as_ref().map(|home| (home.campaign, home.schedule));
-        let new = NewConversation { channel, contact, home: place, began, delivery: None, bot };
-        Ok(Placed { it: store::insert(conn, &new, now)?, home, is_new: true })
+        let new = NewConversation { channel, contact, home: place, began, delivery: None, bot, at: now };
+        let mut written = [(new.clone(), new.empty())];
+        store::insert(conn, &mut written)?;
+        let [(_, it)] = written;
+        Ok(Placed { it, home, is_new: true, reopened: false })
     };
     match (route(previous, current.is_some()), newest) {
-        (Route::GoesOn, Some(it)) => Ok(Placed { it, home, is_new: false }),
+        (Route::GoesOn, Some(it)) => Ok(Placed { it, home, is_new: false, reopened: false }),
         (Route::Reopens, Some(mut it)) => {
             it.reopen();
-            Ok(Placed { it, home, is_new: false })
+            Ok(Placed { it, home, is_new: false, reopened: true })
         }
         (Route::Original, Some(mut old)) => {
             let (bot, began) = (old.bot, old.began);
@@ -196,7 +202,7 @@ fn hear(
     text: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let Placed { it, home, is_new } = placed;
+    let Placed { it, home, is_new, .. } = placed;
     let (Some(home), Some(bot)) = (home.as_ref(), it.bot) else {
         it.wait_for_human(now);
         return Ok(());
@@ -225,7 +231,9 @@ fn hear(
     };
     let steps = bots::store::find_version(conn, bot.bot, bot.version)?.steps;
     let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.zone);
-    play(conn, it, &steps, taken, Said { home, purpose: Purpose::Answer, before: 0 }, now)
+    let played = play(it, &steps, taken, How { home, purpose: Purpose::Answer, before: 0 }, now);
+    store::insert_messages(conn, played.messages(it, now))?;
+    played.settle(conn, it, now)
 }
 
 fn object(values: &Value) -> Map<String, Value> {
@@ -246,70 +254,82 @@ fn say(
 }
 
 /// How a turn of a bot is said.
-struct Said<'a> {
+struct How<'a> {
     home: &'a Home,
     purpose: Purpose,
     /// Replies that were said before: the first message of a campaign.
     before: usize,
 }
 
-/// Writes down what a bot's turn says and does. The conversation is locked; whoever calls saves it.
-fn play(
-    conn: &mut PgConnection,
-    it: &mut Conversation,
-    steps: &Steps,
-    taken: Turn,
-    said: Said<'_>,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let blocks = taken.memory.state == State::Blocked;
-    let schedule = Some(said.home.schedule);
-    for reply in taken.replies.iter().skip(said.before) {
-        let (step, text, unsaid) = match reply {
-            Reply::Text { step, text } => (step, text.as_str(), None),
-            Reply::Missing { step, field } => (step, "", Some(format!("#{field} is missing"))),
-        };
-        let saying = Saying {
-            // The last words before a block.
-            purpose: if blocks { Purpose::Notice } else { said.purpose },
+/// What follows from a bot's turn, beside what it makes of its conversation.
+#[derive(Default)]
+struct Played {
+    lines: Vec<Line>,
+    /// Values that the contact gave.
+    kept: Map<String, Value>,
+    blocks: bool,
+}
+
+/// Something to say.
+struct Line {
+    purpose: Purpose,
+    schedule: ScheduleId,
+    text: String,
+    choices: Vec<String>,
+    /// `None`: the house says it.
+    step: Option<StepId>,
+    unsaid: Option<String>,
+}
+
+impl Line {
+    fn saying(&self) -> Saying<'_> {
+        Saying {
+            purpose: self.purpose,
             agent: None,
-            schedule,
-            text: if unsaid.is_some() {
-                steps.get(step).and_then(|step| step.act.text()).unwrap_or_default()
-            } else {
-                text
-            },
-            choices: &choices(steps, step),
-            step: Some(&step.0),
-            unsaid: unsaid.as_deref(),
+            schedule: Some(self.schedule),
+            text: &self.text,
+            choices: &self.choices,
+            step: self.step.as_ref().map(|step| step.0.as_str()),
+            unsaid: self.unsaid.as_deref(),
+        }
+    }
+}
+
+/// What a bot's turn makes of a conversation.
+fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: DateTime<Utc>) -> Played {
+    let mut played = Played::default();
+    let (schedule, blocks) = (how.home.schedule, taken.memory.state == State::Blocked);
+    // The last words before a block leave all the same.
+    let purpose = if blocks { Purpose::Notice } else { how.purpose };
+    for reply in taken.replies.into_iter().skip(how.before) {
+        let (step, text, unsaid) = match reply {
+            Reply::Text { step, text } => (step, text, None),
+            Reply::Missing { step, field } => {
+                let raw = steps.get(&step).and_then(|step| step.act.text()).unwrap_or_default().to_owned();
+                (step, raw, Some(format!("#{field} is missing")))
+            }
         };
-        store::insert_saying(conn, it, &saying, now)?;
+        let choices = choices(steps, &step);
+        played.lines.push(Line { purpose, schedule, text, choices, step: Some(step), unsaid });
         it.last_at = now;
     }
-    let mut kept = Map::new();
-    for action in &taken.did {
+    for action in taken.did {
         match action {
             Action::SetField { field, value } => {
-                kept.insert(field.clone(), json!(value));
+                played.kept.insert(field, json!(value));
             }
             Action::Label(label) => {
-                if !it.labels.contains(label) {
-                    it.labels.push(label.clone());
+                if !it.labels.contains(&label) {
+                    it.labels.push(label);
                 }
             }
             Action::HandOver => it.wait_for_human(now),
             Action::Block => {
-                let (kind, address) = store::address(conn, it.contact)?;
-                let why = Some("a bot blocked them".to_owned());
-                let block = blocklist::domain::Block { address, until: None, why };
-                blocklist::store::put(conn, kind, &[block], None, now)?;
+                played.blocks = true;
                 it.close("blocked by the bot", now);
             }
             Action::Close => it.close("ended by the bot", now),
         }
-    }
-    if !kept.is_empty() {
-        store::keep_values(conn, it.contact, &Value::Object(kept))?;
     }
     match &taken.memory.state {
         State::Waiting { .. } => {
@@ -319,15 +339,36 @@ fn play(
         State::Parked { fault } => {
             it.fault = Some(fault.to_string());
             it.wait_for_human(now);
-            let fallback = said.home.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
+            let fallback = how.home.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
             if !fallback.is_empty() {
-                say(conn, it, Purpose::Answer, schedule, fallback, now)?;
+                let text = fallback.to_owned();
+                played.lines.push(Line { purpose, schedule, text, choices: Vec::new(), step: None, unsaid: None });
             }
         }
         State::New | State::HandedOver | State::Blocked | State::Closed => it.wake_at = None,
     }
     it.memory = Some(taken.memory);
-    Ok(())
+    played
+}
+
+impl Played {
+    /// What is said, for the outbox.
+    fn messages(&self, it: &Conversation, now: DateTime<Utc>) -> Vec<NewMessage<'_>> {
+        self.lines.iter().map(|line| NewMessage::saying(it, &line.saying(), now)).collect()
+    }
+
+    /// What it means for the contact.
+    fn settle(&self, conn: &mut PgConnection, it: &Conversation, now: DateTime<Utc>) -> QueryResult<()> {
+        if !self.kept.is_empty() {
+            store::keep_values(conn, it.contact, &Value::Object(self.kept.clone()))?;
+        }
+        if self.blocks {
+            let (kind, address) = store::address(conn, it.contact)?;
+            let block = Block { address, until: None, why: Some("a bot blocked them".to_owned()) };
+            blocklist::store::put(conn, kind, &[block], None, now)?;
+        }
+        Ok(())
+    }
 }
 
 // ---- conversations that campaigns begin --------------------------------------------
@@ -364,38 +405,76 @@ pub fn open_next(conn: &mut PgConnection, n: i64) -> QueryResult<usize> {
 
 /// Writes down conversations that have begun, unless they are. Their contacts are locked.
 fn open(conn: &mut PgConnection, openings: &[Opening], read: &mut ReadSteps) -> QueryResult<()> {
-    for opening in openings {
-        let (run, seq) = (RunId(opening.run_id), opening.seq);
-        if store::is_opened(conn, run, seq)? {
-            continue;
-        }
-        let channel = ChannelId(opening.channel_id);
-        for mut old in store::lock_open_of_bots(conn, &[opening.contact_id], channel)? {
-            store::take_back(conn, old.id, "another campaign wrote", opening.at)?;
-            old.close("another campaign wrote", opening.at);
+    let done = store::opened(conn, openings)?;
+    let mut fresh: Vec<&Opening> = openings.iter().filter(|it| !done.contains(&(it.run_id, it.seq))).collect();
+    while !fresh.is_empty() {
+        // One of each contact at a time: the second takes over from the first.
+        let mut seen = HashSet::new();
+        let (now, later): (Vec<&Opening>, Vec<&Opening>) =
+            fresh.into_iter().partition(|it| seen.insert((it.contact_id, it.channel_id)));
+        open_together(conn, &now, read)?;
+        fresh = later;
+    }
+    store::strike_openings(conn, openings)
+}
+
+/// Writes down conversations of different contacts, with three statements however many they are.
+fn open_together(conn: &mut PgConnection, openings: &[&Opening], read: &mut ReadSteps) -> QueryResult<()> {
+    let channels: BTreeSet<i64> = openings.iter().map(|it| it.channel_id).collect();
+    for channel in channels {
+        let on: Vec<&&Opening> = openings.iter().filter(|it| it.channel_id == channel).collect();
+        let contacts: Vec<i64> = on.iter().map(|it| it.contact_id).collect();
+        for mut old in store::lock_open_of_bots(conn, &contacts, ChannelId(channel))? {
+            let at = on.iter().find(|it| it.contact_id == old.contact.0).map_or(old.last_at, |it| it.at);
+            store::take_back(conn, old.id, "another campaign wrote", at)?;
+            old.close("another campaign wrote", at);
             store::save(conn, &old)?;
         }
+    }
+    let mut homes: HashMap<i64, Home> = HashMap::new();
+    let (mut begun, mut said) = (Vec::new(), Vec::new());
+    for opening in openings {
         let bot = Pinned { bot: BotId(opening.bot_id), version: opening.bot_version };
         let steps = read.of(conn, bot)?;
-        let home = store::home(conn, CampaignId(opening.campaign_id), ScheduleId(opening.schedule_id))?;
-        let zone: Tz = opening.zone.parse().unwrap_or(home.zone);
-        let taken = begin(&steps, &object(&opening.values), opening.at, zone);
+        let home = match homes.entry(opening.schedule_id) {
+            Entry::Occupied(home) => home.into_mut(),
+            Entry::Vacant(place) => {
+                let schedule = ScheduleId(opening.schedule_id);
+                place.insert(store::home(conn, CampaignId(opening.campaign_id), schedule)?)
+            }
+        };
         let new = NewConversation {
-            channel,
+            channel: ChannelId(opening.channel_id),
             contact: ContactId(opening.contact_id),
             home: Some((home.campaign, home.schedule)),
             began: Began::Outbound,
-            delivery: Some((run, seq)),
+            delivery: Some((RunId(opening.run_id), opening.seq)),
             bot: Some(bot),
+            at: opening.at,
         };
-        let mut it = store::insert(conn, &new, opening.at)?;
-        if let Some(Reply::Text { step, text }) = taken.replies.first() {
-            store::insert_first(conn, &it, (run, seq), text, &step.0, &choices(&steps, step), opening.at)?;
-        }
-        play(conn, &mut it, &steps, taken, Said { home: &home, purpose: Purpose::Answer, before: 1 }, opening.at)?;
-        store::save(conn, &it)?;
+        let taken = begin(&steps, &object(&opening.values), opening.at, home.zone);
+        let first = match taken.replies.first() {
+            Some(Reply::Text { step, text }) => Some((step.clone(), text.clone(), choices(&steps, step))),
+            Some(Reply::Missing { .. }) | None => None,
+        };
+        let mut it = new.empty();
+        let how = How { home, purpose: Purpose::Answer, before: 1 };
+        said.push((first, play(&mut it, &steps, taken, how, opening.at)));
+        begun.push((new, it));
     }
-    store::strike_openings(conn, openings)
+    store::insert(conn, &mut begun)?;
+    let mut messages = Vec::new();
+    for ((new, it), (first, played)) in begun.iter().zip(&said) {
+        if let (Some((step, text, choices)), Some(delivery)) = (first, new.delivery) {
+            messages.push(NewMessage::first(it, delivery, text, &step.0, choices, new.at));
+        }
+        messages.extend(played.messages(it, new.at));
+    }
+    store::insert_messages(conn, messages)?;
+    for ((new, it), (_, played)) in begun.iter().zip(&said) {
+        played.settle(conn, it, new.at)?;
+    }
+    Ok(())
 }
 
 // ---- bots that speak up by themselves ------------------------------------------------
@@ -450,10 +529,17 @@ fn wake(
     let due = if most > 0 { store::lock_due(conn, schedule, most, now)? } else { Vec::new() };
     let n = due.len();
     for mut it in due {
+        if store::first_failed(conn, it.id)? {
+            it.close("its first message did not arrive", now);
+            store::save(conn, &it)?;
+            continue;
+        }
         let (Some(bot), Some(memory)) = (it.bot, it.memory.take()) else { continue };
         let steps = read.of(conn, bot)?;
         let taken = turn(&steps, memory, Input::Woke, now, home.zone);
-        play(conn, &mut it, &steps, taken, Said { home: &home, purpose: Purpose::Reengager, before: 0 }, now)?;
+        let played = play(&mut it, &steps, taken, How { home: &home, purpose: Purpose::Reengager, before: 0 }, now);
+        store::insert_messages(conn, played.messages(&it, now))?;
+        played.settle(conn, &it, now)?;
         store::save(conn, &it)?;
     }
     Ok(n)

@@ -32,6 +32,22 @@ pub async fn webhook(
     Ok(take_in(app, channel, events, now).await?)
 }
 
+/// Characters of a message at most; the rest is not kept.
+const LONGEST: usize = 10_000;
+
+/// A message as it can be kept. `None` for one that names nobody: told again it would be no better.
+fn readable(mut it: Inbound) -> Option<Inbound> {
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    it.from = clean(it.from.trim().trim_start_matches('+'));
+    it.id = clean(&it.id);
+    it.text = clean(&it.text).chars().take(LONGEST).collect();
+    if it.from.is_empty() || it.id.is_empty() {
+        tracing::warn!("a message without a sender or a name was passed over");
+        return None;
+    }
+    Some(it)
+}
+
 /// Takes in what a channel tells, in its order: receipts first. Returns how much of it was news.
 pub async fn take_in(
     app: &App,
@@ -43,7 +59,7 @@ pub async fn take_in(
     for event in events {
         match event {
             Event::Receipt(receipt) => receipts.push(receipt),
-            Event::Inbound(it) => inbound.push(it),
+            Event::Inbound(it) => inbound.extend(readable(it)),
         }
     }
     let heard = !inbound.is_empty();

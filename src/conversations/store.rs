@@ -1,5 +1,7 @@
 //! Conversations and their messages in Postgres.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::pg::Pg;
@@ -11,6 +13,7 @@ use super::{Began, Conversation, Handler};
 use crate::bots::domain::Pinned;
 use crate::campaigns::inbound::{Plan, Validity};
 use crate::channels::Kind;
+use crate::db::Prepared;
 use crate::db::schema::{campaigns, conversations, messages, schedules};
 use crate::deliveries::Outcome;
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
@@ -65,6 +68,7 @@ pub fn lock_open_of_bots(
 }
 
 /// A conversation that does not exist yet.
+#[derive(Clone, Debug)]
 pub struct NewConversation {
     pub channel: ChannelId,
     pub contact: ContactId,
@@ -73,29 +77,61 @@ pub struct NewConversation {
     /// The delivery it begins with.
     pub delivery: Option<(RunId, i32)>,
     pub bot: Option<Pinned>,
+    pub at: DateTime<Utc>,
 }
 
-/// Writes a conversation that humans have until a bot has taken its turn.
-pub fn insert(conn: &mut PgConnection, new: &NewConversation, now: DateTime<Utc>) -> QueryResult<Conversation> {
-    diesel::insert_into(conversations::table)
-        .values((
-            conversations::channel_id.eq(new.channel.0),
-            conversations::contact_id.eq(new.contact.0),
-            conversations::campaign_id.eq(new.home.map(|(campaign, _)| campaign.0)),
-            conversations::schedule_id.eq(new.home.map(|(_, schedule)| schedule.0)),
-            conversations::began.eq(new.began.word()),
-            conversations::run_id.eq(new.delivery.map(|(run, _)| run.0)),
-            conversations::seq.eq(new.delivery.map(|(_, seq)| seq)),
-            conversations::bot_id.eq(new.bot.map(|bot| bot.bot.0)),
-            conversations::bot_version.eq(new.bot.map(|bot| bot.version)),
-            conversations::handler.eq("human"),
-            conversations::opened_at.eq(now),
-            conversations::last_at.eq(now),
-            conversations::changed.eq(news()),
-        ))
-        .returning(Row::as_returning())
-        .get_result(conn)?
-        .try_into()
+impl NewConversation {
+    /// As it is before anybody has said anything: with humans until a bot has taken its
+    /// turn, and without a number until it is written.
+    pub fn empty(&self) -> Conversation {
+        Conversation {
+            id: ConversationId(0),
+            channel: self.channel,
+            contact: self.contact,
+            home: self.home,
+            began: self.began,
+            bot: self.bot,
+            handler: Handler::Human,
+            memory: None,
+            wake_at: None,
+            last_at: self.at,
+            unanswered_since: None,
+            closed: None,
+            fault: None,
+            doubted: false,
+            assigned_to: None,
+            labels: Vec::new(),
+        }
+    }
+}
+
+/// Writes conversations as they are, and gives them their numbers.
+pub fn insert(conn: &mut PgConnection, new: &mut [(NewConversation, Conversation)]) -> QueryResult<()> {
+    let rows: Vec<_> = new
+        .iter()
+        .map(|(new, it)| {
+            Ok((
+                conversations::channel_id.eq(new.channel.0),
+                conversations::contact_id.eq(new.contact.0),
+                conversations::campaign_id.eq(new.home.map(|(campaign, _)| campaign.0)),
+                conversations::schedule_id.eq(new.home.map(|(_, schedule)| schedule.0)),
+                conversations::began.eq(new.began.word()),
+                conversations::run_id.eq(new.delivery.map(|(run, _)| run.0)),
+                conversations::seq.eq(new.delivery.map(|(_, seq)| seq)),
+                conversations::bot_id.eq(new.bot.map(|bot| bot.bot.0)),
+                conversations::bot_version.eq(new.bot.map(|bot| bot.version)),
+                conversations::opened_at.eq(new.at),
+                Changing::of(it)?,
+            ))
+        })
+        .collect::<QueryResult<_>>()?;
+    // A statement returns its rows in the order in which they were given.
+    let ids: Vec<i64> =
+        diesel::insert_into(conversations::table).values(rows).returning(conversations::id).load(conn)?;
+    for ((_, it), id) in new.iter_mut().zip(ids) {
+        it.id = ConversationId(id);
+    }
+    Ok(())
 }
 
 fn news() -> diesel::expression::SqlLiteral<Int8> {
@@ -104,25 +140,46 @@ fn news() -> diesel::expression::SqlLiteral<Int8> {
 
 /// Writes what has changed, and that it has.
 pub fn save(conn: &mut PgConnection, it: &Conversation) -> QueryResult<()> {
-    let memory = it.memory.as_ref().map(serde_json::to_value).transpose();
-    let memory = memory.map_err(|error| SerializationError(error.into()))?;
     diesel::update(conversations::table.find(it.id.0))
-        .set((
-            conversations::handler.eq(it.handler.word()),
-            conversations::memory.eq(memory),
-            conversations::wake_at.eq(it.wake_at),
-            conversations::last_at.eq(it.last_at),
-            conversations::unanswered_since.eq(it.unanswered_since),
-            conversations::closed_at.eq(it.closed.as_ref().map(|(at, _)| *at)),
-            conversations::closed_because.eq(it.closed.as_ref().map(|(_, why)| why)),
-            conversations::fault.eq(&it.fault),
-            conversations::doubted.eq(it.doubted),
-            conversations::assigned_to.eq(it.assigned_to.map(|user| user.0)),
-            conversations::labels.eq(&it.labels),
-            conversations::changed.eq(news()),
-        ))
+        .set((Changing::of(it)?, conversations::changed.eq(news())))
         .execute(conn)
         .map(drop)
+}
+
+/// What changes in a conversation.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = conversations, treat_none_as_null = true)]
+struct Changing<'a> {
+    handler: &'static str,
+    memory: Option<serde_json::Value>,
+    wake_at: Option<DateTime<Utc>>,
+    last_at: DateTime<Utc>,
+    unanswered_since: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    closed_because: Option<&'a str>,
+    fault: Option<&'a str>,
+    doubted: bool,
+    assigned_to: Option<i64>,
+    labels: &'a [String],
+}
+
+impl<'a> Changing<'a> {
+    fn of(it: &'a Conversation) -> QueryResult<Self> {
+        let memory = it.memory.as_ref().map(serde_json::to_value).transpose();
+        Ok(Changing {
+            handler: it.handler.word(),
+            memory: memory.map_err(|error| SerializationError(error.into()))?,
+            wake_at: it.wake_at,
+            last_at: it.last_at,
+            unanswered_since: it.unanswered_since,
+            closed_at: it.closed.as_ref().map(|(at, _)| *at),
+            closed_because: it.closed.as_ref().map(|(_, why)| why.as_str()),
+            fault: it.fault.as_deref(),
+            doubted: it.doubted,
+            assigned_to: it.assigned_to.map(|user| user.0),
+            labels: &it.labels,
+        })
+    }
 }
 
 /// Says of conversations that something in them is new, and makes everyone else who
@@ -345,18 +402,16 @@ pub struct Opening {
     pub bot_id: i64,
     #[diesel(sql_type = Int4)]
     pub bot_version: i32,
-    #[diesel(sql_type = Text)]
-    pub zone: String,
 }
 
 const OPENING: &str = "d.run_id, d.seq, d.contact_id, d.\"values\", r.channel_id, r.campaign_id, r.schedule_id,
-    r.bot_id, r.bot_version, c.time_zone AS zone";
+    r.bot_id, r.bot_version";
 
 /// Up to `n` openings. Not locked: whoever strikes one out has it.
 pub fn openings(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<Opening>> {
     diesel::sql_query(format!(
         "SELECT o.at, {OPENING} FROM openings o JOIN deliveries d ON d.run_id = o.run_id AND d.seq = o.seq
-         JOIN schedule_runs r ON r.id = o.run_id AND r.bot_id IS NOT NULL JOIN campaigns c ON c.id = r.campaign_id
+         JOIN schedule_runs r ON r.id = o.run_id AND r.bot_id IS NOT NULL
          ORDER BY o.run_id, o.seq LIMIT $1"
     ))
     .bind::<Int8, _>(n)
@@ -401,10 +456,24 @@ pub fn strike_openings(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<(
     .map(drop)
 }
 
-/// Whether a delivery has its conversation.
-pub fn is_opened(conn: &mut PgConnection, run: RunId, seq: i32) -> QueryResult<bool> {
-    let its = conversations::table.filter(conversations::run_id.eq(run.0)).filter(conversations::seq.eq(seq));
-    diesel::select(diesel::dsl::exists(its)).get_result(conn)
+/// Which of these deliveries have their conversation.
+pub fn opened(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<HashSet<(i64, i32)>> {
+    #[derive(QueryableByName)]
+    struct Delivery {
+        #[diesel(sql_type = Int8)]
+        run_id: i64,
+        #[diesel(sql_type = Int4)]
+        seq: i32,
+    }
+    let (runs, seqs): (Vec<i64>, Vec<i32>) = of.iter().map(|it| (it.run_id, it.seq)).unzip();
+    let query = diesel::sql_query(
+        "SELECT v.run_id, v.seq FROM unnest($1::bigint[], $2::integer[]) AS u (run_id, seq)
+         JOIN conversations v ON v.run_id = u.run_id AND v.seq = u.seq",
+    )
+    .bind::<Array<Int8>, _>(runs)
+    .bind::<Array<Int4>, _>(seqs);
+    let rows: Vec<Delivery> = Prepared(query).load(conn)?;
+    Ok(rows.into_iter().map(|it| (it.run_id, it.seq)).collect())
 }
 
 // ---- messages ------------------------------------------------------------------
@@ -439,32 +508,6 @@ pub fn insert_heard(conn: &mut PgConnection, it: &Conversation, heard: &Heard<'_
         .map(MessageId)
 }
 
-/// Writes the message of a campaign that began a conversation. Its fate stands in the ledger.
-pub fn insert_first(
-    conn: &mut PgConnection,
-    it: &Conversation,
-    (run, seq): (RunId, i32),
-    body: &str,
-    step: &str,
-    choices: &[String],
-    at: DateTime<Utc>,
-) -> QueryResult<()> {
-    diesel::insert_into(messages::table)
-        .values((
-            messages::conversation_id.eq(it.id.0),
-            messages::channel_id.eq(it.channel.0),
-            messages::author.eq("campaign"),
-            messages::body.eq(body),
-            messages::choices.eq(offered(choices)),
-            messages::step.eq(step),
-            messages::at.eq(at),
-            messages::run_id.eq(run.0),
-            messages::seq.eq(seq),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
 fn offered(choices: &[String]) -> Option<serde_json::Value> {
     (!choices.is_empty()).then(|| serde_json::json!(choices))
 }
@@ -493,6 +536,7 @@ impl Purpose {
 }
 
 /// A message of ours.
+#[derive(Clone, Copy)]
 pub struct Saying<'a> {
     pub purpose: Purpose,
     /// Who wrote it, if a human did.
@@ -514,33 +558,99 @@ pub fn insert_saying(
     saying: &Saying<'_>,
     now: DateTime<Utc>,
 ) -> QueryResult<MessageId> {
-    let author = match (saying.agent, saying.step) {
-        (Some(_), _) => "agent",
-        (None, Some(_)) => "bot",
-        (None, None) => "house",
-    };
-    let leaves = saying.unsaid.is_none();
     diesel::insert_into(messages::table)
-        .values((
-            messages::conversation_id.eq(it.id.0),
-            messages::channel_id.eq(it.channel.0),
-            messages::author.eq(author),
-            messages::user_id.eq(saying.agent.map(|user| user.0)),
-            messages::body.eq(saying.text),
-            messages::choices.eq(offered(saying.choices)),
-            messages::step.eq(saying.step),
-            messages::at.eq(now),
-            messages::purpose.eq(saying.purpose.word()),
-            messages::schedule_id.eq(saying.schedule.map(|schedule| schedule.0)),
-            messages::state.eq(if leaves { "queued" } else { "settled" }),
-            messages::due_at.eq(leaves.then_some(now)),
-            messages::outcome.eq((!leaves).then_some(Outcome::InvalidMessage.code())),
-            messages::detail.eq(saying.unsaid),
-            messages::settled_at.eq((!leaves).then_some(now)),
-        ))
+        .values(NewMessage::saying(it, saying, now))
         .returning(messages::id)
         .get_result(conn)
         .map(MessageId)
+}
+
+/// A message about to be written: one of ours, or the first of a campaign.
+#[derive(Insertable)]
+#[diesel(table_name = messages)]
+pub struct NewMessage<'a> {
+    conversation_id: i64,
+    channel_id: i64,
+    author: &'static str,
+    user_id: Option<i64>,
+    body: &'a str,
+    choices: Option<serde_json::Value>,
+    step: Option<&'a str>,
+    at: DateTime<Utc>,
+    run_id: Option<i64>,
+    seq: Option<i32>,
+    purpose: Option<&'static str>,
+    schedule_id: Option<i64>,
+    state: Option<&'static str>,
+    due_at: Option<DateTime<Utc>>,
+    outcome: Option<i16>,
+    detail: Option<&'a str>,
+    settled_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> NewMessage<'a> {
+    /// The message of a campaign that began a conversation. Its fate stands in the ledger.
+    pub fn first(
+        it: &Conversation,
+        (run, seq): (RunId, i32),
+        text: &'a str,
+        step: &'a str,
+        choices: &[String],
+        at: DateTime<Utc>,
+    ) -> Self {
+        NewMessage {
+            conversation_id: it.id.0,
+            channel_id: it.channel.0,
+            author: "campaign",
+            user_id: None,
+            body: text,
+            choices: offered(choices),
+            step: Some(step),
+            at,
+            run_id: Some(run.0),
+            seq: Some(seq),
+            purpose: None,
+            schedule_id: None,
+            state: None,
+            due_at: None,
+            outcome: None,
+            detail: None,
+            settled_at: None,
+        }
+    }
+
+    /// A message of ours.
+    pub fn saying(it: &Conversation, saying: &Saying<'a>, now: DateTime<Utc>) -> Self {
+        let leaves = saying.unsaid.is_none();
+        NewMessage {
+            conversation_id: it.id.0,
+            channel_id: it.channel.0,
+            author: match (saying.agent, saying.step) {
+                (Some(_), _) => "agent",
+                (None, Some(_)) => "bot",
+                (None, None) => "house",
+            },
+            user_id: saying.agent.map(|user| user.0),
+            body: saying.text,
+            choices: offered(saying.choices),
+            step: saying.step,
+            at: now,
+            run_id: None,
+            seq: None,
+            purpose: Some(saying.purpose.word()),
+            schedule_id: saying.schedule.map(|schedule| schedule.0),
+            state: Some(if leaves { "queued" } else { "settled" }),
+            due_at: leaves.then_some(now),
+            outcome: (!leaves).then_some(Outcome::InvalidMessage.code()),
+            detail: saying.unsaid,
+            settled_at: (!leaves).then_some(now),
+        }
+    }
+}
+
+/// Writes messages in this order.
+pub fn insert_messages(conn: &mut PgConnection, new: Vec<NewMessage<'_>>) -> QueryResult<()> {
+    diesel::insert_into(messages::table).values(new).execute(conn).map(drop)
 }
 
 /// Takes back what a bot has said and nobody has begun to send. The conversation is locked.
@@ -578,6 +688,23 @@ pub struct Due {
 /// index: a million conversations that wait, or wait under a pause, cost nothing.
 pub fn due_to_wake(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<Due>> {
     diesel::sql_query(include_str!("due_to_wake.sql")).bind::<Timestamptz, _>(now).load(conn)
+}
+
+/// Whether nothing was heard since a first message that did not arrive.
+pub fn first_failed(conn: &mut PgConnection, id: ConversationId) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Failed {
+        #[diesel(sql_type = Bool)]
+        failed: bool,
+    }
+    let query = diesel::sql_query(
+        "SELECT EXISTS (
+             SELECT FROM conversations v JOIN deliveries d ON d.run_id = v.run_id AND d.seq = v.seq
+             WHERE v.id = $1 AND d.outcome NOT IN (0, 14)
+               AND NOT EXISTS (SELECT FROM messages m WHERE m.conversation_id = v.id AND m.author = 'contact')) AS failed",
+    )
+    .bind::<Int8, _>(id.0);
+    Prepared(query).get_result::<Failed>(conn).map(|it| it.failed)
 }
 
 /// How many bots of a schedule spoke up since then.

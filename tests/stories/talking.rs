@@ -5,7 +5,7 @@ use bugle::bots::steps::Steps;
 use bugle::campaigns;
 use bugle::campaigns::inbound::Plan;
 use bugle::channels::sandbox::Knobs;
-use bugle::channels::{Inbound, Receipt, ReceiptStatus};
+use bugle::channels::{Event, Inbound, Receipt, ReceiptStatus};
 use bugle::conversations::actions::{TakenIn, take_in};
 use bugle::conversations::outbox;
 use bugle::deliveries::Fate;
@@ -674,4 +674,60 @@ async fn replies_come_before_a_campaign_where_the_channel_has_a_limit() {
     desk.later(61);
     desk.talk().await;
     assert_eq!(desk.outbox("state = 'queued'"), 0);
+}
+
+#[actix_web::test]
+async fn nobody_is_reminded_of_a_message_that_did_not_arrive() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Survey", SURVEY);
+    // Accepted, then failed.
+    let to = vec!["12025550184".to_owned()];
+    let (_, _, run) = desk.bot_campaign("Spring", bot, &to).await;
+    for _ in 0..3 {
+        desk.later(1);
+        desk.tick().await;
+    }
+    assert_eq!(desk.counts(run).failed, 1);
+    desk.later(2 * 3600);
+    desk.talk().await;
+    assert_eq!(desk.outbox("purpose = 'reengager'"), 0);
+    assert_eq!(desk.newest(&to[0]).2.as_deref(), Some("its first message did not arrive"));
+}
+
+#[actix_web::test]
+async fn words_of_consent_begin_no_conversation_with_a_bot_and_leave_none_open() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Echo", ECHO);
+    desk.inbound("Desk", bot, &Plan::default());
+    let phone = "12025550100";
+    desk.hears(phone, "STOP").await;
+    desk.hears(phone, "stop").await;
+    desk.hears(phone, "help").await;
+    desk.hears(phone, "start").await;
+    let read = desk.phone(phone);
+    assert_eq!(read.len(), 3, "confirmed once: {read:?}");
+    assert!(read[0].contains("no more messages") && read[1].contains("Reply STOP") && read[2].contains("again"));
+    assert_eq!(desk.number("SELECT count(*) AS n FROM conversations WHERE closed_at IS NULL"), 0);
+    desk.hears(phone, "hi").await;
+    assert_eq!(desk.phone(phone).last().unwrap(), "Yes?");
+}
+
+#[actix_web::test]
+async fn what_providers_garble_is_kept_as_far_as_it_can_be_read() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let tell = |id: &str, from: &str, text: String| {
+        Event::Inbound(Inbound { id: id.into(), from: from.into(), text, at: None })
+    };
+    let told = vec![
+        tell("a", "+12025550100", "nul\0l".into()),
+        tell("b", " ", "from nobody".into()),
+        tell("", "12025550101", "without a name".into()),
+        tell("c", "12025550102", "x".repeat(50_000)),
+        tell("d", "12025550103", String::new()),
+    ];
+    let now = desk.app.clock.now();
+    let n = bugle::conversations::intake::take_in(&desk.app, desk.channel, told, now).await.unwrap();
+    assert_eq!(n, 3);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM contacts WHERE address = '12025550100'"), 1);
+    assert_eq!(desk.number("SELECT max(length(body))::bigint AS n FROM messages"), 10_000);
 }
