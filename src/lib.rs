@@ -19,12 +19,24 @@
 //!           ─▶ rescuer     leases that ran out → unconfirmed; first contacts judged; runs past
 //!                          their end → overrun; campaigns with nothing left to run → ended
 //!           ─▶ checker     dry runs that were ordered: render every text of a draft
+//!           ─▶ talker      conversations that campaigns begin: written down; bots that got no
+//!                          reply: speak up; replies: claim, send, settle
 //!
 //! claim   one transaction: run still running (its row is locked), clock and limits asked,
 //!         the cursor moved, a lease written, the contacts read with their consent
 //! send    no connection held, bounded time, never retried inside
 //! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
 //! receipt merges upwards only; also resolves what was unconfirmed
+//! ```
+//!
+//! # The way of one answer
+//!
+//! ```text
+//! webhook ─▶ one transaction: the message stored once for ever, words of consent heard,
+//!            its conversation found, the bot's turn taken, replies queued; then acknowledged
+//! talker  ─▶ claim   the oldest waiting message of each conversation; its schedule and campaign
+//!                    locked against change and asked, consent asked, a lease written
+//!            send, settle, receipt: as above
 //! ```
 //!
 //! Time is a parameter: a [`clock::Clock`] stands at the edge, and every rule,

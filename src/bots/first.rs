@@ -77,8 +77,10 @@ mod tests {
     fn a_bot_says_first_what_its_first_turn_says() {
         let steps = Example::of_word("appointment").unwrap().steps();
         let now = "2026-03-02T10:00:00Z".parse().unwrap();
-        let values: Map<String, Value> =
-            [("name", "Ada"), ("date", "Friday"), ("time", "10:30")].map(|(k, v)| (k.to_owned(), v.into())).into();
+        let values: Map<String, Value> = [("name", "Ada"), ("date", "Friday"), ("time", "10:30")]
+            .into_iter()
+            .map(|(field, value)| (field.to_owned(), Value::from(value)))
+            .collect();
         let first = First::Bot(Arc::new(steps.clone()), chrono_tz::UTC);
         let said = first.render(&values, now).unwrap();
         assert!(

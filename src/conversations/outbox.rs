@@ -10,7 +10,7 @@ use super::store::{self, Home};
 use crate::channels::Receipt;
 use crate::contacts;
 use crate::db::Prepared;
-use crate::db::schema::{channels, leases, messages, schedules};
+use crate::db::schema::{channels, conversations, leases, messages, schedules};
 use crate::deliveries::store::{Claimer, Room, channel_room, take_channel_room};
 use crate::deliveries::{Fate, LEASE, Outcome, Word, merge};
 use crate::ids::{CampaignId, ChannelId, MessageId, ScheduleId};
@@ -175,6 +175,10 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) 
         let mut results: Vec<&Settled> = results.iter().collect();
         results.sort_by_key(|it| it.id);
         let ids: Vec<i64> = results.iter().map(|it| it.id.0).collect();
+        // Contacts are locked before their conversations.
+        let out = results.iter().filter(|it| it.fate.is_news_of_an_opt_out()).map(|it| it.id.0).collect();
+        let contacts = contacts_of(conn, out)?;
+        store::lock_contacts(conn, &contacts)?;
         touch(conn, &ids)?;
         let mut opted_out = Vec::new();
         for it in results {
@@ -203,16 +207,23 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) 
             }
         }
         if !opted_out.is_empty() {
-            use crate::db::schema::conversations;
-            let contacts: Vec<i64> = messages::table
-                .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
-                .filter(messages::id.eq_any(opted_out))
-                .select(conversations::contact_id)
-                .load(conn)?;
+            let contacts = contacts_of(conn, opted_out)?;
             contacts::store::opt_out(conn, &contacts, now)?;
         }
         Ok(())
     })
+}
+
+/// Those to whom these messages go.
+fn contacts_of(conn: &mut PgConnection, ids: Vec<i64>) -> QueryResult<Vec<i64>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    messages::table
+        .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+        .filter(messages::id.eq_any(ids))
+        .select(conversations::contact_id)
+        .load(conn)
 }
 
 type Open = diesel::dsl::Or<

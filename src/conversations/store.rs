@@ -284,8 +284,11 @@ pub fn lock_contact(conn: &mut PgConnection, kind: Kind, address: &str, now: Dat
     .get_result(conn)
 }
 
-/// Locks contacts in one order: whoever takes in a message of one of them waits.
+/// Locks contacts in one order: whoever takes in a message of one of them waits. Before their conversations.
 pub fn lock_contacts(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     diesel::sql_query("SELECT id FROM contacts WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE")
         .bind::<Array<Int8>, _>(ids)
         .execute(conn)
@@ -717,18 +720,29 @@ pub fn spoke_up_since(conn: &mut PgConnection, schedule: ScheduleId, since: Date
         .get_result(conn)
 }
 
-/// Up to `n` conversations of a schedule whose bots are due, the longest due first, locked;
-/// none that somebody else is at.
+/// Up to `n` conversations of a schedule whose bots are due, the longest due first, locked
+/// behind their contacts as everyone locks them; none that somebody else is at.
 pub fn lock_due(
     conn: &mut PgConnection,
     schedule: ScheduleId,
     n: i64,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Conversation>> {
-    conversations::table
+    #[derive(QueryableByName)]
+    struct Locked {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+    }
+    let due = conversations::table
         .filter(conversations::schedule_id.eq(schedule.0))
         .filter(conversations::wake_at.le(now))
-        .order((conversations::wake_at, conversations::id))
+        .order((conversations::wake_at, conversations::id));
+    let contacts: Vec<i64> = due.limit(n).select(conversations::contact_id).load(conn)?;
+    let lock =
+        diesel::sql_query("SELECT id FROM contacts WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED")
+            .bind::<Array<Int8>, _>(contacts);
+    let locked: Vec<Locked> = Prepared(lock).load(conn)?;
+    due.filter(conversations::contact_id.eq_any(locked.into_iter().map(|it| it.id).collect::<Vec<_>>()))
         .limit(n)
         .select(Row::as_select())
         .for_no_key_update()

@@ -1,4 +1,5 @@
-//! One contact times one run, from planned to known fate: the only outbox and the only ledger.
+//! One contact times one run, from planned to known fate: the outbox and the ledger of campaigns.
+//! What is said afterwards, in conversations, leaves through [`crate::conversations::outbox`].
 //!
 //! ```text
 //! planned ──claim──▶ in flight ──settle──▶ accepted ─▶ sent ─▶ delivered      upwards only;
