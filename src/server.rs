@@ -40,6 +40,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(drops::web::routes)
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
+        .configure(conversations::web::routes)
         .configure(sandbox::web::routes);
 }
 

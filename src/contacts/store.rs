@@ -96,6 +96,10 @@ impl Contact {
         Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
     }
 
+    pub fn values_json(&self) -> &serde_json::Value {
+        &self.values
+    }
+
     /// Its custom values by field name.
     pub fn values(&self) -> BTreeMap<&str, &str> {
         let fields = self.values.as_object().into_iter().flatten();

@@ -36,6 +36,8 @@ pub mod store;
 pub mod outbox;
 pub mod actions;
 pub mod intake;
+pub mod inbox;
+pub mod agents;
 pub mod web;
 
 pub use domain::{Began, Conversation, Handler};

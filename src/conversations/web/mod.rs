@@ -1,3 +1,8 @@
+//! The inbox, one conversation in it, and the door at which providers knock.
+
+mod inbox;
+mod thread;
+
 use actix_web::web::{Bytes, Data, Path, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, post};
 
@@ -6,6 +11,11 @@ use crate::app::App;
 use crate::channels::Forged;
 use crate::ids::ChannelId;
 use crate::web::Problem;
+
+/// Pages for people.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.configure(inbox::routes).configure(thread::routes);
+}
 
 /// What providers call. They have no session: the signature says who they are.
 pub fn webhooks(cfg: &mut ServiceConfig) {

@@ -1,0 +1,2 @@
+DROP INDEX conversations_labelled;
+DROP INDEX conversations_by_label;

@@ -1,0 +1,428 @@
+//! What agents do with a conversation. Each function is one transaction: a second agent waits
+//! for the first, and is then told what the first one did.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::inbox;
+use super::store::{self, Purpose, Saying};
+use super::{Conversation, Handler};
+use crate::bots::turn::State;
+use crate::channels::Kind;
+use crate::consent::store::{Change, Proof};
+use crate::contacts::store::usual_fields;
+use crate::ids::{ConversationId, MessageId, UserId};
+use crate::journal::{self, Entry};
+use crate::wording::Template;
+use crate::{blocklist, consent, contacts, people};
+
+/// Characters of a reply, and of a label, at most.
+pub const LONGEST_REPLY: usize = 4000;
+pub const LONGEST_LABEL: usize = 40;
+/// Labels of one conversation, at most.
+pub const MOST_LABELS: usize = 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Db(#[from] diesel::result::Error),
+}
+
+/// Why a conversation stayed as it was. The text is shown to the agent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("The bot has this conversation. Take it over before you reply.")]
+    WithBot,
+    #[error("A human has this conversation already.")]
+    TakenOver,
+    #[error("{0} has taken this conversation over already.")]
+    TakenOverBy(String),
+    #[error("This conversation is closed. Re-open it first.")]
+    Closed,
+    #[error("This conversation is closed already.")]
+    ClosedAlready,
+    #[error("This conversation is open already.")]
+    OpenAlready,
+    #[error("Decide first whether they have opted out.")]
+    Doubted,
+    #[error("Somebody has decided this already.")]
+    NotInDoubt,
+    #[error("{0} has replied meanwhile. Read it above, then send yours if it is still right.")]
+    RepliedMeanwhile(String),
+    #[error("They have opted out: nothing to them would leave.")]
+    OptedOut,
+    #[error("They are on the blocklist: nothing to them would leave.")]
+    Blocked,
+    #[error("Write something.")]
+    Empty,
+    #[error("At most {LONGEST_REPLY} characters.")]
+    TooLong,
+    #[error("There is no value for #{0}. Write it out, or give it a fallback: #{0}|…#")]
+    Missing(String),
+    #[error("#{0} is no field of this contact. Write ##{0} to send it as it stands.")]
+    Unknown(String),
+    #[error("This person cannot answer conversations.")]
+    NotAnAgent,
+    #[error("Write a label of at most {LONGEST_LABEL} characters.")]
+    NoLabel,
+    #[error("At most {MOST_LABELS} labels.")]
+    TooManyLabels,
+}
+
+fn entry<'a>(it: &Conversation, happened: &'static str, by: UserId) -> Entry<'a> {
+    let campaign = None;
+    Entry { happened, campaign, subject: it.id.0, by: Some(by), was: None, became: None, why: None }
+}
+
+fn name(conn: &mut PgConnection, id: UserId) -> QueryResult<String> {
+    people::store::find(conn, id).map(|user| user.name)
+}
+
+/// Fills in a text of an agent, or says what is missing in it.
+fn fill_in(conn: &mut PgConnection, it: &Conversation, text: &str) -> Result<String, Error> {
+    if text.trim().is_empty() {
+        return Err(Refused::Empty.into());
+    }
+    let values = inbox::values(conn, it.contact)?;
+    let mut text = text.trim().to_owned();
+    if text.contains('#') {
+        let mut fields: Vec<String> = values.keys().cloned().collect();
+        fields.extend(usual_fields(conn)?.into_iter().filter(|field| !values.contains_key(field)));
+        let template = Template::parse(&text, &fields);
+        if let Some(field) = template.unknown().first() {
+            return Err(Refused::Unknown(field.clone()).into());
+        }
+        text = template.render(&values).map_err(|missing| Refused::Missing(missing.field))?;
+    }
+    if text.chars().count() > LONGEST_REPLY {
+        return Err(Refused::TooLong.into());
+    }
+    Ok(text)
+}
+
+/// The text as it would leave; or as it was typed, and why it would not.
+pub fn preview(
+    conn: &mut PgConnection,
+    it: &Conversation,
+    text: &str,
+) -> QueryResult<Result<String, (String, Refused)>> {
+    match fill_in(conn, it, text) {
+        Ok(text) => Ok(Ok(text)),
+        Err(Error::Refused(refused)) => Ok(Err((text.to_owned(), refused))),
+        Err(Error::Db(error)) => Err(error),
+    }
+}
+
+/// Queues a reply, and takes the conversation if nobody has it. `seen`: the newest message that
+/// the agent has seen; when another agent has replied after it, this one has to look first.
+/// The same text sent twice is sent once.
+pub fn reply(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    text: &str,
+    seen: MessageId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<MessageId, Error> {
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        if !it.is_open() {
+            return Err(Refused::Closed.into());
+        }
+        if it.handler == Handler::Bot {
+            return Err(Refused::WithBot.into());
+        }
+        let text = fill_in(conn, &it, text)?;
+        let since = inbox::since(conn, id, seen, &text, by)?;
+        if let Some(message) = since.same {
+            return Ok(message);
+        }
+        if let Some(other) = since.other {
+            return Err(Refused::RepliedMeanwhile(other).into());
+        }
+        let contact = contacts::store::find(conn, it.contact, now)?;
+        if contact.blocked {
+            return Err(Refused::Blocked.into());
+        }
+        if contact.opted_out_at.is_some() {
+            return Err(Refused::OptedOut.into());
+        }
+        let saying = Saying {
+            purpose: Purpose::Agent,
+            agent: Some(by),
+            schedule: None,
+            text: &text,
+            choices: &[],
+            step: None,
+            unsaid: None,
+        };
+        let message = store::insert_saying(conn, &it, &saying, now)?;
+        it.answered();
+        it.last_at = now;
+        it.assigned_to = it.assigned_to.or(Some(by));
+        store::save(conn, &it)?;
+        journal::record(conn, &entry(&it, "conversation.replied", by), now)?;
+        Ok(message)
+    })
+}
+
+/// Takes a conversation from its bot, for good. What the bot has said and nobody has begun to
+/// send is taken back, and it speaks no more by itself.
+pub fn take_over(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        if !it.is_open() {
+            return Err(Refused::Closed.into());
+        }
+        if it.handler == Handler::Human {
+            return Err(match it.assigned_to.filter(|user| *user != by) {
+                Some(user) => Refused::TakenOverBy(name(conn, user)?).into(),
+                None => Refused::TakenOver.into(),
+            });
+        }
+        let n = store::take_back(conn, id, "an agent took over", now)?;
+        from_bot(&mut it);
+        if n > 0 {
+            // The contact waits for what was taken back.
+            it.wait_for_human(now);
+        }
+        it.assigned_to = it.assigned_to.or(Some(by));
+        store::save(conn, &it)?;
+        let entry =
+            Entry { was: Some("bot"), became: Some("human"), ..entry(&it, "conversation.taken_over", by) };
+        journal::record(conn, &entry, now)?;
+        Ok(())
+    })
+}
+
+fn from_bot(it: &mut Conversation) {
+    it.hand_over();
+    if let Some(memory) = it.memory.as_mut().filter(|memory| matches!(memory.state, State::Waiting { .. })) {
+        memory.state = State::HandedOver;
+    }
+}
+
+pub fn close(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        if !it.is_open() {
+            return Err(Refused::ClosedAlready.into());
+        }
+        if it.doubted {
+            return Err(Refused::Doubted.into());
+        }
+        store::take_back(conn, id, "an agent closed the conversation", now)?;
+        let because = format!("closed by {}", name(conn, by)?);
+        it.close(&because, now);
+        store::save(conn, &it)?;
+        let entry =
+            Entry { was: Some("open"), became: Some("closed"), ..entry(&it, "conversation.closed", by) };
+        journal::record(conn, &entry, now)?;
+        Ok(())
+    })
+}
+
+/// Opens a conversation again, for humans.
+pub fn reopen(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        let Some((_, because)) = it.closed.clone() else { return Err(Refused::OpenAlready.into()) };
+        it.reopen();
+        from_bot(&mut it);
+        store::save(conn, &it)?;
+        let entry = Entry {
+            was: Some("closed"),
+            became: Some("open"),
+            why: Some(&because),
+            ..entry(&it, "conversation.reopened", by)
+        };
+        journal::record(conn, &entry, now)?;
+        Ok(())
+    })
+}
+
+/// Gives a conversation to somebody, or to nobody.
+pub fn assign(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    to: Option<UserId>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        let agents = inbox::agents(conn)?;
+        if to.is_some_and(|to| !agents.iter().any(|(id, _)| *id == to)) {
+            return Err(Refused::NotAnAgent.into());
+        }
+        if it.assigned_to == to {
+            return Ok(());
+        }
+        let was = it.assigned_to.map(|user| user.to_string());
+        let became = to.map(|user| user.to_string());
+        it.assigned_to = to;
+        store::save(conn, &it)?;
+        let entry = Entry {
+            was: was.as_deref(),
+            became: became.as_deref(),
+            ..entry(&it, "conversation.assigned", by)
+        };
+        journal::record(conn, &entry, now)?;
+        Ok(())
+    })
+}
+
+/// A label as it is kept.
+fn tidy(label: &str) -> Result<String, Refused> {
+    let label = label.split_whitespace().collect::<Vec<_>>().join(" ").replace('\0', "");
+    if label.is_empty() || label.chars().count() > LONGEST_LABEL {
+        return Err(Refused::NoLabel);
+    }
+    Ok(label)
+}
+
+/// Adds a label, unless it is there in whatever letters.
+pub fn add_label(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    label: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let label = tidy(label)?;
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        if it.labels.iter().any(|other| other.to_lowercase() == label.to_lowercase()) {
+            return Ok(());
+        }
+        if it.labels.len() >= MOST_LABELS {
+            return Err(Refused::TooManyLabels.into());
+        }
+        it.labels.push(label.clone());
+        store::save(conn, &it)?;
+        journal::record(conn, &Entry { became: Some(&label), ..entry(&it, "conversation.labelled", by) }, now)?;
+        Ok(())
+    })
+}
+
+pub fn remove_label(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    label: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let mut it = store::lock(conn, id)?;
+        let n = it.labels.len();
+        it.labels.retain(|other| other != label);
+        if it.labels.len() == n {
+            return Ok(());
+        }
+        store::save(conn, &it)?;
+        journal::record(conn, &Entry { was: Some(label), ..entry(&it, "conversation.unlabelled", by) }, now)?;
+        Ok(())
+    })
+}
+
+/// Locks the contact of a conversation before the conversation, as taking in does.
+fn lock_contact_first(conn: &mut PgConnection, id: ConversationId) -> QueryResult<Conversation> {
+    let it = store::find(conn, id)?;
+    store::lock_contacts(conn, &[it.contact.0])?;
+    Ok(it)
+}
+
+/// Puts the contact on the blocklist for good, and closes the conversation.
+pub fn block(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    why: Option<&str>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        lock_contact_first(conn, id)?;
+        let mut it = store::lock(conn, id)?;
+        let (kind, address): (Kind, String) = store::address(conn, it.contact)?;
+        let block = blocklist::domain::Block { address, until: None, why: why.map(str::to_owned) };
+        blocklist::actions::block(conn, kind, &[block], by, now)?;
+        store::take_back(conn, id, "blocked", now)?;
+        from_bot(&mut it);
+        if it.is_open() {
+            let because = format!("blocked by {}", name(conn, by)?);
+            it.close(&because, now);
+        }
+        store::save(conn, &it)?;
+        journal::record(conn, &Entry { why, ..entry(&it, "conversation.blocked", by) }, now)?;
+        Ok(())
+    })
+}
+
+/// What somebody decided about words that sounded like an opt-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    OptedOut,
+    /// They did not mean it.
+    Kept,
+}
+
+/// Decides what a contact in doubt has meant, in all of their conversations, with the proof.
+/// Those in which they have opted out are closed.
+pub fn decide(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    decision: Decision,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let it = lock_contact_first(conn, id)?;
+        let doubted = inbox::thread(conn, id, now)?;
+        if !doubted.contact_doubted && !doubted.it.doubted {
+            return Err(Refused::NotInDoubt.into());
+        }
+        let (words, message) = inbox::doubtful_words(conn, it.contact)?.unwrap_or_default();
+        let proof = Proof {
+            channel: Some(it.channel),
+            how: "agent",
+            words: words.as_deref(),
+            message: message.as_deref(),
+            answered: None,
+            by: Some(by),
+        };
+        let change = match decision {
+            Decision::OptedOut => Change::Out,
+            Decision::Kept => Change::Kept,
+        };
+        consent::store::change(conn, it.contact, change, &proof, now)?;
+        for mut it in inbox::lock_doubted(conn, it.contact, id)? {
+            it.doubted = false;
+            if decision == Decision::OptedOut {
+                store::take_back(conn, it.id, "opted out", now)?;
+                from_bot(&mut it);
+                it.close("opted out", now);
+            }
+            store::save(conn, &it)?;
+        }
+        let happened = match decision {
+            Decision::OptedOut => "conversation.opted_out",
+            Decision::Kept => "conversation.consent_kept",
+        };
+        journal::record(conn, &Entry { why: words.as_deref(), ..entry(&it, happened, by) }, now)?;
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_tidied() {
+        assert_eq!(tidy("  to  call\tback "), Ok("to call back".to_owned()));
+        assert_eq!(tidy(" \0 "), Err(Refused::NoLabel));
+        assert_eq!(tidy(&"x".repeat(41)), Err(Refused::NoLabel));
+    }
+}

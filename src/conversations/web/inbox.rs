@@ -1,0 +1,216 @@
+//! The list of conversations.
+
+use actix_web::web::{Data, Query, ServiceConfig};
+use actix_web::{HttpResponse, get};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::super::inbox::{self, Ask, COUNTED, Choices, Listed, Page, Place, View as Shown};
+use super::thread::{Asked, Question};
+use crate::app::App;
+use crate::ids::{CampaignId, ChannelId, UserId};
+use crate::web::chart::thousands;
+use crate::web::{Frame, Htmx, May, Problem, View, page};
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(index).service(keys);
+}
+
+/// Conversations on one page.
+const PAGE: usize = 50;
+
+/// What is looked for, as it stands in the address of the page.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct Looking {
+    view: String,
+    channel: String,
+    campaign: String,
+    label: String,
+    q: String,
+    after: String,
+    /// The news that the page knows; asks only for newer.
+    seen: String,
+}
+
+impl Looking {
+    fn ask(&self, person: UserId) -> Ask {
+        let label = self.label.trim().replace('\0', "");
+        Ask {
+            view: Shown::of_word(&self.view).unwrap_or_default(),
+            channel: self.channel.parse().ok().map(ChannelId),
+            campaign: self.campaign.parse().ok().map(CampaignId),
+            label: Some(label).filter(|label| !label.is_empty()),
+            q: self.q.trim().replace('\0', ""),
+            place: Place::parse(&self.after),
+            person,
+        }
+    }
+
+    /// The same search elsewhere.
+    fn href(&self, view: Shown, after: Option<&Place>, seen: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let after = after.map(Place::to_string).unwrap_or_default();
+        let view = if view == Shown::default() { "" } else { view.word() };
+        let (channel, campaign, label) = (self.channel.as_str(), self.campaign.as_str(), self.label.trim());
+        for (name, value) in [
+            ("view", view),
+            ("channel", channel),
+            ("campaign", campaign),
+            ("label", label),
+            ("q", self.q.trim()),
+            ("after", &after),
+            ("seen", seen),
+        ] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        let query = query.finish();
+        if query.is_empty() { "/inbox".to_owned() } else { format!("/inbox?{query}") }
+    }
+}
+
+struct List {
+    looking: Looking,
+    ask: Ask,
+    page: Page,
+    counts: Vec<(Shown, i64)>,
+    news: String,
+    zone: Tz,
+    now: DateTime<Utc>,
+}
+
+impl List {
+    /// Views with their address, how many they have, and whether this is one of them.
+    fn views(&self) -> impl Iterator<Item = (String, &'static str, String, bool)> {
+        self.counts.iter().map(|(view, n)| {
+            let n = if *n >= COUNTED { format!("{}+", thousands(COUNTED)) } else { thousands(*n) };
+            (self.looking.href(*view, None, ""), view.label(), n, *view == self.ask.view)
+        })
+    }
+
+    fn is_first(&self) -> bool {
+        self.ask.place == Place::Start
+    }
+
+    fn news_href(&self) -> String {
+        self.looking.href(self.ask.view, None, &self.news)
+    }
+
+    fn first_href(&self) -> String {
+        self.looking.href(self.ask.view, None, "")
+    }
+
+    fn next_href(&self) -> Option<String> {
+        Some(self.looking.href(self.ask.view, Some(self.page.next.as_ref()?), ""))
+    }
+
+    fn is_narrowed(&self) -> bool {
+        !self.ask.q.is_empty()
+            || self.ask.channel.is_some()
+            || self.ask.campaign.is_some()
+            || self.ask.label.is_some()
+    }
+
+    /// Of how many conversations somebody else than a human takes care.
+    fn n_with_bots(&self) -> Option<String> {
+        let (_, n) = self.counts.iter().find(|(view, n)| *view == Shown::Bots && *n > 0)?;
+        Some(thousands(*n))
+    }
+
+    /// As short as it can be said: the time today, else the day.
+    fn when(&self, at: &DateTime<Utc>) -> String {
+        let (at, now) = (at.with_timezone(&self.zone), self.now.with_timezone(&self.zone));
+        match at.date_naive() == now.date_naive() {
+            true => at.format("%H:%M").to_string(),
+            false => at.format("%-d %b %Y").to_string(),
+        }
+    }
+
+    /// The last message, and who said it.
+    fn said<'a>(&self, it: &'a Listed) -> (&'static str, &'a str) {
+        let who = match it.author.as_deref() {
+            Some("contact") => "",
+            Some("agent") => "Agent: ",
+            Some("bot" | "campaign") => "Bot: ",
+            Some(_) => "Bugle: ",
+            None => "",
+        };
+        (who, it.said.as_deref().unwrap_or("Nothing was said."))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "conversations/inbox.html")]
+struct Index {
+    frame: Frame,
+    list: List,
+    choices: Choices,
+}
+
+impl Index {
+    fn is_channel(&self, id: &ChannelId) -> bool {
+        self.list.ask.channel == Some(*id)
+    }
+
+    fn is_campaign(&self, id: &CampaignId) -> bool {
+        self.list.ask.campaign == Some(*id)
+    }
+
+    fn is_label(&self, label: &str) -> bool {
+        self.list.ask.label.as_deref() == Some(label)
+    }
+
+    /// What the search is narrowed to, though it cannot be chosen any more.
+    fn other_campaign(&self) -> Option<CampaignId> {
+        self.list.ask.campaign.filter(|id| !self.choices.campaigns.iter().any(|(other, _)| other == id))
+    }
+
+    fn other_label(&self) -> Option<&str> {
+        self.list.ask.label.as_deref().filter(|label| !self.choices.labels.iter().any(|other| other == label))
+    }
+}
+
+/// The part of the page that changes when there is news.
+#[derive(Template)]
+#[template(path = "conversations/inbox.html", block = "list")]
+struct News {
+    list: List,
+}
+
+#[get("/inbox")]
+async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Looking>) -> Result<HttpResponse, Problem> {
+    let (looking, now) = (looking.into_inner(), app.clock.now());
+    let ask = looking.ask(may.person.id);
+    let (wanted, seen) = (ask.clone(), looking.seen.clone());
+    let found = app
+        .db
+        .run(move |conn| {
+            // Before the list: what comes in between is told again, and nothing is lost.
+            let news = inbox::news(conn)?;
+            if seen == news {
+                return Ok::<_, diesel::result::Error>(None);
+            }
+            let page = inbox::page(conn, &wanted, PAGE)?;
+            let counts = inbox::counts(conn, wanted.person)?;
+            let choices = if seen.is_empty() { Some(inbox::choices(conn)?) } else { None };
+            Ok(Some((page, counts, news, choices)))
+        })
+        .await?;
+    let Some((shown, counts, news, choices)) = found else { return Ok(HttpResponse::NoContent().finish()) };
+    let zone = app.settings.time_zone;
+    let list = List { looking, ask, page: shown, counts, news, zone, now };
+    match choices {
+        Some(choices) => page(Index { frame, list, choices }),
+        None => page(News { list }),
+    }
+}
+
+/// What the keys do.
+#[get("/inbox/keys")]
+async fn keys(_may: May<View>, frame: Frame, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    Asked { title: "Keys of the inbox".to_owned(), question: Question::Keys }.answer(frame, htmx)
+}

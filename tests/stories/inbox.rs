@@ -1,0 +1,413 @@
+//! The inbox: who waits, who answers, and what two agents at once are told.
+
+use bugle::conversations::inbox::{Ask, Place, View, page};
+use bugle::ids::{BotId, UserId};
+use bugle::people::actions::add_user;
+use bugle::people::domain::NewUser;
+use bugle::web::Role;
+
+use crate::desk::{Answer, Desk, phones};
+use crate::talking::SURVEY;
+
+impl Desk {
+    fn add(&self, name: &str, role: Role) -> (UserId, String) {
+        let email = format!("{}@example.org", name.to_lowercase());
+        let new =
+            NewUser { email: email.clone(), name: name.into(), role, password: "a long password of theirs".into() };
+        let now = self.app.clock.now();
+        (self.db(|conn| add_user(conn, &new, Some(self.admin), now).unwrap()), email)
+    }
+
+    async fn posts_as(&self, who: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let cookie = self.sign_in(who, "a long password of theirs").await;
+        let request = actix_web::test::TestRequest::post()
+            .uri(path)
+            .insert_header(("Sec-Fetch-Site", "same-origin"))
+            .set_form(fields)
+            .cookie(cookie);
+        self.send(request).await
+    }
+
+    async fn visits_as(&self, who: &str, path: &str) -> Answer {
+        let cookie = self.sign_in(who, "a long password of theirs").await;
+        self.send(actix_web::test::TestRequest::get().uri(path).cookie(cookie)).await
+    }
+
+    /// The page of somebody's newest conversation.
+    fn thread_of(&self, phone: &str) -> String {
+        let sql = "SELECT max(v.id) AS n FROM conversations v JOIN contacts c ON c.id = v.contact_id WHERE c.address";
+        format!("/inbox/{}", self.number(&format!("{sql} = '{phone}'")))
+    }
+
+    /// A running survey among `n` people who have just been asked for a number, and their phones.
+    async fn survey(&self, n: usize) -> (BotId, Vec<String>) {
+        let bot = self.published("Survey", SURVEY);
+        let to = phones(n);
+        self.bot_campaign("Spring", bot, &to).await;
+        self.tick().await;
+        self.later(1);
+        self.tick().await;
+        (bot, to)
+    }
+
+    fn said(&self, sql: &str) -> i64 {
+        self.number(&format!("SELECT count(*) AS n FROM messages WHERE {sql}"))
+    }
+}
+
+const NEWEST: (&str, &str) = ("seen", "9999999");
+
+#[actix_web::test]
+async fn who_was_handed_over_waits_and_gets_an_answer_on_the_phone() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(2).await;
+    desk.hears(&to[0], "2").await;
+    let list = desk.visit("/inbox").await;
+    assert!(list.html.find("Name1").unwrap() < list.html.find("Name2").unwrap(), "who waits stands first");
+    list.shows("Waits since 09:00");
+    list.shows("Survey");
+    desk.visit("/inbox?view=unanswered").await.lacks("Name2");
+    desk.visit("/inbox?view=bots").await.lacks("Name1");
+
+    let thread = desk.thread_of(&to[0]);
+    let shown = desk.visit(&thread).await;
+    for what in ["Hello Name1.", "Greeting", "Survey v1, by campaign", "delivered", "Somebody will write to you.", "Waits for a human", "C1", "balance"] {
+        shown.shows(what);
+    }
+    let answer = desk.fill_in(&thread_reply(&thread), &[("body", "Sorry to hear that, #name."), NEWEST]).await;
+    assert_eq!(answer.status, 303);
+    desk.talk().await;
+    assert_eq!(desk.phone(&to[0]).last().unwrap(), "Sorry to hear that, Name1.");
+    let shown = desk.visit(&thread).await;
+    shown.shows("Ada");
+    shown.shows("Answered");
+    desk.visit("/inbox?view=unanswered").await.shows("Nobody waits");
+    desk.visit("/inbox?view=mine").await.shows("Name1");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM journal WHERE happened = 'conversation.replied'"), 1);
+
+    // They write again: it is the human's.
+    desk.hears(&to[0], "Thanks").await;
+    desk.visit("/inbox?view=unanswered").await.shows("Thanks");
+}
+
+fn thread_reply(thread: &str) -> String {
+    format!("{thread}/reply")
+}
+
+#[actix_web::test]
+async fn taking_over_silences_the_bot_for_good() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    let thread = desk.thread_of(&to[0]);
+    let shown = desk.visit(&thread).await;
+    shown.shows("waits for a reply to “Score”");
+    shown.shows("Take over…");
+    shown.lacks("reply-form");
+    let refused = desk.fill_in(&thread_reply(&thread), &[("body", "Hi"), NEWEST]).await;
+    assert_eq!(refused.status, 422);
+    refused.shows("Take it over before you reply.");
+
+    desk.visit(&format!("{thread}/take-over")).await.shows("It cannot be given back.");
+    assert_eq!(desk.submit(&format!("{thread}/take-over")).await.status, 303);
+    let again = desk.submit(&format!("{thread}/take-over")).await;
+    assert_eq!(again.status, 409);
+    desk.later(7200);
+    desk.tick().await;
+    desk.hears(&to[0], "5").await;
+    assert_eq!(desk.phone(&to[0]).len(), 2, "no reminder and no answer of the bot");
+    desk.visit(&thread).await.shows("reply-form");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM conversations WHERE memory -> 'state' ->> 'is' = 'handed_over'"), 1);
+}
+
+#[actix_web::test]
+async fn what_the_bot_has_not_begun_to_send_is_taken_back() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    let thread = desk.thread_of(&to[0]);
+    desk.hears_as("x1", &to[0], "nonsense");
+    assert_eq!(desk.submit(&format!("{thread}/take-over")).await.status, 303);
+    desk.talk().await;
+    assert_eq!(desk.phone(&to[0]).len(), 2);
+    let shown = desk.visit(&thread).await;
+    shown.shows("stopped");
+    shown.shows("an agent took over");
+    shown.shows("Waits for a human");
+}
+
+#[actix_web::test]
+async fn two_agents_at_once_learn_of_one_another() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(2).await;
+    let (ben, email) = desk.add("Ben", Role::Operator);
+    desk.hears(&to[0], "1").await;
+    let thread = desk.thread_of(&to[0]);
+    let seen = desk.number("SELECT max(id) AS n FROM messages").to_string();
+    assert_eq!(desk.fill_in(&thread_reply(&thread), &[("body", "Hello"), ("seen", &seen)]).await.status, 303);
+    let late = desk.posts_as(&email, &thread_reply(&thread), &[("body", "Hello, too"), ("seen", &seen)]).await;
+    assert_eq!(late.status, 422);
+    late.shows("Ada has replied meanwhile.");
+    late.shows("Hello, too");
+    // The same pressed twice is once.
+    assert_eq!(desk.fill_in(&thread_reply(&thread), &[("body", "Hello"), ("seen", &seen)]).await.status, 303);
+    assert_eq!(desk.said("author = 'agent'"), 1);
+    assert_eq!(desk.posts_as(&email, &thread_reply(&thread), &[("body", "Hello, too"), NEWEST]).await.status, 303);
+
+    let thread = desk.thread_of(&to[1]);
+    assert_eq!(desk.posts_as(&email, &format!("{thread}/take-over"), &[]).await.status, 303);
+    let late = desk.submit(&format!("{thread}/take-over")).await;
+    assert_eq!(late.status, 409);
+    late.shows("Ben has taken this conversation over already.");
+    assert_eq!(desk.number(&format!("SELECT count(*) AS n FROM conversations WHERE assigned_to = {ben}")), 1);
+
+    // And truly at once, on two connections.
+    let id = bugle::ids::ConversationId(thread.rsplit('/').next().unwrap().parse().unwrap());
+    let (now, admin, newest) = (desk.app.clock.now(), desk.admin, desk.number("SELECT max(id) AS n FROM messages"));
+    let said: Vec<bool> = std::thread::scope(|scope| {
+        let both = [admin, ben].map(|by| {
+            let app = &desk.app;
+            scope.spawn(move || {
+                let conn = &mut app.db.lend().unwrap();
+                let seen = bugle::ids::MessageId(newest);
+                bugle::conversations::agents::reply(conn, id, "At once", seen, by, now).is_ok()
+            })
+        });
+        both.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    assert_eq!(said.iter().filter(|ok| **ok).count(), 1, "the second is told");
+}
+
+#[actix_web::test]
+async fn a_reply_that_names_what_is_missing_does_not_leave() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    desk.hears(&to[0], "1").await;
+    let thread = desk.thread_of(&to[0]);
+    for (text, says) in [
+        ("Dear #nmae", "#nmae is no field of this contact."),
+        ("  ", "Write something."),
+        (&"x".repeat(4001), "At most 4000 characters."),
+    ] {
+        let refused = desk.fill_in(&thread_reply(&thread), &[("body", text), NEWEST]).await;
+        assert_eq!(refused.status, 422, "{text}");
+        refused.shows(says);
+    }
+    desk.db(|conn| {
+        use diesel::connection::SimpleConnection;
+        conn.batch_execute(r#"INSERT INTO contacts (kind, address, "values") VALUES ('sms', '1', '{"due": "Friday"}')"#)
+            .unwrap();
+    });
+    let refused = desk.fill_in(&thread_reply(&thread), &[("body", "By #due, #name"), NEWEST]).await;
+    assert_eq!(refused.status, 422);
+    refused.shows("There is no value for #due.");
+    refused.shows("By #due, #name");
+    assert_eq!(desk.said("author = 'agent'"), 0);
+    let measured = desk.fill_in_with_htmx(&format!("{thread}/measure"), &[("body", "By #due|Monday#, #name")]).await;
+    measured.shows("1 SMS");
+    measured.lacks("no value");
+    desk.fill_in(&thread_reply(&thread), &[("body", "By #due|Monday#, #name"), NEWEST]).await;
+    desk.talk().await;
+    assert_eq!(desk.phone(&to[0]).last().unwrap(), "By Monday, Name1");
+}
+
+#[actix_web::test]
+async fn somebody_decides_what_sounded_like_an_opt_out() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(2).await;
+    for phone in &to {
+        desk.hears(phone, "please stop texting me").await;
+    }
+    desk.visit("/inbox").await.shows("Opted out?");
+    let (first, second) = (desk.thread_of(&to[0]), desk.thread_of(&to[1]));
+    desk.visit(&first).await.shows("Have they opted out?");
+    let refused = desk.submit(&format!("{first}/close")).await;
+    assert_eq!(refused.status, 409);
+    refused.shows("Decide first whether they have opted out.");
+
+    assert_eq!(desk.submit(&format!("{first}/opted-out")).await.status, 303);
+    let shown = desk.visit(&first).await;
+    shown.shows("Opted out");
+    shown.shows("opted out");
+    shown.lacks("Have they opted out?");
+    assert_eq!(desk.submit(&format!("{first}/kept")).await.status, 409, "it is decided");
+    assert_eq!(desk.submit(&format!("{second}/kept")).await.status, 303);
+    let proof = "SELECT count(*) AS n FROM consent_changes WHERE how = 'agent' AND words = 'please stop texting me'";
+    assert_eq!(desk.number(&format!("{proof} AND change = 'out' AND user_id IS NOT NULL")), 1);
+    assert_eq!(desk.number(&format!("{proof} AND change = 'kept'")), 1);
+
+    // Nothing leaves to the first, and the second can be answered.
+    desk.submit(&format!("{first}/reopen")).await;
+    desk.visit(&first).await.shows("No reply is possible.");
+    let refused = desk.fill_in(&thread_reply(&first), &[("body", "Hi"), NEWEST]).await;
+    refused.shows("They have opted out: nothing to them would leave.");
+    desk.fill_in(&thread_reply(&second), &[("body", "Glad you stay."), NEWEST]).await;
+    desk.talk().await;
+    assert_eq!(desk.phone(&to[1]).last().unwrap(), "Glad you stay.");
+}
+
+#[actix_web::test]
+async fn a_conversation_is_closed_and_opened_again_and_somebody_is_blocked() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    let thread = desk.thread_of(&to[0]);
+    assert_eq!(desk.submit(&format!("{thread}/close")).await.status, 303);
+    desk.visit(&thread).await.shows("closed by Ada");
+    desk.visit("/inbox?view=closed").await.shows("Name1");
+    assert_eq!(desk.submit(&format!("{thread}/close")).await.status, 409);
+    desk.later(7200);
+    desk.tick().await;
+    assert_eq!(desk.phone(&to[0]).len(), 2, "the bot does not remind");
+    assert_eq!(desk.submit(&format!("{thread}/reopen")).await.status, 303);
+    assert_eq!(desk.submit(&format!("{thread}/reopen")).await.status, 409);
+    let shown = desk.visit(&thread).await;
+    shown.shows("A human has this conversation.");
+    shown.shows("reply-form");
+
+    desk.visit(&format!("{thread}/block")).await.shows("The conversation is closed.");
+    assert_eq!(desk.fill_in(&format!("{thread}/block"), &[("why", "Abuse")]).await.status, 303);
+    desk.visit(&thread).await.shows("blocked by Ada");
+    desk.visit("/blocklist").await.shows("Abuse");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM journal WHERE happened LIKE 'conversation.%'"), 3);
+}
+
+#[actix_web::test]
+async fn conversations_are_assigned_labelled_and_found() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(3).await;
+    let (ben, email) = desk.add("Ben", Role::Operator);
+    let (viewer, _) = desk.add("Vic", Role::Viewer);
+    let thread = desk.thread_of(&to[1]);
+    assert_eq!(desk.fill_in(&format!("{thread}/assign"), &[("to", &ben.to_string())]).await.status, 303);
+    assert_eq!(desk.fill_in(&format!("{thread}/assign"), &[("to", &viewer.to_string())]).await.status, 422);
+    let mine = desk.visits_as(&email, "/inbox?view=mine").await;
+    mine.shows("Name2");
+    mine.lacks("Name1");
+    desk.fill_in(&format!("{thread}/assign"), &[("to", "")]).await;
+    desk.visits_as(&email, "/inbox?view=mine").await.shows("Nothing is assigned to you");
+
+    assert_eq!(desk.fill_in(&format!("{thread}/labels"), &[("label", " VIP  client ")]).await.status, 303);
+    desk.fill_in(&format!("{thread}/labels"), &[("label", "vip client")]).await;
+    let refused = desk.fill_in(&format!("{thread}/labels"), &[("label", " ")]).await;
+    assert_eq!(refused.status, 422);
+    refused.shows("Write a label of at most 40 characters.");
+    let labelled = desk.visit("/inbox?label=VIP+client").await;
+    labelled.shows("Name2");
+    labelled.lacks("Name3");
+    desk.hears(&to[2], "Where is my parcel? 100%").await;
+
+    for (search, found, not) in [
+        (format!("q={}", to[0]), "Name1", "Name2"),
+        ("q=%2B1+202".to_owned(), "Name3", "No such"),
+        ("q=c3".to_owned(), "Name3", "Name1"),
+        ("q=name2".to_owned(), "Name2", "Name3"),
+        ("q=MY+PARCEL".to_owned(), "Name3", "Name1"),
+        ("q=100%25".to_owned(), "Name3", "Name2"),
+        (format!("channel={}", desk.channel), "Name1", "No such"),
+        ("channel=99".to_owned(), "No such conversation", "Name1"),
+        ("campaign=1&view=bots".to_owned(), "Name1", "No such"),
+        ("campaign=77".to_owned(), "No such conversation", "Name1"),
+    ] {
+        let answer = desk.visit(&format!("/inbox?{search}")).await;
+        let list = &answer.html[answer.html.find("id=\"conversations\"").unwrap()..];
+        assert!(list.contains(found) && !list.contains(not), "{search}:\n{list}");
+    }
+    desk.fill_in(&format!("{thread}/labels/remove"), &[("label", "VIP client")]).await;
+    desk.visit("/inbox?label=VIP+client").await.shows("No such conversation");
+}
+
+#[actix_web::test]
+async fn pages_follow_one_another_without_a_gap() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(9).await;
+    for (n, phone) in to.iter().enumerate().take(4) {
+        desk.later(n as i64);
+        desk.hears(phone, "1").await;
+    }
+    let mut ask =
+        Ask { view: View::All, channel: None, campaign: None, label: None, q: String::new(), place: Place::Start, person: desk.admin };
+    let mut seen = Vec::new();
+    loop {
+        let page = desk.db(|conn| page(conn, &ask, 2).unwrap());
+        seen.extend(page.conversations.iter().map(|it| it.address.clone()));
+        match page.next {
+            Some(next) => ask.place = Place::parse(&next.to_string()),
+            None => break,
+        }
+    }
+    assert_eq!(seen[..4], to[..4], "the longest waiting first");
+    let mut all = seen.clone();
+    all.sort();
+    assert_eq!((all, seen.len()), (to.clone(), 9));
+}
+
+#[actix_web::test]
+async fn pages_ask_for_news_and_get_nothing_when_there_is_none() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    let (thread, news) = (desk.thread_of(&to[0]), |answer: &Answer| {
+        let from = answer.html.split("hx-get=\"/inbox").skip(1).find(|it| it.contains("seen=") || it.starts_with('/')).unwrap();
+        format!("/inbox{}", from.split('"').next().unwrap().replace("&#38;", "&"))
+    });
+    let (list, shown) = (news(&desk.visit("/inbox").await), news(&desk.visit(&thread).await));
+    assert_eq!((desk.peek(&list).await.status, desk.peek(&shown).await.status), (204, 204));
+    desk.hears(&to[0], "2").await;
+    let told = desk.peek(&list).await;
+    assert_eq!(told.status, 200);
+    told.shows("Waits since");
+    told.lacks("<html");
+    assert_eq!(desk.peek(&news(&told)).await.status, 204);
+    let told = desk.peek(&shown).await;
+    told.shows("Waits for a human");
+    told.shows("reply-form");
+    assert_eq!(desk.peek(&news(&told)).await.status, 204);
+    // What somebody is writing stays.
+    let newer = news(&told);
+    desk.hears(&to[0], "hello?").await;
+    let told = desk.peek(&newer).await;
+    told.shows("hello?");
+    told.lacks("<textarea");
+}
+
+#[actix_web::test]
+async fn a_viewer_looks_and_takes_the_transcript_away() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    desk.hears(&to[0], "=1+1").await;
+    let (_, email) = desk.add("Vic", Role::Viewer);
+    let thread = desk.thread_of(&to[0]);
+    let shown = desk.visits_as(&email, &thread).await;
+    shown.shows("You may look.");
+    for button in ["Take over…", "Assign", "Block…", "/close"] {
+        shown.lacks(button);
+    }
+    for path in ["reply", "measure", "take-over", "close", "reopen", "assign", "labels", "labels/remove", "block", "opted-out", "kept"] {
+        assert_eq!(desk.posts_as(&email, &format!("{thread}/{path}"), &[("body", "x")]).await.status, 403, "{path}");
+    }
+    let text = desk.visits_as(&email, &format!("{thread}/transcript.txt")).await;
+    text.shows("Hello Name1.");
+    text.shows("[delivered]");
+    let table = desk.visits_as(&email, &format!("{thread}/transcript.csv")).await;
+    table.shows("'=1+1");
+    table.shows("\"Survey v1, by campaign\",Greeting,Hello Name1.,delivered,The phone confirmed it.");
+    assert_eq!(desk.visit_as_stranger("/inbox").await.status, 303);
+    assert_eq!(desk.visit("/inbox/999").await.status, 404);
+    desk.visit("/inbox/keys").await.shows("Assign to me");
+}
+
+#[actix_web::test]
+async fn older_messages_are_a_page_further() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(1).await;
+    desk.hears(&to[0], "1").await;
+    for n in 0..60 {
+        desk.hears(&to[0], &format!("line {n}.")).await;
+    }
+    let thread = desk.thread_of(&to[0]);
+    let shown = desk.visit(&thread).await;
+    shown.shows("line 59.");
+    shown.lacks("line 3.");
+    let older = shown.html.split("href=\"").find(|it| it.contains("before=")).unwrap().split('"').next().unwrap();
+    let shown = desk.visit(older).await;
+    shown.shows("line 3.");
+    shown.lacks("line 59.");
+    shown.lacks("every 2s");
+}
