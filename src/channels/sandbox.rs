@@ -17,6 +17,8 @@
 //! | 93 | told "later" for the first two tries, then as usual |
 //! | 94 | the line goes dead, but the phone got it |
 //! | 95 | the line goes dead, and the phone did not |
+//! | 96 | whatever the phone writes is reported three times, under the same id |
+//! | 97 | the phone writes STOP at once, whatever it gets |
 //! | others | accepted, sent, delivered |
 //!
 //! The rest is set by [`Knobs`]. Chance is drawn from the seed and the part's id:
@@ -75,8 +77,12 @@ pub struct Handed {
     pub phone: String,
     pub part: String,
     pub text: String,
+    /// Answers that it offers.
+    pub choices: Vec<String>,
     /// Whether the phone gets it at all.
     pub reaches: bool,
+    /// Of the channel; what a phone answers by itself is drawn from it.
+    pub seed: u64,
     pub receipts: Vec<(Duration, Receipt)>,
 }
 
@@ -125,11 +131,26 @@ struct Plan {
 }
 
 /// A number from 0 to 1 that depends on nothing but its arguments.
-fn chance(seed: u64, part: &str, what: &str) -> f64 {
+pub fn chance(seed: u64, part: &str, what: &str) -> f64 {
     let digest = Sha256::digest(format!("{seed}/{part}/{what}"));
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&digest[..8]);
     u64::from_le_bytes(bytes) as f64 / u64::MAX as f64
+}
+
+/// The end of a number that decides what the carrier does with it.
+fn ending(number: &str) -> &str {
+    number.get(number.len().saturating_sub(2)..).unwrap_or_default()
+}
+
+/// How often the carrier reports each message that this phone writes.
+pub fn reports(number: &str) -> i16 {
+    if ending(number) == "96" { 3 } else { 1 }
+}
+
+/// Whether this phone writes STOP whatever it gets.
+pub fn always_stops(number: &str) -> bool {
+    ending(number) == "97"
 }
 
 fn plan(knobs: &Knobs, part: &Part) -> Plan {
@@ -158,7 +179,7 @@ fn plan(knobs: &Knobs, part: &Part) -> Plan {
         receipts: if reaches { accepted.receipts.clone() } else { vec![] },
     };
 
-    match part.to.get(part.to.len().saturating_sub(2)..).unwrap_or_default() {
+    match ending(&part.to) {
         "80" => Plan { receipts: vec![(receipt, Sent), (Duration::from_secs(30), Delivered)], ..accepted },
         "81" => Plan { receipts: vec![(receipt, Delivered), (receipt * 2, Sent)], ..accepted },
         "82" => Plan {
@@ -207,6 +228,8 @@ impl Channel for Sandbox {
             phone: part.to.clone(),
             part: part.id.clone(),
             text: part.text.clone(),
+            choices: part.choices.clone(),
+            seed: self.knobs.seed,
             reaches: plan.reaches,
             receipts: plan.receipts.iter().map(|(after, status)| (*after, receipt(*status))).collect(),
         };
@@ -315,6 +338,8 @@ mod tests {
         assert!(matches!(does("93", 3).answer, SendOutcome::Accepted { .. }));
         assert!(matches!(does("94", 1), Plan { answer: SendOutcome::Unknown { .. }, reaches: true, .. }));
         assert!(matches!(does("95", 1), Plan { answer: SendOutcome::Unknown { .. }, reaches: false, .. }));
+        assert_eq!((reports("12025550196"), reports("12025550197"), reports("6")), (3, 1, 1));
+        assert!(always_stops("12025550197") && !always_stops("12025550196") && !always_stops("é7"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Conversations and their messages in Postgres.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -22,6 +22,15 @@ use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, Ru
 
 pub fn find(conn: &mut PgConnection, id: ConversationId) -> QueryResult<Conversation> {
     conversations::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// The conversations that these messages stand in.
+pub fn of_messages(conn: &mut PgConnection, ids: &[MessageId]) -> QueryResult<BTreeMap<MessageId, ConversationId>> {
+    let rows: Vec<(i64, i64)> = messages::table
+        .filter(messages::id.eq_any(ids.iter().map(|id| id.0)))
+        .select((messages::id, messages::conversation_id))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, conversation)| (MessageId(id), ConversationId(conversation))).collect())
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.

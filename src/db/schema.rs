@@ -464,10 +464,12 @@ diesel::table! {
         id -> Int8,
         channel_id -> Int8,
         phone -> Text,
-        part -> Text,
+        part -> Nullable<Text>,
         body -> Text,
         at -> Timestamptz,
         stamped_at -> Timestamptz,
+        choices -> Nullable<Jsonb>,
+        untold -> Int2,
     }
 }
 
@@ -478,6 +480,29 @@ diesel::table! {
         part -> Text,
         status -> Text,
         due_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sandbox_replies (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        phone -> Text,
+        body -> Text,
+        due_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sandbox_rules (id) {
+        id -> Int8,
+        place -> Int4,
+        pattern -> Text,
+        replies -> Text,
+        chance -> Float8,
+        after_s -> Int4,
+        to_s -> Int4,
+        enabled -> Bool,
     }
 }
 
@@ -638,6 +663,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     retries,
     sandbox_messages,
     sandbox_receipts,
+    sandbox_replies,
+    sandbox_rules,
     schedule_runs,
     schedules,
     sessions,

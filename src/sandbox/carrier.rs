@@ -1,10 +1,15 @@
-//! The carrier at work: entering messages, and reporting receipts when they are due.
+//! The carrier at work: entering messages, letting phones answer by themselves, and
+//! reporting receipts and what phones wrote.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
+use super::domain::{Answer, Arrival, Rules};
 use super::store;
 use crate::app::App;
 use crate::channels::sandbox::{Books, Handed, Sandbox, webhook};
@@ -15,20 +20,60 @@ use crate::db::Db;
 use crate::ids::ChannelId;
 use crate::senders::setups;
 
-/// Receipts reported in one go.
+/// Receipts, or messages of phones, reported in one go.
 const BATCH: i64 = 500;
 
 struct PostgresBooks {
     db: Db,
     clock: Clock,
+    rules: Mutex<KnownRules>,
+}
+
+/// The rules as they were read last.
+#[derive(Default)]
+struct KnownRules {
+    rules: Arc<Rules>,
+    read: Option<(Instant, u64)>,
+}
+
+/// How long rules are believed that another process may have changed.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// Counts the changes made in this process, which hold at once.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// The rules were changed.
+pub fn rules_changed() {
+    CHANGES.fetch_add(1, Ordering::SeqCst);
+}
+
+impl PostgresBooks {
+    async fn answer(&self, handed: &Handed) -> Option<Answer> {
+        let rules = {
+            let mut known = self.rules.lock().await;
+            let changes = CHANGES.load(Ordering::SeqCst);
+            if known.read.is_none_or(|(at, then)| then != changes || at.elapsed() >= BELIEVED) {
+                match self.db.run(store::rules).await {
+                    Ok(rules) => known.rules = Arc::new(Rules::new(rules)),
+                    Err(error) => tracing::warn!("the rules of the phones stay as they were: {error}"),
+                }
+                known.read = Some((Instant::now(), changes));
+            }
+            known.rules.clone()
+        };
+        let Handed { seed, part, phone, text, choices, .. } = handed;
+        rules.answer(Arrival { seed: *seed, part, phone, text, choices })
+    }
 }
 
 #[async_trait]
 impl Books for PostgresBooks {
     async fn enter(&self, handed: Handed) -> Result<(), String> {
-        let (stamped_at, now) = (Clock::default().now(), self.clock.now());
+        let stamped_at = Clock::default().now();
+        let answer = if handed.reaches { self.answer(&handed).await } else { None };
+        let now = self.clock.now();
         self.db
-            .run(move |conn| store::enter(conn, &handed, stamped_at, now))
+            .run(move |conn| store::enter(conn, &handed, answer.as_ref(), stamped_at, now))
             .await
             .map_err(|error| format!("the carrier's books: {error}"))
     }
@@ -36,34 +81,57 @@ impl Books for PostgresBooks {
 
 /// The adapters this installation can make: for now the sandbox, whatever the provider's name.
 pub fn providers(db: &Db, clock: &Clock) -> Providers {
-    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone() });
+    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone(), rules: Mutex::default() });
     Arc::new(move |setup| Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Channel>)
 }
 
-/// Reports every receipt that is due, through the signed webhook. Returns how many.
-///
-/// They are struck out only after they were taken in: a crash in between repeats
-/// them, and a repeated receipt changes nothing.
+/// Lets phones write what they were going to, and reports everything that is due, through the
+/// signed webhook. Returns how much.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     loop {
         let now = app.clock.now();
-        let due = app.db.run(move |conn| store::due_receipts(conn, BATCH, now)).await?;
-        if due.is_empty() {
-            return Ok(n);
-        }
-        let mut by_channel: BTreeMap<ChannelId, (Vec<i64>, Vec<Event>)> = BTreeMap::new();
-        for (id, channel, receipt) in due {
-            let (ids, receipts) = by_channel.entry(channel).or_default();
-            ids.push(id);
-            receipts.push(Event::Receipt(receipt));
-        }
-        for (channel, (ids, receipts)) in by_channel {
-            let secret = app.db.run(move |conn| setups::find(conn, channel)).await?.secret;
-            let (body, signature) = webhook(&secret, &receipts);
-            intake::webhook(app, channel, Some(&signature), &body, now).await?;
-            n += ids.len();
+        let receipts = app.db.run(move |conn| store::due_receipts(conn, BATCH, now)).await?;
+        let (ids, told): (Vec<i64>, Vec<_>) =
+            receipts.into_iter().map(|(id, channel, receipt)| (id, (channel, Event::Receipt(receipt)))).unzip();
+        let reported = report(app, told).await?;
+        if reported > 0 {
             app.db.run(move |conn| store::reported(conn, &ids)).await?;
         }
+        app.db.run(move |conn| store::write_replies(conn, BATCH, now)).await?;
+        match reported + report_written(app).await? {
+            0 => return Ok(n),
+            more => n += more,
+        }
     }
+}
+
+/// Reports what phones wrote, once each. Returns how many.
+///
+/// They are crossed off only after they were taken in: a crash in between repeats them under
+/// the same id.
+pub async fn report_written(app: &App) -> anyhow::Result<usize> {
+    let written = app.db.run(|conn| store::untold(conn, BATCH)).await?;
+    let (ids, told): (Vec<i64>, Vec<_>) =
+        written.into_iter().map(|(id, channel, inbound)| (id, (channel, Event::Inbound(inbound)))).unzip();
+    let reported = report(app, told).await?;
+    if reported > 0 {
+        app.db.run(move |conn| store::told(conn, &ids)).await?;
+    }
+    Ok(reported)
+}
+
+/// Calls the signed webhook of each channel with its news. Returns how many there were.
+async fn report(app: &App, news: Vec<(ChannelId, Event)>) -> anyhow::Result<usize> {
+    let (n, now) = (news.len(), app.clock.now());
+    let mut by_channel: BTreeMap<ChannelId, Vec<Event>> = BTreeMap::new();
+    for (channel, event) in news {
+        by_channel.entry(channel).or_default().push(event);
+    }
+    for (channel, events) in by_channel {
+        let secret = app.db.run(move |conn| setups::find(conn, channel)).await?.secret;
+        let (body, signature) = webhook(&secret, &events);
+        intake::webhook(app, channel, Some(&signature), &body, now).await?;
+    }
+    Ok(n)
 }

@@ -3,7 +3,7 @@
 --
 -- It walks back through the messages and passes over those that have a newer one
 -- on the same phone, so it reads as far as the page goes and not all messages.
-SELECT m.id AS last, m.phone AS number, m.body AS text, m.at,
+SELECT m.id AS last, m.phone AS number, m.body AS text, m.part IS NULL AS own, m.at,
        (SELECT count(*) FROM sandbox_messages a WHERE a.phone = m.phone) AS n
 FROM sandbox_messages m
 WHERE m.id < coalesce($2, 9223372036854775807)

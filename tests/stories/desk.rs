@@ -401,7 +401,7 @@ impl Desk {
 
     /// What reached phones, in the order in which it did.
     pub fn received(&self) -> Vec<Received> {
-        let sql = "SELECT phone, part, body, at FROM sandbox_messages ORDER BY id";
+        let sql = "SELECT phone, part, body, at FROM sandbox_messages WHERE part IS NOT NULL ORDER BY id";
         self.db(|conn| diesel::sql_query(sql).load(conn).unwrap())
     }
 

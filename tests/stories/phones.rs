@@ -1,6 +1,19 @@
 //! The sandbox's phones, and the channels that reach them.
 
-use super::desk::Desk;
+use bugle::sandbox::carrier;
+use bugle::web::Role;
+
+use super::desk::{Desk, phones};
+use super::talking::SURVEY;
+
+impl Desk {
+    /// Somebody writes on a phone of the sandbox, and whatever follows happens.
+    pub async fn types(&self, number: &str, text: &str) {
+        let answer = self.fill_in(&format!("/phones/{number}"), &[("text", text)]).await;
+        assert_eq!(answer.location.as_deref(), Some(format!("/phones/{number}#newest").as_str()), "{}", answer.html);
+        self.talk().await;
+    }
+}
 
 #[actix_web::test]
 async fn what_arrives_is_on_the_phone_with_the_way_back_to_its_row() {
@@ -95,4 +108,216 @@ async fn a_channel_is_added_changed_and_written_down() {
     desk.fill_in(&format!("/channels/{id}"), &fields("Offers", "90")).await;
     assert_eq!(desk.number(journal), 1, "nothing changed, nothing to write down");
     assert!(desk.visit("/channels").await.html.contains(&format!(r#"href="/channels/{id}""#)));
+}
+
+#[actix_web::test]
+async fn what_is_typed_on_a_phone_goes_the_whole_way_and_the_bot_answers_there() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Survey", SURVEY);
+    let to = &phones(1)[0];
+    desk.bot_campaign("Spring", bot, &phones(1)).await;
+    desk.tick().await;
+    let path = format!("/phones/{to}");
+    let page = desk.visit(&path).await;
+    page.shows(r#"<textarea id="text" name="text""#);
+    let since = desk.number("SELECT max(id) AS n FROM sandbox_messages");
+
+    desk.types(to, "5").await;
+    assert_eq!(desk.phone(to).last().map(String::as_str), Some("Thank you for the 5."));
+    let written = desk.number("SELECT id AS n FROM sandbox_messages WHERE part IS NULL AND untold = 0 AND body = '5'");
+    let taken = format!("SELECT count(*) AS n FROM messages WHERE provider_id = 'in-{written}' AND author = 'contact'");
+    assert_eq!(desk.number(&taken), 1);
+
+    let page = desk.visit(&path).await;
+    page.shows(r#"<div class="bubble" data-mine>"#);
+    let conversation = desk.number("SELECT id AS n FROM conversations");
+    page.shows(&format!(r#"<a href="/inbox/{conversation}">conversation</a>"#));
+    let news = desk.peek(&format!("{path}?since={since}")).await;
+    news.shows("Thank you for the 5.");
+    news.lacks("From 1 to 5?");
+    desk.visit("/phones").await.shows("Thank you for the 5.");
+
+    assert_eq!(desk.fill_in(&path, &[("text", " \n")]).await.status, 422);
+    let alone = desk.fill_in_with_htmx(&path, &[("text", "")]).await;
+    assert_eq!(alone.status, 422);
+    alone.shows("Write something first.");
+    alone.lacks("<html");
+    let alone = desk.fill_in_with_htmx(&path, &[("text", "One\r\ntwo")]).await;
+    assert_eq!((alone.status, alone.headers.get("hx-trigger").is_some()), (200, true));
+    assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE body = E'One\\ntwo'"), 1);
+    assert_eq!(desk.fill_in(&path, &[("text", &"a".repeat(4001))]).await.status, 422);
+}
+
+#[actix_web::test]
+async fn a_phone_that_nothing_has_reached_can_write_first_through_a_channel_of_choice() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let wrong = desk.visit("/phones/use?number=12").await;
+    assert_eq!(wrong.status, 422);
+    wrong.shows(r#"value="12""#);
+    let used = desk.visit("/phones/use?number=%2B1%20202%20555%200142").await;
+    assert_eq!(used.location.as_deref(), Some("/phones/12025550142"));
+    desk.visit("/phones/12025550142").await.shows("Write first, if you like.");
+    desk.types("12025550142", "Hello?").await;
+    let began = "SELECT count(*) AS n FROM conversations WHERE began = 'inbound' AND channel_id = ";
+    assert_eq!(desk.number(&format!("{began}{}", desk.channel)), 1);
+
+    desk.sql(
+        "INSERT INTO channels (name, kind, provider, sender, secret, settings, created_at)
+         VALUES ('Chats', 'whatsapp', 'sandbox', 'Bugle', 's3cret', '{}', now())",
+    );
+    let chats = desk.number("SELECT id AS n FROM channels WHERE name = 'Chats'");
+    let page = desk.visit("/phones/12025550142").await;
+    page.shows(&format!(r#"<option value="{}" selected>"#, desk.channel));
+    page.shows("Chats (WhatsApp)");
+    desk.fill_in("/phones/12025550142", &[("text", "Here, too"), ("channel", &chats.to_string())]).await;
+    assert_eq!(desk.number(&format!("{began}{chats}")), 1);
+    desk.visit("/phones/12025550142").await.shows(&format!(r#"<option value="{chats}" selected>"#));
+}
+
+#[actix_web::test]
+async fn offered_answers_are_tapped_on_a_chat_and_read_on_an_sms() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.sql(
+        "INSERT INTO channels (name, kind, provider, sender, secret, settings, created_at)
+         VALUES ('Chats', 'whatsapp', 'sandbox', 'Bugle', 's3cret', '{}', now())",
+    );
+    for (phone, kind) in [("12025550143", "sms"), ("12025550144", "whatsapp")] {
+        desk.sql(&format!(
+            r#"INSERT INTO sandbox_messages (channel_id, phone, part, body, at, choices)
+               SELECT id, '{phone}', '1-1-1', 'May we call?', now(), '["Yes", "No"]' FROM channels WHERE kind = '{kind}'"#
+        ));
+    }
+    let sms = desk.visit("/phones/12025550143").await;
+    sms.shows("May we call?\n– Yes\n– No");
+    sms.lacks(r#"class="offer""#);
+    let chat = desk.visit("/phones/12025550144").await;
+    chat.shows(r#"<button class="offer" name="text" value="Yes">Yes</button>"#);
+    desk.types("12025550144", "Yes").await;
+    assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE author = 'contact' AND body = 'Yes'"), 1);
+
+    desk.gives_the_admin_the_role(Role::Viewer);
+    let chat = desk.visit("/phones/12025550144").await;
+    chat.shows(r#"value="Yes" disabled"#);
+    chat.lacks("<textarea");
+    assert_eq!(desk.fill_in("/phones/12025550144", &[("text", "No")]).await.status, 403);
+    assert_eq!(desk.visit("/phones/use?number=12025550145").await.status, 403);
+    desk.visit("/phones").await.lacks("Use a phone");
+}
+
+#[actix_web::test]
+async fn what_96_writes_is_told_three_times_and_heard_once() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Survey", SURVEY);
+    let to = "12025550196";
+    desk.bot_campaign("Spring", bot, &[to.to_owned()]).await;
+    desk.tick().await;
+    desk.types(to, "4").await;
+    let untold = || desk.number("SELECT untold::bigint AS n FROM sandbox_messages WHERE part IS NULL");
+    assert_eq!(untold(), 2);
+    assert_eq!(carrier::report_written(&desk.app).await.unwrap(), 1);
+    assert_eq!(untold(), 1);
+    desk.tick().await;
+    assert_eq!(untold(), 0);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE author = 'contact'"), 1);
+    assert_eq!(desk.phone(to).iter().filter(|body| *body == "Thank you for the 4.").count(), 1);
+}
+
+#[actix_web::test]
+async fn what_97_gets_it_answers_with_stop() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Survey", SURVEY);
+    let to = "12025550197";
+    let (_, _, run) = desk.bot_campaign("Spring", bot, &[to.to_owned()]).await;
+    for _ in 0..4 {
+        desk.tick().await;
+        desk.later(1);
+    }
+    assert_eq!(desk.counts(run).delivered, 1);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM contacts WHERE opted_out_at IS NOT NULL"), 1);
+    let confirmed = desk.phone(to).iter().filter(|body| body.starts_with("You will get no more")).count();
+    assert_eq!(confirmed, 1, "{:?}", desk.phone(to));
+    let again = desk.number("SELECT count(*) AS n FROM sandbox_messages WHERE part IS NULL AND body = 'STOP'");
+    assert!(again >= 2, "it also answers the confirmation");
+}
+
+#[actix_web::test]
+async fn rules_are_added_ordered_tried_and_written_down() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.visit("/phones/rules").await.shows("The phones stay silent");
+    let rule = |pattern: &'static str, replies: &'static str, chance: &'static str| {
+        [("pattern", pattern), ("replies", replies), ("chance", chance), ("after_s", "10"), ("to_s", "20")]
+    };
+    let wrong = desk.fill_in("/phones/rules", &rule("(1 to 5", "5", "101")).await;
+    assert_eq!(wrong.status, 422);
+    wrong.shows("This is not a regular expression: unclosed group.");
+    wrong.shows(r#"value="(1 to 5""#);
+    wrong.shows("A number from 0 to 100.");
+
+    for (pattern, replies) in [("", "ok"), ("1 to 5", "4\n5")] {
+        let added = desk.fill_in("/phones/rules", &rule(pattern, replies, "100")).await;
+        assert_eq!(added.location.as_deref(), Some("/phones/rules"));
+    }
+    let id = |place: i64| desk.number(&format!("SELECT id AS n FROM sandbox_rules WHERE place = {place}"));
+    let (first, second) = (id(1), id(2));
+    let tried = desk.visit("/phones/rules?text=From+1+to+5%3F").await;
+    tried.shows(r#"<th scope="row">ok</th><td class="num">100</td>"#);
+    desk.fill_in(&format!("/phones/rules/{second}/press"), &[("press", "up")]).await;
+    assert_eq!((id(1), id(2)), (second, first));
+    let tried = desk.visit("/phones/rules?text=From+1+to+5%3F").await;
+    tried.lacks(r#"<th scope="row">ok</th>"#);
+    tried.shows(r#"<th scope="row">4</th>"#);
+
+    desk.fill_in(&format!("/phones/rules/{second}/press"), &[("press", "off")]).await;
+    desk.visit("/phones/rules?text=From+1+to+5%3F").await.shows(r#"<th scope="row">ok</th><td class="num">100</td>"#);
+    desk.visit(&format!("/phones/rules/{second}")).await.shows(r#"value="1 to 5""#);
+    desk.fill_in(&format!("/phones/rules/{second}"), &rule("from", "", "50")).await;
+    assert_eq!(desk.number("SELECT count(*) AS n FROM sandbox_rules WHERE pattern = 'from' AND chance = 0.5"), 1);
+    desk.fill_in(&format!("/phones/rules/{first}/press"), &[("press", "remove")]).await;
+    assert_eq!(desk.number("SELECT count(*) AS n FROM sandbox_rules"), 1);
+    desk.fill_in("/phones/rules/all", &[("press", "on")]).await;
+    assert_eq!(desk.number("SELECT count(*) AS n FROM sandbox_rules WHERE enabled"), 1);
+    let journal = |happened: &str| desk.number(&format!("SELECT count(*) AS n FROM journal WHERE happened = '{happened}'"));
+    for (verb, n) in [("added", 2), ("moved", 1), ("turned_off", 1), ("changed", 1), ("removed", 1), ("turned_on", 1)] {
+        assert_eq!(journal(&format!("phone_rule.{verb}")), n, "{verb}");
+    }
+    desk.submit("/phones/rules/usual").await;
+    assert_eq!(desk.number("SELECT count(*) AS n FROM sandbox_rules"), 1, "only where there are none");
+
+    desk.gives_the_admin_the_role(Role::Viewer);
+    assert_eq!(desk.visit("/phones/rules").await.status, 200);
+    assert_eq!(desk.fill_in("/phones/rules", &rule("", "no", "1")).await.status, 403);
+}
+
+#[actix_web::test]
+async fn phones_with_rules_give_a_campaign_conversations_that_end_in_several_ways() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.submit("/phones/rules/usual").await;
+    let bot = desk.published("Survey", SURVEY);
+    let to = phones(200);
+    let (_, _, run) = desk.bot_campaign("Spring", bot, &to).await;
+    // Until the answers are in, and those to the reminder after an hour.
+    for wait in [2, 10, 20, 30, 60, 60, 120, 3600, 60, 60, 60, 120, 120] {
+        desk.tick().await;
+        desk.later(wait);
+    }
+    desk.tick().await;
+    assert_eq!(desk.counts(run).delivered, 200);
+    let n = |what: &str| desk.number(&format!("SELECT count(*) AS n FROM {what}"));
+    let thanked = n("conversations WHERE closed_because = 'ended by the bot'");
+    let opted_out = n("conversations WHERE closed_because = 'opted out'");
+    let human = n("conversations WHERE unanswered_since IS NOT NULL");
+    let silent = n("conversations v WHERE NOT EXISTS
+        (SELECT FROM messages m WHERE m.conversation_id = v.id AND m.author = 'contact')");
+    let reminded = n("sandbox_messages WHERE body = 'Still there?'");
+    assert!(
+        thanked > 40 && opted_out > 0 && human > 10 && silent > 2 && reminded > 5,
+        "thanked {thanked}, opted out {opted_out}, with humans {human}, silent {silent}, reminded {reminded}"
+    );
+
+    let twice = n("(SELECT FROM sandbox_messages WHERE part IS NOT NULL GROUP BY phone, body
+        HAVING count(*) > 1 AND body NOT LIKE 'You will%' AND body NOT LIKE 'Reply%') it");
+    assert_eq!(twice, 0, "nobody got a message twice");
+    assert_eq!(n("(SELECT FROM sandbox_messages WHERE part IS NOT NULL GROUP BY part HAVING count(*) > 1) it"), 0);
+    assert_eq!(n("messages WHERE author = 'contact'"), n("sandbox_messages WHERE part IS NULL"), "each heard once");
+    assert_eq!(n("sandbox_messages WHERE untold > 0"), 0);
 }
