@@ -21,7 +21,7 @@ use crate::runs::{self, Run, RunState};
 use crate::schedules::actions::Planned;
 use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
-use crate::{drops, files};
+use crate::{bots, drops, files};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -243,6 +243,12 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         }
         if let (Some(field), None) = (&campaign.group_by, &schedule.plan.group) {
             obstacles.push(Refused::NoGroup { schedule: name.clone(), field: field.clone() });
+        }
+        if let Some(pinned) = schedule.plan.bot {
+            let bot = bots::store::find(conn, pinned.bot)?;
+            if bot.archived_at.is_some() {
+                obstacles.push(Refused::BotArchived { schedule: name.clone(), bot: bot.name });
+            }
         }
         if !campaign.kind.takes(&schedule.plan.when) {
             obstacles.push(Refused::OtherWhen { schedule: name });

@@ -1,15 +1,17 @@
 //! Campaigns in Postgres.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
-use diesel::sql_types::{Array, Int8, Text, Timestamptz};
+use diesel::sql_types::{Array, Bool, Int8, Text, Timestamptz};
 
-use super::screen::{Line, Sheet};
+use super::screen::{Line, Sheet, Talks};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
-use crate::db::schema::{campaign_lists, campaigns, files, launches_to_come, schedule_runs, schedules};
+use crate::db::schema::{campaign_lists, campaigns, conversations, files, launches_to_come, schedule_runs, schedules};
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
 use crate::settings;
@@ -487,7 +489,7 @@ pub fn list(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Campaign>> {
     use diesel::dsl::{exists, sql};
-    use diesel::sql_types::{Bool, Nullable};
+    use diesel::sql_types::Nullable;
 
     let mut found = campaigns::table.select(Row::as_select()).order(campaigns::id.desc()).limit(limit).into_boxed();
     if !q.is_empty() {
@@ -503,11 +505,23 @@ pub fn list(
                 .filter(schedule_runs::state.eq(state)),
         )
     };
+    let inbound_with = |state: &'static str| {
+        exists(
+            schedules::table
+                .filter(schedules::campaign_id.eq(campaigns::id))
+                .filter(schedules::inbound)
+                .filter(schedules::state.eq(state)),
+        )
+    };
     found = match show {
         Show::All => found.filter(campaigns::state.ne("archived")),
-        Show::Live => found.filter(campaigns::state.eq("active")).filter(with_run("running")),
+        Show::Live => {
+            found.filter(campaigns::state.eq("active")).filter(with_run("running").or(inbound_with("active")))
+        }
         Show::Paused => {
-            found.filter(campaigns::state.eq("paused").or(campaigns::state.eq("active").and(with_run("paused"))))
+            found.filter(campaigns::state.eq("paused").or(campaigns::state.eq("active").and(
+                with_run("paused").or(inbound_with("paused").and(diesel::dsl::not(inbound_with("active")))),
+            )))
         }
         // A day has the same date nearly everywhere: the dates around it find the few, the zone decides.
         Show::Today => {
@@ -565,21 +579,24 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// What the screen shows of these campaigns: three questions, or four where files are waited for, however many they are.
+/// What the screen shows of these campaigns: three questions however many they are, and
+/// one more each where files are waited for, where bots talk, and where contacts write first.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::runs::{Run, RunState};
-    use crate::{deliveries, drops, schedules};
+    use crate::schedules::When;
+    use crate::schedules::store::Shown;
+    use crate::{deliveries, drops, schedules, senders};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
     let shown = schedules::store::shown(conn, &ids)?;
-    let run_ids: Vec<_> = shown.iter().filter_map(|(_, run, ..)| run.as_ref().map(|run| run.id)).collect();
+    let run_ids: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref().map(|run| run.id)).collect();
     let counts = deliveries::store::counts(conn, &run_ids)?;
     let (house, blackouts) = settings::store::house_and_blackouts(conn)?;
 
     // Those of which the first were sent and the others wait.
     let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
     let waiting: Vec<_> =
-        shown.iter().filter_map(|(_, run, ..)| run.as_ref()).filter(waits).map(|run| run.id).collect();
+        shown.iter().filter_map(|it| it.run.as_ref()).filter(waits).map(|run| run.id).collect();
     let last_claimed = match waiting.is_empty() {
         true => Default::default(),
         false => deliveries::store::last_claimed(conn, &waiting)?,
@@ -591,14 +608,26 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         true => Default::default(),
         false => drops::store::last_missed(conn, &daily)?,
     };
+    let mut with_bots: Vec<i64> =
+        shown.iter().filter(|it| it.bot.is_some()).map(|it| it.schedule.campaign_id.0).collect();
+    with_bots.dedup();
+    let talks = match with_bots.is_empty() {
+        true => Default::default(),
+        false => self::talks(conn, &with_bots)?,
+    };
+    let met_by = match shown.iter().any(|it| it.schedule.plan.when == When::Inbound) {
+        true => senders::store::met_by(conn)?,
+        false => Default::default(),
+    };
     let sheet = |campaign: Campaign| {
         let missed = missed.get(&campaign.id).copied();
-        Sheet { campaign, lines: Vec::new(), missed }
+        let talks = talks.get(&campaign.id).copied().unwrap_or_default();
+        Sheet { campaign, lines: Vec::new(), missed, talks }
     };
     let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
-    for (schedule, run, channel, kind) in shown {
+    for Shown { schedule, run, channel, kind, bot } in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
         let Sheet { campaign, lines, .. } = &mut sheets[*n];
         let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
@@ -610,9 +639,71 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
             let canary = run.rules.canary?;
             Some(canary.waits_until(*last_claimed.get(&run.id)?))
         });
-        lines.push(Line { schedule, run, holds, counts, channel, kind, waits_until });
+        let met_by = match schedule.plan.when {
+            When::Inbound => met_by.get(&schedule.plan.channel_id).cloned(),
+            When::Once { .. } | When::Daily | When::Recurring(_) => None,
+        };
+        lines.push(Line { schedule, run, holds, counts, channel, kind, bot, met_by, waits_until });
     }
     Ok(sheets)
+}
+
+/// Conversations are counted no further on the screen.
+pub const COUNTED: i64 = 1000;
+
+/// The open conversations of these campaigns.
+fn talks(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<HashMap<CampaignId, Talks>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+        #[diesel(sql_type = Int8)]
+        open: i64,
+        #[diesel(sql_type = Int8)]
+        waiting: i64,
+        #[diesel(sql_type = Bool)]
+        with_bot: bool,
+    }
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT c.id,
+                (SELECT count(*) FROM (SELECT FROM conversations v
+                  WHERE v.campaign_id = c.id AND v.closed_at IS NULL LIMIT $2) l) AS open,
+                (SELECT count(*) FROM (SELECT FROM conversations v
+                  WHERE v.campaign_id = c.id AND v.unanswered_since IS NOT NULL LIMIT $2) l) AS waiting,
+                EXISTS (SELECT FROM conversations v
+                  WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL) AS with_bot
+         FROM unnest($1::bigint[]) AS c (id)",
+    )
+    .bind::<Array<Int8>, _>(campaigns)
+    .bind::<Int8, _>(COUNTED)
+    .load(conn)?;
+    let talks = |it: Row| {
+        (CampaignId(it.id), Talks { open: it.open, waiting: it.waiting, with_bot: it.with_bot })
+    };
+    Ok(rows.into_iter().map(talks).collect())
+}
+
+/// Whether a bot of this campaign talks with somebody.
+pub fn talks_with_somebody(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    let open = conversations::table
+        .filter(conversations::campaign_id.eq(id.0))
+        .filter(conversations::handler.eq("bot"))
+        .filter(conversations::closed_at.is_null());
+    diesel::select(diesel::dsl::exists(open)).get_result(conn)
+}
+
+/// Whether a bot of this campaign is going to speak up by itself.
+pub fn will_speak_up(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    let to_wake = conversations::table
+        .filter(conversations::campaign_id.eq(id.0))
+        .filter(conversations::schedule_id.eq_any(
+            schedules::table
+                .filter(schedules::campaign_id.eq(id.0))
+                .filter(schedules::state.ne("stopped"))
+                .select(schedules::id.nullable()),
+        ))
+        .filter(conversations::wake_at.is_not_null());
+    diesel::select(diesel::dsl::exists(to_wake)).get_result(conn)
 }
 
 /// One campaign as the screen shows it.

@@ -1,5 +1,6 @@
 //! The Campaigns screen.
 
+mod bot_choice;
 mod controls;
 mod drafting;
 mod index;
@@ -18,6 +19,7 @@ use crate::web::Problem;
 pub fn routes(pages: &mut ServiceConfig) {
     // Words before `{id}`, which would take them for one.
     pages
+        .configure(bot_choice::routes)
         .configure(quick::routes)
         .configure(drafting::routes)
         .service(super::live::live)
