@@ -11,7 +11,8 @@ use diesel::sql_types::{Array, Bool, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet, Talks};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
-use crate::db::schema::{campaign_lists, campaigns, conversations, files, launches_to_come, schedule_runs, schedules};
+use crate::db::schema::{campaign_lists, campaigns, conversations, files, launches_to_come, openings, schedule_runs, schedules};
+use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
 use crate::settings;
@@ -318,7 +319,8 @@ pub fn take_turn(conn: &mut PgConnection, alone: bool) -> QueryResult<()> {
     diesel::sql_query(format!("SELECT {lock}(7305815)")).execute(conn).map(drop)
 }
 
-/// Launched campaigns none of whose runs can go on by itself, and none of whose schedules runs again.
+/// Launched campaigns none of whose runs can go on by itself, none of whose schedules runs
+/// again, and none of whose bots speaks up by itself.
 pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
     let going_on = schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaigns::id))
@@ -329,10 +331,17 @@ pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignI
         .filter(schedules::campaign_id.eq(campaigns::id))
         .filter(schedules::run_date.is_null())
         .filter(schedules::state.eq_any(["active", "paused"]));
+    // Bots that are going to speak up can still be paused.
+    let speaking_up = conversations::table
+        .inner_join(schedules::table.on(schedules::id.nullable().eq(conversations::schedule_id)))
+        .filter(schedules::campaign_id.eq(campaigns::id))
+        .filter(schedules::state.ne("stopped"))
+        .filter(conversations::wake_at.is_not_null());
     campaigns::table
         .filter(campaigns::state.eq_any(["active", "paused"]))
         .filter(diesel::dsl::not(diesel::dsl::exists(going_on)))
         .filter(diesel::dsl::not(diesel::dsl::exists(coming_round)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(speaking_up)))
         .order(campaigns::id)
         .select(campaigns::id)
         .load(conn)
@@ -349,17 +358,21 @@ pub struct Hit {
 /// States that a verb can change, by table: asked of the machines, not listed anew.
 pub struct States {
     pub campaigns: Vec<&'static str>,
+    /// Those of a campaign that are left only while a bot of it talks with somebody.
+    pub talking: Vec<&'static str>,
     pub schedules: Vec<&'static str>,
     pub runs: Vec<&'static str>,
 }
 
 /// Stops campaigns, then schedules, then runs: the order in which everybody locks them.
 pub fn stop_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateTime<Utc>) -> QueryResult<Hit> {
+    let talking = &states.talking;
     let mut stop = |sql: &'static str, states: &[&'static str]| {
         diesel::sql_query(sql)
             .bind::<Array<Text>, _>(states)
             .bind::<Timestamptz, _>(now)
             .bind::<Int8, _>(by.0)
+            .bind::<Array<Text>, _>(talking)
             .get_result::<N>(conn)
             .map(|it| it.n)
     };
@@ -391,9 +404,33 @@ pub fn pause_all(conn: &mut PgConnection, states: &States, by: UserId, now: Date
     Ok(campaigns.len())
 }
 
-/// What a STOP of everything would hit right now, and how many contacts it would leave unsent.
-pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<(Hit, i64)> {
-    let campaigns = campaigns::table.filter(campaigns::state.eq_any(&states.campaigns)).count().get_result(conn)?;
+/// What a STOP of everything would come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WouldStop {
+    pub hit: Hit,
+    /// Contacts left unsent.
+    pub unsent: i64,
+    /// Conversations in which bots fall silent.
+    pub talks: i64,
+}
+
+/// What a STOP of everything would hit right now.
+pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<WouldStop> {
+    let campaigns: N = diesel::sql_query(
+        "SELECT count(*) AS n FROM campaigns c
+         WHERE c.state = ANY ($1)
+            OR (c.state = ANY ($2) AND EXISTS (SELECT FROM conversations v
+                WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL))",
+    )
+    .bind::<Array<Text>, _>(&states.campaigns)
+    .bind::<Array<Text>, _>(&states.talking)
+    .get_result(conn)?;
+    let talks: N = diesel::sql_query(
+        "SELECT count(*) AS n FROM conversations v
+         JOIN campaigns c ON c.id = v.campaign_id JOIN schedules s ON s.id = v.schedule_id
+         WHERE v.handler = 'bot' AND v.closed_at IS NULL AND c.state <> 'stopped' AND s.state <> 'stopped'",
+    )
+    .get_result(conn)?;
     let schedules = schedules::table
         .inner_join(campaigns::table)
         .filter(campaigns::state.eq_any(&states.campaigns))
@@ -407,7 +444,7 @@ pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<(Hit,
     )
     .bind::<Array<Text>, _>(&states.runs)
     .get_result(conn)?;
-    Ok((Hit { campaigns, schedules }, unsent.n))
+    Ok(WouldStop { hit: Hit { campaigns: campaigns.n, schedules }, unsent: unsent.n, talks: talks.n })
 }
 
 #[derive(QueryableByName)]
@@ -692,10 +729,27 @@ pub fn talks_with_somebody(conn: &mut PgConnection, id: CampaignId) -> QueryResu
     diesel::select(diesel::dsl::exists(open)).get_result(conn)
 }
 
+/// How many open conversations bots have.
+pub fn n_with_bot(conn: &mut PgConnection, of: Scope) -> QueryResult<i64> {
+    let open = conversations::table
+        .filter(conversations::handler.eq("bot"))
+        .filter(conversations::closed_at.is_null())
+        .count()
+        .into_boxed();
+    match of {
+        Scope::Schedule(id) => {
+            let campaign: i64 = schedules::table.find(id).select(schedules::campaign_id).first(conn)?;
+            let of_schedule = conversations::schedule_id.eq(id);
+            open.filter(conversations::campaign_id.eq(campaign)).filter(of_schedule).get_result(conn)
+        }
+        Scope::Campaign(id) => open.filter(conversations::campaign_id.eq(id)).get_result(conn),
+        Scope::Everything => open.get_result(conn),
+    }
+}
+
 /// Whether a bot of this campaign is going to speak up by itself.
 pub fn will_speak_up(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
     let to_wake = conversations::table
-        .filter(conversations::campaign_id.eq(id.0))
         .filter(conversations::schedule_id.eq_any(
             schedules::table
                 .filter(schedules::campaign_id.eq(id.0))
@@ -703,7 +757,11 @@ pub fn will_speak_up(conn: &mut PgConnection, id: CampaignId) -> QueryResult<boo
                 .select(schedules::id.nullable()),
         ))
         .filter(conversations::wake_at.is_not_null());
-    diesel::select(diesel::dsl::exists(to_wake)).get_result(conn)
+    // One that has just begun is written down within moments.
+    let opening = openings::table
+        .inner_join(schedule_runs::table.on(schedule_runs::id.eq(openings::run_id)))
+        .filter(schedule_runs::campaign_id.eq(id.0));
+    diesel::select(diesel::dsl::exists(to_wake).or(diesel::dsl::exists(opening))).get_result(conn)
 }
 
 /// One campaign as the screen shows it.
