@@ -207,6 +207,11 @@ impl Facts {
         format!("{name} v{}", it.version)
     }
 
+    /// Whether somebody may answer and go on talking.
+    pub fn sends_bots(&self) -> bool {
+        self.schedules.iter().any(|it| it.plan.bot.is_some())
+    }
+
     /// The newest version of a bot, if that is another one.
     pub fn newer_version(&self, it: &Pinned) -> Option<i32> {
         let bot = self.bots.iter().find(|bot| bot.id == it.bot)?;

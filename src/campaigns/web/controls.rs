@@ -244,6 +244,7 @@ async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
         barred,
         outlook: screen::if_resumed(runs.into_iter(), now),
         too_late,
+        says: lines.iter().all(|line| line.is_inbound()).then_some("Resumed, it meets who writes first again.").filter(|_| !lines.is_empty()),
     })
 }
 

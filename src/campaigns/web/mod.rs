@@ -3,10 +3,12 @@
 mod bot_choice;
 mod controls;
 mod drafting;
+mod inbound;
 mod index;
 mod panels;
 mod quick;
 mod stop;
+mod validity;
 
 use actix_web::web::ServiceConfig;
 
@@ -21,6 +23,8 @@ pub fn routes(pages: &mut ServiceConfig) {
     pages
         .configure(bot_choice::routes)
         .configure(quick::routes)
+        .configure(inbound::routes)
+        .configure(validity::routes)
         .configure(drafting::routes)
         .service(super::live::live)
         .configure(index::routes)
