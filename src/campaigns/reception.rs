@@ -59,7 +59,9 @@ impl Consequences {
             let silent = match n {
                 0 => "No bot has a conversation there.".to_owned(),
                 1 => "The bot falls silent in 1 open conversation there; what is written goes to the inbox.".to_owned(),
-                n => format!("The bot falls silent in {n} open conversations there; what is written goes to the inbox."),
+                n => {
+                    format!("The bot falls silent in {n} open conversations there; what is written goes to the inbox.")
+                }
             };
             format!("It stops on {channel} for good. {silent}")
         });

@@ -11,7 +11,9 @@ use diesel::sql_types::{Array, Bool, Int8, Text, Timestamptz};
 
 use super::screen::{Line, Sheet, Talks};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
-use crate::db::schema::{campaign_lists, campaigns, conversations, files, launches_to_come, openings, schedule_runs, schedules};
+use crate::db::schema::{
+    campaign_lists, campaigns, conversations, files, launches_to_come, openings, schedule_runs, schedules,
+};
 use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
@@ -555,11 +557,11 @@ pub fn list(
         Show::Live => {
             found.filter(campaigns::state.eq("active")).filter(with_run("running").or(inbound_with("active")))
         }
-        Show::Paused => {
-            found.filter(campaigns::state.eq("paused").or(campaigns::state.eq("active").and(
-                with_run("paused").or(inbound_with("paused").and(diesel::dsl::not(inbound_with("active")))),
-            )))
-        }
+        Show::Paused => found.filter(
+            campaigns::state.eq("paused").or(campaigns::state
+                .eq("active")
+                .and(with_run("paused").or(inbound_with("paused").and(diesel::dsl::not(inbound_with("active")))))),
+        ),
         // A day has the same date nearly everywhere: the dates around it find the few, the zone decides.
         Show::Today => {
             let (day, one) = (now.date_naive(), chrono::Days::new(1));
@@ -632,8 +634,7 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
 
     // Those of which the first were sent and the others wait.
     let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
-    let waiting: Vec<_> =
-        shown.iter().filter_map(|it| it.run.as_ref()).filter(waits).map(|run| run.id).collect();
+    let waiting: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref()).filter(waits).map(|run| run.id).collect();
     let last_claimed = match waiting.is_empty() {
         true => Default::default(),
         false => deliveries::store::last_claimed(conn, &waiting)?,
@@ -714,9 +715,7 @@ fn talks(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<HashMap<Camp
     .bind::<Array<Int8>, _>(campaigns)
     .bind::<Int8, _>(COUNTED)
     .load(conn)?;
-    let talks = |it: Row| {
-        (CampaignId(it.id), Talks { open: it.open, waiting: it.waiting, with_bot: it.with_bot })
-    };
+    let talks = |it: Row| (CampaignId(it.id), Talks { open: it.open, waiting: it.waiting, with_bot: it.with_bot });
     Ok(rows.into_iter().map(talks).collect())
 }
 
@@ -750,12 +749,14 @@ pub fn n_with_bot(conn: &mut PgConnection, of: Scope) -> QueryResult<i64> {
 /// Whether a bot of this campaign is going to speak up by itself.
 pub fn will_speak_up(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
     let to_wake = conversations::table
-        .filter(conversations::schedule_id.eq_any(
-            schedules::table
-                .filter(schedules::campaign_id.eq(id.0))
-                .filter(schedules::state.ne("stopped"))
-                .select(schedules::id.nullable()),
-        ))
+        .filter(
+            conversations::schedule_id.eq_any(
+                schedules::table
+                    .filter(schedules::campaign_id.eq(id.0))
+                    .filter(schedules::state.ne("stopped"))
+                    .select(schedules::id.nullable()),
+            ),
+        )
         .filter(conversations::wake_at.is_not_null());
     // One that has just begun is written down within moments.
     let opening = openings::table

@@ -66,13 +66,7 @@ pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
         .load(conn)?;
     rows.into_iter()
         .map(|(schedule, run, channel, kind, bot)| {
-            Ok(Shown {
-                schedule: schedule.try_into()?,
-                run: run.map(Run::try_from).transpose()?,
-                channel,
-                kind,
-                bot,
-            })
+            Ok(Shown { schedule: schedule.try_into()?, run: run.map(Run::try_from).transpose()?, channel, kind, bot })
         })
         .collect()
 }

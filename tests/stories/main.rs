@@ -16,6 +16,7 @@ mod controls_core;
 mod creating;
 mod drops;
 mod importing;
+mod inbound;
 mod ledger;
 mod lists;
 mod pacing;

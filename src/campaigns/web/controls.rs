@@ -244,7 +244,11 @@ async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
         barred,
         outlook: screen::if_resumed(runs.into_iter(), now),
         too_late,
-        says: lines.iter().all(|line| line.is_inbound()).then_some("Resumed, it meets who writes first again.").filter(|_| !lines.is_empty()),
+        says: lines
+            .iter()
+            .all(|line| line.is_inbound())
+            .then_some("Resumed, it meets who writes first again.")
+            .filter(|_| !lines.is_empty()),
     })
 }
 
@@ -259,7 +263,14 @@ async fn ask_stop(
     let (sheet, n) = sheet_of(&app, *id).await?;
     let line = &sheet.lines[n];
     let talks = match line.bot {
-        Some(_) => Some(app.db.run({ let id = *id; move |conn| store::n_with_bot(conn, Scope::Schedule(id.0)) }).await?),
+        Some(_) => Some(
+            app.db
+                .run({
+                    let id = *id;
+                    move |conn| store::n_with_bot(conn, Scope::Schedule(id.0))
+                })
+                .await?,
+        ),
         None => None,
     };
     let question = super::stop::Question {

@@ -220,7 +220,9 @@ async fn about(app: &App, id: Option<CampaignId>) -> Result<About, Problem> {
     let about = about.await?;
     match about.campaign.as_ref().map(|it| (it.kind, it.state)) {
         None => Ok(about),
-        Some((CampaignKind::Inbound, CampaignState::Draft | CampaignState::Active | CampaignState::Paused)) => Ok(about),
+        Some((CampaignKind::Inbound, CampaignState::Draft | CampaignState::Active | CampaignState::Paused)) => {
+            Ok(about)
+        }
         Some((CampaignKind::Inbound, _)) => {
             Err(Problem::Conflict("The campaign has ended. Duplicate it to start it again.".to_owned()))
         }

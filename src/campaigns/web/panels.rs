@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::super::screen::{self, Line, Moment, Outlook, Sheet, Standing};
 use super::super::store::{Happened, Show};
-use super::validity::{UNITS, ValidityForm};
 use super::super::{Campaign, CampaignState};
+use super::validity::{UNITS, ValidityForm};
 use crate::deliveries::Counts;
 use crate::deliveries::quiet::Wire;
 use crate::ids::RunId;
@@ -46,7 +46,11 @@ impl CampaignProgress {
             counts: sheet.counts(),
             run,
             outlook: sheet.outlook(now),
-            talks: sheet.has_bot().then(|| sheet.talks).filter(|it| sheet.is_inbound() || 0 < it.open).map(|it| it.words()),
+            talks: sheet
+                .has_bot()
+                .then(|| sheet.talks)
+                .filter(|it| sheet.is_inbound() || 0 < it.open)
+                .map(|it| it.words()),
             now,
             zone: sheet.campaign.zone,
             in_full: false,

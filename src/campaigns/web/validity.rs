@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_what_was_typed() {
-        for (n, unit, minutes) in [("24", "hours", 1440), ("2", "days", 2880), ("90", "minutes", 90), ("1", "hours", 60)] {
+        for (n, unit, minutes) in
+            [("24", "hours", 1440), ("2", "days", 2880), ("90", "minutes", 90), ("1", "hours", 60)]
+        {
             let form = ValidityForm { validity: n.into(), validity_unit: unit.into() };
             let validity = form.parse(&mut FieldErrors::default()).unwrap();
             assert_eq!((validity.minutes(), ValidityForm::of(validity)), (minutes, form));
