@@ -38,6 +38,23 @@ impl Pinned {
     }
 }
 
+/// A bot to choose from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sendable {
+    pub id: BotId,
+    pub name: String,
+    /// Chosen once, and put away since.
+    pub archived: bool,
+    /// Numbers of its versions, the newest first. There is at least one.
+    pub versions: Vec<i32>,
+}
+
+impl Sendable {
+    pub fn newest(&self) -> i32 {
+        self.versions.first().copied().unwrap_or_default()
+    }
+}
+
 /// What is being edited: one for each bot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {

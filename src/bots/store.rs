@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 
-use super::domain::{Bot, Draft, Pinned, Version};
+use super::domain::{Bot, Draft, Pinned, Sendable, Version};
 use super::first::First;
 use super::steps::Steps;
 use crate::db::schema::{bot_drafts, bot_versions, bots, users};
@@ -137,6 +137,57 @@ pub fn newest_version(conn: &mut PgConnection, id: BotId) -> QueryResult<Option<
         .select(diesel::dsl::max(bot_versions::n))
         .first(conn)?;
     n.map(|n| find_version(conn, id, n)).transpose()
+}
+
+/// Published bots that are not archived, by name, and those of `also` that are.
+pub fn sendable(conn: &mut PgConnection, also: &[BotId]) -> QueryResult<Vec<Sendable>> {
+    let also: Vec<i64> = also.iter().map(|id| id.0).collect();
+    let rows: Vec<(i64, String, Option<DateTime<Utc>>, i32)> = bots::table
+        .inner_join(bot_versions::table.on(bot_versions::bot_id.eq(bots::id)))
+        .filter(bots::archived_at.is_null().or(bots::id.eq_any(also)))
+        .order((bots::name, bots::id, bot_versions::n.desc()))
+        .select((bots::id, bots::name, bots::archived_at, bot_versions::n))
+        .load(conn)?;
+    let mut found: Vec<Sendable> = Vec::new();
+    for (id, name, archived_at, n) in rows {
+        match found.last_mut().filter(|bot| bot.id.0 == id) {
+            Some(bot) => bot.versions.push(n),
+            None => found.push(Sendable { id: BotId(id), name, archived: archived_at.is_some(), versions: vec![n] }),
+        }
+    }
+    Ok(found)
+}
+
+/// A campaign that sends a bot or meets people with it.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct UsedBy {
+    #[diesel(sql_type = BigInt)]
+    pub bot_id: i64,
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// As stored.
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    /// The newest of the versions it uses.
+    #[diesel(sql_type = Integer)]
+    pub version: i32,
+}
+
+/// Up to `n` campaigns of each of these bots that have not ended, newest first.
+pub fn used_by(conn: &mut PgConnection, bots: &[i64], n: i64) -> QueryResult<Vec<UsedBy>> {
+    diesel::sql_query(
+        "SELECT b.id AS bot_id, u.* FROM unnest($1::bigint[]) AS b (id)
+         CROSS JOIN LATERAL (
+             SELECT c.id, c.name, c.state, max(s.bot_version) AS version
+             FROM schedules s JOIN campaigns c ON c.id = s.campaign_id
+             WHERE s.bot_id = b.id AND s.state <> 'stopped' AND c.state IN ('draft', 'active', 'paused')
+             GROUP BY c.id ORDER BY c.id DESC LIMIT $2) u",
+    )
+    .bind::<Array<BigInt>, _>(bots)
+    .bind::<BigInt, _>(n)
+    .load(conn)
 }
 
 /// What a schedule or a run says first: its text, or the first turn of its bot. `zone`: its campaign's.

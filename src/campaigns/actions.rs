@@ -5,8 +5,9 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 
 use super::domain::same_group_twice;
+use super::inbound::Validity;
 use super::store::Lists;
-use super::store::{self, Hit, States};
+use super::store::{self, Hit, States, WouldStop};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, Refused};
 use super::{approvals, review};
 use crate::channels::Kind;
@@ -21,7 +22,7 @@ use crate::runs::{self, Run, RunState};
 use crate::schedules::actions::Planned;
 use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
-use crate::{drops, files};
+use crate::{bots, drops, files};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -44,7 +45,7 @@ impl From<runs::Refused> for Error {
 }
 
 /// A name somebody else's campaign has becomes a sentence.
-fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
+pub(super) fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
     result.map_err(|error| match violates_unique(&error, "one_campaign_per_name") {
         true => Refused::NameTaken(name.to_owned()).into(),
         false => error.into(),
@@ -133,6 +134,26 @@ pub fn set_group_by(conn: &mut PgConnection, id: CampaignId, field: Option<&str>
     })
 }
 
+/// Says how long conversations of a campaign can be continued; holds at once, for open ones too.
+pub fn set_validity(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    validity: Validity,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let campaign = store::lock(conn, id)?;
+        if campaign.validity == validity {
+            return Ok(());
+        }
+        store::set_validity(conn, id, validity)?;
+        let why = format!("validity {} → {}", campaign.validity.words(), validity.words());
+        record(conn, id, "campaign.edited", by, Some(campaign.state), campaign.state, Some(&why), now)?;
+        Ok(())
+    })
+}
+
 /// Lets a draft have quiet hours of its own, or none.
 pub fn set_quiet(conn: &mut PgConnection, id: CampaignId, own: &Override) -> Result<(), Error> {
     conn.transaction(|conn| {
@@ -189,7 +210,15 @@ pub fn duplicate(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateT
         store::copy_plan(conn, id, copy)?;
         drops::store::copy_plan(conn, id, copy)?;
         let today = now.with_timezone(&campaign.zone).date_naive();
+        let mut met = Vec::new();
         for schedule in schedules::store::of_campaigns(conn, &[id.0])? {
+            // A channel that was left and taken up again has two.
+            if schedule.plan.when == When::Inbound {
+                if met.contains(&schedule.plan.channel_id) {
+                    continue;
+                }
+                met.push(schedule.plan.channel_id);
+            }
             let when = match schedule.plan.when {
                 When::Once { date } => When::Once { date: date.max(today) },
                 when @ (When::Daily | When::Recurring(_) | When::Inbound) => when,
@@ -243,6 +272,12 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         }
         if let (Some(field), None) = (&campaign.group_by, &schedule.plan.group) {
             obstacles.push(Refused::NoGroup { schedule: name.clone(), field: field.clone() });
+        }
+        if let Some(pinned) = schedule.plan.bot {
+            let bot = bots::store::find(conn, pinned.bot)?;
+            if bot.archived_at.is_some() {
+                obstacles.push(Refused::BotArchived { schedule: name.clone(), bot: bot.name });
+            }
         }
         if !campaign.kind.takes(&schedule.plan.when) {
             obstacles.push(Refused::OtherWhen { schedule: name });
@@ -447,11 +482,12 @@ fn keep_paused(schedule: Schedule, now: DateTime<Utc>) -> Schedule {
     Schedule { state: ScheduleState::Paused { since, with: PausedWith::Schedule }, ..schedule }
 }
 
-/// Stops a campaign, its schedules and their runs for good.
+/// Stops a campaign, its schedules and their runs for good. Also one that has finished,
+/// while its bots still talk: they fall silent.
 pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
         let campaign = store::lock(conn, id)?;
-        let state = campaign.state.stop()?;
+        let state = campaign.state.stop_with(store::talks_with_somebody(conn, id)?)?;
         for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let was = schedule.state.word();
             if schedule.stop().is_ok() {
@@ -474,19 +510,22 @@ pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Resu
     })
 }
 
-/// What [`stop_all`] would hit, and how many contacts it would leave unsent.
-pub fn would_stop(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<(Hit, i64)> {
+/// What [`stop_all`] would hit.
+pub fn would_stop(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<WouldStop> {
     store::would_stop(conn, &stoppable(now))
 }
 
 /// States that a stop ends.
 fn stoppable(now: DateTime<Utc>) -> States {
-    states(
+    let talking = |it: &CampaignState| it.stop().is_err() && it.stop_with(true).is_ok();
+    let states = states(
         now,
         |campaign| campaign.stop().is_ok(),
         |schedule| schedule.stopped().is_ok(),
         |run| run.stopped(now).is_ok(),
-    )
+    );
+    let talking = CampaignState::ALL.into_iter().filter(talking).map(CampaignState::word).collect();
+    States { talking, ..states }
 }
 
 /// States that a pause holds.
@@ -521,6 +560,7 @@ fn states(
         RunState::Stopped { at: now },
     ];
     States {
+        talking: Vec::new(),
         campaigns: CampaignState::ALL.into_iter().filter(|it| campaign(*it)).map(CampaignState::word).collect(),
         schedules: schedules.iter().filter(|it| schedule(**it)).map(ScheduleState::word).collect(),
         runs: runs.iter().filter(|it| run(**it)).map(RunState::word).collect(),
@@ -571,11 +611,8 @@ pub fn finish(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Qu
         let plans = schedules::store::of_campaigns(conn, &[id.0])?;
         // What runs once ends with its run; the others are stopped or see their last date.
         let comes_round = |it: &Schedule| it.state.stopped().is_ok() && !matches!(it.plan.when, When::Once { .. });
-        if runs::store::has_open(conn, id)? || plans.iter().any(comes_round) {
-            return Ok(false);
-        }
-        // A pause has to reach bots that are going to speak up by themselves.
-        if campaign.state != CampaignState::Stopped && store::bots_will_speak(conn, id)? {
+        // A bot that is going to speak up is not over: a pause has to reach it.
+        if runs::store::has_open(conn, id)? || plans.iter().any(comes_round) || store::will_speak_up(conn, id)? {
             return Ok(false);
         }
         let all_stopped = plans.iter().all(|it| it.state == ScheduleState::Stopped);
@@ -607,7 +644,7 @@ fn stop_tests(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Re
 /// Writes a changed schedule, and changes those of its runs with it that have not ended.
 /// Refused when each of them refuses.
 #[allow(clippy::too_many_arguments, reason = "one line of the journal has so many parts")]
-fn change(
+pub(super) fn change(
     conn: &mut PgConnection,
     schedule: &Schedule,
     happened: &'static str,
@@ -647,7 +684,7 @@ fn change(
 }
 
 #[allow(clippy::too_many_arguments, reason = "one line of the journal has so many parts")]
-fn record(
+pub(super) fn record(
     conn: &mut PgConnection,
     id: CampaignId,
     happened: &'static str,

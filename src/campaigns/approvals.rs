@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::actions::Error;
-use super::{Campaign, CampaignState, Refused, review, store};
+use super::{Campaign, CampaignKind, CampaignState, Refused, review, store};
 use crate::db::schema::{approvals, users};
 use crate::ids::{CampaignId, UserId};
 use crate::journal::{self, Entry};
@@ -80,6 +80,10 @@ pub fn standing(
 
 /// Why `by` may not launch a campaign without a second person.
 pub fn obstacle(conn: &mut PgConnection, campaign: &Campaign, by: UserId) -> QueryResult<Option<Refused>> {
+    // It writes to nobody who has not written first.
+    if campaign.kind == CampaignKind::Inbound {
+        return Ok(None);
+    }
     let approval = settings::store::house(conn)?.approval;
     if approval == settings::Approval::Never {
         return Ok(None);

@@ -187,6 +187,8 @@ pub enum Refused {
     SameGroup { one: String, other: String },
     #[error("The file has no column “{field}” to group its contacts by. Choose another one, or none.")]
     NoSuchColumn { field: String },
+    #[error("“{schedule}” sends the bot “{bot}”, which is archived. Restore it, or choose another.")]
+    BotArchived { schedule: String, bot: String },
     #[error("The campaign was changed while you looked at it. Look at it again, then approve it.")]
     ChangedMeanwhile,
     #[error("A second person has to approve this launch first.")]
@@ -280,6 +282,15 @@ impl CampaignState {
             CampaignState::Stopped => Err(Refused::Stopped),
             CampaignState::Finished => Err(Refused::Finished),
             CampaignState::Archived => Err(Refused::Archived),
+        }
+    }
+
+    /// The same, where `talks`: a bot of it has open conversations. They are what a stop
+    /// of one that has finished ends.
+    pub fn stop_with(self, talks: bool) -> Result<CampaignState, Refused> {
+        match self {
+            CampaignState::Finished | CampaignState::Archived if talks => Ok(CampaignState::Stopped),
+            state => state.stop(),
         }
     }
 

@@ -19,6 +19,9 @@
 //! wants a second person [`approvals`] asks for one. What these found out holds for one
 //! [`fingerprint`] of the draft.
 //!
+//! In an inbound campaign the contact writes first: [`inbound`] has its hours and texts, and
+//! [`reception`] makes and changes it in one go. It has no runs.
+//!
 //! STOP of everything updates campaigns, schedules and runs, and never their
 //! deliveries: it is as quick with five million contacts unsent as with five.
 //! What an unsent contact of a stopped run comes to follows from the run.
@@ -35,6 +38,7 @@ pub mod trial;
 pub mod review;
 pub mod typed;
 pub mod quick;
+pub mod reception;
 pub mod web;
 pub mod live;
 

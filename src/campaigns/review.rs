@@ -15,12 +15,13 @@ use super::fingerprint::{Decides, fingerprint};
 use super::store::Lists;
 use super::trial::{self, Trial};
 use super::{Campaign, CampaignKind, Refused, actions, store};
+use crate::bots::domain::{Pinned, Sendable};
 use crate::channels::Kind;
 use crate::db::schema;
 use crate::drops::domain::DailyPlan;
 use crate::files::actions::Look;
 use crate::files::domain::{File, Mapping, State, Use};
-use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
+use crate::ids::{BotId, CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::lists::domain::List;
 use crate::pacing::{self, Calendar, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window, upcoming};
 use crate::runs::same_group;
@@ -39,6 +40,8 @@ pub struct Facts {
     pub groups: Option<Groups>,
     pub schedules: Vec<Schedule>,
     pub senders: Vec<Sender>,
+    /// Those that can be sent, and those that its schedules send.
+    pub bots: Vec<Sendable>,
     /// What the installation says, and what the campaign says of its own.
     pub house: House,
     pub quiet: Override,
@@ -197,11 +200,32 @@ pub struct Review {
     pub next_runs: Vec<DateTime<Utc>>,
 }
 
+impl Facts {
+    /// What a bot is called, and which version of it that is.
+    pub fn bot_words(&self, it: &Pinned) -> String {
+        let name = self.bots.iter().find(|bot| bot.id == it.bot).map_or("", |bot| &bot.name);
+        format!("{name} v{}", it.version)
+    }
+
+    /// Whether somebody may answer and go on talking.
+    pub fn sends_bots(&self) -> bool {
+        self.schedules.iter().any(|it| it.plan.bot.is_some())
+    }
+
+    /// The newest version of a bot, if that is another one.
+    pub fn newer_version(&self, it: &Pinned) -> Option<i32> {
+        let bot = self.bots.iter().find(|bot| bot.id == it.bot)?;
+        Some(bot.newest()).filter(|newest| it.version < *newest)
+    }
+}
+
 /// Everything that the guided page shows of a draft.
 pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<Facts> {
     let campaign = store::find(conn, id)?;
     let schedules = schedules::store::of_campaigns(conn, &[id.0])?;
     let senders = senders::store::list(conn)?;
+    let pinned: Vec<BotId> = schedules.iter().filter_map(|it| Some(it.plan.bot?.bot)).collect();
+    let bots = bots::store::sendable(conn, &pinned)?;
     let house = settings::store::house(conn)?;
     let quiet = campaign.quiet;
     let chosen = store::lists(conn, id)?;
@@ -246,6 +270,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         groups,
         schedules,
         senders,
+        bots,
         house,
         quiet,
         reviews,

@@ -3,20 +3,34 @@
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use super::{Campaign, CampaignState};
+use super::{Campaign, CampaignKind, CampaignState, store};
 use crate::channels::Kind;
 use crate::deliveries::Counts;
+use crate::ids::CampaignId;
 use crate::pacing::{self, Forecast, Holds, Rate, SendClock};
 use crate::runs::{Clock, Run, RunState};
-use crate::schedules::{PausedWith, Schedule, ScheduleState};
+use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
+use crate::web::chart::thousands;
 
 /// A campaign with its schedules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sheet {
     pub campaign: Campaign,
     pub lines: Vec<Line>,
+    /// Of campaigns with bots.
+    pub talks: Talks,
     /// Of a daily campaign the last day on which no file came, if none has come since.
     pub missed: Option<NaiveDate>,
+}
+
+/// Conversations of a campaign that are open; counted no further than [`store::COUNTED`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Talks {
+    pub open: i64,
+    /// For a human.
+    pub waiting: i64,
+    /// A bot has one of them.
+    pub with_bot: bool,
 }
 
 /// A schedule with its newest run, if it has one.
@@ -31,6 +45,10 @@ pub struct Line {
     pub channel: String,
     /// Kind of its channel, as stored.
     pub kind: String,
+    /// What its bot is called.
+    pub bot: Option<String>,
+    /// Of one in which the contact writes first: the campaign that meets them on its channel now.
+    pub met_by: Option<(CampaignId, String)>,
     /// Until when the others wait for receipts of the first, while they do.
     pub waits_until: Option<DateTime<Utc>>,
 }
@@ -186,9 +204,30 @@ impl Sheet {
         let active = |line: &&Line| line.schedule.state == ScheduleState::Active;
         let mut active = coming.filter(active).peekable();
         match active.peek() {
+            Some(_) if self.is_inbound() => Standing::Live,
             Some(_) => Standing::Scheduled { next: active.filter_map(|line| line.schedule.next_run_at).min() },
             None => Standing::Paused,
         }
+    }
+
+    pub fn is_inbound(&self) -> bool {
+        self.campaign.kind == CampaignKind::Inbound
+    }
+
+    /// Whether a bot of it is there for contacts, or could have been.
+    pub fn has_bot(&self) -> bool {
+        self.lines.iter().any(|line| line.bot.is_some())
+    }
+
+    /// Whether STOP would work: also on one that has finished, while its bots still talk.
+    pub fn can_stop(&self) -> bool {
+        self.campaign.state.stop_with(self.talks.with_bot).is_ok()
+    }
+
+    /// Of an inbound campaign: on which channels it meets who writes first, and who else does.
+    pub fn reach(&self) -> Vec<String> {
+        let reach = |line: &Line| line.reach(&self.campaign).map(|reach| reach.words(&line.channel));
+        self.lines.iter().filter_map(reach).collect()
     }
 
     pub fn counts(&self) -> Counts {
@@ -208,6 +247,8 @@ impl Sheet {
         words.extend(self.lines.iter().map(|line| line.signature(&self.campaign)));
         words.push(self.standing().badge().to_owned());
         words.extend(self.missed.map(|day| day.to_string()));
+        words.extend(self.reach());
+        words.push(self.can_stop().to_string());
         fingerprint(&words.join(" "))
     }
 
@@ -220,7 +261,71 @@ impl Sheet {
     }
 }
 
+/// What a pause comes to where bots talk: what has begun goes on.
+pub const BEGINS_NOTHING: &str = "Paused. Nothing more begins; bots still answer in conversations that have begun.";
+pub const MEETS_NOBODY: &str =
+    "Paused. It meets nobody who writes first; bots still answer in conversations that have begun.";
+
+impl Talks {
+    /// For people; nothing where there was never anything to count.
+    pub fn words(&self) -> String {
+        let n = |n: i64| if store::COUNTED <= n { format!("{}+", thousands(n)) } else { thousands(n) };
+        let open = format!("{} open conversation{}", n(self.open), if self.open == 1 { "" } else { "s" });
+        match self.waiting {
+            0 => open,
+            waiting => format!("{open}, {} waiting for a human", n(waiting)),
+        }
+    }
+}
+
+/// Who meets those who write first on the channel of a schedule.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reach {
+    Current,
+    /// Another campaign, by name.
+    Taken(String),
+}
+
+impl Reach {
+    pub fn words(&self, channel: &str) -> String {
+        match self {
+            Reach::Current => format!("current on {channel}"),
+            Reach::Taken(by) => format!("{channel} is met by {by} now"),
+        }
+    }
+}
+
 impl Line {
+    /// `None` when nobody does, and for what is no inbound schedule or meets nobody any more.
+    pub fn reach(&self, campaign: &Campaign) -> Option<Reach> {
+        let over = match campaign.state {
+            CampaignState::Draft | CampaignState::Active | CampaignState::Paused => false,
+            CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived => true,
+        };
+        let (id, name) = self.met_by.as_ref().filter(|_| !over && self.schedule.state.stopped().is_ok())?;
+        Some(if *id == campaign.id { Reach::Current } else { Reach::Taken(name.clone()) })
+    }
+
+    /// Whether the contact writes first.
+    pub fn is_inbound(&self) -> bool {
+        self.schedule.plan.when == When::Inbound
+    }
+
+    /// What it sends, unless that is a text: `Offer v3`.
+    pub fn bot_words(&self) -> Option<String> {
+        let (name, pinned) = self.bot.as_ref().zip(self.schedule.plan.bot)?;
+        Some(format!("{name} v{}", pinned.version))
+    }
+
+    /// On which days and from when to when, for people.
+    pub fn hours(&self, campaign: &Campaign) -> String {
+        let hours = self.schedule.plan.hours();
+        match &campaign.inbound {
+            Some(plan) => format!("{hours}, {}", plan.hours()),
+            None => hours,
+        }
+    }
+
     pub fn standing(&self, campaign: &Campaign) -> Standing {
         match (self.schedule.state, &self.run) {
             (_, None) if campaign.state == CampaignState::Draft => Standing::Draft,
@@ -233,6 +338,12 @@ impl Line {
                 Standing::Scheduled { next: self.schedule.next_run_at }
             }
             (ScheduleState::Active, Some(run)) => standing(CampaignState::Active, std::iter::once(run)),
+            (ScheduleState::Active, None) if self.is_inbound() => match campaign.state {
+                CampaignState::Active => Standing::Live,
+                CampaignState::Paused => Standing::Paused,
+                CampaignState::Draft => Standing::Draft,
+                CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived => Standing::Stopped,
+            },
             (ScheduleState::Active, None) => Standing::Scheduled { next: self.schedule.next_run_at },
         }
     }
@@ -264,7 +375,7 @@ impl Line {
     pub fn signature(&self, campaign: &Campaign) -> String {
         let run = self.run.as_ref();
         fingerprint(&format!(
-            "{} {} {} {} {:?} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {:?} {:?} {:?} {}",
             self.schedule.id,
             campaign.state.word(),
             self.schedule.state.word(),
@@ -272,6 +383,9 @@ impl Line {
             run.map(|run| run.window.ends),
             run.map(|run| run.clock.rate()),
             run.map(|run| (run.id, run.canary_left(), self.waits_until)),
+            self.bot_words(),
+            self.reach(campaign),
+            self.hours(campaign),
         ))
     }
 
@@ -295,6 +409,9 @@ impl Line {
 
     /// Whether its run, or those to come, can still get another rate or end.
     pub fn can_edit(&self) -> bool {
+        if self.is_inbound() {
+            return false;
+        }
         let goes_on = self.run.as_ref().is_some_and(|run| !run.state.has_ended());
         goes_on || (self.comes_round() && self.schedule.state.stopped().is_ok())
     }
@@ -314,6 +431,8 @@ impl Line {
     /// What PAUSE or STOP came to, once the wire is quiet.
     pub fn stillness(&self) -> Option<&'static str> {
         match self.schedule.state {
+            ScheduleState::Paused { .. } if self.is_inbound() => Some(MEETS_NOBODY),
+            ScheduleState::Paused { .. } if self.bot.is_some() => Some(BEGINS_NOTHING),
             ScheduleState::Paused { .. } => Some("Paused. Nothing more will leave."),
             ScheduleState::Stopped => Some("Stopped. Nothing more will leave."),
             ScheduleState::Active | ScheduleState::Finished => None,

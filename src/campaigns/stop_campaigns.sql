@@ -1,7 +1,11 @@
--- Stop every campaign in a state of $1, at $2 by $3, and write each down. They
--- are locked in one order, as everyone does who changes several.
+-- Stop every campaign in a state of $1, at $2 by $3, and write each down; also those in a
+-- state of $4, of which only bots are left that talk with somebody. They are locked in one order, as everyone does who changes several.
 WITH hit AS (
-    SELECT id, state FROM campaigns WHERE state = ANY ($1) ORDER BY id FOR NO KEY UPDATE
+    SELECT id, state FROM campaigns c
+    WHERE state = ANY ($1)
+       OR (state = ANY ($4) AND EXISTS (SELECT FROM conversations v
+           WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL))
+    ORDER BY id FOR NO KEY UPDATE
 ), stopped AS (
     UPDATE campaigns c SET state = 'stopped', ended_at = $2 FROM hit WHERE c.id = hit.id
 ), written AS (

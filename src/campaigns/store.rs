@@ -1,15 +1,20 @@
 //! Campaigns in Postgres.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
-use diesel::sql_types::{Array, Int8, Text, Timestamptz};
+use diesel::sql_types::{Array, Bool, Int8, Text, Timestamptz};
 
-use super::screen::{Line, Sheet};
+use super::screen::{Line, Sheet, Talks};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
-use crate::db::schema::{campaign_lists, campaigns, conversations, files, launches_to_come, schedule_runs, schedules};
+use crate::db::schema::{
+    campaign_lists, campaigns, conversations, files, launches_to_come, openings, schedule_runs, schedules,
+};
+use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::pacing::Holds;
 use crate::settings;
@@ -316,7 +321,8 @@ pub fn take_turn(conn: &mut PgConnection, alone: bool) -> QueryResult<()> {
     diesel::sql_query(format!("SELECT {lock}(7305815)")).execute(conn).map(drop)
 }
 
-/// Launched campaigns none of whose runs can go on by itself, and none of whose schedules runs again.
+/// Launched campaigns none of whose runs can go on by itself, none of whose schedules runs
+/// again, and none of whose bots speaks up by itself.
 pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
     let going_on = schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaigns::id))
@@ -327,10 +333,17 @@ pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignI
         .filter(schedules::campaign_id.eq(campaigns::id))
         .filter(schedules::run_date.is_null())
         .filter(schedules::state.eq_any(["active", "paused"]));
+    // Bots that are going to speak up can still be paused.
+    let speaking_up = conversations::table
+        .inner_join(schedules::table.on(schedules::id.nullable().eq(conversations::schedule_id)))
+        .filter(schedules::campaign_id.eq(campaigns::id))
+        .filter(schedules::state.ne("stopped"))
+        .filter(conversations::wake_at.is_not_null());
     campaigns::table
         .filter(campaigns::state.eq_any(["active", "paused"]))
         .filter(diesel::dsl::not(diesel::dsl::exists(going_on)))
         .filter(diesel::dsl::not(diesel::dsl::exists(coming_round)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(speaking_up)))
         .order(campaigns::id)
         .select(campaigns::id)
         .load(conn)
@@ -347,17 +360,21 @@ pub struct Hit {
 /// States that a verb can change, by table: asked of the machines, not listed anew.
 pub struct States {
     pub campaigns: Vec<&'static str>,
+    /// Those of a campaign that are left only while a bot of it talks with somebody.
+    pub talking: Vec<&'static str>,
     pub schedules: Vec<&'static str>,
     pub runs: Vec<&'static str>,
 }
 
 /// Stops campaigns, then schedules, then runs: the order in which everybody locks them.
 pub fn stop_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateTime<Utc>) -> QueryResult<Hit> {
+    let talking = &states.talking;
     let mut stop = |sql: &'static str, states: &[&'static str]| {
         diesel::sql_query(sql)
             .bind::<Array<Text>, _>(states)
             .bind::<Timestamptz, _>(now)
             .bind::<Int8, _>(by.0)
+            .bind::<Array<Text>, _>(talking)
             .get_result::<N>(conn)
             .map(|it| it.n)
     };
@@ -389,16 +406,33 @@ pub fn pause_all(conn: &mut PgConnection, states: &States, by: UserId, now: Date
     Ok(campaigns.len())
 }
 
-/// Whether a bot of this campaign is going to speak up by itself if nobody replies.
-pub fn bots_will_speak(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
-    let waiting =
-        conversations::table.filter(conversations::campaign_id.eq(id.0)).filter(conversations::wake_at.is_not_null());
-    diesel::select(diesel::dsl::exists(waiting)).get_result(conn)
+/// What a STOP of everything would come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WouldStop {
+    pub hit: Hit,
+    /// Contacts left unsent.
+    pub unsent: i64,
+    /// Conversations in which bots fall silent.
+    pub talks: i64,
 }
 
-/// What a STOP of everything would hit right now, and how many contacts it would leave unsent.
-pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<(Hit, i64)> {
-    let campaigns = campaigns::table.filter(campaigns::state.eq_any(&states.campaigns)).count().get_result(conn)?;
+/// What a STOP of everything would hit right now.
+pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<WouldStop> {
+    let campaigns: N = diesel::sql_query(
+        "SELECT count(*) AS n FROM campaigns c
+         WHERE c.state = ANY ($1)
+            OR (c.state = ANY ($2) AND EXISTS (SELECT FROM conversations v
+                WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL))",
+    )
+    .bind::<Array<Text>, _>(&states.campaigns)
+    .bind::<Array<Text>, _>(&states.talking)
+    .get_result(conn)?;
+    let talks: N = diesel::sql_query(
+        "SELECT count(*) AS n FROM conversations v
+         JOIN campaigns c ON c.id = v.campaign_id JOIN schedules s ON s.id = v.schedule_id
+         WHERE v.handler = 'bot' AND v.closed_at IS NULL AND c.state <> 'stopped' AND s.state <> 'stopped'",
+    )
+    .get_result(conn)?;
     let schedules = schedules::table
         .inner_join(campaigns::table)
         .filter(campaigns::state.eq_any(&states.campaigns))
@@ -412,7 +446,7 @@ pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<(Hit,
     )
     .bind::<Array<Text>, _>(&states.runs)
     .get_result(conn)?;
-    Ok((Hit { campaigns, schedules }, unsent.n))
+    Ok(WouldStop { hit: Hit { campaigns: campaigns.n, schedules }, unsent: unsent.n, talks: talks.n })
 }
 
 #[derive(QueryableByName)]
@@ -494,7 +528,7 @@ pub fn list(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Campaign>> {
     use diesel::dsl::{exists, sql};
-    use diesel::sql_types::{Bool, Nullable};
+    use diesel::sql_types::Nullable;
 
     let mut found = campaigns::table.select(Row::as_select()).order(campaigns::id.desc()).limit(limit).into_boxed();
     if !q.is_empty() {
@@ -510,12 +544,24 @@ pub fn list(
                 .filter(schedule_runs::state.eq(state)),
         )
     };
+    let inbound_with = |state: &'static str| {
+        exists(
+            schedules::table
+                .filter(schedules::campaign_id.eq(campaigns::id))
+                .filter(schedules::inbound)
+                .filter(schedules::state.eq(state)),
+        )
+    };
     found = match show {
         Show::All => found.filter(campaigns::state.ne("archived")),
-        Show::Live => found.filter(campaigns::state.eq("active")).filter(with_run("running")),
-        Show::Paused => {
-            found.filter(campaigns::state.eq("paused").or(campaigns::state.eq("active").and(with_run("paused"))))
+        Show::Live => {
+            found.filter(campaigns::state.eq("active")).filter(with_run("running").or(inbound_with("active")))
         }
+        Show::Paused => found.filter(
+            campaigns::state.eq("paused").or(campaigns::state
+                .eq("active")
+                .and(with_run("paused").or(inbound_with("paused").and(diesel::dsl::not(inbound_with("active")))))),
+        ),
         // A day has the same date nearly everywhere: the dates around it find the few, the zone decides.
         Show::Today => {
             let (day, one) = (now.date_naive(), chrono::Days::new(1));
@@ -572,21 +618,23 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// What the screen shows of these campaigns: three questions, or four where files are waited for, however many they are.
+/// What the screen shows of these campaigns: three questions however many they are, and
+/// one more each where files are waited for, where bots talk, and where contacts write first.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
     use crate::runs::{Run, RunState};
-    use crate::{deliveries, drops, schedules};
+    use crate::schedules::When;
+    use crate::schedules::store::Shown;
+    use crate::{deliveries, drops, schedules, senders};
 
     let ids: Vec<i64> = found.iter().map(|campaign| campaign.id.0).collect();
     let shown = schedules::store::shown(conn, &ids)?;
-    let run_ids: Vec<_> = shown.iter().filter_map(|(_, run, ..)| run.as_ref().map(|run| run.id)).collect();
+    let run_ids: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref().map(|run| run.id)).collect();
     let counts = deliveries::store::counts(conn, &run_ids)?;
     let (house, blackouts) = settings::store::house_and_blackouts(conn)?;
 
     // Those of which the first were sent and the others wait.
     let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
-    let waiting: Vec<_> =
-        shown.iter().filter_map(|(_, run, ..)| run.as_ref()).filter(waits).map(|run| run.id).collect();
+    let waiting: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref()).filter(waits).map(|run| run.id).collect();
     let last_claimed = match waiting.is_empty() {
         true => Default::default(),
         false => deliveries::store::last_claimed(conn, &waiting)?,
@@ -598,14 +646,26 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         true => Default::default(),
         false => drops::store::last_missed(conn, &daily)?,
     };
+    let mut with_bots: Vec<i64> =
+        shown.iter().filter(|it| it.bot.is_some()).map(|it| it.schedule.campaign_id.0).collect();
+    with_bots.dedup();
+    let talks = match with_bots.is_empty() {
+        true => Default::default(),
+        false => self::talks(conn, &with_bots)?,
+    };
+    let met_by = match shown.iter().any(|it| it.schedule.plan.when == When::Inbound) {
+        true => senders::store::met_by(conn)?,
+        false => Default::default(),
+    };
     let sheet = |campaign: Campaign| {
         let missed = missed.get(&campaign.id).copied();
-        Sheet { campaign, lines: Vec::new(), missed }
+        let talks = talks.get(&campaign.id).copied().unwrap_or_default();
+        Sheet { campaign, lines: Vec::new(), missed, talks }
     };
     let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
-    for (schedule, run, channel, kind) in shown {
+    for Shown { schedule, run, channel, kind, bot } in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
         let Sheet { campaign, lines, .. } = &mut sheets[*n];
         let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
@@ -617,9 +677,92 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
             let canary = run.rules.canary?;
             Some(canary.waits_until(*last_claimed.get(&run.id)?))
         });
-        lines.push(Line { schedule, run, holds, counts, channel, kind, waits_until });
+        let met_by = match schedule.plan.when {
+            When::Inbound => met_by.get(&schedule.plan.channel_id).cloned(),
+            When::Once { .. } | When::Daily | When::Recurring(_) => None,
+        };
+        lines.push(Line { schedule, run, holds, counts, channel, kind, bot, met_by, waits_until });
     }
     Ok(sheets)
+}
+
+/// Conversations are counted no further on the screen.
+pub const COUNTED: i64 = 1000;
+
+/// The open conversations of these campaigns.
+fn talks(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<HashMap<CampaignId, Talks>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+        #[diesel(sql_type = Int8)]
+        open: i64,
+        #[diesel(sql_type = Int8)]
+        waiting: i64,
+        #[diesel(sql_type = Bool)]
+        with_bot: bool,
+    }
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT c.id,
+                (SELECT count(*) FROM (SELECT FROM conversations v
+                  WHERE v.campaign_id = c.id AND v.closed_at IS NULL LIMIT $2) l) AS open,
+                (SELECT count(*) FROM (SELECT FROM conversations v
+                  WHERE v.campaign_id = c.id AND v.unanswered_since IS NOT NULL LIMIT $2) l) AS waiting,
+                EXISTS (SELECT FROM conversations v
+                  WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL) AS with_bot
+         FROM unnest($1::bigint[]) AS c (id)",
+    )
+    .bind::<Array<Int8>, _>(campaigns)
+    .bind::<Int8, _>(COUNTED)
+    .load(conn)?;
+    let talks = |it: Row| (CampaignId(it.id), Talks { open: it.open, waiting: it.waiting, with_bot: it.with_bot });
+    Ok(rows.into_iter().map(talks).collect())
+}
+
+/// Whether a bot of this campaign talks with somebody.
+pub fn talks_with_somebody(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    let open = conversations::table
+        .filter(conversations::campaign_id.eq(id.0))
+        .filter(conversations::handler.eq("bot"))
+        .filter(conversations::closed_at.is_null());
+    diesel::select(diesel::dsl::exists(open)).get_result(conn)
+}
+
+/// How many open conversations bots have.
+pub fn n_with_bot(conn: &mut PgConnection, of: Scope) -> QueryResult<i64> {
+    let open = conversations::table
+        .filter(conversations::handler.eq("bot"))
+        .filter(conversations::closed_at.is_null())
+        .count()
+        .into_boxed();
+    match of {
+        Scope::Schedule(id) => {
+            let campaign: i64 = schedules::table.find(id).select(schedules::campaign_id).first(conn)?;
+            let of_schedule = conversations::schedule_id.eq(id);
+            open.filter(conversations::campaign_id.eq(campaign)).filter(of_schedule).get_result(conn)
+        }
+        Scope::Campaign(id) => open.filter(conversations::campaign_id.eq(id)).get_result(conn),
+        Scope::Everything => open.get_result(conn),
+    }
+}
+
+/// Whether a bot of this campaign is going to speak up by itself.
+pub fn will_speak_up(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    let to_wake = conversations::table
+        .filter(
+            conversations::schedule_id.eq_any(
+                schedules::table
+                    .filter(schedules::campaign_id.eq(id.0))
+                    .filter(schedules::state.ne("stopped"))
+                    .select(schedules::id.nullable()),
+            ),
+        )
+        .filter(conversations::wake_at.is_not_null());
+    // One that has just begun is written down within moments.
+    let opening = openings::table
+        .inner_join(schedule_runs::table.on(schedule_runs::id.eq(openings::run_id)))
+        .filter(schedule_runs::campaign_id.eq(id.0));
+    diesel::select(diesel::dsl::exists(to_wake).or(diesel::dsl::exists(opening))).get_result(conn)
 }
 
 /// One campaign as the screen shows it.

@@ -278,6 +278,7 @@ impl Dispatcher {
                 app: self.app.clone(),
                 adapter: line.adapter.clone(),
                 text: text.clone(),
+                begins: matches!(*text, First::Bot(..)) && !run.is_test,
                 expires_at: run.window.ends,
                 begin_by,
                 settler: self.settlers[claim.lease.0 as usize % SETTLERS].clone(),
@@ -385,6 +386,8 @@ struct Job {
     app: Data<App>,
     adapter: Arc<dyn Channel>,
     text: Arc<First>,
+    /// Whether what it sends begins conversations: a test does not.
+    begins: bool,
     expires_at: DateTime<Utc>,
     begin_by: Instant,
     settler: mpsc::UnboundedSender<Settled>,
@@ -443,7 +446,7 @@ impl Job {
                 tracing::error!(run.id = %run, "could not hold the channel of run {run}: {error}");
             }
         }
-        let began_at = matches!(*self.text, First::Bot(..)).then_some(began_at);
+        let began_at = self.begins.then_some(began_at);
         (deliveries::fate(claim.attempt, sent, now), began_at)
     }
 }

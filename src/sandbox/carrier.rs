@@ -81,7 +81,8 @@ impl Books for PostgresBooks {
 
 /// The adapters this installation can make: for now the sandbox, whatever the provider's name.
 pub fn providers(db: &Db, clock: &Clock) -> Providers {
-    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone(), rules: Mutex::default() });
+    let books: Arc<dyn Books> =
+        Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone(), rules: Mutex::default() });
     Arc::new(move |setup| Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Channel>)
 }
 

@@ -34,7 +34,8 @@ impl Habit {
 
     /// The pattern as it is asked, or what is wrong with it.
     pub fn regex(&self) -> Result<Regex, String> {
-        RegexBuilder::new(&self.pattern).case_insensitive(true).size_limit(1 << 20).build().map_err(|error| match error {
+        RegexBuilder::new(&self.pattern).case_insensitive(true).size_limit(1 << 20).build().map_err(|error| match error
+        {
             regex::Error::CompiledTooBig(_) => "This pattern is too large.".to_owned(),
             error => {
                 let said = error.to_string();
@@ -153,8 +154,20 @@ pub fn usual() -> Vec<Habit> {
             &["5", "4", "5!", "3", "4", "2", "1", "5", "about 4", "great", "it was ok"],
         ),
         habit("", 0.95, 3, 60, &[CHOICE]),
-        habit(r"\b(what day|which day|when|date)\b", 0.9, 5, 120, &["Tuesday", "tomorrow", "12 March", "Friday", "next week"]),
-        habit(r"yes or no|\bmay we\b|\bwould you\b|\bdo you\b", 0.95, 3, 90, &["Yes", "yes please", "No", "no thanks", "Yes"]),
+        habit(
+            r"\b(what day|which day|when|date)\b",
+            0.9,
+            5,
+            120,
+            &["Tuesday", "tomorrow", "12 March", "Friday", "next week"],
+        ),
+        habit(
+            r"yes or no|\bmay we\b|\bwould you\b|\bdo you\b",
+            0.95,
+            3,
+            90,
+            &["Yes", "yes please", "No", "no thanks", "Yes"],
+        ),
         habit(r"still there", 0.6, 5, 120, &["Yes, sorry", "yes", "I'm here", "4"]),
         habit(r"\?", 0.7, 5, 120, &["Yes", "No", "ok", "What do you mean?", "maybe"]),
         habit("", 0.08, 10, 180, &["Who is this?", "ok", "Thanks"]),

@@ -149,8 +149,7 @@ struct Edit<'a> {
 #[get("/phones/rules/new")]
 async fn new_page(_may: May<Operate>, frame: Frame) -> Result<HttpResponse, Problem> {
     let typical = |text: &str| text.to_owned();
-    let form =
-        RuleForm { chance: typical("100"), after_s: typical("5"), to_s: typical("60"), ..RuleForm::default() };
+    let form = RuleForm { chance: typical("100"), after_s: typical("5"), to_s: typical("60"), ..RuleForm::default() };
     page(Edit { frame, id: None, form: &form, errors: &FieldErrors::default() })
 }
 
@@ -226,12 +225,7 @@ async fn change(
 }
 
 #[post("/phones/rules/{id}/press")]
-async fn press(
-    may: May<Operate>,
-    app: Data<App>,
-    id: Path<i64>,
-    form: Form<Pressed>,
-) -> Result<HttpResponse, Problem> {
+async fn press(may: May<Operate>, app: Data<App>, id: Path<i64>, form: Form<Pressed>) -> Result<HttpResponse, Problem> {
     let (id, press, by, now) = (id.into_inner(), form.press, may.person.id, app.clock.now());
     app.db
         .run(move |conn| match press {

@@ -88,8 +88,7 @@ pub fn reported(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
 }
 
 fn plan_reply(conn: &mut PgConnection, to: &Handed, answer: &Answer, now: DateTime<Utc>) -> QueryResult<()> {
-    let waiting: i64 =
-        sandbox_replies::table.filter(sandbox_replies::phone.eq(&to.phone)).count().get_result(conn)?;
+    let waiting: i64 = sandbox_replies::table.filter(sandbox_replies::phone.eq(&to.phone)).count().get_result(conn)?;
     let written: i64 = sandbox_messages::table
         .filter(sandbox_messages::phone.eq(&to.phone))
         .filter(sandbox_messages::part.is_null())
@@ -113,7 +112,13 @@ fn plan_reply(conn: &mut PgConnection, to: &Handed, answer: &Answer, now: DateTi
 // ---- what phones write -----------------------------------------------------------
 
 /// Writes down what a phone wrote. The carrier has to report it.
-pub fn write(conn: &mut PgConnection, channel: ChannelId, phone: &str, text: &str, at: DateTime<Utc>) -> QueryResult<()> {
+pub fn write(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    phone: &str,
+    text: &str,
+    at: DateTime<Utc>,
+) -> QueryResult<()> {
     diesel::insert_into(sandbox_messages::table)
         .values((
             sandbox_messages::channel_id.eq(channel.0),
@@ -303,8 +308,10 @@ fn of_word(word: &str) -> Option<ReceiptStatus> {
 
 /// All rules, in their order.
 pub fn rules(conn: &mut PgConnection) -> QueryResult<Vec<Rule>> {
-    let rows: Vec<RuleRow> =
-        sandbox_rules::table.order((sandbox_rules::place, sandbox_rules::id)).select(RuleRow::as_select()).load(conn)?;
+    let rows: Vec<RuleRow> = sandbox_rules::table
+        .order((sandbox_rules::place, sandbox_rules::id))
+        .select(RuleRow::as_select())
+        .load(conn)?;
     Ok(rows.into_iter().map(Rule::from).collect())
 }
 
@@ -318,7 +325,11 @@ pub fn lock_rules(conn: &mut PgConnection) -> QueryResult<Vec<Rule>> {
 pub fn add_rule(conn: &mut PgConnection, habit: &Habit) -> QueryResult<i64> {
     let last: Option<i32> = sandbox_rules::table.select(diesel::dsl::max(sandbox_rules::place)).first(conn)?;
     diesel::insert_into(sandbox_rules::table)
-        .values((sandbox_rules::place.eq(last.unwrap_or(0) + 1), sandbox_rules::enabled.eq(true), HabitRow::from(habit)))
+        .values((
+            sandbox_rules::place.eq(last.unwrap_or(0) + 1),
+            sandbox_rules::enabled.eq(true),
+            HabitRow::from(habit),
+        ))
         .returning(sandbox_rules::id)
         .get_result(conn)
 }

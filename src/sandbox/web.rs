@@ -158,7 +158,8 @@ const LONGEST_ADDRESS: usize = 200;
 fn address(typed: &str) -> Option<String> {
     let is_number = typed.chars().all(|c| c.is_ascii_digit() || "+-() ./".contains(c));
     if !is_number {
-        let fits = typed.chars().count() <= LONGEST_ADDRESS && !typed.contains(|c: char| c.is_whitespace() || c.is_control());
+        let fits =
+            typed.chars().count() <= LONGEST_ADDRESS && !typed.contains(|c: char| c.is_whitespace() || c.is_control());
         return fits.then(|| typed.to_owned());
     }
     let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
@@ -277,9 +278,7 @@ impl Reply {
         let wanted = number.to_owned();
         let (last, senders) = app
             .db
-            .run(move |conn| {
-                QueryResult::Ok((store::last_channel(conn, &wanted)?, senders::store::list(conn)?))
-            })
+            .run(move |conn| QueryResult::Ok((store::last_channel(conn, &wanted)?, senders::store::list(conn)?)))
             .await?;
         let channels: Vec<(i64, String)> = senders
             .into_iter()

@@ -10,7 +10,7 @@ use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::bots::domain::Pinned;
-use crate::db::schema::{campaigns, channels, schedule_runs, schedules};
+use crate::db::schema::{bots, campaigns, channels, schedule_runs, schedules};
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
 use crate::runs::{self, Run};
@@ -31,8 +31,18 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Sch
         .collect()
 }
 
-/// A schedule with its newest run and what its channel is called and of which kind it is, as stored.
-pub type Shown = (Schedule, Option<Run>, String, String);
+/// A schedule as the screen shows it.
+pub struct Shown {
+    pub schedule: Schedule,
+    /// Its newest run.
+    pub run: Option<Run>,
+    /// What its channel is called.
+    pub channel: String,
+    /// Of which kind that is, as stored.
+    pub kind: String,
+    /// What its bot is called.
+    pub bot: Option<String>,
+}
 
 /// The schedules of these campaigns as the screen shows them, in the order of [`of_campaigns`].
 pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
@@ -40,16 +50,23 @@ pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
         "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
                              AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
     );
-    let rows: Vec<(Row, Option<runs::store::Row>, String, String)> = schedules::table
+    let rows: Vec<(Row, Option<runs::store::Row>, String, String, Option<String>)> = schedules::table
         .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
         .left_join(schedule_runs::table.on(newest))
+        .left_join(bots::table.on(bots::id.nullable().eq(schedules::bot_id)))
         .filter(schedules::campaign_id.eq_any(ids))
         .order((schedules::campaign_id, schedules::id))
-        .select((Row::as_select(), Option::<runs::store::Row>::as_select(), channels::name, channels::kind))
+        .select((
+            Row::as_select(),
+            Option::<runs::store::Row>::as_select(),
+            channels::name,
+            channels::kind,
+            bots::name.nullable(),
+        ))
         .load(conn)?;
     rows.into_iter()
-        .map(|(schedule, run, channel, kind)| {
-            Ok((schedule.try_into()?, run.map(Run::try_from).transpose()?, channel, kind))
+        .map(|(schedule, run, channel, kind, bot)| {
+            Ok(Shown { schedule: schedule.try_into()?, run: run.map(Run::try_from).transpose()?, channel, kind, bot })
         })
         .collect()
 }

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -6,8 +8,8 @@ use serde_json::Value;
 
 use super::domain::{Sender, Setup};
 use crate::channels::Kind;
-use crate::db::schema::channels;
-use crate::ids::ChannelId;
+use crate::db::schema::{campaigns, channels, schedules};
+use crate::ids::{CampaignId, ChannelId};
 
 /// All channels, by name.
 pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<Sender>> {
@@ -52,6 +54,21 @@ pub fn insert(
 
 pub fn save(conn: &mut PgConnection, id: ChannelId, setup: &Setup) -> QueryResult<()> {
     diesel::update(channels::table.find(id.0)).set(Saved::try_from(setup)?).execute(conn).map(drop)
+}
+
+/// Who meets those who write first on each channel: the campaign that messages are
+/// routed to, by the same order. A channel that nobody meets is not in it.
+pub fn met_by(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, (CampaignId, String)>> {
+    let rows: Vec<(i64, i64, String)> = schedules::table
+        .inner_join(campaigns::table)
+        // As it stands in the index.
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("schedules.inbound AND schedules.state = 'active'"))
+        .filter(campaigns::state.eq("active"))
+        .distinct_on(schedules::channel_id)
+        .order((schedules::channel_id, campaigns::launched_at.desc(), campaigns::id.desc()))
+        .select((schedules::channel_id, campaigns::id, campaigns::name))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(channel, id, name)| (ChannelId(channel), (CampaignId(id), name))).collect())
 }
 
 /// What a form changes.

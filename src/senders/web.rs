@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
@@ -13,7 +15,7 @@ use crate::app::App;
 use crate::channels::Kind;
 use crate::channels::sandbox::Knobs;
 use crate::db::DbError;
-use crate::ids::ChannelId;
+use crate::ids::{CampaignId, ChannelId};
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -25,6 +27,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
 struct Index {
     frame: Frame,
     senders: Vec<Sender>,
+    /// The inbound campaign that is current on each.
+    met_by: HashMap<ChannelId, (CampaignId, String)>,
     zone: Tz,
     now: DateTime<Utc>,
 }
@@ -39,8 +43,9 @@ impl Index {
 
 #[get("/channels")]
 async fn list(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
-    let senders = app.db.run(store::list).await?;
-    page(Index { frame, senders, zone: app.settings.time_zone, now: app.clock.now() })
+    let (senders, met_by) =
+        app.db.run(|conn| diesel::QueryResult::Ok((store::list(conn)?, store::met_by(conn)?))).await?;
+    page(Index { frame, senders, met_by, zone: app.settings.time_zone, now: app.clock.now() })
 }
 
 /// A channel as typed.

@@ -17,6 +17,7 @@ mod creating;
 mod drops;
 mod importing;
 mod inbox;
+mod inbound;
 mod ledger;
 mod lists;
 mod pacing;

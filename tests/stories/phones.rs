@@ -276,7 +276,8 @@ async fn rules_are_added_ordered_tried_and_written_down() {
     assert_eq!(desk.number("SELECT count(*) AS n FROM sandbox_rules"), 1);
     desk.fill_in("/phones/rules/all", &[("press", "on")]).await;
     assert_eq!(desk.number("SELECT count(*) AS n FROM sandbox_rules WHERE enabled"), 1);
-    let journal = |happened: &str| desk.number(&format!("SELECT count(*) AS n FROM journal WHERE happened = '{happened}'"));
+    let journal =
+        |happened: &str| desk.number(&format!("SELECT count(*) AS n FROM journal WHERE happened = '{happened}'"));
     for (verb, n) in [("added", 2), ("moved", 1), ("turned_off", 1), ("changed", 1), ("removed", 1), ("turned_on", 1)] {
         assert_eq!(journal(&format!("phone_rule.{verb}")), n, "{verb}");
     }

@@ -18,7 +18,7 @@ use crate::bots::domain::{Bot, Draft, Edit};
 use crate::bots::drawing::{Drawing, draw};
 use crate::bots::entities::Entity;
 use crate::bots::steps::{Accept, Act, Ask, Step, StepId, Steps, To, Unit};
-use crate::bots::store;
+use crate::bots::store::{self, UsedBy};
 use crate::contacts::store::usual_fields;
 use crate::db::DbError;
 use crate::ids::BotId;
@@ -199,6 +199,8 @@ struct Editor {
     checks: String,
     flow: String,
     fields: Vec<String>,
+    /// Campaigns that send it or meet people with it.
+    used_by: Vec<UsedBy>,
     conflict: Option<String>,
     note: String,
     zone: Tz,
@@ -220,19 +222,21 @@ struct Seen {
     draft: Draft,
     newest: Option<crate::bots::domain::Version>,
     fields: Vec<String>,
+    used_by: Vec<UsedBy>,
     findings: Vec<Finding>,
 }
 
 async fn look(app: &App, id: BotId) -> Result<Seen, Problem> {
-    let (bot, draft, newest, fields) = app
+    let (bot, draft, newest, fields, used_by) = app
         .db
         .run(move |conn| {
             let (bot, draft) = (store::find(conn, id)?, store::draft(conn, id)?);
-            Ok::<_, diesel::result::Error>((bot, draft, store::newest_version(conn, id)?, usual_fields(conn)?))
+            let used_by = store::used_by(conn, &[id.0], super::USERS)?;
+            Ok::<_, diesel::result::Error>((bot, draft, store::newest_version(conn, id)?, usual_fields(conn)?, used_by))
         })
         .await?;
     let findings = check(&draft.steps, &fields);
-    Ok(Seen { bot, draft, newest, fields, findings })
+    Ok(Seen { bot, draft, newest, fields, used_by, findings })
 }
 
 /// What somebody typed into a card that could not be saved.
@@ -306,6 +310,7 @@ impl Seen {
             flow: self.part("flow", &drawing)?,
             differs: self.newest.as_ref().is_none_or(|newest| newest.steps != self.draft.steps),
             newest: self.newest.as_ref().map(|newest| newest.n),
+            used_by: self.used_by,
             bot: self.bot,
             draft: self.draft,
             fields,

@@ -19,7 +19,7 @@ use super::domain::Refused;
 use super::examples::{EXAMPLES, Example};
 use super::exchange::{self, Wrong};
 use super::steps::{Act, Step, StepId, Steps};
-use super::store::{self, Listed};
+use super::store::{self, Listed, UsedBy};
 use crate::app::App;
 use crate::db::DbError;
 use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Parts, Problem, Role, View, page, page_with};
@@ -49,6 +49,10 @@ pub fn routes(cfg: &mut ServiceConfig) {
 
 /// Bots on one page.
 const PAGE: usize = 50;
+/// Campaigns of a bot that the list names.
+const NAMED: usize = 2;
+/// Campaigns of a bot that its own page names.
+const USERS: i64 = 20;
 
 /// An instant on a page, in the installation's zone.
 fn when(at: &DateTime<Utc>, zone: &Tz) -> String {
@@ -70,6 +74,7 @@ struct Place {
 struct Index {
     frame: Frame,
     bots: Vec<Listed>,
+    used_by: Vec<UsedBy>,
     place: Place,
     next: Option<String>,
     zone: Tz,
@@ -89,6 +94,14 @@ impl Index {
         format!("/bots?{}", query.finish())
     }
 
+    /// Campaigns of one bot: so many by name, and whether there are more.
+    fn users(&self, bot: &i64) -> (Vec<&UsedBy>, bool) {
+        let mut users: Vec<&UsedBy> = self.used_by.iter().filter(|it| it.bot_id == *bot).collect();
+        let more = NAMED < users.len();
+        users.truncate(NAMED);
+        (users, more)
+    }
+
     fn when(&self, at: &DateTime<Utc>) -> String {
         when(at, &self.zone)
     }
@@ -102,7 +115,9 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
         app.db.run(move |conn| store::list(conn, &asked.q, &asked.after, asked.archived, PAGE as i64 + 1)).await?;
     let next = (bots.len() > PAGE).then(|| bots[PAGE - 1].name.clone());
     bots.truncate(PAGE);
-    page(Index { frame, bots, place, next, zone: app.settings.time_zone })
+    let ids: Vec<i64> = bots.iter().map(|bot| bot.id).collect();
+    let used_by = app.db.run(move |conn| store::used_by(conn, &ids, NAMED as i64 + 1)).await?;
+    page(Index { frame, bots, used_by, place, next, zone: app.settings.time_zone })
 }
 
 // Making one

@@ -244,6 +244,11 @@ async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
         barred,
         outlook: screen::if_resumed(runs.into_iter(), now),
         too_late,
+        says: lines
+            .iter()
+            .all(|line| line.is_inbound())
+            .then_some("Resumed, it meets who writes first again.")
+            .filter(|_| !lines.is_empty()),
     })
 }
 
@@ -257,11 +262,23 @@ async fn ask_stop(
 ) -> Result<HttpResponse, Problem> {
     let (sheet, n) = sheet_of(&app, *id).await?;
     let line = &sheet.lines[n];
+    let talks = match line.bot {
+        Some(_) => Some(
+            app.db
+                .run({
+                    let id = *id;
+                    move |conn| store::n_with_bot(conn, Scope::Schedule(id.0))
+                })
+                .await?,
+        ),
+        None => None,
+    };
     let question = super::stop::Question {
         title: format!("Stop {}?", line.schedule.plan.name),
         action: format!("/schedules/{id}/stop"),
         target: format!("#schedule-{id}"),
         unsent: thousands(line.counts.unsent()),
+        talks: talks.map(thousands),
         schedules: None,
         back: place_of(&sheet, *id),
     };
@@ -393,11 +410,16 @@ async fn ask_stop_campaign(
 ) -> Result<HttpResponse, Problem> {
     let id = *id;
     let sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
+    let talks = match sheet.has_bot() {
+        true => Some(app.db.run(move |conn| store::n_with_bot(conn, Scope::Campaign(id.0))).await?),
+        false => None,
+    };
     let hit = sheet.lines.iter().filter(|line| line.can_stop(&sheet.campaign));
     let question = super::stop::Question {
         title: format!("Stop {}?", sheet.campaign.name),
         action: format!("/campaigns/{id}/stop"),
         target: format!("#campaign-{id}"),
+        talks: talks.map(thousands),
         unsent: thousands(hit.clone().map(|line| line.counts.unsent()).sum()),
         schedules: Some(hit.count()),
         back: format!("/campaigns?open={id}#campaign-{id}"),

@@ -10,6 +10,7 @@ use super::super::screen::{self, Line, Sheet};
 use super::super::store::{self, Past, Show};
 use super::super::{Campaign, CampaignKind, CampaignState};
 use super::panels::{Body, Head, Index, List, Note, Place, Plan, Rights, Row, SHOWS, SchedulePanel, Settling};
+use super::validity::ValidityForm;
 use crate::app::App;
 use crate::deliveries::quiet::{self, Wire};
 use crate::deliveries::store::Scope;
@@ -261,6 +262,8 @@ pub async fn answer_row(
 /// What somebody who paused or stopped a whole campaign wants to read.
 fn stillness(sheet: &Sheet) -> Option<Note> {
     let text = match sheet.campaign.state {
+        CampaignState::Paused if sheet.is_inbound() => screen::MEETS_NOBODY,
+        CampaignState::Paused if sheet.has_bot() => screen::BEGINS_NOTHING,
         CampaignState::Paused => "Paused. Nothing more will leave.",
         CampaignState::Stopped => "Stopped. Nothing more will leave.",
         _ => return None,
@@ -300,7 +303,8 @@ async fn draw_row(
                 }
                 CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick | CampaignKind::Inbound => None,
             };
-            Some(Body { file: inside.file, lists: inside.lists, drops, schedules, history: inside.history })
+            let validity = sheet.has_bot().then(|| ValidityForm::of(sheet.campaign.validity));
+            Some(Body { validity, file: inside.file, lists: inside.lists, drops, schedules, history: inside.history })
         }
     };
     draw(&Row { sheet, rights: Rights::of(person), place, note, plan, wire, body, now })

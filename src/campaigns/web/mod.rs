@@ -1,11 +1,14 @@
 //! The Campaigns screen.
 
+mod bot_choice;
 mod controls;
 mod drafting;
+mod inbound;
 mod index;
 mod panels;
 mod quick;
 mod stop;
+mod validity;
 
 use actix_web::web::ServiceConfig;
 
@@ -18,7 +21,10 @@ use crate::web::Problem;
 pub fn routes(pages: &mut ServiceConfig) {
     // Words before `{id}`, which would take them for one.
     pages
+        .configure(bot_choice::routes)
         .configure(quick::routes)
+        .configure(inbound::routes)
+        .configure(validity::routes)
         .configure(drafting::routes)
         .service(super::live::live)
         .configure(index::routes)

@@ -8,12 +8,13 @@ use chrono::{DateTime, Utc};
 use super::super::screen::{self, Line, Moment, Outlook, Sheet, Standing};
 use super::super::store::{Happened, Show};
 use super::super::{Campaign, CampaignState};
+use super::validity::{UNITS, ValidityForm};
 use crate::deliveries::Counts;
 use crate::deliveries::quiet::Wire;
 use crate::ids::RunId;
 use crate::schedules::ScheduleState;
 use crate::web::chart::thousands;
-use crate::web::{Manage, Operate, Person, Right, Role};
+use crate::web::{FieldErrors, Manage, Operate, Person, Right, Role};
 
 /// Bar, numbers and outlook. It holds no button and nothing about a contact, so
 /// the same text goes to everybody who looks.
@@ -25,6 +26,8 @@ pub struct Progress {
     /// Whose ledger the numbers lead to; `None` when there are several.
     pub run: Option<RunId>,
     pub outlook: Outlook,
+    /// Conversations, where bots talk.
+    pub talks: Option<String>,
     pub now: DateTime<Utc>,
     pub zone: chrono_tz::Tz,
     /// Whether each number is shown with its name.
@@ -43,6 +46,11 @@ impl CampaignProgress {
             counts: sheet.counts(),
             run,
             outlook: sheet.outlook(now),
+            talks: sheet
+                .has_bot()
+                .then(|| sheet.talks)
+                .filter(|it| sheet.is_inbound() || 0 < it.open)
+                .map(|it| it.words()),
             now,
             zone: sheet.campaign.zone,
             in_full: false,
@@ -57,6 +65,7 @@ impl ScheduleProgress {
             counts: line.counts,
             run: line.run.as_ref().map(|run| run.id),
             outlook: line.outlook(now),
+            talks: None,
             now,
             zone: campaign.zone,
             in_full: true,
@@ -128,6 +137,8 @@ pub struct Plan {
     pub outlook: Outlook,
     /// The end time has passed, so that only more time helps.
     pub too_late: bool,
+    /// Said instead of numbers, where nothing is counted.
+    pub says: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -235,6 +246,8 @@ pub struct Body {
     pub lists: Option<(String, String)>,
     /// The files of a daily campaign, as HTML.
     pub drops: Option<String>,
+    /// How long conversations can be continued, where bots talk, and the form that changes it.
+    pub validity: Option<ValidityForm>,
     /// The schedules, as HTML.
     pub schedules: Vec<String>,
     pub history: Vec<Happened>,
@@ -265,6 +278,10 @@ pub struct Head<'a> {
 }
 
 impl Row<'_> {
+    fn no_errors(&self) -> FieldErrors {
+        FieldErrors::default()
+    }
+
     fn head(&self) -> Head<'_> {
         Head { sheet: self.sheet, rights: self.rights, place: self.place, open: self.body.is_some(), now: self.now }
     }
@@ -342,6 +359,15 @@ impl Head<'_> {
 
     fn is_draft(&self) -> bool {
         self.sheet.campaign.state == CampaignState::Draft
+    }
+
+    fn can_stop(&self) -> bool {
+        self.sheet.can_stop()
+    }
+
+    /// Whether a form changes more of it than its name.
+    fn is_edited_as_a_whole(&self) -> bool {
+        self.sheet.is_inbound() && self.sheet.campaign.state.stop().is_ok()
     }
 
     fn has_ended(&self) -> bool {

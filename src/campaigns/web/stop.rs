@@ -64,6 +64,8 @@ pub struct Question {
     /// What the answer replaces.
     pub target: String,
     pub unsent: String,
+    /// Conversations in which its bot falls silent; `None` where it has no bot.
+    pub talks: Option<String>,
     /// How many schedules; `None` when it is one of them.
     pub schedules: Option<usize>,
     pub back: String,
@@ -81,6 +83,7 @@ struct StopAll {
     campaigns: String,
     schedules: String,
     unsent: String,
+    talks: String,
     errors: FieldErrors,
 }
 
@@ -110,11 +113,12 @@ async fn question(
     errors: FieldErrors,
 ) -> Result<HttpResponse, Problem> {
     let now = app.clock.now();
-    let (hit, unsent) = app.db.run(move |conn| actions::would_stop(conn, now)).await?;
+    let would = app.db.run(move |conn| actions::would_stop(conn, now)).await?;
     let form = StopAll {
-        campaigns: thousands(hit.campaigns),
-        schedules: thousands(hit.schedules),
-        unsent: thousands(unsent),
+        campaigns: thousands(would.hit.campaigns),
+        schedules: thousands(would.hit.schedules),
+        unsent: thousands(would.unsent),
+        talks: thousands(would.talks),
         errors,
     };
     ask_with(status, frame, htmx, "STOP everything?", &draw(&form)?)

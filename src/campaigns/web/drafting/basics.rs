@@ -45,7 +45,8 @@ impl BasicsForm {
         }
         let kind = match self.kind.as_str() {
             "" => Some(kind),
-            word => CampaignKind::of_word(word),
+            // What it is already, or one of those that are drafted step by step.
+            word => CampaignKind::of_word(word).filter(|it| *it == kind || KINDS.iter().any(|(known, _)| known == it)),
         };
         if kind.is_none() {
             errors.add("kind", "Choose one of these.");
@@ -69,7 +70,7 @@ pub(super) const KINDS: [(CampaignKind, &str); 3] = [
 ];
 
 /// All zones, for the list behind the field.
-pub(super) fn zones() -> impl Iterator<Item = &'static str> {
+pub fn zones() -> impl Iterator<Item = &'static str> {
     TZ_VARIANTS.iter().map(|zone| zone.name())
 }
 

@@ -17,12 +17,14 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use self::basics::{BasicsForm, KINDS, Rename, zones};
+pub use self::basics::zones;
+use self::basics::{BasicsForm, KINDS, Rename};
 use self::contacts::{ListsForm, total};
 use self::instants::Instants;
 use self::measure::Measured;
 use self::review::{last_number, plan_rate, plan_times, rate_text};
 use self::schedules::ScheduleForm;
+use super::validity::{UNITS, ValidityForm};
 use crate::app::App;
 use crate::campaigns::actions::Error;
 use crate::campaigns::approvals::Standing;
@@ -79,6 +81,8 @@ struct Typed {
     /// The schedule form, when it is open; `id` when it changes one.
     schedule: Option<(Option<ScheduleId>, ScheduleForm)>,
     schedule_errors: FieldErrors,
+    validity: ValidityForm,
+    validity_errors: FieldErrors,
     quiet: QuietForm,
     quiet_errors: FieldErrors,
     /// The test that could not be sent.
@@ -103,6 +107,8 @@ impl Typed {
             group_error: None,
             schedule: None,
             schedule_errors: FieldErrors::default(),
+            validity: ValidityForm::of(facts.campaign.validity),
+            validity_errors: FieldErrors::default(),
             quiet: QuietForm::of(&facts.quiet),
             quiet_errors: FieldErrors::default(),
             trial: None,
@@ -219,6 +225,10 @@ async fn edit_page(
 ) -> Result<HttpResponse, Problem> {
     let (id, now) = (id.into_inner(), app.clock.now());
     let campaign = app.db.run(move |conn| store::find(conn, id)).await?;
+    let is_over = campaign.state.stop().is_err() && campaign.state != CampaignState::Draft;
+    if campaign.kind == CampaignKind::Inbound && !is_over {
+        return Ok(see_other(format!("/campaigns/{id}/inbound")));
+    }
     if campaign.state != CampaignState::Draft {
         return page(Rename {
             frame,
@@ -271,6 +281,17 @@ async fn again(
     let facts = facts(app, id, frame.person.id).await?;
     let typed = typed(&facts);
     page_with(StatusCode::UNPROCESSABLE_ENTITY, Edit::new(frame, facts, typed, app.clock.now()))
+}
+
+/// Shows the page of a draft again with a validity that cannot be.
+pub async fn validity_again(
+    app: &App,
+    frame: Frame,
+    id: CampaignId,
+    validity: ValidityForm,
+    validity_errors: FieldErrors,
+) -> Result<HttpResponse, Problem> {
+    again(app, frame, id, |facts| Typed { validity, validity_errors, ..Typed::nothing(facts) }).await
 }
 
 fn one_error(field: &'static str, message: String) -> FieldErrors {

@@ -148,6 +148,7 @@ impl Facts {
             | Refused::EmptyWindow { .. }
             | Refused::NeverRuns { .. }
             | Refused::OtherWhen { .. }
+            | Refused::BotArchived { .. }
             | Refused::NoGroup { .. }
             | Refused::SameGroup { .. }
             | Refused::OtherKind { .. } => "schedules",

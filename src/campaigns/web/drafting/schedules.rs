@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, post};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
 use serde::Deserialize;
 
+use super::super::bot_choice::BotForm;
 use super::{Edit, Typed, facts, one_error, problem};
 use crate::app::App;
 use crate::campaigns::CampaignKind;
@@ -24,7 +25,11 @@ use crate::web::{FieldErrors, Frame, Manage, May, Problem, page_with, see_other}
 pub(super) struct ScheduleForm {
     pub(super) schedule_name: String,
     pub(super) channel: String,
+    /// `bot`, or a text.
+    pub(super) sends: String,
     pub(super) body: String,
+    pub(super) bot: String,
+    pub(super) version: String,
     pub(super) group: String,
     // When
     pub(super) date: String,
@@ -86,10 +91,14 @@ fn on(is_so: bool) -> String {
 impl ScheduleForm {
     pub(super) fn of(plan: &Draft) -> Self {
         let rules = &plan.rules;
+        let BotForm { bot, version } = BotForm::of(plan.bot);
         let mut form = ScheduleForm {
             schedule_name: plan.name.clone(),
             channel: plan.channel_id.to_string(),
+            sends: if plan.bot.is_some() { "bot" } else { "text" }.to_owned(),
             body: plan.body.clone(),
+            bot,
+            version,
             group: plan.group.clone().unwrap_or_default(),
             start: hour_and_minute(plan.start),
             end: hour_and_minute(plan.end),
@@ -159,6 +168,7 @@ impl ScheduleForm {
         let plain =
             Draft::once("", ChannelId(0), "", start.date(), start.time(), (start + TimeDelta::hours(2)).time(), 60.0);
         let last = facts.schedules.last().map(|schedule| &schedule.plan);
+        let BotForm { bot, version } = BotForm::of(last.and_then(|plan| plan.bot));
         let name = match group {
             "" if n == 0 => "Main".to_owned(),
             "" => format!("Schedule {}", n + 1),
@@ -167,7 +177,10 @@ impl ScheduleForm {
         ScheduleForm {
             schedule_name: name,
             channel: last.map(|plan| plan.channel_id.to_string()).unwrap_or_default(),
+            sends: if bot.is_empty() { "text" } else { "bot" }.to_owned(),
             body: last.map(|plan| plan.body.clone()).unwrap_or_default(),
+            bot,
+            version,
             group: group.to_owned(),
             ..ScheduleForm::of(&plain)
         }
@@ -189,6 +202,14 @@ impl ScheduleForm {
     /// What may become of a missed run, to choose from.
     pub(super) fn missed_choices(&self) -> impl Iterator<Item = Missed> {
         Missed::WORDS.into_iter().filter_map(|word| Missed::of_word(word, TimeDelta::minutes(USUALLY_LATE)))
+    }
+
+    pub(super) fn sends_bot(&self) -> bool {
+        self.sends == "bot"
+    }
+
+    pub(super) fn bot_form(&self) -> BotForm {
+        BotForm { bot: self.bot.clone(), version: self.version.clone() }
     }
 
     pub(super) fn is_cron(&self) -> bool {
@@ -349,8 +370,12 @@ impl ScheduleForm {
             }
             Some(_) => {}
         }
-        let body = self.body.replace("\r\n", "\n");
-        if body.trim().is_empty() {
+        // Only what was chosen is kept: the text is gone with the bot, the bot with the text.
+        let (bot, body) = match self.sends_bot() {
+            true => (self.bot_form().parse(&facts.bots, &mut errors), String::new()),
+            false => (None, self.body.replace("\r\n", "\n")),
+        };
+        if !self.sends_bot() && body.trim().is_empty() {
             errors.add("body", "Write the text.");
         } else if body.chars().count() > LONGEST_TEXT {
             errors.add("body", format!("At most {LONGEST_TEXT} characters."));
@@ -392,7 +417,6 @@ impl ScheduleForm {
             return Err(errors);
         };
         let group = group.filter(|_| facts.campaign.group_by.is_some()).map(str::to_owned);
-        let bot = None;
         let plan = Draft { name: name.to_owned(), channel_id, body, bot, when, start, end, rate, late, group, rules };
         match plan.first_window(zone, now) {
             Err(empty) => errors.add("end", empty.to_string()),

@@ -1,0 +1,2 @@
+DROP INDEX conversations_waiting_of_campaign;
+DROP INDEX conversations_open_of_campaign;
