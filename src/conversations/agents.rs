@@ -190,8 +190,7 @@ pub fn take_over(conn: &mut PgConnection, id: ConversationId, by: UserId, now: D
         }
         it.assigned_to = it.assigned_to.or(Some(by));
         store::save(conn, &it)?;
-        let entry =
-            Entry { was: Some("bot"), became: Some("human"), ..entry(&it, "conversation.taken_over", by) };
+        let entry = Entry { was: Some("bot"), became: Some("human"), ..entry(&it, "conversation.taken_over", by) };
         journal::record(conn, &entry, now)?;
         Ok(())
     })
@@ -217,8 +216,7 @@ pub fn close(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateT
         let because = format!("closed by {}", name(conn, by)?);
         it.close(&because, now);
         store::save(conn, &it)?;
-        let entry =
-            Entry { was: Some("open"), became: Some("closed"), ..entry(&it, "conversation.closed", by) };
+        let entry = Entry { was: Some("open"), became: Some("closed"), ..entry(&it, "conversation.closed", by) };
         journal::record(conn, &entry, now)?;
         Ok(())
     })
@@ -264,11 +262,7 @@ pub fn assign(
         let became = to.map(|user| user.to_string());
         it.assigned_to = to;
         store::save(conn, &it)?;
-        let entry = Entry {
-            was: was.as_deref(),
-            became: became.as_deref(),
-            ..entry(&it, "conversation.assigned", by)
-        };
+        let entry = Entry { was: was.as_deref(), became: became.as_deref(), ..entry(&it, "conversation.assigned", by) };
         journal::record(conn, &entry, now)?;
         Ok(())
     })

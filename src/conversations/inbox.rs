@@ -317,7 +317,9 @@ fn found(conn: &mut PgConnection, q: &str) -> QueryResult<Vec<i64>> {
     }
     let small = q.to_lowercase();
     let mut sql = Assembled::default();
-    sql.sql("SELECT v.id FROM contacts c JOIN conversations v ON v.contact_id = c.id WHERE c.customer_id IS NOT NULL AND ");
+    sql.sql(
+        "SELECT v.id FROM contacts c JOIN conversations v ON v.contact_id = c.id WHERE c.customer_id IS NOT NULL AND ",
+    );
     starts(&mut sql, "lower(c.customer_id)", &small);
     sql.sql(" LIMIT ").number(FOUND);
     add(conn, sql)?;
@@ -757,7 +759,10 @@ pub fn since(
 }
 
 /// The words that put a contact's consent in doubt, and the provider's name for that message.
-pub fn doubtful_words(conn: &mut PgConnection, contact: ContactId) -> QueryResult<Option<(Option<String>, Option<String>)>> {
+pub fn doubtful_words(
+    conn: &mut PgConnection,
+    contact: ContactId,
+) -> QueryResult<Option<(Option<String>, Option<String>)>> {
     use crate::db::schema::consent_changes as changes;
     changes::table
         .filter(changes::contact_id.eq(contact.0))

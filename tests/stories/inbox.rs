@@ -79,7 +79,16 @@ async fn who_was_handed_over_waits_and_gets_an_answer_on_the_phone() {
 
     let thread = desk.thread_of(&to[0]);
     let shown = desk.visit(&thread).await;
-    for what in ["Hello Name1.", "Greeting", "Survey v1, by campaign", "delivered", "Somebody will write to you.", "Waits for a human", "C1", "balance"] {
+    for what in [
+        "Hello Name1.",
+        "Greeting",
+        "Survey v1, by campaign",
+        "delivered",
+        "Somebody will write to you.",
+        "Waits for a human",
+        "C1",
+        "balance",
+    ] {
         shown.shows(what);
     }
     let answer = desk.fill_in(&thread_reply(&thread), &[("body", "Sorry to hear that, #name."), NEWEST]).await;
@@ -124,7 +133,10 @@ async fn taking_over_silences_the_bot_for_good() {
     desk.hears(&to[0], "5").await;
     assert_eq!(desk.phone(&to[0]).len(), 2, "no reminder and no answer of the bot");
     desk.visit(&thread).await.shows("id=\"reply-form\"");
-    assert_eq!(desk.number("SELECT count(*) AS n FROM conversations WHERE memory -> 'state' ->> 'is' = 'handed_over'"), 1);
+    assert_eq!(
+        desk.number("SELECT count(*) AS n FROM conversations WHERE memory -> 'state' ->> 'is' = 'handed_over'"),
+        1
+    );
 }
 
 #[actix_web::test]
@@ -200,8 +212,10 @@ async fn a_reply_that_names_what_is_missing_does_not_leave() {
         refused.shows(says);
     }
     desk.db(|conn| {
-        conn.batch_execute(r#"INSERT INTO contacts (kind, address, "values") VALUES ('sms', '1', '{"due": "Friday"}')"#)
-            .unwrap();
+        conn.batch_execute(
+            r#"INSERT INTO contacts (kind, address, "values") VALUES ('sms', '1', '{"due": "Friday"}')"#,
+        )
+        .unwrap();
     });
     let refused = desk.fill_in(&thread_reply(&thread), &[("body", "By #due, #name"), NEWEST]).await;
     assert_eq!(refused.status, 422);
@@ -329,8 +343,15 @@ async fn pages_follow_one_another_without_a_gap() {
         desk.later(n as i64);
         desk.hears(phone, "1").await;
     }
-    let mut ask =
-        Ask { view: View::All, channel: None, campaign: None, label: None, q: String::new(), place: Place::Start, person: desk.admin };
+    let mut ask = Ask {
+        view: View::All,
+        channel: None,
+        campaign: None,
+        label: None,
+        q: String::new(),
+        place: Place::Start,
+        person: desk.admin,
+    };
     let mut seen = Vec::new();
     loop {
         let page = desk.db(|conn| page(conn, &ask, 2).unwrap());
@@ -351,7 +372,12 @@ async fn pages_ask_for_news_and_get_nothing_when_there_is_none() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (_, to) = desk.survey(1).await;
     let (thread, news) = (desk.thread_of(&to[0]), |answer: &Answer| {
-        let from = answer.html.split("hx-get=\"/inbox").skip(1).find(|it| it.contains("seen=") || it.starts_with('/')).unwrap();
+        let from = answer
+            .html
+            .split("hx-get=\"/inbox")
+            .skip(1)
+            .find(|it| it.contains("seen=") || it.starts_with('/'))
+            .unwrap();
         format!("/inbox{}", from.split('"').next().unwrap().replace("&#38;", "&"))
     });
     let (list, shown) = (news(&desk.visit("/inbox").await), news(&desk.visit(&thread).await));
@@ -386,7 +412,19 @@ async fn a_viewer_looks_and_takes_the_transcript_away() {
     for button in ["Take over…", "Assign", "Block…", "/close"] {
         shown.lacks(button);
     }
-    for path in ["reply", "measure", "take-over", "close", "reopen", "assign", "labels", "labels/remove", "block", "opted-out", "kept"] {
+    for path in [
+        "reply",
+        "measure",
+        "take-over",
+        "close",
+        "reopen",
+        "assign",
+        "labels",
+        "labels/remove",
+        "block",
+        "opted-out",
+        "kept",
+    ] {
         assert_eq!(desk.posts_as(&email, &format!("{thread}/{path}"), &[("body", "x")]).await.status, 403, "{path}");
     }
     let text = desk.visits_as(&email, &format!("{thread}/transcript.txt")).await;

@@ -109,10 +109,7 @@ impl List {
     }
 
     fn is_narrowed(&self) -> bool {
-        !self.ask.q.is_empty()
-            || self.ask.channel.is_some()
-            || self.ask.campaign.is_some()
-            || self.ask.label.is_some()
+        !self.ask.q.is_empty() || self.ask.channel.is_some() || self.ask.campaign.is_some() || self.ask.label.is_some()
     }
 
     /// Of how many conversations somebody else than a human takes care.

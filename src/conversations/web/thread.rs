@@ -11,16 +11,18 @@ use chrono_tz::Tz;
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 
+use super::super::Handler;
 use super::super::agents::{self, Decision, Error, Refused};
 use super::super::inbox::{self, Author, Barred, Message, Thread, Which, name_among};
-use super::super::Handler;
 use crate::app::App;
 use crate::campaigns::screen::fingerprint;
 use crate::channels::Kind;
 use crate::contacts::domain::in_full;
 use crate::db::DbError;
 use crate::ids::{ConversationId, MessageId, UserId};
-use crate::web::{FieldErrors, Frame, Htmx, May, Operate, Person, Problem, Role, View, csv, page, page_with, see_other};
+use crate::web::{
+    FieldErrors, Frame, Htmx, May, Operate, Person, Problem, Role, View, csv, page, page_with, see_other,
+};
 use crate::wording::{Segments, segments};
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -683,8 +685,7 @@ fn told(
         let (app, look) = (app.clone(), look.clone());
         async move {
             let (Some(after), id) = (after, look.id) else { return Ok::<_, Problem>(None) };
-            let messages =
-                app.db.run(move |conn| inbox::messages(conn, id, Which::After(after), READ_AT_ONCE)).await?;
+            let messages = app.db.run(move |conn| inbox::messages(conn, id, Which::After(after), READ_AT_ONCE)).await?;
             bytes.extend(write(&look, &messages)?);
             let more = messages.len() as i64 == READ_AT_ONCE;
             let next = messages.last().filter(|_| more).map(|message| message.id);
