@@ -1,6 +1,7 @@
 // The real server, started for a group of stories with an empty data folder of its own, and stopped after it.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -66,6 +67,27 @@ export class Bugle {
         fail(new Error(`Bugle ended (${how}) instead of starting. It said:\n${this.lastWords(60)}`));
       });
     });
+  }
+
+  /** Answers of the database, a line each. */
+  ask(sql) {
+    const at = ["-h", join(this.#folder, "data/socket"), "-U", "bugle", "-d", "bugle", "-qtAc", sql];
+    return execFileSync("psql", at, { encoding: "utf8" }).trim();
+  }
+
+  #writings = 0;
+
+  /** Somebody writes to the first channel, as its provider tells it. */
+  async hears(from, text) {
+    const [id, secret] = this.ask("SELECT id, secret FROM channels ORDER BY id LIMIT 1").split("|");
+    const body = JSON.stringify([{ id: `b${(this.#writings += 1)}`, from, text }]);
+    const signature = createHmac("sha256", secret).update(body).digest("hex");
+    const answer = await fetch(`${this.url}/webhooks/${id}`, {
+      method: "POST",
+      headers: { "X-Signature-256": signature, "Content-Type": "application/json" },
+      body,
+    });
+    if (answer.status !== 204) throw new Error(`the webhook answered ${answer.status}`);
   }
 
   /** What it printed last, for a story that failed. */

@@ -6,6 +6,8 @@ use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
 use bugle::web::Role;
 
+use diesel::connection::SimpleConnection;
+
 use crate::desk::{Answer, Desk, phones};
 use crate::talking::SURVEY;
 
@@ -44,6 +46,12 @@ impl Desk {
         let bot = self.published("Survey", SURVEY);
         let to = phones(n);
         self.bot_campaign("Spring", bot, &to).await;
+        self.db(|conn| {
+            // As an import leaves them.
+            let sql = "UPDATE contacts c SET \"values\" = r.\"values\", customer_id = r.customer_id
+                       FROM file_rows r WHERE r.contact_id = c.id";
+            conn.batch_execute(sql).unwrap();
+        });
         self.tick().await;
         self.later(1);
         self.tick().await;
@@ -111,7 +119,7 @@ async fn taking_over_silences_the_bot_for_good() {
     let shown = desk.visit(&thread).await;
     shown.shows("waits for a reply to “Score”");
     shown.shows("Take over…");
-    shown.lacks("reply-form");
+    shown.lacks("id=\"reply-form\"");
     let refused = desk.fill_in(&thread_reply(&thread), &[("body", "Hi"), NEWEST]).await;
     assert_eq!(refused.status, 422);
     refused.shows("Take it over before you reply.");
@@ -125,6 +133,7 @@ async fn taking_over_silences_the_bot_for_good() {
     desk.hears(&to[0], "5").await;
     assert_eq!(desk.phone(&to[0]).len(), 2, "no reminder and no answer of the bot");
     desk.visit(&thread).await.shows("reply-form");
+    desk.visit(&thread).await.shows("id=\"reply-form\"");
     assert_eq!(
         desk.number("SELECT count(*) AS n FROM conversations WHERE memory -> 'state' ->> 'is' = 'handed_over'"),
         1
@@ -274,7 +283,7 @@ async fn a_conversation_is_closed_and_opened_again_and_somebody_is_blocked() {
     assert_eq!(desk.submit(&format!("{thread}/reopen")).await.status, 409);
     let shown = desk.visit(&thread).await;
     shown.shows("A human has this conversation.");
-    shown.shows("reply-form");
+    shown.shows("id=\"reply-form\"");
 
     desk.visit(&format!("{thread}/block")).await.shows("The conversation is closed.");
     assert_eq!(desk.fill_in(&format!("{thread}/block"), &[("why", "Abuse")]).await.status, 303);
@@ -383,7 +392,7 @@ async fn pages_ask_for_news_and_get_nothing_when_there_is_none() {
     assert_eq!(desk.peek(&news(&told)).await.status, 204);
     let told = desk.peek(&shown).await;
     told.shows("Waits for a human");
-    told.shows("reply-form");
+    told.shows("id=\"reply-form\"");
     assert_eq!(desk.peek(&news(&told)).await.status, 204);
     // What somebody is writing stays.
     let newer = news(&told);
