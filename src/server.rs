@@ -20,7 +20,7 @@ use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
-    blocklist, bots, calendar, campaigns, contacts, conversations, deliveries, drops, files, histories, lists, people,
+    blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists, people,
     sandbox, senders, settings,
 };
 
@@ -32,6 +32,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(senders::web::routes)
         .configure(contacts::web::routes)
         .configure(blocklist::web::routes)
+        .configure(consent::web::routes)
         .configure(files::web::configure)
         .configure(lists::web::routes)
         .configure(bots::web::routes)

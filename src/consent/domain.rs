@@ -1,4 +1,5 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +170,12 @@ impl Rules {
         if said.is_empty() || (self.natural_on.contains(&channel) && NATURAL.contains(&said.as_str())) {
             return None;
         }
+        if SURE.contains(&said.as_str()) {
+            // Whatever the lists say; where none has it, the first language answers.
+            let has = |language: &&Language| language.stop.iter().any(|word| plain(word) == said);
+            let language = self.languages.iter().find(has).or(self.languages.first());
+            return Some((Meaning::Stop, language.unwrap_or(&*USUAL)));
+        }
         for meaning in Meaning::ALL {
             if meaning == Meaning::Start && said == "yes" && !opted_out {
                 continue;
@@ -179,6 +186,139 @@ impl Rules {
             }
         }
         None
+    }
+}
+
+/// Answers where no language is left to.
+static USUAL: LazyLock<Language> = LazyLock::new(|| Rules::default().languages.swap_remove(0));
+
+// ---- changing them -------------------------------------------------------------
+
+pub const MOST_LANGUAGES: usize = 30;
+/// Words of one meaning in one language, and characters of one.
+pub const MOST_WORDS: usize = 60;
+pub const LONGEST_WORD: usize = 40;
+/// Characters of a language's name, and of an answer.
+pub const LONGEST_NAME: usize = 40;
+pub const LONGEST_ANSWER: usize = 480;
+
+/// Words as typed, with commas or line ends between them, each once.
+pub fn typed_words(text: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let words = text.split([',', ';', '\n']).map(|word| word.split_whitespace().collect::<Vec<_>>().join(" "));
+    words.filter(|word| !plain(word).is_empty() && seen.insert(plain(word))).collect()
+}
+
+/// Why the rules stayed as they were. The text is shown to the person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("Another language is called “{0}”.")]
+    NameTaken(String),
+    /// A word of `meaning` that means something else as well.
+    #[error("“{word}” already means {other} in {language}. A word means one thing in all languages.")]
+    TwoMeanings { meaning: Meaning, word: String, other: &'static str, language: String },
+    #[error("“{word}” always means stop, and cannot mean anything else.")]
+    Sure { meaning: Meaning, word: String },
+    #[error("“{0}” is the last language. One has to stay, to answer in.")]
+    LastLanguage(String),
+    #[error("There are {MOST_LANGUAGES} languages already.")]
+    TooMany,
+    #[error("“{0}” was renamed or removed in the meantime.")]
+    Gone(String),
+}
+
+impl Rules {
+    /// These rules with a language in the place of the one called `was`, or behind the others.
+    pub fn with(&self, was: Option<&str>, language: &Language) -> Result<Rules, Vec<Refused>> {
+        let mut rules = self.clone();
+        let at = match was {
+            Some(was) => Some(self.at(was).ok_or_else(|| vec![Refused::Gone(was.to_owned())])?),
+            None if self.languages.len() >= MOST_LANGUAGES => return Err(vec![Refused::TooMany]),
+            None => None,
+        };
+        let others = || self.languages.iter().enumerate().filter(|(n, _)| Some(*n) != at).map(|(_, other)| other);
+        let mut refused = Vec::new();
+        if others().any(|other| other.name.to_lowercase() == language.name.to_lowercase()) {
+            refused.push(Refused::NameTaken(language.name.clone()));
+        }
+        for meaning in Meaning::ALL {
+            for word in language.words(meaning) {
+                let (word, said) = (word.clone(), plain(word));
+                if meaning != Meaning::Stop && SURE.contains(&said.as_str()) {
+                    refused.push(Refused::Sure { meaning, word });
+                    continue;
+                }
+                let clash = others().chain([language]).find_map(|in_language| {
+                    let means = |other: &&Meaning| in_language.words(**other).iter().any(|word| plain(word) == said);
+                    let other = Meaning::ALL.iter().filter(|other| **other != meaning).find(means)?;
+                    Some((other.word(), in_language.name.clone()))
+                });
+                if let Some((other, language)) = clash {
+                    refused.push(Refused::TwoMeanings { meaning, word, other, language });
+                }
+            }
+        }
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        match at {
+            Some(at) => rules.languages[at] = language.clone(),
+            None => rules.languages.push(language.clone()),
+        }
+        Ok(rules)
+    }
+
+    /// These rules without a language.
+    pub fn without(&self, name: &str) -> Result<Rules, Refused> {
+        let at = self.at(name).ok_or_else(|| Refused::Gone(name.to_owned()))?;
+        if self.languages.len() == 1 {
+            return Err(Refused::LastLanguage(name.to_owned()));
+        }
+        let mut rules = self.clone();
+        rules.languages.remove(at);
+        Ok(rules)
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.languages.iter().position(|language| language.name == name)
+    }
+
+    /// What is different in `new`, in words for the journal; empty when nothing is.
+    pub fn changes(&self, new: &Rules) -> String {
+        let by_name = |rules: &Rules| -> BTreeMap<String, Language> {
+            rules.languages.iter().map(|language| (language.name.clone(), language.clone())).collect()
+        };
+        let (old, now) = (by_name(self), by_name(new));
+        let mut changes = Vec::new();
+        changes.extend(old.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("{name} removed")));
+        changes.extend(now.keys().filter(|name| !old.contains_key(*name)).map(|name| format!("{name} added")));
+        for (name, is) in &now {
+            let Some(was) = old.get(name) else { continue };
+            for meaning in Meaning::ALL {
+                let (before, after) = (was.words(meaning), is.words(meaning));
+                let word = meaning.word();
+                let added = after.iter().filter(|it| !before.contains(it)).map(|it| format!("+{it}"));
+                let removed = before.iter().filter(|it| !after.contains(it)).map(|it| format!("−{it}"));
+                let words: Vec<String> = added.chain(removed).collect();
+                if !words.is_empty() {
+                    changes.push(format!("{name}, {word}: {}", words.join(" ")));
+                }
+                if was.answer(meaning) != is.answer(meaning) {
+                    changes.push(format!("{name}, answer to {word}: {}", is.answer(meaning)));
+                }
+            }
+        }
+        for (what, was, is) in [
+            ("natural words are answers", &self.natural_on, &new.natural_on),
+            ("the provider confirms", &self.silent_on, &new.silent_on),
+        ] {
+            changes.extend(is.difference(was).map(|channel| format!("channel {channel}: {what}")));
+            changes.extend(was.difference(is).map(|channel| format!("channel {channel}: no longer: {what}")));
+        }
+        if changes.is_empty() && self != new {
+            changes.push("another order".to_owned());
+        }
+        changes.join("; ")
     }
 }
 
@@ -258,6 +398,68 @@ mod tests {
         for word in SURE {
             assert!(matches!(rules.meaning(word, 7, false), Some((Meaning::Stop, _))), "{word}");
         }
+    }
+
+    #[test]
+    fn stop_and_unsubscribe_stop_whatever_the_lists_say() {
+        let silent = |name: &str| Language { name: name.into(), stop: vec![], ..Rules::default().languages.swap_remove(0) };
+        let mut twisted = silent("Odd");
+        (twisted.start, twisted.help) = (vec!["stop".into()], vec!["unsubscribe".into()]);
+        for languages in [vec![], vec![silent("English")], vec![twisted]] {
+            let rules = Rules { languages, natural_on: [7].into(), ..Rules::default() };
+            for word in SURE {
+                for out in [false, true] {
+                    assert!(matches!(rules.meaning(word, 7, out), Some((Meaning::Stop, _))), "{word}");
+                }
+            }
+            if rules.languages.len() == 1 {
+                assert_eq!(rules.meaning("STOP", 1, false).unwrap().1.name, rules.languages[0].name);
+            }
+        }
+        let rules = Rules::default();
+        assert_eq!(rules.meaning("STOP", 1, false).unwrap().1.name, "English");
+    }
+
+    #[test]
+    fn a_word_means_one_thing_in_all_languages() {
+        let rules = Rules::default();
+        let dutch = |stop: &str, start: &str, help: &str| Language {
+            name: "Dutch".into(),
+            stop: typed_words(stop),
+            start: typed_words(start),
+            help: typed_words(help),
+            ..rules.languages[0].clone()
+        };
+        let refused = |it: Language| rules.with(None, &it).unwrap_err();
+        assert_eq!(
+            refused(dutch("Ayuda", "", ""))[0].to_string(),
+            "“Ayuda” already means help in Spanish. A word means one thing in all languages."
+        );
+        assert!(matches!(&refused(dutch("af", "Af!", ""))[..], [Refused::TwoMeanings { .. }, Refused::TwoMeanings { .. }]));
+        assert!(matches!(&refused(dutch("", "STOP", ""))[0], Refused::Sure { meaning: Meaning::Start, .. }));
+        assert!(rules.with(None, &dutch("parar, stop", "aan", "hulp")).is_ok(), "the same in two languages");
+        let english = Language { name: "english".into(), ..dutch("", "", "") };
+        assert_eq!(refused(english), [Refused::NameTaken("english".into())]);
+        assert!(rules.with(Some("English"), &dutch("", "", "")).is_ok());
+        assert_eq!(rules.with(Some("Latin"), &dutch("", "", "")), Err(vec![Refused::Gone("Latin".into())]));
+    }
+
+    #[test]
+    fn one_language_stays_and_the_journal_hears_what_changed() {
+        let rules = Rules::default();
+        let one = ["French", "Spanish", "Portuguese", "German"].iter().fold(rules.clone(), |it, name| it.without(name).unwrap());
+        assert_eq!(one.without("English"), Err(Refused::LastLanguage("English".into())));
+        assert_eq!(rules.changes(&rules), "");
+        let mut new = rules.without("German").unwrap();
+        new.languages[0].stop = typed_words("stop, halt");
+        new.languages[0].stop.extend(rules.languages[0].stop[1..].iter().cloned());
+        new.silent_on.insert(3);
+        assert_eq!(rules.changes(&new), "German removed; English, stop: +halt; channel 3: the provider confirms");
+    }
+
+    #[test]
+    fn words_are_typed_with_commas_or_in_lines() {
+        assert_eq!(typed_words("stop,  Stop all\r\n STOP; !, arrêt"), ["stop", "Stop all", "arrêt"]);
     }
 
     #[test]

@@ -9,3 +9,5 @@
 
 pub mod domain;
 pub mod store;
+pub mod actions;
+pub mod web;

@@ -3,26 +3,50 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
 use super::domain::Rules;
-use crate::db::schema::{consent_changes, consent_rules, contacts};
+use crate::channels::Kind;
+use crate::contacts::search::starts;
+use crate::contacts::store as contacts_store;
+use crate::db::Assembled;
+use crate::db::schema::{consent_changes, consent_rules, contacts, users};
 use crate::ids::{ChannelId, ContactId, UserId};
 
 /// What holds now.
 pub fn rules(conn: &mut PgConnection) -> QueryResult<Rules> {
-    let rules: Option<serde_json::Value> = consent_rules::table.find(true).select(consent_rules::rules).first(conn)?;
+    read(consent_rules::table.find(true).select(consent_rules::rules).first(conn)?)
+}
+
+/// Like [`rules`], but makes everyone else wait until this transaction ends.
+pub fn lock_rules(conn: &mut PgConnection) -> QueryResult<Rules> {
+    read(consent_rules::table.find(true).select(consent_rules::rules).for_no_key_update().first(conn)?)
+}
+
+fn read(rules: Option<serde_json::Value>) -> QueryResult<Rules> {
     match rules {
         None => Ok(Rules::default()),
         Some(rules) => serde_json::from_value(rules).map_err(|error| DeserializationError(error.into())),
     }
 }
 
-pub fn save_rules(conn: &mut PgConnection, rules: &Rules, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
-    let rules = serde_json::to_value(rules).map_err(|error| SerializationError(error.into()))?;
+/// Writes the rules; `None` for those that a new installation has.
+pub fn save_rules(conn: &mut PgConnection, rules: Option<&Rules>, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    let rules = rules.map(serde_json::to_value).transpose().map_err(|error| SerializationError(error.into()))?;
     diesel::update(consent_rules::table.find(true))
         .set((consent_rules::rules.eq(rules), consent_rules::updated_at.eq(now), consent_rules::updated_by.eq(by.0)))
         .execute(conn)
         .map(drop)
+}
+
+/// When the rules were changed last, and by whom.
+pub fn last_change(conn: &mut PgConnection) -> QueryResult<Option<(DateTime<Utc>, Option<String>)>> {
+    let (at, name): (Option<DateTime<Utc>>, Option<String>) = consent_rules::table
+        .find(true)
+        .left_join(users::table.on(users::id.nullable().eq(consent_rules::updated_by)))
+        .select((consent_rules::updated_at, users::name.nullable()))
+        .first(conn)?;
+    Ok(at.map(|at| (at, name)))
 }
 
 /// What a contact changed about their consent, or somebody for them.
@@ -53,8 +77,9 @@ pub struct Proof<'a> {
     pub channel: Option<ChannelId>,
     /// `keyword`, `words`, `agent` or `provider`.
     pub how: &'static str,
-    /// What the contact wrote, and the provider's name for that message.
+    /// What the contact wrote.
     pub words: Option<&'a str>,
+    /// The provider's name for that message; ours for one of ours that it refused.
     pub message: Option<&'a str>,
     /// What we answered.
     pub answered: Option<&'a str>,
@@ -83,6 +108,16 @@ pub fn change(
         Change::Doubted => diesel::update(it).set(doubted.eq(now)).execute(conn)?,
         Change::Kept => diesel::update(it).set(doubted.eq(None::<DateTime<Utc>>)).execute(conn)?,
     };
+    write_down(conn, contact, change, proof, now)
+}
+
+fn write_down(
+    conn: &mut PgConnection,
+    contact: ContactId,
+    change: Change,
+    proof: &Proof<'_>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     diesel::insert_into(consent_changes::table)
         .values((
             consent_changes::contact_id.eq(contact.0),
@@ -97,4 +132,136 @@ pub fn change(
         ))
         .execute(conn)
         .map(drop)
+}
+
+/// An opt-out that a provider told when it refused a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learnt {
+    pub contact: ContactId,
+    pub channel: ChannelId,
+    /// Our id of that message.
+    pub part: String,
+}
+
+/// Notes opt-outs that providers told, with the proof. Who is out already stays as they are.
+pub fn learn(conn: &mut PgConnection, learnt: &[Learnt], now: DateTime<Utc>) -> QueryResult<()> {
+    let ids: Vec<i64> = learnt.iter().map(|it| it.contact.0).collect();
+    for id in contacts_store::opt_out(conn, &ids, now)? {
+        let Some(it) = learnt.iter().find(|it| it.contact.0 == id) else { continue };
+        let proof = Proof {
+            channel: Some(it.channel),
+            how: "provider",
+            words: None,
+            message: Some(&it.part),
+            answered: None,
+            by: None,
+        };
+        write_down(conn, it.contact, Change::Out, &proof, now)?;
+    }
+    Ok(())
+}
+
+// ---- the proof -----------------------------------------------------------------
+
+/// A change of consent as people look at it.
+#[derive(Clone, Debug, PartialEq, QueryableByName)]
+pub struct Changed {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    #[diesel(sql_type = BigInt)]
+    pub contact_id: i64,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    pub address: String,
+    #[diesel(sql_type = Text)]
+    pub change: String,
+    #[diesel(sql_type = Text)]
+    pub how: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub words: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub channel: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub message: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub answered: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub by: Option<String>,
+}
+
+impl Changed {
+    pub fn kind(&self) -> Kind {
+        Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
+    }
+
+    /// What it is called on the screen.
+    pub fn name(&self) -> &'static str {
+        match self.change.as_str() {
+            "out" => "Opted out",
+            "in" => "Opted in",
+            "doubted" => "Seems to opt out",
+            _ => "Stays in",
+        }
+    }
+
+    pub fn tone(&self) -> &'static str {
+        match self.change.as_str() {
+            "out" => "bad",
+            "doubted" => "warn",
+            _ => "good",
+        }
+    }
+
+    /// How it is known.
+    pub fn why(&self) -> &'static str {
+        match self.how.as_str() {
+            "keyword" => "wrote the word",
+            "words" => "in words of their own",
+            "provider" => "the provider said so",
+            _ => "decided here",
+        }
+    }
+}
+
+/// Whose changes, and from which time on or before which.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of contacts whose address begins so, as it is stored.
+    pub begins: String,
+    pub contact: Option<ContactId>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+    /// Older than this one.
+    pub before: Option<i64>,
+}
+
+/// Up to `n` changes, the newest first.
+pub fn changes(conn: &mut PgConnection, wanted: &Wanted, n: i64) -> QueryResult<Vec<Changed>> {
+    let mut sql = Assembled::default();
+    sql.sql(
+        "SELECT x.id, x.at, x.contact_id, c.kind, c.address, x.change, x.how, x.words, h.name AS channel, x.message,
+                x.answered, u.name AS by
+         FROM consent_changes x JOIN contacts c ON c.id = x.contact_id
+         LEFT JOIN channels h ON h.id = x.channel_id LEFT JOIN users u ON u.id = x.user_id
+         WHERE x.id < ",
+    )
+    .number(wanted.before.unwrap_or(i64::MAX));
+    if let Some(contact) = wanted.contact {
+        sql.sql(" AND x.contact_id = ").number(contact.0);
+    }
+    if let Some(since) = wanted.since {
+        sql.sql(" AND x.at >= ").text(&since.to_rfc3339()).sql("::timestamptz");
+    }
+    if let Some(until) = wanted.until {
+        sql.sql(" AND x.at < ").text(&until.to_rfc3339()).sql("::timestamptz");
+    }
+    if !wanted.begins.is_empty() {
+        sql.sql(" AND ");
+        starts(&mut sql, "c.address", &wanted.begins);
+    }
+    sql.sql(" ORDER BY x.id DESC LIMIT ").number(n);
+    sql.query().load(conn)
 }

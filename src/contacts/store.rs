@@ -17,7 +17,8 @@ use crate::db::schema::{contacts, files};
 use crate::ids::{ContactId, UserId};
 
 /// Notes that these contacts opted out, as their provider knows. An earlier opt-out stays.
-pub fn opt_out(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> QueryResult<()> {
+/// Returns for whom it is news; the proof is up to the caller.
+pub fn opt_out(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> QueryResult<Vec<i64>> {
     // In the order in which an import locks them, so that neither waits for the other in vain.
     let news: Vec<i64> = contacts::table
         .filter(contacts::id.eq_any(ids))
@@ -26,13 +27,12 @@ pub fn opt_out(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> Quer
         .select(contacts::id)
         .for_no_key_update()
         .load(conn)?;
-    if news.is_empty() {
-        return Ok(());
+    if !news.is_empty() {
+        diesel::update(contacts::table.filter(contacts::id.eq_any(&news)))
+            .set(contacts::opted_out_at.eq(now))
+            .execute(conn)?;
     }
-    diesel::update(contacts::table.filter(contacts::id.eq_any(news)))
-        .set(contacts::opted_out_at.eq(now))
-        .execute(conn)
-        .map(drop)
+    Ok(news)
 }
 
 /// Makes a contact of every address of an import that is not one yet, and tells

@@ -8,7 +8,8 @@ use diesel::sql_types::{Array, Int2, Int8, Jsonb, Nullable, Text, Timestamptz, U
 
 use super::store::{self, Home};
 use crate::channels::Receipt;
-use crate::contacts;
+use crate::consent;
+use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::schema::{channels, conversations, leases, messages, schedules};
 use crate::deliveries::store::{Claimer, Room, channel_room, take_channel_room};
@@ -203,12 +204,18 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) 
                     .execute(conn)?,
             };
             if written == 1 && it.fate.is_news_of_an_opt_out() {
-                opted_out.push(it.id.0);
+                opted_out.push(it);
             }
         }
         if !opted_out.is_empty() {
             let contacts = contacts_of(conn, opted_out)?;
             contacts::store::opt_out(conn, &contacts, now)?;
+            let mut learnt = Vec::new();
+            for it in opted_out {
+                let (contact, channel) = store::other_side(conn, it.id)?;
+                learnt.push(Learnt { contact, channel, part: part_id(it.id, it.attempt) });
+            }
+            consent::store::learn(conn, &learnt, now)?;
         }
         Ok(())
     })

@@ -33,6 +33,16 @@ pub fn of_messages(conn: &mut PgConnection, ids: &[MessageId]) -> QueryResult<BT
     Ok(rows.into_iter().map(|(id, conversation)| (MessageId(id), ConversationId(conversation))).collect())
 }
 
+/// Whom a message is with, and through which channel.
+pub fn other_side(conn: &mut PgConnection, id: MessageId) -> QueryResult<(ContactId, ChannelId)> {
+    let (contact, channel) = messages::table
+        .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+        .filter(messages::id.eq(id.0))
+        .select((conversations::contact_id, messages::channel_id))
+        .first(conn)?;
+    Ok((ContactId(contact), ChannelId(channel)))
+}
+
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: ConversationId) -> QueryResult<Conversation> {
     conversations::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()

@@ -10,7 +10,7 @@ use super::store::{self, Claimer, Room, Take};
 use super::turn::{self, Turn};
 use super::{Claim, Counts, Fate, PartId, Settled, merge};
 use crate::channels::{Receipt, ReceiptStatus, Scope};
-use crate::contacts;
+use crate::consent;
 use crate::files;
 use crate::ids::{ChannelId, FileId, LeaseId, RunId};
 use crate::pacing::{self, Holds};
@@ -179,11 +179,15 @@ pub fn settle(
             .filter_map(|it| Some((it.run, it.seq, it.began_at?)))
             .collect();
         store::open(conn, &begun)?;
-        let opted_out: Vec<(RunId, i32)> =
-            in_time.iter().filter(|it| it.fate.is_news_of_an_opt_out()).map(|it| (it.run, it.seq)).collect();
+        // Also what comes late: they want nothing more, whatever became of the lease.
+        let opted_out: Vec<PartId> = results
+            .iter()
+            .filter(|it| it.fate.is_news_of_an_opt_out())
+            .map(|it| PartId { run: it.run, seq: it.seq, attempt: it.attempt })
+            .collect();
         if !opted_out.is_empty() {
-            let contacts = store::contacts_of(conn, &opted_out)?;
-            contacts::store::opt_out(conn, &contacts, now)?;
+            let learnt = store::learnt_of(conn, &opted_out)?;
+            consent::store::learn(conn, &learnt, now)?;
         }
         for it in &late {
             settle_late(conn, it, shard, now)?;

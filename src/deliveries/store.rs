@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::turn::Candidate;
 use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
 use crate::channels::Kind;
+use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::schema::{
     campaign_lists, campaigns, channels, deliveries, files, leases, messages, replacements, retries, schedule_runs,
     schedules,
 };
-use crate::ids::{ChannelId, FileId, LeaseId, ListId, RunId};
+use crate::ids::{ChannelId, ContactId, FileId, LeaseId, ListId, RunId};
 use crate::lists;
 use crate::lists::store::AudienceTarget;
 use crate::pacing::SendClock;
@@ -615,13 +616,15 @@ fn insert_openings(
     query.execute(conn).map(drop)
 }
 
-/// The contacts behind these deliveries.
-pub fn contacts_of(conn: &mut PgConnection, parts: &[(RunId, i32)]) -> QueryResult<Vec<i64>> {
-    let mut contacts = Vec::new();
-    for (run, seq) in parts {
-        contacts.push(deliveries::table.find((run.0, *seq)).select(deliveries::contact_id).first(conn)?);
+/// Whose opt-outs these are, told by the provider that refused them.
+pub fn learnt_of(conn: &mut PgConnection, parts: &[PartId]) -> QueryResult<Vec<Learnt>> {
+    let mut learnt = Vec::new();
+    for part in parts {
+        let contact = deliveries::table.find((part.run.0, part.seq)).select(deliveries::contact_id).first(conn)?;
+        let channel = schedule_runs::table.find(part.run.0).select(schedule_runs::channel_id).first(conn)?;
+        learnt.push(Learnt { contact: ContactId(contact), channel: ChannelId(channel), part: part.to_string() });
     }
-    Ok(contacts)
+    Ok(learnt)
 }
 
 /// Puts contacts back for another try. One about which a receipt knows already is left alone.

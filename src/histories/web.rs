@@ -10,12 +10,13 @@ use serde::Deserialize;
 
 use super::store::{self, LeftOut, Turn};
 use crate::app::App;
+use crate::consent::store::{Changed, Wanted};
 use crate::contacts::domain::{Known, in_full, last_day};
 use crate::contacts::store::Contact;
 use crate::deliveries::Standing;
 use crate::ids::{ContactId, ListId, RunId};
 use crate::web::{FieldErrors, Frame, May, Operate, Problem, Role, View, page, page_with, see_other};
-use crate::{contacts, lists};
+use crate::{consent, contacts, lists};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(show).service(edit);
@@ -23,6 +24,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
 
 /// Runs on one page.
 const PAGE: usize = 50;
+/// Changes of consent on one page, at most.
+const CHANGES: i64 = 200;
 /// Rows of files that were left out, at most.
 const LEFT_OUT: i64 = 50;
 /// Empty lines for new fields.
@@ -43,13 +46,34 @@ struct Show {
     frame: Frame,
     contact: Contact,
     lists: Vec<(ListId, String)>,
-    turns: Vec<Turn>,
+    events: Vec<Event>,
     before: Option<RunId>,
     next: Option<RunId>,
     left_out: Vec<LeftOut>,
     form: KnownForm,
     errors: FieldErrors,
     zone: Tz,
+}
+
+/// What happened to a contact.
+enum Event {
+    Turn(Box<Turn>),
+    Consent(Changed),
+}
+
+/// Runs and changes of consent in one row, the newest first: a change stands before the first
+/// run that is older. What has not happened yet is no older than anything.
+fn in_order(turns: Vec<Turn>, changes: Vec<Changed>) -> Vec<Event> {
+    let mut changes = changes.into_iter().peekable();
+    let mut events = Vec::new();
+    for turn in turns {
+        while let Some(change) = changes.next_if(|change| turn.settled_at.is_some_and(|at| at <= change.at)) {
+            events.push(Event::Consent(change));
+        }
+        events.push(Event::Turn(Box::new(turn)));
+    }
+    events.extend(changes.map(Event::Consent));
+    events
 }
 
 impl Show {
@@ -154,20 +178,29 @@ impl KnownForm {
 
 async fn look(app: &App, frame: Frame, id: ContactId, before: Option<RunId>) -> Result<Show, Problem> {
     let now = app.clock.now();
-    let (contact, lists, mut turns, left_out) = app
+    let (contact, lists, turns, next, changes, left_out) = app
         .db
         .run(move |conn| {
             let contact = contacts::store::find(conn, id, now)?;
             let lists = lists::store::of_contact(conn, id.0)?;
-            let turns = store::turns(conn, id.0, before, PAGE as i64 + 1)?;
+            let mut turns = store::turns(conn, id.0, before, PAGE as i64 + 1)?;
+            let next = (turns.len() > PAGE).then(|| turns[PAGE - 1].run.id);
+            turns.truncate(PAGE);
+            // The changes between this page's last run and the one that ends the page before.
+            let since = if next.is_some() { turns.last().and_then(|turn| turn.settled_at) } else { None };
+            let until = match before {
+                Some(RunId(run)) => store::turns(conn, id.0, Some(RunId(run + 1)), 1)?.pop().and_then(|it| it.settled_at),
+                None => None,
+            };
+            let wanted = Wanted { contact: Some(id), since, until, ..Wanted::default() };
+            let changes = consent::store::changes(conn, &wanted, CHANGES)?;
             let left_out = store::left_out(conn, contact.kind(), &contact.address, LEFT_OUT)?;
-            Ok::<_, diesel::result::Error>((contact, lists, turns, left_out))
+            Ok::<_, diesel::result::Error>((contact, lists, turns, next, changes, left_out))
         })
         .await?;
-    let next = (turns.len() > PAGE).then(|| turns[PAGE - 1].run.id);
-    turns.truncate(PAGE);
+    let events = in_order(turns, changes);
     let (form, zone) = (KnownForm::of(&contact), app.settings.time_zone);
-    Ok(Show { frame, contact, lists, turns, before, next, left_out, form, errors: FieldErrors::default(), zone })
+    Ok(Show { frame, contact, lists, events, before, next, left_out, form, errors: FieldErrors::default(), zone })
 }
 
 #[get("/contacts/{id}")]

@@ -1,0 +1,89 @@
+//! Changing the words. Each function is one transaction, and holds for the next message.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::domain::{Language, Refused, Rules};
+use super::store;
+use crate::ids::UserId;
+use crate::journal::{self, Entry};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Refused(Vec<Refused>),
+    #[error(transparent)]
+    Db(#[from] diesel::result::Error),
+}
+
+/// Puts a language in the place of the one called `was`, or behind the others.
+pub fn save_language(
+    conn: &mut PgConnection,
+    was: Option<&str>,
+    language: &Language,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    change(conn, |rules| rules.with(was, language), by, now)
+}
+
+pub fn remove_language(conn: &mut PgConnection, name: &str, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    change(conn, |rules| rules.without(name).map_err(|refused| vec![refused]), by, now)
+}
+
+/// Says on which channels natural words are answers, and on which the provider confirms opt-outs.
+pub fn set_channels(
+    conn: &mut PgConnection,
+    natural_on: &BTreeSet<i64>,
+    silent_on: &BTreeSet<i64>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let set = |rules: &Rules| {
+        Ok(Rules { natural_on: natural_on.clone(), silent_on: silent_on.clone(), languages: rules.languages.clone() })
+    };
+    change(conn, set, by, now)
+}
+
+/// Takes every change back.
+pub fn reset(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let old = store::lock_rules(conn)?;
+        if old == Rules::default() {
+            return Ok(());
+        }
+        store::save_rules(conn, None, by, now)?;
+        record(conn, "consent.reset", &old.changes(&Rules::default()), by, now)
+    })
+}
+
+fn change(
+    conn: &mut PgConnection,
+    changed: impl FnOnce(&Rules) -> Result<Rules, Vec<Refused>>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let old = store::lock_rules(conn)?;
+        let new = changed(&old).map_err(Error::Refused)?;
+        if old == new {
+            return Ok(());
+        }
+        store::save_rules(conn, Some(&new), by, now)?;
+        Ok(record(conn, "consent.changed", &old.changes(&new), by, now)?)
+    })
+}
+
+fn record(
+    conn: &mut PgConnection,
+    happened: &'static str,
+    why: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    // There is one row of rules, so its number says nothing.
+    let entry = Entry { happened, campaign: None, subject: 0, by: Some(by), was: None, became: None, why: Some(why) };
+    journal::record(conn, &entry, now)
+}
