@@ -21,7 +21,7 @@ use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
     blocklist, bots, calendar, campaigns, contacts, conversations, deliveries, drops, files, histories, lists, people,
-    sandbox, senders, settings,
+    sandbox, senders, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -40,6 +40,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(drops::web::routes)
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
+        .configure(webchat::web::routes)
         .configure(sandbox::web::routes);
 }
 
@@ -74,7 +75,8 @@ pub fn app(
         .configure(|cfg| {
             if data.settings.pages {
                 let pages = web::scope("").wrap(sessions(data.clone(), key)).configure(routes);
-                cfg.service(web::scope("/static").wrap(from_fn(keep)).service(files))
+                cfg.configure(webchat::web::doors)
+                    .service(web::scope("/static").wrap(from_fn(keep)).service(files))
                     .service(pages.default_service(web::to(not_found)));
             }
         })
