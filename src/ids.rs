@@ -29,4 +29,5 @@ ids! {
     LeaseId,
     ConversationId,
     MessageId,
+    VisitorId,
 }

@@ -73,6 +73,7 @@ pub mod drops;
 pub mod campaigns;
 pub mod calendar;
 pub mod conversations;
+pub mod webchat;
 pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.

@@ -21,6 +21,7 @@ use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
+use bugle::webchat::lobby::Lobby;
 use bugle::{demo, installation, people, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -279,13 +280,17 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         said: app.said.clone(),
     });
     let hub = Hub::start(app.clone());
+    let lobby = Lobby::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
     let address = SocketAddr::new(args.listen, args.port);
     let server = {
-        let (app, measures, hub) = (app.clone(), measures.clone(), hub.clone());
+        let (app, measures, hub, lobby) = (app.clone(), measures.clone(), hub.clone(), lobby.clone());
         actix_web::HttpServer::new(move || {
-            server::app(app.clone(), key.clone()).app_data(Data::new(Some(measures.clone()))).app_data(hub.clone())
+            server::app(app.clone(), key.clone())
+                .app_data(Data::new(Some(measures.clone())))
+                .app_data(hub.clone())
+                .app_data(lobby.clone())
         })
     };
     let server = server
@@ -316,6 +321,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         talker.hold();
         // Open streams would hold the server back for its whole patience.
         hub.stop();
+        lobby.stop();
         handle.stop(true).await;
     };
     let (served, ()) = tokio::join!(server, stop);

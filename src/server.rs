@@ -22,6 +22,8 @@ use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
     blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists, people,
     sandbox, senders, settings,
+    blocklist, bots, calendar, campaigns, contacts, conversations, deliveries, drops, files, histories, lists, people,
+    sandbox, senders, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -42,6 +44,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
         .configure(conversations::web::routes)
+        .configure(webchat::web::routes)
         .configure(sandbox::web::routes);
 }
 
@@ -76,7 +79,8 @@ pub fn app(
         .configure(|cfg| {
             if data.settings.pages {
                 let pages = web::scope("").wrap(sessions(data.clone(), key)).configure(routes);
-                cfg.service(web::scope("/static").wrap(from_fn(keep)).service(files))
+                cfg.configure(webchat::web::doors)
+                    .service(web::scope("/static").wrap(from_fn(keep)).service(files))
                     .service(pages.default_service(web::to(not_found)));
             }
         })

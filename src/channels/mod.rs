@@ -8,6 +8,7 @@
 //! are not idempotent, so a repeat after a silence may reach the person twice.
 
 pub mod sandbox;
+pub mod webchat;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -626,6 +626,31 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webchat_messages (visitor_id, seq) {
+        visitor_id -> Int8,
+        seq -> Int8,
+        direction -> Text,
+        part -> Nullable<Text>,
+        client_id -> Nullable<Text>,
+        body -> Text,
+        choices -> Jsonb,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    webchat_visitors (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        address -> Text,
+        last_seq -> Int8,
+        acked_seq -> Int8,
+        created_at -> Timestamptz,
+        seen_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     approvals,
     blackouts,
@@ -672,6 +697,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     sign_in_failures,
     tallies,
     users,
+    webchat_messages,
+    webchat_visitors,
 );
 diesel::joinable!(bot_drafts -> users (changed_by));
 diesel::joinable!(bot_versions -> users (made_by));

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
@@ -20,7 +18,8 @@ use crate::config::Settings;
 use crate::db::DbError;
 use crate::ids::UserId;
 use crate::web::{
-    FieldErrors, Frame, Htmx, May, Person, Problem, Role, StopEverything, View, local_path, page, page_with, see_other,
+    FieldErrors, Frame, Htmx, May, Person, Problem, Role, StopEverything, View, caller, local_path, page, page_with,
+    see_other,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -153,16 +152,8 @@ async fn prove(app: &App, req: &HttpRequest, email: &str, password: &str) -> Res
     Ok(user.map_or(Proof::Wrong, Proof::Right))
 }
 
-/// Behind a proxy every connection comes from the proxy; it appends whom it speaks for.
-/// Only the last name in that header is its own word, the others came with the request.
 fn peer(req: &HttpRequest, settings: &Settings) -> String {
-    let told = || {
-        let hops = req.headers().get_all("X-Forwarded-For").last()?.to_str().ok()?;
-        hops.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
-    };
-    let forwarded = if settings.public_url.is_some() { told() } else { None };
-    let address = forwarded.or_else(|| req.peer_addr().map(|address| address.ip()));
-    address.map_or_else(|| "unknown".to_owned(), peer_of)
+    caller(req, settings).map_or_else(|| "unknown".to_owned(), peer_of)
 }
 
 fn try_again_at(until: DateTime<Utc>, zone: Tz) -> String {

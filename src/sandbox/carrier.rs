@@ -13,12 +13,14 @@ use super::domain::{Answer, Arrival, Rules};
 use super::store;
 use crate::app::App;
 use crate::channels::sandbox::{Books, Handed, Sandbox, webhook};
+use crate::channels::webchat::Webchat;
 use crate::channels::{Channel, Event, Providers};
 use crate::clock::Clock;
 use crate::conversations::intake;
 use crate::db::Db;
 use crate::ids::ChannelId;
 use crate::senders::setups;
+use crate::webchat;
 
 /// Receipts, or messages of phones, reported in one go.
 const BATCH: i64 = 500;
@@ -79,11 +81,17 @@ impl Books for PostgresBooks {
     }
 }
 
-/// The adapters this installation can make: for now the sandbox, whatever the provider's name.
+/// The adapters this installation can make: the web chat, and for everything else the sandbox.
 pub fn providers(db: &Db, clock: &Clock) -> Providers {
     let books: Arc<dyn Books> =
         Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone(), rules: Mutex::default() });
     Arc::new(move |setup| Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Channel>)
+    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone() });
+    let chats = webchat::books(db, clock);
+    Arc::new(move |setup| match setup.provider.as_str() {
+        "webchat" => Arc::new(Webchat::new(setup, chats.clone())) as Arc<dyn Channel>,
+        _ => Arc::new(Sandbox::new(setup, books.clone())),
+    })
 }
 
 /// Lets phones write what they were going to, and reports everything that is due, through the

@@ -23,7 +23,7 @@ fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
     })
 }
 
-/// Adds a channel of the sandbox. `by`: `None` when it is done from the command line.
+/// Adds a channel: a web chat, or one of the sandbox. `by`: `None` when it is done from the command line.
 pub fn add(
     conn: &mut PgConnection,
     kind: Kind,
@@ -31,7 +31,7 @@ pub fn add(
     by: Option<UserId>,
     now: DateTime<Utc>,
 ) -> Result<ChannelId, Error> {
-    // Signs its webhook calls; nobody has to know it.
+    // Signs its webhook calls, or its visitors' tokens; nobody has to know it.
     let secret = format!("{:032x}", rand::random::<u128>());
     conn.transaction(|conn| {
         let id = named(store::insert(conn, kind, setup, &secret, now), &setup.name)?;

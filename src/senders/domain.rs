@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 
 use crate::channels::Kind;
 use crate::channels::sandbox::Knobs;
+use crate::channels::webchat::Widget;
 use crate::ids::ChannelId;
 
 /// A configured channel.
@@ -23,7 +24,24 @@ pub struct Setup {
     pub sender: String,
     /// Most sends that may begin within any 60 s, over all schedules.
     pub per_minute: Option<i32>,
-    pub knobs: Knobs,
+    pub own: Own,
+}
+
+/// What only channels of one provider have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Own {
+    Sandbox(Knobs),
+    Webchat(Widget),
+}
+
+impl Own {
+    /// The provider's word in the database.
+    pub fn provider(&self) -> &'static str {
+        match self {
+            Own::Sandbox(_) => "sandbox",
+            Own::Webchat(_) => "webchat",
+        }
+    }
 }
 
 /// Why a channel stayed as it was. The text is shown to the person.
@@ -48,8 +66,11 @@ impl Setup {
         if self.per_minute != new.per_minute {
             changes.push(format!("limit {} → {}", limit(self.per_minute), limit(new.per_minute)));
         }
-        if self.knobs != new.knobs {
-            changes.push("sandbox settings".to_owned());
+        if self.own != new.own {
+            changes.push(match new.own {
+                Own::Sandbox(_) => "sandbox settings".to_owned(),
+                Own::Webchat(_) => "widget settings".to_owned(),
+            });
         }
         changes.join(", ")
     }
@@ -61,11 +82,11 @@ mod tests {
 
     #[test]
     fn the_journal_hears_what_changed_and_nothing_else() {
-        let old = Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: None, knobs: Knobs::default() };
+        let old = Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: None, own: Own::Sandbox(Knobs::default()) };
         assert_eq!(old.changes(&old), "");
         let new = Setup { per_minute: Some(60), sender: "Shop".into(), ..old.clone() };
         assert_eq!(old.changes(&new), "sender Bugle → Shop, limit none → 60 a minute");
-        let new = Setup { knobs: Knobs { seed: 2, ..Knobs::default() }, ..old.clone() };
+        let new = Setup { own: Own::Sandbox(Knobs { seed: 2, ..Knobs::default() }), ..old.clone() };
         assert_eq!(old.changes(&new), "sandbox settings");
     }
 }

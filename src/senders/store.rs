@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use serde_json::Value;
 
-use super::domain::{Sender, Setup};
+use super::domain::{Own, Sender, Setup};
 use crate::channels::Kind;
 use crate::db::schema::{campaigns, channels, schedules};
 use crate::ids::{CampaignId, ChannelId};
@@ -31,7 +31,7 @@ pub fn lock(conn: &mut PgConnection, id: ChannelId) -> QueryResult<Sender> {
     channels::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
-/// Writes a sandbox channel. A name that is taken is refused by `one_channel_per_name`.
+/// Writes a channel. A name that is taken is refused by `one_channel_per_name`.
 pub fn insert(
     conn: &mut PgConnection,
     kind: Kind,
@@ -42,7 +42,7 @@ pub fn insert(
     diesel::insert_into(channels::table)
         .values((
             channels::kind.eq(kind.word()),
-            channels::provider.eq("sandbox"),
+            channels::provider.eq(setup.own.provider()),
             channels::secret.eq(secret),
             channels::created_at.eq(now),
             Saved::try_from(setup)?,
@@ -96,7 +96,11 @@ impl TryFrom<&Setup> for Saved {
     type Error = diesel::result::Error;
 
     fn try_from(setup: &Setup) -> QueryResult<Self> {
-        let settings = serde_json::to_value(&setup.knobs).map_err(|error| SerializationError(error.into()))?;
+        let settings = match &setup.own {
+            Own::Sandbox(knobs) => serde_json::to_value(knobs),
+            Own::Webchat(widget) => serde_json::to_value(widget),
+        };
+        let settings = settings.map_err(|error| SerializationError(error.into()))?;
         Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
     }
 }
@@ -108,14 +112,17 @@ impl TryFrom<Row> for Sender {
         let Some(kind) = Kind::of_word(&row.kind) else {
             return Err(DeserializationError(format!("channels: not a kind: {}", row.kind).into()));
         };
-        let knobs =
-            serde_json::from_value(row.saved.settings.clone()).map_err(|error| DeserializationError(error.into()))?;
-        let Saved { name, sender, per_minute, settings: _ } = row.saved;
+        let Saved { name, sender, per_minute, settings } = row.saved;
+        let own = match row.provider.as_str() {
+            "webchat" => serde_json::from_value(settings).map(Own::Webchat),
+            _ => serde_json::from_value(settings).map(Own::Sandbox),
+        };
+        let own = own.map_err(|error| DeserializationError(error.into()))?;
         Ok(Sender {
             id: ChannelId(row.id),
             kind,
             provider: row.provider,
-            setup: Setup { name, sender, per_minute, knobs },
+            setup: Setup { name, sender, per_minute, own },
             held_until: row.held_until,
         })
     }

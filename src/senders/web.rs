@@ -1,19 +1,20 @@
 use std::collections::HashMap;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, ServiceConfig};
-use actix_web::{HttpResponse, get, post};
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::actions::{self, Error};
-use super::domain::{Sender, Setup};
+use super::domain::{Own, Sender, Setup};
 use super::store;
 use crate::app::App;
 use crate::channels::Kind;
 use crate::channels::sandbox::Knobs;
+use crate::channels::webchat::{Side, Widget, origin};
 use crate::db::DbError;
 use crate::ids::{CampaignId, ChannelId};
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
@@ -48,7 +49,7 @@ async fn list(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpRespo
     page(Index { frame, senders, met_by, zone: app.settings.time_zone, now: app.clock.now() })
 }
 
-/// A channel as typed.
+/// A channel as typed. Which of the fields count depends on its kind.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct SenderForm {
@@ -56,6 +57,7 @@ struct SenderForm {
     kind: String,
     sender: String,
     per_minute: String,
+    // The sandbox's.
     latency_ms: String,
     latency_to_ms: String,
     long_tail: String,
@@ -64,30 +66,54 @@ struct SenderForm {
     receipt_ms: String,
     silence_ms: String,
     seed: String,
+    // The web chat's.
+    title: String,
+    greeting: String,
+    accent: String,
+    side: String,
+    offline: String,
+    origins: String,
 }
+
+/// Sites that may hold one widget.
+const SITES: usize = 50;
 
 impl SenderForm {
     fn of(kind: Kind, setup: &Setup) -> Self {
-        let percent = |share: f64| format!("{}", (share * 1e6).round() / 1e4);
-        let knobs = &setup.knobs;
-        SenderForm {
+        let form = SenderForm {
             name: setup.name.clone(),
             kind: kind.word().to_owned(),
             sender: setup.sender.clone(),
             per_minute: setup.per_minute.map(|n| n.to_string()).unwrap_or_default(),
-            latency_ms: knobs.latency_ms.to_string(),
-            latency_to_ms: knobs.latency_to_ms.to_string(),
-            long_tail: percent(knobs.long_tail),
-            error_rate: percent(knobs.error_rate),
-            per_second: knobs.per_second.to_string(),
-            receipt_ms: knobs.receipt_ms.to_string(),
-            silence_ms: knobs.silence_ms.to_string(),
-            seed: knobs.seed.to_string(),
+            ..SenderForm::default()
+        };
+        let percent = |share: f64| format!("{}", (share * 1e6).round() / 1e4);
+        match &setup.own {
+            Own::Sandbox(knobs) => SenderForm {
+                latency_ms: knobs.latency_ms.to_string(),
+                latency_to_ms: knobs.latency_to_ms.to_string(),
+                long_tail: percent(knobs.long_tail),
+                error_rate: percent(knobs.error_rate),
+                per_second: knobs.per_second.to_string(),
+                receipt_ms: knobs.receipt_ms.to_string(),
+                silence_ms: knobs.silence_ms.to_string(),
+                seed: knobs.seed.to_string(),
+                ..form
+            },
+            Own::Webchat(widget) => SenderForm {
+                title: widget.title.clone(),
+                greeting: widget.greeting.clone(),
+                accent: widget.accent.clone(),
+                side: widget.side.word().to_owned(),
+                offline: widget.offline.clone(),
+                origins: widget.origins.join("\n"),
+                ..form
+            },
         }
     }
 
-    /// Checks everything but the kind, which is chosen once.
-    fn parse(&self) -> Result<Setup, FieldErrors> {
+    /// Checks everything but the kind, which is chosen once; the `provider` follows from it.
+    fn parse(&self, provider: &str) -> Result<Setup, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = self.name.trim();
         if name.is_empty() {
@@ -111,6 +137,17 @@ impl SenderForm {
                 }
             },
         };
+        let own = match provider {
+            "webchat" => Own::Webchat(self.widget(&mut errors)),
+            _ => Own::Sandbox(self.knobs(&mut errors)),
+        };
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Setup { name: name.to_owned(), sender: sender.to_owned(), per_minute, own })
+    }
+
+    fn knobs(&self, errors: &mut FieldErrors) -> Knobs {
         let mut whole = |field: &'static str, text: &str, most: u64| match text.trim().parse::<u64>() {
             Ok(n) if n <= most => n,
             _ => {
@@ -136,12 +173,55 @@ impl SenderForm {
         if latency_to_ms < latency_ms {
             errors.add("latency_to_ms", "Not below the shortest answer.");
         }
-        if !errors.is_empty() {
-            return Err(errors);
+        Knobs { latency_ms, latency_to_ms, long_tail, error_rate, per_second, receipt_ms, silence_ms, seed }
+    }
+
+    fn widget(&self, errors: &mut FieldErrors) -> Widget {
+        let mut text = |field: &'static str, text: &str, most: usize| {
+            let text = text.trim();
+            if most < text.chars().count() {
+                errors.add(field, format!("At most {most} characters."));
+            }
+            text.to_owned()
+        };
+        let title = text("title", &self.title, 60);
+        let greeting = text("greeting", &self.greeting, 500);
+        let offline = text("offline", &self.offline, 200);
+        if title.is_empty() {
+            errors.add("title", "Say what visitors are offered, such as “Chat with us”.");
         }
-        let knobs =
-            Knobs { latency_ms, latency_to_ms, long_tail, error_rate, per_second, receipt_ms, silence_ms, seed };
-        Ok(Setup { name: name.to_owned(), sender: sender.to_owned(), per_minute, knobs })
+        if offline.is_empty() {
+            errors.add("offline", "Say what happens to what they write.");
+        }
+        let accent = self.accent.trim().to_lowercase();
+        let digits = accent.strip_prefix('#').unwrap_or_default();
+        if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            errors.add("accent", "A colour such as #4446d8.");
+        }
+        let side = Side::of_word(&self.side).unwrap_or_else(|| {
+            errors.add("side", "Choose a corner.");
+            Side::default()
+        });
+        let typed: Vec<&str> = self.origins.split_whitespace().collect();
+        let mut origins: Vec<String> = typed.iter().filter_map(|text| origin(text)).collect();
+        match typed.iter().find(|text| origin(text).is_none()) {
+            Some(not) => {
+                errors.add("origins", format!("“{not}” is no site. Write scheme and host, such as https://shop.example."));
+            }
+            None if SITES < typed.len() => errors.add("origins", format!("At most {SITES} sites.")),
+            None => {}
+        }
+        let mut seen = std::collections::HashSet::new();
+        origins.retain(|it| seen.insert(it.clone()));
+        Widget { origins, title, greeting, accent, side, offline }
+    }
+}
+
+/// Who sends for a kind of channel.
+fn provider_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Webchat => "webchat",
+        Kind::Sms | Kind::Whatsapp | Kind::Messenger | Kind::Viber => "sandbox",
     }
 }
 
@@ -155,11 +235,28 @@ struct Edit<'a> {
     saved_name: &'a str,
     form: &'a SenderForm,
     errors: &'a FieldErrors,
+    provider: &'static str,
+    /// Where browsers find us.
+    site: String,
 }
 
 impl Edit<'_> {
-    fn kinds(&self) -> [(&'static str, &'static str); 5] {
-        Kind::ALL.map(|kind| (kind.word(), kind.label()))
+    /// The kinds that the sandbox plays.
+    fn kinds(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        Kind::ALL.into_iter().filter(|kind| provider_of(*kind) == "sandbox").map(|kind| (kind.word(), kind.label()))
+    }
+
+    fn sides(&self) -> [(&'static str, &'static str); 2] {
+        Side::ALL.map(|side| (side.word(), side.label()))
+    }
+
+    fn is_webchat(&self) -> bool {
+        self.provider == "webchat"
+    }
+
+    /// What somebody puts into the pages of their site.
+    fn snippet(&self, id: &ChannelId) -> String {
+        format!("<script src=\"{}/webchat/{id}/widget.js\" async></script>", self.site)
     }
 
     fn kind_label(&self) -> &'static str {
@@ -171,11 +268,38 @@ impl Edit<'_> {
     }
 }
 
+fn site(req: &HttpRequest, app: &App) -> String {
+    let told = req.connection_info();
+    app.settings.public_url.clone().unwrap_or_else(|| format!("{}://{}", told.scheme(), told.host()))
+}
+
+fn own_of(provider: &str) -> Own {
+    match provider {
+        "webchat" => Own::Webchat(Widget::default()),
+        _ => Own::Sandbox(Knobs::default()),
+    }
+}
+
+#[derive(Deserialize)]
+struct New {
+    #[serde(default)]
+    kind: String,
+}
+
 #[get("/channels/new")]
-async fn new_page(_may: May<StopEverything>, frame: Frame) -> Result<HttpResponse, Problem> {
-    let setup = Setup { name: String::new(), sender: "Bugle".into(), per_minute: None, knobs: Knobs::default() };
-    let form = SenderForm::of(Kind::Sms, &setup);
-    page(Edit { frame, id: None, saved_name: "", form: &form, errors: &FieldErrors::default() })
+async fn new_page(
+    _may: May<StopEverything>,
+    frame: Frame,
+    app: Data<App>,
+    req: HttpRequest,
+    new: Query<New>,
+) -> Result<HttpResponse, Problem> {
+    let kind = Kind::of_word(&new.kind).unwrap_or(Kind::Sms);
+    let provider = provider_of(kind);
+    let setup = Setup { name: String::new(), sender: "Bugle".into(), per_minute: None, own: own_of(provider) };
+    let form = SenderForm::of(kind, &setup);
+    let errors = &FieldErrors::default();
+    page(Edit { frame, id: None, saved_name: "", form: &form, errors, provider, site: site(&req, &app) })
 }
 
 #[post("/channels")]
@@ -183,22 +307,27 @@ async fn add(
     may: May<StopEverything>,
     frame: Frame,
     app: Data<App>,
+    req: HttpRequest,
     form: Form<SenderForm>,
 ) -> Result<HttpResponse, Problem> {
     let (by, now, kind) = (may.person.id, app.clock.now(), Kind::of_word(&form.kind));
+    let provider = provider_of(kind.unwrap_or(Kind::Sms));
     let again = |mut errors: FieldErrors| {
         if kind.is_none() {
             errors.add("kind", "Choose a kind.");
         }
-        let again = Edit { frame, id: None, saved_name: "", form: &form, errors: &errors };
+        let site = site(&req, &app);
+        let again = Edit { frame, id: None, saved_name: "", form: &form, errors: &errors, provider, site };
         page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
     };
-    let (kind, setup) = match (kind, form.parse()) {
+    let (kind, setup) = match (kind, form.parse(provider)) {
         (Some(kind), Ok(setup)) => (kind, setup),
         (_, Err(errors)) => return again(errors),
         (None, Ok(_)) => return again(FieldErrors::default()),
     };
     match app.db.run(move |conn| actions::add(conn, kind, &setup, Some(by), now)).await {
+        // What a site needs to hold it stands on its page.
+        Ok(id) if provider == "webchat" => Ok(see_other(format!("/channels/{id}"))),
         Ok(_) => Ok(see_other("/channels")),
         Err(DbError::Work(Error::Refused(refused))) => again(name_error(&refused)),
         Err(error) => Err(error.into()),
@@ -210,13 +339,14 @@ async fn show(
     _may: May<StopEverything>,
     frame: Frame,
     app: Data<App>,
+    req: HttpRequest,
     id: Path<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let sender = app.db.run(move |conn| store::find(conn, id)).await?;
     let form = SenderForm::of(sender.kind, &sender.setup);
-    let errors = &FieldErrors::default();
-    page(Edit { frame, id: Some(id), saved_name: &sender.setup.name, form: &form, errors })
+    let (errors, provider, site) = (&FieldErrors::default(), sender.setup.own.provider(), site(&req, &app));
+    page(Edit { frame, id: Some(id), saved_name: &sender.setup.name, form: &form, errors, provider, site })
 }
 
 #[post("/channels/{id}")]
@@ -224,18 +354,21 @@ async fn change(
     may: May<StopEverything>,
     frame: Frame,
     app: Data<App>,
+    req: HttpRequest,
     id: Path<ChannelId>,
     form: Form<SenderForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let saved = app.db.run(move |conn| store::find(conn, id)).await?;
+    let provider = saved.setup.own.provider();
     // The kind is not in the form: it stays.
     let form = SenderForm { kind: saved.kind.word().to_owned(), ..form.into_inner() };
     let again = |errors: FieldErrors| {
-        let again = Edit { frame, id: Some(id), saved_name: &saved.setup.name, form: &form, errors: &errors };
+        let (saved_name, site) = (&saved.setup.name, site(&req, &app));
+        let again = Edit { frame, id: Some(id), saved_name, form: &form, errors: &errors, provider, site };
         page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
     };
-    let setup = match form.parse() {
+    let setup = match form.parse(provider) {
         Ok(setup) => setup,
         Err(errors) => return again(errors),
     };
@@ -268,18 +401,31 @@ mod tests {
     #[test]
     fn a_channel_comes_back_from_its_form_as_it_was() {
         let knobs = Knobs { error_rate: 0.025, long_tail: 0.07, seed: 9, ..Knobs::default() };
-        let setup = Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: Some(90), knobs };
-        assert_eq!(SenderForm::of(Kind::Sms, &setup).parse(), Ok(setup));
+        let own = Own::Sandbox(knobs);
+        let setup = Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: Some(90), own };
+        assert_eq!(SenderForm::of(Kind::Sms, &setup).parse("sandbox"), Ok(setup.clone()));
+
+        let origins = vec!["https://shop.example".into(), "http://localhost:3000".into()];
+        let widget = Widget { origins, greeting: "Hello".into(), side: Side::Left, ..Widget::default() };
+        let setup = Setup { own: Own::Webchat(widget), per_minute: None, ..setup };
+        assert_eq!(SenderForm::of(Kind::Webchat, &setup).parse("webchat"), Ok(setup));
     }
 
     #[test]
     fn every_mistake_is_named_at_its_field() {
         let form = SenderForm { latency_ms: "20".into(), latency_to_ms: "10".into(), ..SenderForm::default() };
-        let errors = form.parse().unwrap_err();
+        let errors = form.parse("sandbox").unwrap_err();
         for field in ["name", "sender", "latency_to_ms", "error_rate", "seed"] {
             assert!(errors.of(field).is_some(), "{field}");
         }
         assert_eq!(errors.of("per_minute"), None, "no limit is fine");
         assert_eq!(errors.of("latency_ms"), None);
+
+        let form = SenderForm { accent: "red".into(), origins: "https://a.example shop.example".into(), ..form };
+        let errors = form.parse("webchat").unwrap_err();
+        for field in ["name", "title", "accent", "side", "offline", "origins"] {
+            assert!(errors.of(field).is_some(), "{field}");
+        }
+        assert_eq!((errors.of("seed"), errors.of("greeting")), (None, None));
     }
 }

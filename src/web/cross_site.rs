@@ -13,15 +13,15 @@ use crate::app::App;
 /// Browsers say where a request comes from in headers that no page can set, so
 /// forms need no token. Cookies alone would not do: `SameSite=Lax` lets a
 /// neighbour on the same domain through. Webhooks come from no page and carry a
-/// signature instead.
+/// signature instead; a web chat has a list of the sites that may hold it.
 pub async fn refuse_cross_site(
     app: Data<App>,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let changes = matches!(*req.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
-    let signed_instead = req.path().starts_with("/webhooks/");
-    if changes && !signed_instead && !is_ours(req.headers(), app.settings.public_url.as_deref()) {
+    let asks_itself = ["/webhooks/", "/webchat/"].iter().any(|under| req.path().starts_with(under));
+    if changes && !asks_itself && !is_ours(req.headers(), app.settings.public_url.as_deref()) {
         return Ok(req.error_response(Problem::CrossSite).map_into_right_body());
     }
     Ok(next.call(req).await?.map_into_left_body())
@@ -35,11 +35,18 @@ fn is_ours(headers: &HeaderMap, public_url: Option<&str>) -> bool {
         return matches!(site, "same-origin" | "none");
     }
     // Older browsers, and any browser on plain HTTP outside localhost.
-    let Some(origin) = read(header::ORIGIN.as_str()) else { return false };
+    read(header::ORIGIN.as_str()).is_some_and(|origin| is_own_origin(origin, headers, public_url))
+}
+
+/// Whether `origin` is where a request with these headers was made to.
+pub fn is_own_origin(origin: &str, headers: &HeaderMap, public_url: Option<&str>) -> bool {
     let Some(from) = authority(origin) else { return false };
     match public_url {
         Some(url) => origin.eq_ignore_ascii_case(url.trim_end_matches('/')),
-        None => read(header::HOST.as_str()).is_some_and(|host| host.eq_ignore_ascii_case(from)),
+        None => {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            host.is_some_and(|host| host.eq_ignore_ascii_case(from))
+        }
     }
 }
 

@@ -8,18 +8,20 @@ mod headers;
 mod htmx;
 mod may;
 mod multipart;
+mod peer;
 mod problem;
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use askama::Template;
 
-pub use cross_site::refuse_cross_site;
+pub use cross_site::{is_own_origin, refuse_cross_site};
 pub use forms::FieldErrors;
 pub use headers::harden;
 pub use htmx::Htmx;
 pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
 pub use multipart::Parts;
+pub use peer::caller;
 pub use problem::Problem;
 
 /// Answers with a rendered template.

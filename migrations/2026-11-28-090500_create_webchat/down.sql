@@ -1,0 +1,2 @@
+DROP TABLE webchat_messages;
+DROP TABLE webchat_visitors;
