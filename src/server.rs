@@ -20,10 +20,8 @@ use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
 use crate::web::{Problem, harden, refuse_cross_site, see_other};
 use crate::{
-    blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists, people,
-    sandbox, senders, settings,
-    blocklist, bots, calendar, campaigns, contacts, conversations, deliveries, drops, files, histories, lists, people,
-    sandbox, senders, settings, webchat,
+    blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists,
+    people, sandbox, senders, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.

@@ -402,7 +402,8 @@ mod tests {
 
     #[test]
     fn stop_and_unsubscribe_stop_whatever_the_lists_say() {
-        let silent = |name: &str| Language { name: name.into(), stop: vec![], ..Rules::default().languages.swap_remove(0) };
+        let silent =
+            |name: &str| Language { name: name.into(), stop: vec![], ..Rules::default().languages.swap_remove(0) };
         let mut twisted = silent("Odd");
         (twisted.start, twisted.help) = (vec!["stop".into()], vec!["unsubscribe".into()]);
         for languages in [vec![], vec![silent("English")], vec![twisted]] {
@@ -435,7 +436,10 @@ mod tests {
             refused(dutch("Ayuda", "", ""))[0].to_string(),
             "“Ayuda” already means help in Spanish. A word means one thing in all languages."
         );
-        assert!(matches!(&refused(dutch("af", "Af!", ""))[..], [Refused::TwoMeanings { .. }, Refused::TwoMeanings { .. }]));
+        assert!(matches!(
+            &refused(dutch("af", "Af!", ""))[..],
+            [Refused::TwoMeanings { .. }, Refused::TwoMeanings { .. }]
+        ));
         assert!(matches!(&refused(dutch("", "STOP", ""))[0], Refused::Sure { meaning: Meaning::Start, .. }));
         assert!(rules.with(None, &dutch("parar, stop", "aan", "hulp")).is_ok(), "the same in two languages");
         let english = Language { name: "english".into(), ..dutch("", "", "") };
@@ -447,7 +451,9 @@ mod tests {
     #[test]
     fn one_language_stays_and_the_journal_hears_what_changed() {
         let rules = Rules::default();
-        let one = ["French", "Spanish", "Portuguese", "German"].iter().fold(rules.clone(), |it, name| it.without(name).unwrap());
+        let one = ["French", "Spanish", "Portuguese", "German"]
+            .iter()
+            .fold(rules.clone(), |it, name| it.without(name).unwrap());
         assert_eq!(one.without("English"), Err(Refused::LastLanguage("English".into())));
         assert_eq!(rules.changes(&rules), "");
         let mut new = rules.without("German").unwrap();

@@ -177,18 +177,8 @@ async fn export(_may: May<View>, app: Data<App>, asked: Query<Asked>) -> Result<
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();
                 let (words, channel, message) = (text(&it.words), text(&it.channel), text(&it.message));
                 let (answered, by) = (text(&it.answered), text(&it.by));
-                let cells: [&str; 10] = [
-                    &address,
-                    it.kind().word(),
-                    &at,
-                    &it.change,
-                    &it.how,
-                    &words,
-                    &channel,
-                    &message,
-                    &answered,
-                    &by,
-                ];
+                let cells: [&str; 10] =
+                    [&address, it.kind().word(), &at, &it.change, &it.how, &words, &channel, &message, &answered, &by];
                 lines.extend(csv::lines([cells])?);
             }
             let next = changes.last().filter(|_| changes.len() as i64 == EXPORTED_AT_ONCE).map(|last| Some(last.id));
@@ -339,8 +329,7 @@ async fn save_language(
         Err(errors) => errors,
         Ok(language) => {
             let was = form.was();
-            let saved =
-                app.db.run(move |conn| actions::save_language(conn, was.as_deref(), &language, by, now)).await;
+            let saved = app.db.run(move |conn| actions::save_language(conn, was.as_deref(), &language, by, now)).await;
             match saved {
                 Ok(()) => return Ok(see_other(format!("{PATH}?saved=languages#languages"))),
                 Err(DbError::Work(Error::Refused(refused))) => at_fields(&refused),

@@ -208,8 +208,6 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) 
             }
         }
         if !opted_out.is_empty() {
-            let contacts = contacts_of(conn, opted_out)?;
-            contacts::store::opt_out(conn, &contacts, now)?;
             let mut learnt = Vec::new();
             for it in opted_out {
                 let (contact, channel) = store::other_side(conn, it.id)?;

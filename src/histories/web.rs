@@ -189,7 +189,9 @@ async fn look(app: &App, frame: Frame, id: ContactId, before: Option<RunId>) -> 
             // The changes between this page's last run and the one that ends the page before.
             let since = if next.is_some() { turns.last().and_then(|turn| turn.settled_at) } else { None };
             let until = match before {
-                Some(RunId(run)) => store::turns(conn, id.0, Some(RunId(run + 1)), 1)?.pop().and_then(|it| it.settled_at),
+                Some(RunId(run)) => {
+                    store::turns(conn, id.0, Some(RunId(run + 1)), 1)?.pop().and_then(|it| it.settled_at)
+                }
                 None => None,
             };
             let wanted = Wanted { contact: Some(id), since, until, ..Wanted::default() };

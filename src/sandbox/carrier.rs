@@ -85,8 +85,6 @@ impl Books for PostgresBooks {
 pub fn providers(db: &Db, clock: &Clock) -> Providers {
     let books: Arc<dyn Books> =
         Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone(), rules: Mutex::default() });
-    Arc::new(move |setup| Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Channel>)
-    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone() });
     let chats = webchat::books(db, clock);
     Arc::new(move |setup| match setup.provider.as_str() {
         "webchat" => Arc::new(Webchat::new(setup, chats.clone())) as Arc<dyn Channel>,
