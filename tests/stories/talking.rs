@@ -183,7 +183,7 @@ impl Desk {
     }
 
     /// A survey that has asked its question and waits.
-    async fn survey(&self, n: usize) -> (CampaignId, ScheduleId, Vec<String>) {
+    async fn begun_survey(&self, n: usize) -> (CampaignId, ScheduleId, Vec<String>) {
         let bot = self.published("Survey", SURVEY);
         let to = phones(n);
         let (campaign, schedule, _) = self.bot_campaign("Spring", bot, &to).await;
@@ -218,7 +218,7 @@ async fn the_messages_of_a_conversation_arrive_in_their_order_however_slow_the_c
 #[actix_web::test]
 async fn a_message_told_again_is_stored_once_and_answered_once() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (_, _, to) = desk.survey(1).await;
+    let (_, _, to) = desk.begun_survey(1).await;
     assert!(matches!(desk.hears_as("x-1", &to[0], "4"), TakenIn::New(_)));
     desk.talk().await;
     // A week later, and after others.
@@ -291,7 +291,7 @@ async fn two_processes_send_each_reply_once() {
 #[actix_web::test]
 async fn a_reply_whose_process_died_is_unconfirmed_and_never_sent_again() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (_, _, to) = desk.survey(1).await;
+    let (_, _, to) = desk.begun_survey(1).await;
     desk.hears_as("x", &to[0], "5");
     let by = Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
     let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by).unwrap());
@@ -317,7 +317,7 @@ async fn a_reply_whose_process_died_is_unconfirmed_and_never_sent_again() {
 async fn receipts_of_replies_merge_upwards_and_only_for_their_own_channel() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.carrier(&Knobs { receipt_ms: 3_600_000, ..prompt() });
-    let (_, _, to) = desk.survey(1).await;
+    let (_, _, to) = desk.begun_survey(1).await;
     desk.hears(&to[0], "5").await;
     let id = MessageId(desk.number("SELECT id AS n FROM messages WHERE step = 's3'"));
     let tell = |part: String, status, channel| {
@@ -338,7 +338,7 @@ async fn receipts_of_replies_merge_upwards_and_only_for_their_own_channel() {
 #[actix_web::test]
 async fn while_a_campaign_is_paused_its_bot_answers_and_does_not_speak_up_by_itself() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (campaign, _, to) = desk.survey(3).await;
+    let (campaign, _, to) = desk.begun_survey(3).await;
     let now = desk.app.clock.now();
     desk.db(|conn| {
         campaigns::actions::pause(conn, campaign, desk.admin, now).unwrap_or_else(|error| panic!("{error}"))
@@ -358,7 +358,7 @@ async fn while_a_campaign_is_paused_its_bot_answers_and_does_not_speak_up_by_its
 #[actix_web::test]
 async fn a_reminder_that_waits_in_the_outbox_is_held_by_a_pause_and_ended_by_a_stop() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (campaign, schedule, to) = desk.survey(2).await;
+    let (campaign, schedule, to) = desk.begun_survey(2).await;
     desk.later(3601);
     let now = desk.app.clock.now();
     // Written down by the sweep, not claimed yet.
@@ -378,7 +378,7 @@ async fn a_reminder_that_waits_in_the_outbox_is_held_by_a_pause_and_ended_by_a_s
 #[actix_web::test]
 async fn after_a_stop_bots_are_silent_and_what_people_write_waits_in_the_inbox() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (campaign, _, to) = desk.survey(2).await;
+    let (campaign, _, to) = desk.begun_survey(2).await;
     let now = desk.app.clock.now();
     desk.db(|conn| campaigns::actions::stop(conn, campaign, desk.admin, now).unwrap());
     desk.hears(&to[0], "4").await;
@@ -417,7 +417,7 @@ async fn a_stop_waits_for_the_reply_on_the_wire_or_names_it() {
 #[actix_web::test]
 async fn a_claim_and_a_stop_come_one_after_the_other() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (campaign, _, to) = desk.survey(1).await;
+    let (campaign, _, to) = desk.begun_survey(1).await;
     desk.hears_as("x", &to[0], "5");
     let (url, admin, now) = (desk.url.clone(), desk.admin, desk.app.clock.now());
     let channel = desk.channel;
@@ -455,7 +455,7 @@ async fn a_claim_and_a_stop_come_one_after_the_other() {
 #[actix_web::test]
 async fn bots_speak_up_no_faster_than_their_schedule_and_not_in_quiet_hours() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (_, schedule, _) = desk.survey(30).await;
+    let (_, schedule, _) = desk.begun_survey(30).await;
     desk.sql(&format!("UPDATE schedules SET rate = 10 WHERE id = {schedule}"));
     desk.sql("UPDATE settings SET quiet_from = '10:00', quiet_to = '11:00'");
     desk.at("2026-03-02 10:30");
@@ -474,7 +474,7 @@ async fn bots_speak_up_no_faster_than_their_schedule_and_not_in_quiet_hours() {
 #[actix_web::test]
 async fn one_who_opts_out_is_not_reminded() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (_, _, to) = desk.survey(2).await;
+    let (_, _, to) = desk.begun_survey(2).await;
     desk.hears(&to[0], "Stop!").await;
     assert_eq!(
         desk.phone(&to[0])[2..],
@@ -491,7 +491,7 @@ async fn one_who_opts_out_is_not_reminded() {
 #[actix_web::test]
 async fn an_opt_out_stops_what_is_queued_already() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (_, _, to) = desk.survey(1).await;
+    let (_, _, to) = desk.begun_survey(1).await;
     desk.hears_as("a", &to[0], "5");
     assert_eq!(desk.outbox("state = 'queued'"), 1);
     desk.sql("UPDATE contacts SET opted_out_at = now()");
@@ -587,7 +587,7 @@ async fn a_message_finds_its_conversation_by_validity_and_direction() {
         r##"[{"id": "a", "name": "Ask", "do": "ask", "text": "Welcome. What is it?", "routes": [], "otherwise": "b"},
              {"id": "b", "name": "Bye", "do": "hand_over", "text": "A moment."}]"##,
     );
-    let (_, _, to) = desk.survey(1).await;
+    let (_, _, to) = desk.begun_survey(1).await;
     let (first, ..) = desk.newest(&to[0]);
 
     // Outbound, open, over its validity: a new one on the same schedule.
@@ -639,7 +639,7 @@ async fn outside_its_hours_an_inbound_campaign_says_so_once_and_a_human_is_waite
 #[actix_web::test]
 async fn another_campaigns_message_takes_over_from_a_bot_and_not_from_a_human() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    let (_, _, to) = desk.survey(2).await;
+    let (_, _, to) = desk.begun_survey(2).await;
     desk.hears(&to[1], "1").await;
     let bot = desk.published("News", ECHO);
     desk.bot_campaign("Other", bot, &to).await;
