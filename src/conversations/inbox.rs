@@ -344,7 +344,7 @@ fn found(conn: &mut PgConnection, q: &str) -> QueryResult<Vec<i64>> {
         let mut sql = Assembled::default();
         sql.sql("SELECT conversation_id AS id FROM messages WHERE body ILIKE ")
             .text(&format!("%{escaped}%"))
-            .sql(" ORDER BY id DESC LIMIT ")
+            .sql(" ORDER BY messages.id DESC LIMIT ")
             .number(FOUND);
         add(conn, sql)?;
     }
