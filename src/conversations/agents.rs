@@ -90,6 +90,9 @@ fn fill_in(conn: &mut PgConnection, it: &Conversation, text: &str) -> Result<Str
     if text.contains('#') {
         let mut fields: Vec<String> = values.keys().cloned().collect();
         fields.extend(usual_fields(conn)?.into_iter().filter(|field| !values.contains_key(field)));
+        // What has a fallback is meant as a field, whatever it is called.
+        let unknown = Template::parse(&text, &fields).unknown().to_vec();
+        fields.extend(unknown.into_iter().filter(|word| text.contains(&format!("#{word}|"))));
         let template = Template::parse(&text, &fields);
         if let Some(field) = template.unknown().first() {
             return Err(Refused::Unknown(field.clone()).into());

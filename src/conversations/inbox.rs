@@ -344,7 +344,7 @@ fn found(conn: &mut PgConnection, q: &str) -> QueryResult<Vec<i64>> {
         let mut sql = Assembled::default();
         sql.sql("SELECT conversation_id AS id FROM messages WHERE body ILIKE ")
             .text(&format!("%{escaped}%"))
-            .sql(" ORDER BY id DESC LIMIT ")
+            .sql(" ORDER BY messages.id DESC LIMIT ")
             .number(FOUND);
         add(conn, sql)?;
     }
@@ -382,7 +382,7 @@ struct Words {
 /// Stands for everything that has happened until now: another one when something is new.
 pub fn news(conn: &mut PgConnection) -> QueryResult<String> {
     let row: Words = diesel::sql_query(
-        "SELECT coalesce(md5(string_agg(changed::text, ' ')), '') AS word
+        "SELECT coalesce(md5(string_agg(changed::text, ' ')), 'none') AS word
          FROM (SELECT changed FROM conversations ORDER BY changed DESC LIMIT $1) v",
     )
     .bind::<Int8, _>(NEWS)

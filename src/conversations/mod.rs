@@ -29,6 +29,8 @@
 //! their states; pause and stop change them. So nothing they govern begins after they have answered.
 //!
 //! A conversation that a campaign's next message takes over from is closed, unless a human has it.
+//! Humans answer in the [`inbox`], with the verbs of [`agents`]: one locks the conversation, and a second
+//! learns what the first has done.
 //! Who has opted out, is blocked or in doubt is heard, and answered by humans alone.
 
 pub mod domain;
