@@ -123,7 +123,7 @@ async fn natural_words_can_be_left_to_the_bot_and_providers_confirm_themselves()
     let bot = desk.published("Survey", SURVEY);
     let to = phones(2);
     desk.bot_campaign("Spring", bot, &to).await;
-    desk.tick().await;
+    desk.run_until("2026-03-02 09:00:01").await;
     let channel = desk.channel.to_string();
     desk.fill_in("/settings/consent/channels", &[("natural", channel.as_str()), ("silent", channel.as_str())]).await;
     desk.hears(&to[0], "quit").await;
@@ -148,6 +148,10 @@ async fn an_opt_out_in_their_own_words_holds_campaigns_back_and_is_flagged() {
     let flagged = "SELECT count(*) AS n FROM conversations WHERE doubted AND unanswered_since IS NOT NULL";
     assert_eq!(desk.number(flagged), 1);
     assert_eq!(desk.phone(&to[0]).len(), 2, "nothing is said by itself");
+    let contact = desk.number(&format!("SELECT id AS n FROM contacts WHERE address = '{}'", to[0]));
+    let history = desk.visit(&format!("/contacts/{contact}")).await;
+    history.shows("Seems to have opted out</b>");
+    history.shows("“Please stop texting me”");
 
     desk.campaign_to("Offer", &to, "09:00-11:00", 6000.0, LatePolicy::CatchUp).await;
     desk.later(2);
