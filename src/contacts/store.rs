@@ -82,6 +82,9 @@ pub struct Contact {
     values: serde_json::Value,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub opted_out_at: Option<DateTime<Utc>>,
+    /// Seems to have opted out in words of their own.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub doubted_at: Option<DateTime<Utc>>,
     /// On the blocklist right now.
     #[diesel(sql_type = Bool)]
     pub blocked: bool,
@@ -111,7 +114,7 @@ impl Contact {
 /// at `now`; `rows` adds the rows, which may have an `ord` to be ordered by.
 pub fn with_consent(sql: &mut Assembled, now: DateTime<Utc>, rows: impl FnOnce(&mut Assembled)) {
     sql.sql(
-        "SELECT c.id, c.kind, c.address, c.customer_id, c.\"values\", c.opted_out_at,
+        "SELECT c.id, c.kind, c.address, c.customer_id, c.\"values\", c.opted_out_at, c.doubted_at,
                 b.address IS NOT NULL AS blocked, b.until AS blocked_until, b.why AS blocked_why
          FROM (",
     );

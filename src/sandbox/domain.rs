@@ -141,7 +141,7 @@ pub fn usual() -> Vec<Habit> {
     };
     let last_words = r"thank|goodbye|see you|no more messages|will write to you|get our messages again";
     vec![
-        habit(last_words, 0.15, 5, 60, &["Thanks", "Thank you!", "Bye", "👍"]),
+        habit(last_words, 0.15, 5, 60, &["Thanks", "Thank you!", "Bye", "Cheers"]),
         habit(last_words, 1.0, 0, 0, &[]),
         habit("", 0.02, 5, 120, &["STOP", "Stop", "stop"]),
         habit("", 0.01, 10, 120, &["Please stop texting me", "Take me off your list"]),

@@ -8,6 +8,7 @@ mod desk;
 mod calendar;
 mod chances;
 mod claims;
+mod consent;
 mod bots;
 mod contacts;
 mod before_launch;
