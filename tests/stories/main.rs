@@ -29,3 +29,4 @@ mod screen;
 mod settings;
 mod signing_in;
 mod talking;
+mod webchat;
