@@ -1,6 +1,6 @@
 // The real server, started for a group of stories with an empty data folder of its own, and stopped after it.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -66,6 +66,12 @@ export class Bugle {
         fail(new Error(`Bugle ended (${how}) instead of starting. It said:\n${this.lastWords(60)}`));
       });
     });
+  }
+
+  /** Asks its database one thing, for what no page can arrange. */
+  sql(text) {
+    const socket = join(this.#folder, "data/socket");
+    return execFileSync("psql", ["-h", socket, "-U", "bugle", "-d", "bugle", "-Atqc", text], { encoding: "utf8" }).trim();
   }
 
   /** What it printed last, for a story that failed. */
