@@ -56,7 +56,7 @@
   const text = el("textarea", { rows: "1", "aria-label": "Your message", placeholder: "Write a message", enterkeyhint: "send", maxlength: told.longest });
   const form = el("form", {}, text, el("button", { class: "send", "aria-label": "Send" }, icon("M12 19V5M5 12l7-7 7 7")));
   const panel = el("section", { class: "panel", role: "dialog", "aria-labelledby": "title", hidden: "" },
-    el("header", {}, el("h2", { id: "title" }, told.title), close), status, log, form);
+    el("div", { class: "head" }, el("h2", { id: "title" }, told.title), close), status, log, form);
   const choices = el("div", { class: "choices", role: "group", "aria-label": "Answers to choose from" });
 
   // What is said, in its order: by number, and what has none yet at the end.
