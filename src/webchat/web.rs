@@ -14,7 +14,7 @@ use super::domain::{self, Known, LONGEST};
 use super::lobby::{Knock, Lobby, NEWS, wire};
 use super::store;
 use crate::app::App;
-use crate::channels::webchat::Widget;
+use crate::channels::webchat::{Side, Widget};
 use crate::channels::{Event, Kind, Receipt, ReceiptStatus, Setup};
 use crate::conversations::intake;
 use crate::db::DbError;
@@ -186,11 +186,50 @@ fn knock(lobby: &Option<Data<Lobby>>, knock: Knock, req: &HttpRequest, app: &App
 // The widget and its doors
 
 const SCRIPT: &str = include_str!("widget.js");
+const SHEET: &str = include_str!("widget.css");
 
-/// The script without the spaces and remarks that only its readers need.
+/// The script without the spaces and remarks that only its readers need. Lines stay lines, and
+/// strings as they are; it knows neither regular expressions nor templates in templates.
 fn lean(script: &str) -> String {
     let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let in_a_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+    let (mut lean, mut quote, mut chars) = (String::new(), None, text.chars().peekable());
+    while let Some(c) = chars.next() {
+        if c == ' ' && quote.is_none() {
+            let between = [lean.chars().next_back(), chars.peek().copied()];
+            if !between.into_iter().all(|beside| beside.is_some_and(in_a_word)) {
+                continue;
+            }
+        }
+        lean.push(c);
+        match quote {
+            Some(_) if c == '\\' => lean.extend(chars.next()),
+            Some(open) if c == open => quote = None,
+            None if ['"', '\'', '`'].contains(&c) => quote = Some(c),
+            _ => {}
+        }
+    }
+    lean
+}
+
+/// The sheet, in the same way, in front of it what the channel says.
+fn sheet(widget: &Widget) -> String {
+    let (left, right) = match widget.side {
+        Side::Left => ("20px", "auto"),
+        Side::Right => ("auto", "20px"),
+    };
+    let (accent, ink) = (&widget.accent, domain::ink_on(&widget.accent));
+    let mut sheet = format!(":host{{--accent:{accent};--on-accent:{ink};--left:{left};--right:{right}}}");
+    let rules = SHEET.split_once("*/").map_or(SHEET, |(_, rules)| rules);
+    let mut lean = rules.lines().map(str::trim).collect::<String>();
+    for (loose, tight) in
+        [(" { ", "{"), ("{ ", "{"), (" {", "{"), ("; }", "}"), (" }", "}"), ("; ", ";"), (": ", ":"), (", ", ","), (" > ", ">")]
+    {
+        lean = lean.replace(loose, tight);
+    }
+    sheet.push_str(&lean);
+    sheet
 }
 
 /// The script that a page names: the widget, told how this channel wants it.
@@ -200,7 +239,7 @@ async fn widget_script(app: Data<App>, req: HttpRequest, channel: Path<ChannelId
         let it = &door.widget;
         let told = json!({
             "title": it.title, "greeting": it.greeting, "sender": door.setup.sender, "offline": it.offline,
-            "accent": it.accent, "ink": domain::ink_on(&it.accent), "side": it.side, "longest": LONGEST,
+            "longest": LONGEST, "css": sheet(it),
         });
         Ok(HttpResponse::Ok()
             .content_type("text/javascript; charset=utf-8")
@@ -392,8 +431,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_is_small() {
+    fn the_script_is_small_and_says_what_it_said() {
+        assert_eq!(lean("  // what\n  const a = `b  ${c}`;\n\n  return a ? \"x \\\" y\" : 1;"), "const a=`b  ${c}`;\nreturn a?\"x \\\" y\":1;");
         let lean = lean(SCRIPT);
-        assert!(lean.len() < 14_000, "{} bytes, and the settings come on top", lean.len());
+        let n = lean.len() + sheet(&Widget::default()).len();
+        assert!(n < 14_000, "{n} bytes, and the words of the channel come on top");
     }
 }

@@ -45,43 +45,6 @@
     return svg;
   };
 
-  const css = `
-    :host { all: initial; --accent: ${told.accent}; --on-accent: ${told.ink}; --ground: #fff; --theirs: #eeeef3; --ink: #181824; --soft: #55556a; --line: #d9d9e3; --edge: #77778a; --warn: #fdf1d8; --on-warn: #6b3f00; --bad: #b01822; color-scheme: light dark; }
-    @media (prefers-color-scheme: dark) { :host { --ground: #18181f; --theirs: #2b2b37; --ink: #eeeef4; --soft: #a9a9bb; --line: #33333f; --edge: #8b8b9c; --warn: #37290f; --on-warn: #f4c169; --bad: #ff989b; } }
-    * { box-sizing: border-box; font: 400 16px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
-    [hidden] { display: none !important; }
-    button { min-width: 44px; min-height: 44px; border: 0; cursor: pointer; color: inherit; background: none; }
-    :focus-visible { outline: 2px solid var(--ink); outline-offset: 2px; box-shadow: 0 0 0 2px var(--ground); }
-    svg { display: block; width: 24px; height: 24px; margin: auto; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
-    .launch { position: fixed; z-index: 2147483000; bottom: 20px; ${told.side}: 20px; width: 60px; height: 60px; border-radius: 30px; background: var(--accent); color: var(--on-accent); box-shadow: 0 0 0 1px rgb(255 255 255 / .25), 0 6px 20px rgb(0 0 0 / .3); }
-    .launch svg { width: 28px; height: 28px; }
-    .count { position: absolute; top: -4px; right: -4px; min-width: 24px; padding: 0 6px; border-radius: 12px; background: #b01822; color: #fff; font-size: 14px; line-height: 24px; font-weight: 650; }
-    .panel { position: fixed; z-index: 2147483001; bottom: 92px; ${told.side}: 20px; display: flex; flex-direction: column; width: 380px; height: min(620px, calc(100dvh - 112px)); border: 1px solid var(--line); border-radius: 16px; background: var(--ground); color: var(--ink); box-shadow: 0 16px 48px rgb(0 0 0 / .28); overflow: hidden; animation: rise .16s ease-out; }
-    @keyframes rise { from { opacity: 0; transform: translateY(12px); } }
-    header { display: flex; align-items: center; gap: 8px; padding: 8px 8px 8px 20px; background: var(--accent); color: var(--on-accent); }
-    h2 { flex: 1; margin: 0; font-size: 17px; font-weight: 650; overflow-wrap: anywhere; }
-    header button:focus-visible { outline-color: currentColor; outline-offset: -4px; box-shadow: none; }
-    .lost { padding: 8px 20px; background: var(--warn); color: var(--on-warn); font-size: 14px; }
-    .log { flex: 1; display: flex; flex-direction: column; gap: 8px; min-height: 0; padding: 16px 20px; overflow-y: auto; overscroll-behavior: contain; }
-    .log:focus-visible { outline-offset: -2px; box-shadow: none; }
-    .log > :first-child { margin-top: auto; }
-    .say { align-self: flex-start; max-width: 85%; padding: 8px 14px; border-radius: 4px 16px 16px 16px; background: var(--theirs); overflow-wrap: anywhere; }
-    .say p { margin: 0; white-space: pre-wrap; }
-    .say small { display: block; font-size: 12px; color: var(--soft); }
-    .mine { align-self: flex-end; border-radius: 16px 4px 16px 16px; background: var(--accent); color: var(--on-accent); }
-    .mine small { color: inherit; }
-    .mine[data-state="failed"] { background: none; color: var(--ink); border: 2px dashed var(--bad); }
-    .choices { display: flex; flex-wrap: wrap; gap: 8px; }
-    .choices button { padding: 8px 16px; border: 1px solid var(--edge); border-radius: 22px; color: var(--ink); text-align: start; overflow-wrap: anywhere; }
-    .choices button:hover { background: var(--theirs); }
-    form { display: flex; align-items: flex-end; gap: 8px; padding: 12px; border-top: 1px solid var(--line); }
-    textarea { flex: 1; min-width: 0; min-height: 44px; max-height: 140px; padding: 10px 14px; border: 1px solid var(--edge); border-radius: 22px; background: var(--ground); color: var(--ink); resize: none; field-sizing: content; }
-    textarea::placeholder { color: var(--soft); opacity: 1; }
-    .send { flex: none; width: 44px; border-radius: 22px; background: var(--accent); color: var(--on-accent); }
-    .away { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-    @media (max-width: 480px) { .panel { inset: 0; width: auto; height: 100dvh; border: 0; border-radius: 0; padding-bottom: env(safe-area-inset-bottom); } }
-    @media (prefers-reduced-motion: reduce) { .panel { animation: none; } }`;
-
   const count = el("span", { class: "count", hidden: "", "aria-hidden": "true" });
   const launch = el("button", { class: "launch", type: "button", "aria-haspopup": "dialog", "aria-expanded": "false" },
     icon("M21 12a8 8 0 0 1-11.6 7.2L4 21l1.8-5.2A8 8 0 1 1 21 12z"), count);
@@ -93,7 +56,7 @@
   const text = el("textarea", { rows: "1", "aria-label": "Your message", placeholder: "Write a message", enterkeyhint: "send", maxlength: told.longest });
   const form = el("form", {}, text, el("button", { class: "send", "aria-label": "Send" }, icon("M12 19V5M5 12l7-7 7 7")));
   const panel = el("section", { class: "panel", role: "dialog", "aria-labelledby": "title", hidden: "" },
-    el("header", {}, el("h2", { id: "title" }, told.title), close), status, log, form);
+    el("div", { class: "head" }, el("h2", { id: "title" }, told.title), close), status, log, form);
   const choices = el("div", { class: "choices", role: "group", "aria-label": "Answers to choose from" });
 
   // What is said, in its order: by number, and what has none yet at the end.
@@ -157,7 +120,7 @@
     label();
   };
   const label = () => {
-    launch.setAttribute("aria-label", `${told.title}${unread ? `, ${unread} new` : ""}`);
+    launch.setAttribute("aria-label", unread ? `${told.title}, ${unread} new` : told.title);
     count.textContent = unread > 99 ? "99+" : unread;
     count.hidden = unread === 0;
   };
@@ -398,7 +361,7 @@
     const root = host.attachShadow({ mode: "open" });
     // A sheet made here is no inline style: strict pages allow it.
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
+    sheet.replaceSync(told.css);
     root.adoptedStyleSheets = [sheet];
     root.append(launch, panel);
     document.body.append(host);

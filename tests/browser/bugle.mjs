@@ -88,6 +88,10 @@ export class Bugle {
       body,
     });
     if (answer.status !== 204) throw new Error(`the webhook answered ${answer.status}`);
+  /** Asks its database one thing, for what no page can arrange. */
+  sql(text) {
+    const socket = join(this.#folder, "data/socket");
+    return execFileSync("psql", ["-h", socket, "-U", "bugle", "-d", "bugle", "-Atqc", text], { encoding: "utf8" }).trim();
   }
 
   /** What it printed last, for a story that failed. */

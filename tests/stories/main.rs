@@ -32,3 +32,4 @@ mod screen;
 mod settings;
 mod signing_in;
 mod talking;
+mod webchat;
