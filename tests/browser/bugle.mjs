@@ -69,7 +69,7 @@ export class Bugle {
     });
   }
 
-  /** Answers of the database, a line each. */
+  /** Asks its database what no page tells, or arranges what none can; answers a line each. */
   ask(sql) {
     const at = ["-h", join(this.#folder, "data/socket"), "-U", "bugle", "-d", "bugle", "-qtAc", sql];
     return execFileSync("psql", at, { encoding: "utf8" }).trim();
@@ -88,10 +88,6 @@ export class Bugle {
       body,
     });
     if (answer.status !== 204) throw new Error(`the webhook answered ${answer.status}`);
-  /** Asks its database one thing, for what no page can arrange. */
-  sql(text) {
-    const socket = join(this.#folder, "data/socket");
-    return execFileSync("psql", ["-h", socket, "-U", "bugle", "-d", "bugle", "-Atqc", text], { encoding: "utf8" }).trim();
   }
 
   /** What it printed last, for a story that failed. */

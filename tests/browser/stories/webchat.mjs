@@ -36,7 +36,7 @@ async function webChat(desk, page, name, more = async () => {}) {
   const bot = Number(page.url().match(/\d+$/)[0]);
   await page.getByRole("button", { name: "Publish version 1" }).click();
   await page.getByRole("rowheader", { name: "Version 1" }).waitFor();
-  desk.bugle.sql(`
+  desk.bugle.ask(`
     WITH c AS (
       INSERT INTO campaigns (name, direction, kind, time_zone, state, created_at, launched_at, inbound)
       VALUES ('${name}', 'inbound', 'inbound', 'UTC', 'active', now(), now(),
@@ -91,7 +91,7 @@ export const stories = {
     await write(page, "Ada");
     await isSaid(page, "Thank you, Ada.");
     await until("what it shows is delivered", () =>
-      desk.bugle.sql("SELECT count(*) = 0 FROM messages WHERE author = 'bot' AND outcome IS NULL") === "t");
+      desk.bugle.ask("SELECT count(*) = 0 FROM messages WHERE author = 'bot' AND outcome IS NULL") === "t");
   },
 
   async "a lost connection loses nothing and doubles nothing"(desk) {
@@ -115,8 +115,8 @@ export const stories = {
     await looksRight(page, "webchat-offline");
 
     // While a reply comes.
-    const visitor = desk.bugle.sql(`SELECT max(id) FROM webchat_visitors WHERE channel_id = ${channel}`);
-    desk.bugle.sql(`
+    const visitor = desk.bugle.ask(`SELECT max(id) FROM webchat_visitors WHERE channel_id = ${channel}`);
+    desk.bugle.ask(`
       WITH v AS (UPDATE webchat_visitors SET last_seq = last_seq + 1 WHERE id = ${visitor} RETURNING id, last_seq)
       INSERT INTO webchat_messages (visitor_id, seq, direction, part, body, at) SELECT id, last_seq, 'out', 'elsewhere', 'Said meanwhile.', now() FROM v`);
     await page.context().setOffline(false);
@@ -148,15 +148,15 @@ export const stories = {
     await page.reload();
     await page.getByRole("button", { name: /^Chat with us/ }).click();
     await until("all has arrived", () =>
-      desk.bugle.sql(`SELECT count(*) FROM webchat_messages WHERE visitor_id = ${visitor} AND direction = 'in'`) === "6");
+      desk.bugle.ask(`SELECT count(*) FROM webchat_messages WHERE visitor_id = ${visitor} AND direction = 'in'`) === "6");
     await settledDown(page);
 
-    const stored = desk.bugle.sql(`SELECT body FROM webchat_messages WHERE visitor_id = ${visitor} ORDER BY seq`).split("\n");
+    const stored = desk.bugle.ask(`SELECT body FROM webchat_messages WHERE visitor_id = ${visitor} ORDER BY seq`).split("\n");
     await until("the widget shows what is stored, in its order", async () =>
       JSON.stringify((await says(page)).slice(1)) === JSON.stringify(stored));
     const typed = ["Hello", "Green", "Purple", "Red", "Ada", "And good night"];
     assert.deepEqual(stored.filter((it) => typed.includes(it)), typed, "each once, in the order in which it was typed");
-    assert.equal(desk.bugle.sql(`SELECT count(*) FROM messages WHERE channel_id = ${channel} AND author = 'contact'`), "6");
+    assert.equal(desk.bugle.ask(`SELECT count(*) FROM messages WHERE channel_id = ${channel} AND author = 'contact'`), "6");
   },
 
   async "another site holds the widget when it is on the list, and only then"(desk) {
