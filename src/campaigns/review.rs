@@ -575,6 +575,7 @@ mod tests {
             name: "Dublin".into(),
             channel_id: ChannelId(1),
             body: "Hello".into(),
+            bot: None,
             when: When::Once { date: utc("09:00:00").date_naive() },
             start: "09:00:00".parse().unwrap(),
             end: "09:10:00".parse().unwrap(),

@@ -537,6 +537,7 @@ mod tests {
             file_id: Some(FileId(1)),
             name: "Spring offer-2026-03-02".into(),
             body: "Hello".into(),
+            bot: None,
             fields: Vec::new(),
             auto: false,
             rules: Rules::default(),
