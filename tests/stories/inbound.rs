@@ -259,6 +259,8 @@ async fn taking_over_a_channel_is_asked_first() {
     desk.submit(&format!("/campaigns/{second}/pause")).await;
     desk.hears("12025550108", "hi").await;
     assert_eq!(desk.conversations(&format!("campaign_id = {first}")), 1, "the older one meets people again");
+    let plan = desk.peek(&format!("/campaigns/{second}/resume")).await;
+    plan.shows("Resumed, it meets who writes first again. “Front desk” is current on ");
 }
 
 #[actix_web::test]
