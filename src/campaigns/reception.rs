@@ -116,7 +116,7 @@ pub fn consequences(
 }
 
 /// Whether messages are routed to the one rather than to the other where both are there.
-fn is_newer(conn: &mut PgConnection, one: CampaignId, other: CampaignId) -> QueryResult<bool> {
+pub fn is_newer(conn: &mut PgConnection, one: CampaignId, other: CampaignId) -> QueryResult<bool> {
     let newest: i64 = campaigns::table
         .filter(campaigns::id.eq_any([one.0, other.0]))
         .order((campaigns::launched_at.desc(), campaigns::id.desc()))

@@ -199,7 +199,13 @@ impl Sheet {
         let going_on = self.runs().any(|run| !run.state.has_ended());
         let mut coming = self.lines.iter().filter(|line| line.comes_round()).peekable();
         if self.campaign.state != CampaignState::Active || going_on || coming.peek().is_none() {
-            return standing(self.campaign.state, self.runs());
+            return match standing(self.campaign.state, self.runs()) {
+                // Its runs are over, and its bots still talk.
+                Standing::Finished if self.campaign.state == CampaignState::Active && self.talks.with_bot => {
+                    Standing::Live
+                }
+                standing => standing,
+            };
         }
         let active = |line: &&Line| line.schedule.state == ScheduleState::Active;
         let mut active = coming.filter(active).peekable();
@@ -287,6 +293,14 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// Where the channel is named beside it.
+    pub fn short(&self) -> String {
+        match self {
+            Reach::Current => "current".to_owned(),
+            Reach::Taken(by) => format!("met by {by} now"),
+        }
+    }
+
     pub fn words(&self, channel: &str) -> String {
         match self {
             Reach::Current => format!("current on {channel}"),

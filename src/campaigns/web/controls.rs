@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
 use super::super::screen::{self, Line, Sheet};
-use super::super::{Campaign, actions, store};
+use super::super::{Campaign, actions, reception, store};
 use super::index::{Asked, answer_row, draw_schedule, html, place_of, sheet_of};
 use super::panels::{Note, Place, Plan};
 use super::stop::ask;
@@ -244,12 +244,25 @@ async fn plan(app: &App, lines: &[&Line]) -> Result<Plan, Problem> {
         barred,
         outlook: screen::if_resumed(runs.into_iter(), now),
         too_late,
-        says: lines
-            .iter()
-            .all(|line| line.is_inbound())
-            .then_some("Resumed, it meets who writes first again.")
-            .filter(|_| !lines.is_empty()),
+        says: match !lines.is_empty() && lines.iter().all(|line| line.is_inbound()) {
+            true => Some(meets_again(app, lines).await?),
+            false => None,
+        },
     })
+}
+
+/// What resuming brings where the contact writes first.
+async fn meets_again(app: &App, lines: &[&Line]) -> Result<String, Problem> {
+    let mut says = "Resumed, it meets who writes first again.".to_owned();
+    for line in lines {
+        let (id, channel) = (line.schedule.campaign_id, &line.channel);
+        let Some((other, by)) = line.met_by.clone().filter(|(other, _)| *other != id) else { continue };
+        says += &match app.db.run(move |conn| reception::is_newer(conn, id, other)).await? {
+            true => format!(" “{by}” is current on {channel} until then."),
+            false => format!(" “{by}” was started later and stays current on {channel}."),
+        };
+    }
+    Ok(says)
 }
 
 #[get("/schedules/{id}/stop")]

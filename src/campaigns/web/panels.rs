@@ -138,7 +138,7 @@ pub struct Plan {
     /// The end time has passed, so that only more time helps.
     pub too_late: bool,
     /// Said instead of numbers, where nothing is counted.
-    pub says: Option<&'static str>,
+    pub says: Option<String>,
 }
 
 #[derive(Template)]
