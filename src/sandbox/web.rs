@@ -157,14 +157,19 @@ const LONGEST_ADDRESS: usize = 200;
 /// What was typed as the carrier calls it. Any number will do: these phones need not exist.
 fn address(typed: &str) -> Option<String> {
     let is_number = typed.chars().all(|c| c.is_ascii_digit() || "+-() ./".contains(c));
-    if !is_number {
-        let fits =
-            typed.chars().count() <= LONGEST_ADDRESS && !typed.contains(|c: char| c.is_whitespace() || c.is_control());
-        return fits.then(|| typed.to_owned());
-    }
     let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_start_matches('0');
-    (7..=15).contains(&digits.len()).then(|| digits.to_owned())
+    if is_number && digits.len() <= 15 {
+        return is_phone(digits).then(|| digits.to_owned());
+    }
+    let fits =
+        typed.chars().count() <= LONGEST_ADDRESS && !typed.contains(|c: char| c.is_whitespace() || c.is_control());
+    fits.then(|| typed.to_owned())
+}
+
+/// Whether an address can be that of a phone.
+fn is_phone(address: &str) -> bool {
+    (7..=15).contains(&address.len()) && address.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 // One phone
@@ -282,7 +287,7 @@ impl Reply {
             .await?;
         let channels: Vec<(i64, String)> = senders
             .into_iter()
-            .filter(|it| it.provider == "sandbox")
+            .filter(|it| it.provider == "sandbox" && (is_phone(number) || !it.kind.is_phone()))
             .map(|it| (it.id.0, format!("{} ({})", it.setup.name, it.kind.label())))
             .collect();
         let is_one = |id: &i64| channels.iter().any(|(it, _)| it == id);
@@ -434,8 +439,10 @@ mod tests {
     fn any_number_will_do_however_it_is_written() {
         assert_eq!(address("+1 (202) 555-0101").as_deref(), Some("12025550101"));
         assert_eq!(address("0044 20 7946 0000").as_deref(), Some("442079460000"));
-        assert_eq!(address("psid:10158").as_deref(), Some("psid:10158"));
-        for wrong in ["", "12", "+", "12345678901234567", "two words", "a\0b"] {
+        for other in ["psid:10158", "6754321098765432"] {
+            assert_eq!(address(other).as_deref(), Some(other), "an address of another kind");
+        }
+        for wrong in ["", "12", "+", "two words", "a\0b"] {
             assert_eq!(address(wrong), None, "{wrong}");
         }
     }

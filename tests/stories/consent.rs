@@ -8,7 +8,9 @@ use super::talking::SURVEY;
 
 impl Desk {
     fn outcome(&self, address: &str) -> i64 {
-        self.number(&format!("SELECT coalesce(max(outcome), -1)::bigint AS n FROM deliveries WHERE address = '{address}'"))
+        self.number(&format!(
+            "SELECT coalesce(max(outcome), -1)::bigint AS n FROM deliveries WHERE address = '{address}'"
+        ))
     }
 
     fn proofs(&self, what: &str) -> i64 {
@@ -113,7 +115,8 @@ async fn each_language_has_its_words_and_stop_stops_in_all() {
     assert_eq!(last.status, 409);
     desk.submit("/settings/consent/reset").await;
     desk.visit("/settings/consent").await.shows("stop, stop all, stopall");
-    let journal = |happened: &str| desk.number(&format!("SELECT count(*) AS n FROM journal WHERE happened = '{happened}'"));
+    let journal =
+        |happened: &str| desk.number(&format!("SELECT count(*) AS n FROM journal WHERE happened = '{happened}'"));
     assert_eq!((journal("consent.changed"), journal("consent.reset")), (7, 1));
 }
 
@@ -217,7 +220,9 @@ async fn a_reply_that_the_provider_refuses_is_proof_too() {
 #[actix_web::test]
 async fn a_message_is_tried_and_only_admins_change_the_words() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    desk.visit("/settings/consent?text=Arr%C3%AAt").await.shows("Means stop (French). From then on nothing leaves to them.");
+    desk.visit("/settings/consent?text=Arr%C3%AAt")
+        .await
+        .shows("Means stop (French). From then on nothing leaves to them.");
     desk.visit("/settings/consent?text=leave+me+alone").await.shows("Sounds like an opt-out.");
     desk.visit("/settings").await.shows(r#"href="/settings/consent""#);
     desk.visit("/settings/consent/language?was=English").await.shows(r#"value="English""#);

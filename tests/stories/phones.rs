@@ -322,3 +322,34 @@ async fn phones_with_rules_give_a_campaign_conversations_that_end_in_several_way
     assert_eq!(n("messages WHERE author = 'contact'"), n("sandbox_messages WHERE part IS NULL"), "each heard once");
     assert_eq!(n("sandbox_messages WHERE untold > 0"), 0);
 }
+
+#[actix_web::test]
+async fn a_phone_answers_when_its_time_has_come_and_no_more_than_thirty_times_an_hour() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let rule = [("pattern", "you owe"), ("replies", "ok"), ("chance", "100"), ("after_s", "30"), ("to_s", "30")];
+    desk.fill_in("/phones/rules", &rule).await;
+    let it = &phones(1)[0];
+    let written = || desk.number("SELECT count(*) AS n FROM sandbox_messages WHERE part IS NULL AND body = 'ok'");
+    desk.campaign("Spring", 1, "09:00-10:00", 60.0).await;
+    desk.tick().await;
+    desk.later(29);
+    desk.tick().await;
+    assert_eq!((desk.phone(it).len(), written()), (1, 0));
+    desk.later(1);
+    desk.tick().await;
+    assert_eq!(written(), 1);
+    let at =
+        "SELECT extract(epoch FROM at - '2026-03-02 09:00:00Z')::bigint AS n FROM messages WHERE author = 'contact'";
+    assert_eq!(desk.number(at), 30, "it was written when it was due");
+
+    desk.sql(
+        "INSERT INTO sandbox_messages (channel_id, phone, body, at)
+         SELECT channel_id, phone, 'chatter', at FROM sandbox_messages, generate_series(1, 29) WHERE part IS NULL",
+    );
+    desk.campaign("Summer", 1, "09:00-10:00", 60.0).await;
+    desk.later(2);
+    desk.tick().await;
+    desk.later(40);
+    desk.tick().await;
+    assert_eq!((desk.phone(it).len(), written()), (2, 1), "two that answer each other come to an end");
+}
