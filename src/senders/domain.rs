@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_journal_hears_what_changed_and_nothing_else() {
-        let old = Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: None, own: Own::Sandbox(Knobs::default()) };
+        let old =
+            Setup { name: "SMS".into(), sender: "Bugle".into(), per_minute: None, own: Own::Sandbox(Knobs::default()) };
         assert_eq!(old.changes(&old), "");
         let new = Setup { per_minute: Some(60), sender: "Shop".into(), ..old.clone() };
         assert_eq!(old.changes(&new), "sender Bugle → Shop, limit none → 60 a minute");

@@ -201,7 +201,10 @@ impl SenderForm {
         let mut origins: Vec<String> = typed.iter().filter_map(|text| origin(text)).collect();
         match typed.iter().find(|text| origin(text).is_none()) {
             Some(not) => {
-                errors.add("origins", format!("“{not}” is no site. Write scheme and host, such as https://shop.example."));
+                errors.add(
+                    "origins",
+                    format!("“{not}” is no site. Write scheme and host, such as https://shop.example."),
+                );
             }
             None if SITES < typed.len() => errors.add("origins", format!("At most {SITES} sites.")),
             None => {}

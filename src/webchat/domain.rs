@@ -76,7 +76,9 @@ pub struct Line {
 pub enum By {
     Us,
     /// The visitor, whose widget calls it so.
-    Visitor { client_id: String },
+    Visitor {
+        client_id: String,
+    },
 }
 
 /// Black or white, whichever is easier to read on `#rrggbb`.
@@ -117,7 +119,10 @@ mod tests {
     #[test]
     fn ink_can_be_read_on_any_accent() {
         let on = |accent: &str| ink_on(accent);
-        assert_eq!((on("#4446d8"), on("#000000"), on("#ffffff"), on("#ffd400")), ("#ffffff", "#ffffff", "#000000", "#000000"));
+        assert_eq!(
+            (on("#4446d8"), on("#000000"), on("#ffffff"), on("#ffd400")),
+            ("#ffffff", "#ffffff", "#000000", "#000000")
+        );
     }
 
     #[test]

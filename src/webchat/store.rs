@@ -63,7 +63,8 @@ pub fn lock_at(conn: &mut PgConnection, channel: i64, address: &str) -> QueryRes
 
 /// Whether a send stands there already.
 pub fn has_part(conn: &mut PgConnection, part: &str) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(webchat_messages::table.filter(webchat_messages::part.eq(part)))).get_result(conn)
+    diesel::select(diesel::dsl::exists(webchat_messages::table.filter(webchat_messages::part.eq(part))))
+        .get_result(conn)
 }
 
 /// Writes a message for a visitor, who is locked.
