@@ -223,9 +223,17 @@ fn sheet(widget: &Widget) -> String {
     let mut sheet = format!(":host{{--accent:{accent};--on-accent:{ink};--left:{left};--right:{right}}}");
     let rules = SHEET.split_once("*/").map_or(SHEET, |(_, rules)| rules);
     let mut lean = rules.lines().map(str::trim).collect::<String>();
-    for (loose, tight) in
-        [(" { ", "{"), ("{ ", "{"), (" {", "{"), ("; }", "}"), (" }", "}"), ("; ", ";"), (": ", ":"), (", ", ","), (" > ", ">")]
-    {
+    for (loose, tight) in [
+        (" { ", "{"),
+        ("{ ", "{"),
+        (" {", "{"),
+        ("; }", "}"),
+        (" }", "}"),
+        ("; ", ";"),
+        (": ", ":"),
+        (", ", ","),
+        (" > ", ">"),
+    ] {
         lean = lean.replace(loose, tight);
     }
     sheet.push_str(&lean);
@@ -244,6 +252,8 @@ async fn widget_script(app: Data<App>, req: HttpRequest, channel: Path<ChannelId
         Ok(HttpResponse::Ok()
             .content_type("text/javascript; charset=utf-8")
             .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
+            // Pages that let in only who says so let it in.
+            .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
             .body(format!("({})({told});\n", lean(SCRIPT))))
     })
     .await
@@ -432,7 +442,10 @@ mod tests {
 
     #[test]
     fn the_script_is_small_and_says_what_it_said() {
-        assert_eq!(lean("  // what\n  const a = `b  ${c}`;\n\n  return a ? \"x \\\" y\" : 1;"), "const a=`b  ${c}`;\nreturn a?\"x \\\" y\":1;");
+        assert_eq!(
+            lean("  // what\n  const a = `b  ${c}`;\n\n  return a ? \"x \\\" y\" : 1;"),
+            "const a=`b  ${c}`;\nreturn a?\"x \\\" y\":1;"
+        );
         let lean = lean(SCRIPT);
         let n = lean.len() + sheet(&Widget::default()).len();
         assert!(n < 14_000, "{n} bytes, and the words of the channel come on top");

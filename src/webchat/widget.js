@@ -314,7 +314,7 @@
     log.scrollTop = log.scrollHeight;
     log.setAttribute("aria-live", "polite");
     text.focus();
-    is(navigator.onLine);
+    if (!navigator.onLine) is(false);
   };
   const shut = () => {
     panel.hidden = true;

@@ -199,7 +199,10 @@ async fn only_the_sites_on_the_list_may_hold_the_widget() {
         desk.send(request.uri(&format!("/webchat/{channel}/messages")).insert_header(("Origin", origin)))
     };
     let answer = asks(SHOP).await;
-    assert_eq!((answer.status, answer.headers.get("access-control-allow-origin").unwrap().as_bytes()), (204, SHOP.as_bytes()));
+    assert_eq!(
+        (answer.status, answer.headers.get("access-control-allow-origin").unwrap().as_bytes()),
+        (204, SHOP.as_bytes())
+    );
 
     for origin in ["https://evil.example", "http://shop.example", "https://shop.example.evil.example", "null", ""] {
         let elsewhere = Page { origin, token: page.token.clone(), ..desk.page(channel) };

@@ -67,7 +67,7 @@ export const stories = {
     assert.ok((await script.body()).length < 15_000, `${(await script.body()).length} bytes`);
 
     await page.goto(`/webchat/${channel}/demo`);
-    const launch = page.getByRole("button", { name: "Chat with us" });
+    const launch = page.getByRole("button", { name: "Chat with us", exact: true });
     await launch.click();
     assert.equal(await page.evaluate(() => document.activeElement.shadowRoot.activeElement.tagName), "TEXTAREA");
     await write(page, "Hello");
@@ -82,7 +82,14 @@ export const stories = {
     assert.equal(await page.getByRole("dialog").count(), 0);
     assert.equal(await page.evaluate(() => document.activeElement.shadowRoot.activeElement.className), "launch");
 
+    // While it is closed.
+    desk.bugle.sql(`
+      WITH v AS (UPDATE webchat_visitors SET last_seq = last_seq + 1 WHERE channel_id = ${channel} RETURNING id, last_seq)
+      INSERT INTO webchat_messages (visitor_id, seq, direction, part, body, at) SELECT id, last_seq, 'out', 'from elsewhere', 'Still there?', now() FROM v`);
+    await page.getByRole("button", { name: "Chat with us, 1 new" }).click();
+    await page.keyboard.press("Escape");
     await launch.click();
+    assert.equal(await launch.getAttribute("aria-label"), "Chat with us");
     const before = await says(page);
     await page.reload();
     await page.getByRole("button", { name: "Chat with us" }).click();
