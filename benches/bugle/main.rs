@@ -44,6 +44,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("calendar", |ground| Box::pin(calendar::calendar(ground))),
     ("talk", |ground| Box::pin(talk::take_in_messages(ground))),
     ("wake", |ground| Box::pin(talk::re_engagers(ground))),
+    ("inbox", |ground| Box::pin(talk::inbox(ground))),
+    ("widgets", |ground| Box::pin(talk::widgets(ground))),
 ];
 
 #[actix_web::main]

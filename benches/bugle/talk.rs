@@ -1,4 +1,5 @@
-//! Conversations: messages taken in and answered by a bot, and bots that wait to speak up.
+//! Conversations: messages taken in and answered by a bot, bots that wait to speak up, the
+//! inbox, and open widgets.
 
 use std::time::Instant;
 
@@ -6,16 +7,23 @@ use bugle::bots::domain::Pinned;
 use bugle::bots::steps::Steps;
 use bugle::campaigns::{self, CampaignKind};
 use bugle::channels::Inbound;
+use bugle::channels::webchat::Message;
 use bugle::conversations::actions::{take_in, wake_next};
-use bugle::ids::ChannelId;
+use bugle::conversations::inbox::{self, Ask, Place, View};
+use bugle::ids::{ChannelId, VisitorId};
 use bugle::schedules::{Draft, When};
 use bugle::senders::setups;
+use bugle::webchat;
+use bugle::webchat::domain::token;
+use bugle::webchat::lobby::Lobby;
 use chrono::{NaiveTime, TimeDelta, Utc};
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text, Timestamptz};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::ground::{Ground, House};
-use crate::table::{Row, Target};
+use crate::ground::{Ground, House, null};
+use crate::table::{Row, Target, median};
 
 const STEPS: &str = r##"[
   {"id": "a", "name": "Greeting", "do": "message", "text": "Hello #name|there#."},
@@ -151,4 +159,150 @@ pub async fn re_engagers(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     }
     spoken.add_alone(woken as f64 / began.elapsed().as_secs_f64());
     Ok(vec![sweep, spoken])
+}
+
+/// The first page of the inbox in each of its views, and a search, while it has many conversations.
+pub async fn inbox(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (house, n) = (ground.house("inbox")?, ground.size(100_000) as i64);
+    let (channel, campaign, schedule, bot) = inbound(&house)?;
+    let channel = channel.0;
+    house.sql(&format!(
+        "INSERT INTO contacts (kind, address, customer_id, \"values\")
+         SELECT 'sms', '4474' || lpad(k::text, 8, '0'), 'C' || k, jsonb_build_object('name', 'Name' || k) FROM generate_series(1, {n}) k;
+         INSERT INTO conversations (channel_id, contact_id, campaign_id, schedule_id, began, bot_id, bot_version, handler, memory,
+                                    opened_at, last_at, unanswered_since, closed_at, closed_because)
+         SELECT {channel}, c.id, {campaign}, {schedule}, 'inbound', {bot}, 1, CASE WHEN c.id % 4 = 0 THEN 'bot' ELSE 'human' END,
+                '{{\"state\": {{\"is\": \"new\"}}, \"values\": {{}}, \"kept\": {{}}, \"said\": null, \"answer\": null, \"wakes\": 0}}',
+                now() - interval '1 day', now() - c.id * interval '1 second',
+                CASE WHEN c.id % 4 = 1 THEN now() - c.id * interval '1 second' END,
+                CASE WHEN c.id % 4 = 2 THEN now() END, CASE WHEN c.id % 4 = 2 THEN 'closed by Ada' END
+         FROM contacts c;
+         INSERT INTO messages (conversation_id, channel_id, author, body, at, provider_id)
+         SELECT v.id, {channel}, 'contact', 'Where is my order number ' || v.id || '?', v.last_at, 'p' || v.id FROM conversations v;
+         INSERT INTO messages (conversation_id, channel_id, author, body, at, purpose, step, state, settled_at, progress)
+         SELECT v.id, {channel}, 'bot', 'Somebody looks into it.', v.last_at, 'answer', 'a', 'settled', v.last_at, 1 FROM conversations v"
+    ))?;
+    house.sql("VACUUM ANALYZE")?;
+    let conn = &mut house.conn()?;
+    let mut pages = Row::new(
+        format!("inbox of {n} conversations, the slowest of {} views", View::ALL.len()),
+        "ms",
+        Target::Below(100.0),
+    );
+    let mut searched = Row::new("… a search of its messages", "ms", Target::Below(250.0));
+    let ask = |view, q: &str| Ask {
+        view,
+        channel: None,
+        campaign: None,
+        label: None,
+        q: q.to_owned(),
+        place: Place::Start,
+        person: house.admin,
+    };
+    for _ in 0..ground.rounds() {
+        let mut slowest: f64 = 0.0;
+        for view in View::ALL {
+            let mut times = Vec::new();
+            for _ in 0..9 {
+                let began = Instant::now();
+                inbox::page(conn, &ask(view, ""), 50)?;
+                times.push(began.elapsed().as_secs_f64() * 1e3);
+            }
+            slowest = slowest.max(median(times));
+        }
+        pages.add_alone(slowest);
+        let mut times = Vec::new();
+        for k in 0..9 {
+            let began = Instant::now();
+            let found = inbox::page(conn, &ask(View::All, &format!("number {}", n / 2 + k)), 50)?;
+            anyhow::ensure!(!found.conversations.is_empty(), "nothing was found");
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        searched.add_alone(median(times));
+    }
+    Ok(vec![pages, searched])
+}
+
+/// Memory of a process with 1,000 widgets open, and how long a message takes to one of them.
+pub async fn widgets(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (house, n) = (ground.house("widgets")?, ground.size(50_000).clamp(100, 1_000) as i64);
+    let now = Utc::now();
+    house.sql(&format!(
+        "INSERT INTO channels (name, kind, provider, sender, secret, created_at)
+         VALUES ('Chat', 'webchat', 'webchat', 'Bugle', 's3cret', now());
+         INSERT INTO webchat_visitors (channel_id, address, created_at, seen_at)
+         SELECT max(id), 'visitor-' || k, now(), now() FROM channels, generate_series(1, {n}) k GROUP BY k"
+    ))?;
+    let channel = ChannelId(house.number("SELECT max(id) AS n FROM channels")?);
+    let app = house.app(64, null())?;
+    let lobby = Lobby::start(app.clone());
+    let (served, address) = (app.clone(), "127.0.0.1:0");
+    let (doors, key) = (lobby.clone(), actix_web::cookie::Key::generate());
+    let server =
+        actix_web::HttpServer::new(move || bugle::server::app(served.clone(), key.clone()).app_data(doors.clone()));
+    let server = server.workers(2).disable_signals().bind(address)?;
+    let address = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+
+    let before = resident()?;
+    let mut open = Vec::new();
+    for visitor in 1..=n {
+        let token = token("s3cret", channel, VisitorId(visitor), now);
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!(
+            "GET /webchat/{channel}/stream HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        wait_for(&mut stream, ": open").await?;
+        open.push(stream);
+    }
+    let mut memory =
+        Row::new(format!("memory of a process with {n} widgets open, beyond that without"), "MB", Target::Below(64.0));
+    memory.add_alone(resident()? - before);
+    let mut latency = Row::new("… a message to one of them, p95", "ms", Target::Below(1_500.0));
+    let mut queries = Row::new("… questions to the database while nothing is said", "queries/s", Target::Below(3.0));
+    for round in 0..ground.rounds() {
+        let mut times = Vec::new();
+        for k in 0..20 {
+            let to = (round as i64 * 20 + k) % n;
+            let (text, began) = (format!("hello {round} {k}"), Instant::now());
+            let message = Message {
+                channel: channel.0,
+                to: format!("visitor-{}", to + 1),
+                part: format!("m{round}-{k}"),
+                text: text.clone(),
+                choices: vec![],
+            };
+            webchat::actions::enter(&mut house.conn()?, &message, now)?;
+            wait_for(&mut open[to as usize], &text).await?;
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        latency.add_alone(times[times.len() * 95 / 100]);
+        let (looks, began) = (lobby.looks(), Instant::now());
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        queries.add_alone((lobby.looks() - looks) as f64 / began.elapsed().as_secs_f64());
+    }
+    lobby.stop();
+    handle.stop(false).await;
+    Ok(vec![memory, latency, queries])
+}
+
+async fn wait_for(stream: &mut TcpStream, text: &str) -> anyhow::Result<()> {
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains(text) {
+        let read = tokio::time::timeout(std::time::Duration::from_secs(10), stream.read_buf(&mut heard)).await??;
+        anyhow::ensure!(read > 0, "the stream ended instead of saying {text:?}: {}", String::from_utf8_lossy(&heard));
+    }
+    Ok(())
+}
+
+/// Resident memory of this process, in MB.
+fn resident() -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb: f64 = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default();
+    Ok(kb / 1024.0)
 }
