@@ -147,7 +147,7 @@ pub fn usual() -> Vec<Habit> {
         habit("", 0.01, 10, 120, &["Please stop texting me", "Take me off your list"]),
         habit("", 0.15, 0, 0, &[]),
         habit(
-            r"\b(1|one) ?(to|-|–) ?(5|five)\b|how many stars|rate ",
+            r"\b(1|one) ?(to|-|–) ?(5|five)\b|how many stars|\brate\b",
             0.97,
             4,
             90,

@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn a_version_counts_only_for_its_own_bot() {
-        let bot = |id, all: &[i32]| Sendable {
+        let bot = |id, numbers: &[i32]| Sendable {
             id: BotId(id),
             name: format!("Bot {id}"),
             archived: false,
-            versions: all.to_vec(),
+            versions: numbers.to_vec(),
         };
         let bots = [bot(1, &[3, 2, 1]), bot(2, &[2, 1])];
         let chosen = |bot: &str, version: &str| {
