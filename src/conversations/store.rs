@@ -11,7 +11,7 @@ use super::{Began, Conversation, Handler};
 use crate::bots::domain::Pinned;
 use crate::campaigns::inbound::{Plan, Validity};
 use crate::channels::Kind;
-use crate::db::schema::{campaigns, conversations, messages, schedules};
+use crate::db::schema::{campaigns, contacts, conversations, messages, schedules};
 use crate::deliveries::Outcome;
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
 
@@ -246,7 +246,6 @@ pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_j
 
 /// Kind and address of a contact.
 pub fn address(conn: &mut PgConnection, contact: ContactId) -> QueryResult<(Kind, String)> {
-    use crate::db::schema::contacts;
     let (kind, address): (String, String) =
         contacts::table.find(contact.0).select((contacts::kind, contacts::address)).first(conn)?;
     match Kind::of_word(&kind) {
@@ -591,7 +590,8 @@ pub fn spoke_up_since(conn: &mut PgConnection, schedule: ScheduleId, since: Date
 }
 
 /// Up to `n` conversations of a schedule whose bots are due, the longest due first, locked;
-/// none that somebody else is at.
+/// none that somebody else is at. Their contacts are locked with them: what a bot keeps is
+/// written there, and taking in locks the contact first.
 pub fn lock_due(
     conn: &mut PgConnection,
     schedule: ScheduleId,
@@ -599,6 +599,7 @@ pub fn lock_due(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Conversation>> {
     conversations::table
+        .inner_join(contacts::table.on(contacts::id.eq(conversations::contact_id)))
         .filter(conversations::schedule_id.eq(schedule.0))
         .filter(conversations::wake_at.le(now))
         .order((conversations::wake_at, conversations::id))
