@@ -18,7 +18,7 @@ use crate::bots;
 use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::State;
 use crate::channels::Kind;
-use crate::contacts::domain::as_stored;
+use crate::contacts::domain::{as_stored, in_full};
 use crate::contacts::search::starts;
 use crate::contacts::store::Contact;
 use crate::db::Assembled;
@@ -160,6 +160,8 @@ pub struct Listed {
     #[diesel(sql_type = Int8)]
     pub id: i64,
     #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
     pub address: String,
     #[diesel(sql_type = Jsonb)]
     values: serde_json::Value,
@@ -195,6 +197,11 @@ pub struct Listed {
 impl Listed {
     pub fn name(&self) -> Option<&str> {
         name_among(&self.values)
+    }
+
+    /// The address as people write it.
+    pub fn address_in_full(&self) -> String {
+        Kind::of_word(&self.kind).map_or_else(|| self.address.clone(), |kind| in_full(kind, &self.address))
     }
 
     pub fn is_with_bot(&self) -> bool {
@@ -252,7 +259,7 @@ fn stretch(
 ) -> QueryResult<Vec<Listed>> {
     let mut sql = Assembled::default();
     sql.sql(
-        "SELECT v.id, c.address, c.\"values\", ch.name AS channel, p.name AS campaign, v.handler, b.name AS bot,
+        "SELECT v.id, c.kind, c.address, c.\"values\", ch.name AS channel, p.name AS campaign, v.handler, b.name AS bot,
                 v.last_at, v.unanswered_since, v.closed_because, v.fault, v.doubted, u.name AS assignee, v.labels,
                 m.author, m.said
          FROM (SELECT * FROM conversations v WHERE ",

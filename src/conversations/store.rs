@@ -14,7 +14,7 @@ use crate::bots::domain::Pinned;
 use crate::campaigns::inbound::{Plan, Validity};
 use crate::channels::Kind;
 use crate::db::Prepared;
-use crate::db::schema::{campaigns, conversations, messages, schedules};
+use crate::db::schema::{campaigns, contacts, conversations, messages, schedules};
 use crate::deliveries::Outcome;
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
 
@@ -325,7 +325,6 @@ pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_j
 
 /// Kind and address of a contact.
 pub fn address(conn: &mut PgConnection, contact: ContactId) -> QueryResult<(Kind, String)> {
-    use crate::db::schema::contacts;
     let (kind, address): (String, String) =
         contacts::table.find(contact.0).select((contacts::kind, contacts::address)).first(conn)?;
     match Kind::of_word(&kind) {
@@ -739,29 +738,20 @@ pub fn spoke_up_since(conn: &mut PgConnection, schedule: ScheduleId, since: Date
         .get_result(conn)
 }
 
-/// Up to `n` conversations of a schedule whose bots are due, the longest due first, locked
-/// behind their contacts as everyone locks them; none that somebody else is at.
+/// Up to `n` conversations of a schedule whose bots are due, the longest due first, locked;
+/// none that somebody else is at. Their contacts are locked with them: what a bot keeps is
+/// written there, and taking in locks the contact first.
 pub fn lock_due(
     conn: &mut PgConnection,
     schedule: ScheduleId,
     n: i64,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Conversation>> {
-    #[derive(QueryableByName)]
-    struct Locked {
-        #[diesel(sql_type = Int8)]
-        id: i64,
-    }
-    let due = conversations::table
+    conversations::table
+        .inner_join(contacts::table.on(contacts::id.eq(conversations::contact_id)))
         .filter(conversations::schedule_id.eq(schedule.0))
         .filter(conversations::wake_at.le(now))
-        .order((conversations::wake_at, conversations::id));
-    let contacts: Vec<i64> = due.limit(n).select(conversations::contact_id).load(conn)?;
-    let lock =
-        diesel::sql_query("SELECT id FROM contacts WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED")
-            .bind::<Array<Int8>, _>(contacts);
-    let locked: Vec<Locked> = Prepared(lock).load(conn)?;
-    due.filter(conversations::contact_id.eq_any(locked.into_iter().map(|it| it.id).collect::<Vec<_>>()))
+        .order((conversations::wake_at, conversations::id))
         .limit(n)
         .select(Row::as_select())
         .for_no_key_update()
