@@ -486,6 +486,9 @@ const WOKEN_AT_ONCE: i64 = 200;
 /// rate and not in its quiet hours. Returns how many; 0 when none is due or may.
 pub fn wake_next(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
     let due = store::due_to_wake(conn, now)?;
+    if due.is_empty() {
+        return Ok(0);
+    }
     let campaigns: Vec<i64> = due.iter().map(|it| it.campaign_id).collect();
     let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
     let mut n = 0;

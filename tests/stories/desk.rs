@@ -171,11 +171,23 @@ impl Desk {
     pub async fn tick(&self) {
         starter::tick(&self.app).await.unwrap();
         self.dispatch().await;
-        self.talk().await;
+        if self.is_talking() {
+            self.talk().await;
+        }
         carrier::tick(&self.app).await.unwrap();
-        self.talk().await;
+        if self.is_talking() {
+            self.talk().await;
+        }
         rescuer::tick(&self.app).await.unwrap();
         rescuer::sweep(&self.app).await.unwrap();
+    }
+
+    /// Whether there is any conversation that could go on.
+    fn is_talking(&self) -> bool {
+        let open =
+            "SELECT (EXISTS (SELECT FROM openings) OR EXISTS (SELECT FROM conversations WHERE wake_at IS NOT NULL)
+                    OR EXISTS (SELECT FROM messages WHERE state IN ('queued', 'claimed')))::int::bigint AS n";
+        self.number(open) == 1
     }
 
     /// Lets conversations go on until nothing is left to do, and gives up what nobody will send.
