@@ -105,7 +105,7 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
         let homes = homes(conn, picked.iter().filter_map(|it| it.schedule_id))?;
         let may_leave = |it: &&Picked| match it.schedule_id.and_then(|schedule| homes.get(&schedule)) {
             None => true,
-            Some(home) => !home.stopped && !(home.paused && it.purpose == "reengager"),
+            Some(home) => !(home.stopped || home.paused && it.purpose == "reengager"),
         };
         let ids: Vec<i64> = picked.iter().filter(may_leave).map(|it| it.id).collect();
         if ids.is_empty() {

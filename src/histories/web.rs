@@ -58,7 +58,7 @@ struct Show {
 /// What happened to a contact.
 enum Event {
     Turn(Box<Turn>),
-    Consent(Changed),
+    Consent(Box<Changed>),
 }
 
 /// Runs and changes of consent in one row, the newest first: a change stands before the first
@@ -68,11 +68,11 @@ fn in_order(turns: Vec<Turn>, changes: Vec<Changed>) -> Vec<Event> {
     let mut events = Vec::new();
     for turn in turns {
         while let Some(change) = changes.next_if(|change| turn.settled_at.is_some_and(|at| at <= change.at)) {
-            events.push(Event::Consent(change));
+            events.push(Event::Consent(Box::new(change)));
         }
         events.push(Event::Turn(Box::new(turn)));
     }
-    events.extend(changes.map(Event::Consent));
+    events.extend(changes.map(|change| Event::Consent(Box::new(change))));
     events
 }
 

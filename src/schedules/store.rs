@@ -31,6 +31,9 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Sch
         .collect()
 }
 
+/// A schedule, its newest run, its channel and that one's kind, its bot.
+type ShownRow = (Row, Option<runs::store::Row>, String, String, Option<String>);
+
 /// A schedule as the screen shows it.
 pub struct Shown {
     pub schedule: Schedule,
@@ -50,7 +53,7 @@ pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
         "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
                              AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
     );
-    let rows: Vec<(Row, Option<runs::store::Row>, String, String, Option<String>)> = schedules::table
+    let rows: Vec<ShownRow> = schedules::table
         .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
         .left_join(schedule_runs::table.on(newest))
         .left_join(bots::table.on(bots::id.nullable().eq(schedules::bot_id)))

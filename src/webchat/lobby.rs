@@ -40,9 +40,12 @@ pub struct Lobby {
     streams: Mutex<HashMap<u64, Stream>>,
     next: AtomicU64,
     looks: AtomicU64,
-    knocks: Mutex<HashMap<(Knock, String), (DateTime<Utc>, u32)>>,
+    knocks: Mutex<Knocks>,
     stop: CancellationToken,
 }
+
+/// Since when, and how often, an address has knocked.
+type Knocks = HashMap<(Knock, String), (DateTime<Utc>, u32)>;
 
 struct Stream {
     visitor: i64,

@@ -48,7 +48,7 @@ impl CampaignProgress {
             outlook: sheet.outlook(now),
             talks: sheet
                 .has_bot()
-                .then(|| sheet.talks)
+                .then_some(sheet.talks)
                 .filter(|it| sheet.is_inbound() || 0 < it.open)
                 .map(|it| it.words()),
             now,
