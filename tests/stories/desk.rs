@@ -2,10 +2,13 @@
 //! carrier that counts.
 
 use std::fs;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use actix_web::body::BoxBody;
 use actix_web::cookie::{Cookie, Key};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
@@ -31,6 +34,8 @@ use bugle::server;
 use bugle::web::Role;
 use chrono::{DateTime, NaiveTime, Utc};
 use diesel::prelude::*;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::OnceCell;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 /// One cluster per test run; it dies with the process.
@@ -65,6 +70,7 @@ pub struct Desk {
     pub channel: ChannelId,
     pub url: String,
     cookie: Cookie<'static>,
+    service: OnceCell<FrontDoor>,
 }
 
 pub struct Answer {
@@ -85,6 +91,17 @@ impl Answer {
     pub fn lacks(&self, text: &str) {
         assert!(!self.html.contains(text), "{text:?} in:\n{}", self.html);
     }
+}
+
+/// All that we answer. Made once for each desk: it takes longer than most requests.
+type FrontDoor = Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, ServiceResponse<BoxBody>>>;
+
+async fn front_door(app: Data<App>) -> FrontDoor {
+    let service = Rc::new(test::init_service(server::app(app, Key::from(&KEY))).await);
+    Box::new(move |request| {
+        let service = service.clone();
+        Box::pin(async move { test::call_service(&*service, request.to_request()).await.map_into_boxed_body() })
+    })
 }
 
 /// What the carrier knows of one message.
@@ -136,6 +153,7 @@ impl Desk {
             channel: ChannelId(channel),
             url,
             cookie: Cookie::new("none", ""),
+            service: OnceCell::new(),
         };
         desk.carrier(&prompt());
         desk.cookie = desk.sign_in("admin@example.org", "admin password").await;
@@ -145,9 +163,9 @@ impl Desk {
     /// Another person's browser, signed in.
     pub async fn sign_in(&self, email: &str, password: &str) -> Cookie<'static> {
         let request = TestRequest::post().uri("/sign-in").insert_header(("Sec-Fetch-Site", "same-origin"));
-        let service = test::init_service(server::app(self.app.clone(), Key::from(&KEY))).await;
-        let request = request.set_form([("email", email), ("password", password)]).to_request();
-        let response = test::call_service(&service, request).await;
+        let service = self.service.get_or_init(async || front_door(self.app.clone()).await).await;
+        let request = request.set_form([("email", email), ("password", password)]);
+        let response = service(request).await;
         response.response().cookies().next().expect("signed in").into_owned()
     }
 
@@ -498,8 +516,8 @@ impl Desk {
 
     /// Sends any request, as whoever its cookie says.
     pub async fn send(&self, request: TestRequest) -> Answer {
-        let service = test::init_service(server::app(self.app.clone(), Key::from(&KEY))).await;
-        let response = test::call_service(&service, request.to_request()).await;
+        let service = self.service.get_or_init(async || front_door(self.app.clone()).await).await;
+        let response = service(request).await;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let location = headers.get("location").map(|value| value.to_str().unwrap().to_owned());
