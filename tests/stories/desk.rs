@@ -34,9 +34,9 @@ use bugle::server;
 use bugle::web::Role;
 use chrono::{DateTime, NaiveTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::OnceCell;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 /// One cluster per test run; it dies with the process.
 static SERVER: LazyLock<Private> = LazyLock::new(|| {
