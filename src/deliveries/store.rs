@@ -102,6 +102,7 @@ pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<U
 }
 
 /// How many replies of a channel wait to leave, counted no further than a limit could matter.
+/// What a bot says by itself may be held by a pause, and goes before nobody.
 pub fn replies_waiting(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Waiting {
@@ -109,7 +110,8 @@ pub fn replies_waiting(conn: &mut PgConnection, channel: ChannelId, now: DateTim
         n: i64,
     }
     let count = diesel::sql_query(
-        "SELECT count(*) AS n FROM (SELECT FROM messages WHERE channel_id = $1 AND state = 'queued' AND due_at <= $2 LIMIT 10000) q",
+        "SELECT count(*) AS n FROM (SELECT FROM messages
+         WHERE channel_id = $1 AND state = 'queued' AND due_at <= $2 AND purpose <> 'reengager' LIMIT 10000) q",
     )
     .bind::<Int8, _>(channel.0)
     .bind::<Timestamptz, _>(now);

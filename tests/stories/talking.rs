@@ -731,3 +731,20 @@ async fn what_providers_garble_is_kept_as_far_as_it_can_be_read() {
     assert_eq!(desk.number("SELECT count(*) AS n FROM contacts WHERE address = '12025550100'"), 1);
     assert_eq!(desk.number("SELECT max(length(body))::bigint AS n FROM messages"), 10_000);
 }
+
+#[actix_web::test]
+async fn reminders_that_a_pause_holds_take_no_room_from_a_campaign() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, _, _) = desk.begun_survey(20).await;
+    desk.later(3601);
+    let now = desk.app.clock.now();
+    while desk.db(|conn| bugle::conversations::actions::wake_next(conn, now).unwrap()) > 0 {}
+    desk.db(|conn| campaigns::actions::pause(conn, campaign, desk.admin, now).unwrap());
+    assert_eq!(desk.outbox("purpose = 'reengager' AND state = 'queued'"), 20);
+    desk.sql("UPDATE channels SET per_minute = 10");
+    let file = (500..600).map(|n| format!("12125{n:06}")).collect::<Vec<_>>();
+    let (_, _, run) = desk.campaign_to("Bulk", &file, "10:00-18:00", 6000.0, bugle::pacing::LatePolicy::CatchUp).await;
+    desk.later(1);
+    desk.tick().await;
+    assert_eq!(desk.counts(run).sent() + desk.counts(run).in_flight(), 10);
+}
