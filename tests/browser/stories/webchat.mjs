@@ -83,7 +83,7 @@ export const stories = {
     assert.equal(await page.evaluate(() => document.activeElement.shadowRoot.activeElement.className), "launch");
 
     // While it is closed.
-    desk.bugle.sql(`
+    desk.bugle.ask(`
       WITH v AS (UPDATE webchat_visitors SET last_seq = last_seq + 1 WHERE channel_id = ${channel} RETURNING id, last_seq)
       INSERT INTO webchat_messages (visitor_id, seq, direction, part, body, at) SELECT id, last_seq, 'out', 'from elsewhere', 'Still there?', now() FROM v`);
     await page.getByRole("button", { name: "Chat with us, 1 new" }).click();
