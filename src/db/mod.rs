@@ -2,22 +2,19 @@
 
 mod assembled;
 pub mod embedded;
+mod migrations;
 mod prepared;
 pub mod schema;
 
 use std::time::Duration;
 
-use anyhow::anyhow;
-use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, Pool, PoolError, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as Failure};
 use diesel::{Connection, PgConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 pub use assembled::Assembled;
+pub use migrations::{migrate, unmigrate};
 pub use prepared::Prepared;
-
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// How long a request waits for a connection before it answers "busy".
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,21 +82,6 @@ impl Db {
     pub fn open(&self) -> diesel::ConnectionResult<PgConnection> {
         PgConnection::establish(&self.url)
     }
-}
-
-/// Brings the database at `url` up to date. Several processes may do so at once: they take turns.
-pub fn migrate(url: &str) -> anyhow::Result<()> {
-    let mut conn = PgConnection::establish(url)?;
-    conn.batch_execute("SELECT pg_advisory_lock(7305812)")?;
-    let applied = conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(|error| anyhow!(error));
-    conn.batch_execute("SELECT pg_advisory_unlock(7305812)")?;
-    applied
-}
-
-/// Undoes every migration, newest first. For tests of the way back; it destroys all data.
-pub fn unmigrate(url: &str) -> anyhow::Result<()> {
-    let mut conn = PgConnection::establish(url)?;
-    conn.revert_all_migrations(MIGRATIONS).map(drop).map_err(|error| anyhow!(error))
 }
 
 /// Whether the write was refused because of the unique constraint or index `name`.
