@@ -14,7 +14,7 @@ use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
-use bugle::db::{self, Db};
+use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
@@ -31,6 +31,9 @@ use tracing_subscriber::EnvFilter;
 
 /// The address of the person a fresh installation begins with.
 const FIRST_EMAIL: &str = "admin@bugle.example";
+
+/// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
+const VITAL_CONNECTIONS: u32 = 6;
 
 /// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
 /// any second.
@@ -250,10 +253,13 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let settings = settings(&args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
+    // Whatever else goes on, a click on PAUSE finds a connection and a thread.
+    let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
     let app = Data::new(App {
         db: db.clone(),
+        vital,
         clock: clock.clone(),
         settings,
         providers: carrier::providers(&books, &clock),
@@ -271,9 +277,10 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
-    let engine_db = Db::connect(&place.url, args.database_connections)?;
+    let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
         db: engine_db,
+        vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
@@ -466,7 +473,8 @@ async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
     let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default() };
+    let vital = db.clone();
+    let app = App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default() };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),
