@@ -19,9 +19,9 @@ use uuid::Uuid;
 
 use super::actions;
 use super::domain::{Counts, File, Format, Mapping, Rules, Use};
-use super::sheet::sheet_rows;
 use super::store::{self, Claim, Heard, Pack};
 use super::table::{EachRow, Unread, csv_rows};
+use super::workbook::{Patience, workbook_rows};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::ids::{FileId, UserId};
@@ -225,7 +225,7 @@ fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Resu
             while let Some(bytes) = chunks.next()? {
                 spool.write_all(bytes)?;
             }
-            sheet_rows(spool, file.head.format, file.size_bytes as u64, each)
+            workbook_rows(&spool, file.head.format, file.size_bytes as u64, Patience::IMPORT, each)
         }
     };
     match read {
