@@ -2,6 +2,7 @@
 
 mod assembled;
 pub mod embedded;
+mod gone;
 mod migrations;
 mod prepared;
 pub mod schema;
@@ -13,6 +14,7 @@ use diesel::result::{DatabaseErrorKind, Error as Failure};
 use diesel::{Connection, PgConnection};
 
 pub use assembled::Assembled;
+pub use gone::is_gone;
 pub use migrations::{migrate, unmigrate};
 pub use prepared::Prepared;
 

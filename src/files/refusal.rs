@@ -25,10 +25,14 @@ pub enum Refusal {
     WorkbookTakesLong,
     #[error("Other workbooks are being read just now. Upload this one again in a minute, or save it as CSV.")]
     WorkbooksBusy,
-    #[error("A row of the workbook is longer than 16 MiB, which no table of contacts needs. Save it as CSV and look there for what is so long.")]
+    #[error(
+        "A row of the workbook is longer than 16 MiB, which no table of contacts needs. Save it as CSV and look there for what is so long."
+    )]
     HugeRow,
-    #[error("The workbook claims more rows than a sheet can have. Save its table as CSV and upload that.")]
-    TooManyRows,
+    #[error(
+        "Its import was begun twice and ended both times without an answer, so it is not begun again. Save the table as CSV, look for a cell that is very long, and upload that."
+    )]
+    GaveUp,
     #[error("The workbook has no sheet with cells. Put the table on its first sheet.")]
     NoSheet,
     #[error("The file has a header row and nothing below it. Add a row for each contact and upload it again.")]

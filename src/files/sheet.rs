@@ -18,9 +18,8 @@ const MOST_UNPACKED: u64 = 4 << 30;
 /// The same for parts that are no sheets: they are held in memory.
 const MOST_UNPACKED_BESIDES: u64 = 512 << 20;
 pub const TOO_LARGE: Refusal = Refusal::WorkbookTooLarge { most_mib: MOST_UNPACKED >> 20 };
-/// Columns and rows of the largest sheet there is.
+/// Columns in the widest sheet there is.
 pub const MOST_COLUMNS: u32 = 16_384;
-const MOST_ROWS: u64 = 1 << 20;
 
 /// Parts that tell what an archive is, when it is no workbook of ours.
 pub const OTHERS: [(&str, &str); 6] = [
@@ -59,12 +58,7 @@ fn look_into(archive: impl Read + Seek) -> Result<(), Refusal> {
 
 /// Reads the rows of the first visible sheet until the end or until `each`
 /// breaks. `size`: of the file, for telling how far the reading has come.
-pub fn sheet_rows(
-    mut from: impl Read + Seek,
-    format: Format,
-    size: u64,
-    each: &mut EachRow<'_>,
-) -> Result<(), Unread> {
+pub fn sheet_rows(mut from: impl Read + Seek, format: Format, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
     // One that trips the parser is a bad workbook.
     catch_unwind(AssertUnwindSafe(|| match format {
         Format::Xlsx => {
@@ -115,12 +109,9 @@ fn xlsx_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Resul
             current = row;
         }
         let Some(cell) = cell else { return Ok(()) };
-        let (line, column) = cell.get_position();
+        let column = cell.get_position().1;
         if column.max(record.len() as u32) >= MOST_COLUMNS {
             return Err(Refusal::BadWorkbook.into());
-        }
-        if u64::from(line) >= MOST_ROWS {
-            return Err(Refusal::TooManyRows.into());
         }
         while record.len() < column as usize {
             record.push("");

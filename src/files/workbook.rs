@@ -62,7 +62,7 @@ pub fn workbook_rows(
     let mut reader = Reader::start(file, format, size, patience.reader)?;
     let mut record = Record::default();
     loop {
-        match reader.told(&mut record) {
+        match told(&mut reader.pipe, &mut record) {
             Ok(Told::Row { line, bytes_done }) => {
                 if each(line, &record, bytes_done).is_break() {
                     return Ok(());
@@ -88,15 +88,56 @@ mod word {
 
 /// What a reader can say of a workbook.
 fn refusals() -> impl Iterator<Item = Refusal> {
-    let plain =
-        [Refusal::BadWorkbook, Refusal::NoSheet, Refusal::HugeRow, Refusal::TooManyRows, sheet::TOO_LARGE];
+    let plain = [Refusal::BadWorkbook, Refusal::NoSheet, Refusal::HugeRow, sheet::TOO_LARGE];
     plain.into_iter().chain(sheet::OTHERS.map(|(_, what)| Refusal::AnotherKind { what }))
 }
 
-enum Told {
-    Row { line: u64, bytes_done: u64 },
+/// What a reader said.
+#[derive(Debug, PartialEq)]
+pub enum Told {
+    /// The fields are in the record.
+    Row {
+        line: u64,
+        bytes_done: u64,
+    },
     End,
     Refused(Refusal),
+}
+
+/// Hears what a reader says next. It is not believed: nothing that it can say takes more than a row's memory.
+pub fn told(from: &mut impl Read, record: &mut Record) -> io::Result<Told> {
+    match bytes(from)? {
+        [word::ROW] => {
+            let (line, bytes_done) = (u64::from_le_bytes(bytes(from)?), u64::from_le_bytes(bytes(from)?));
+            let n_fields = u32::from_le_bytes(bytes(from)?);
+            if n_fields > MOST_COLUMNS {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            record.clear();
+            for _ in 0..n_fields {
+                record.ends.push(u32::from_le_bytes(bytes(from)?) as usize);
+            }
+            let length = record.ends.last().copied().unwrap_or(0);
+            if length > LONGEST_ROW || !record.ends.is_sorted() {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            let text = &mut record.text;
+            from.take(length as u64).read_to_string(text)?;
+            let whole = text.len() == length && record.ends.iter().all(|end| text.is_char_boundary(*end));
+            if whole { Ok(Told::Row { line, bytes_done }) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        }
+        [word::END] => Ok(Told::End),
+        [word::REFUSED] => {
+            let [n] = bytes(from)?;
+            Ok(Told::Refused(refusals().nth(n.into()).unwrap_or(Refusal::BadWorkbook)))
+        }
+        _ => Err(ErrorKind::InvalidData.into()),
+    }
+}
+
+fn bytes<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    from.read_exact(&mut bytes).map(|()| bytes)
 }
 
 /// The process that reads, from outside. It ends with this.
@@ -121,49 +162,12 @@ impl Reader {
             .spawn()?;
         let Some(pipe) = child.stdout.take() else { return Err(io::Error::other("a reader without a pipe")) };
         let mut reader = Reader { child, pipe: BufReader::with_capacity(64 << 10, Patient { pipe, left: patience }) };
-        match reader.bytes() {
+        match bytes(&mut reader.pipe) {
             Ok([word::BEGUN, sealed]) => warn_unsealed(sealed == 1),
             Ok(_) => return Err(io::Error::other("not a reader of workbooks")),
             Err(error) => return Err(error),
         }
         Ok(reader)
-    }
-
-    /// What it says next. It is not believed: nothing that it can say takes more than a row's memory.
-    fn told(&mut self, record: &mut Record) -> io::Result<Told> {
-        let [word] = self.bytes()?;
-        match word {
-            word::ROW => {
-                let (line, bytes_done) = (u64::from_le_bytes(self.bytes()?), u64::from_le_bytes(self.bytes()?));
-                let n_fields = u32::from_le_bytes(self.bytes()?);
-                if n_fields > MOST_COLUMNS {
-                    return Err(ErrorKind::InvalidData.into());
-                }
-                record.clear();
-                for _ in 0..n_fields {
-                    record.ends.push(u32::from_le_bytes(self.bytes()?) as usize);
-                }
-                let length = record.ends.last().copied().unwrap_or(0);
-                if length > LONGEST_ROW || !record.ends.is_sorted() {
-                    return Err(ErrorKind::InvalidData.into());
-                }
-                let text = &mut record.text;
-                (&mut self.pipe).take(length as u64).read_to_string(text)?;
-                let whole = text.len() == length && record.ends.iter().all(|end| text.is_char_boundary(*end));
-                if whole { Ok(Told::Row { line, bytes_done }) } else { Err(ErrorKind::UnexpectedEof.into()) }
-            }
-            word::END => Ok(Told::End),
-            word::REFUSED => {
-                let [n] = self.bytes()?;
-                Ok(Told::Refused(refusals().nth(n.into()).unwrap_or(Refusal::BadWorkbook)))
-            }
-            _ => Err(ErrorKind::InvalidData.into()),
-        }
-    }
-
-    fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.pipe.read_exact(&mut bytes).map(|()| bytes)
     }
 
     /// Why it stopped in the middle.
@@ -290,4 +294,66 @@ fn tell_row(out: &mut impl Write, line: u64, record: &Record, bytes_done: u64) -
         out.write_all(&(*end as u32).to_le_bytes())?;
     }
     out.write_all(record.text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn heard(said: &[u8]) -> io::Result<(Told, Record)> {
+        let mut record = Record::default();
+        told(&mut &*said, &mut record).map(|told| (told, record))
+    }
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let mut row = Record::default();
+        ["0861234567", "", "Zoë"].iter().for_each(|field| row.push(field));
+        let mut said = Vec::new();
+        tell_row(&mut said, 7, &row, 99).unwrap();
+        assert_eq!(heard(&said).unwrap(), (Told::Row { line: 7, bytes_done: 99 }, row));
+        for (n, refusal) in refusals().enumerate() {
+            assert_eq!(heard(&[word::REFUSED, n as u8]).unwrap().0, Told::Refused(refusal));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_lies_is_not_believed() {
+        let row = |fields: u32, ends: &[u32], text: &[u8]| {
+            let mut said = vec![word::ROW];
+            said.extend([0; 16]);
+            said.extend(fields.to_le_bytes());
+            ends.iter().for_each(|end| said.extend(end.to_le_bytes()));
+            said.extend(text);
+            heard(&said).map_err(|error| error.kind())
+        };
+        assert!(row(1, &[2], "ë".as_bytes()).is_ok());
+        assert_eq!(row(u32::MAX, &[], b""), Err(ErrorKind::InvalidData), "more fields than a sheet has");
+        assert_eq!(row(1, &[u32::MAX], b""), Err(ErrorKind::InvalidData), "a row without end");
+        assert_eq!(row(2, &[2, 1], b"ab"), Err(ErrorKind::InvalidData), "fields that go back");
+        assert_eq!(row(1, &[3], b"ab"), Err(ErrorKind::UnexpectedEof), "less than was promised");
+        assert_eq!(row(2, &[1, 2], "ë".as_bytes()), Err(ErrorKind::UnexpectedEof), "half a character");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_place_for_ever() {
+        static ONE: Places = Places { free: Mutex::new(1), freed: Condvar::new() };
+        let place = ONE.take(Duration::ZERO);
+        assert!(place.is_some());
+        assert!(ONE.take(Duration::from_millis(1)).is_none());
+        drop(place);
+        assert!(ONE.take(Duration::ZERO).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_through_the_pipe_is_heard_or_refused(said in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut rest = &*said;
+            let mut record = Record::default();
+            while told(&mut rest, &mut record).is_ok() {
+                record.iter().for_each(|_| {});
+            }
+        }
+    }
 }
