@@ -22,7 +22,7 @@ use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, installation, people, server};
+use bugle::{demo, files, installation, people, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -60,6 +60,9 @@ enum Command {
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
+    /// Started by Bugle itself, confined: read the workbook on standard input
+    #[command(hide = true)]
+    ReadWorkbook { format: String, size: u64 },
 }
 
 #[derive(Subcommand)]
@@ -166,7 +169,11 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    if let Some(Command::ReadWorkbook { format, size }) = &cli.command {
+        return files::workbook::read(format, *size);
+    }
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // For the person at the terminal: what went wrong, without the way it took.
         Err(error) => {
@@ -198,6 +205,7 @@ fn run(cli: Cli) -> Result<()> {
             runtime.block_on(seed(&place))
         }
         Command::User(command) => user(&place, command),
+        Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
     // `place` goes last: it stops the private server.
 }

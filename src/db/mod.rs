@@ -9,6 +9,7 @@
 
 mod assembled;
 pub mod embedded;
+mod gone;
 mod health;
 mod migrations;
 mod pool;
@@ -28,6 +29,7 @@ use diesel::result::{DatabaseErrorKind, Error as Failure};
 use r2d2::PooledConnection;
 
 pub use assembled::Assembled;
+pub use gone::is_gone;
 pub use health::Health;
 pub use migrations::{migrate, unmigrate};
 pub use prepared::Prepared;

@@ -16,6 +16,7 @@ mod controls;
 mod controls_core;
 mod creating;
 mod drops;
+mod hostile;
 mod importing;
 mod inbox;
 mod inbound;
