@@ -30,6 +30,9 @@ pub enum Problem {
     Conflict(String),
     #[error("busy")]
     Busy,
+    /// A bug ended the request; the log has heard of it already.
+    #[error("a bug")]
+    Panicked,
     /// A bug or a broken part. The cause is logged and never shown.
     #[error("unexpected: {0:#}")]
     Unexpected(anyhow::Error),
@@ -57,8 +60,10 @@ impl Problem {
 
 fn path_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    rest.find('/').map(|start| &rest[start..])
+    rest.find('/').and_then(|start| rest.get(start..))
 }
+
+const WENT_WRONG: (&str, &str) = ("Something went wrong", "We have written down what happened. Please try again.");
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
@@ -69,7 +74,7 @@ impl ResponseError for Problem {
             Problem::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Problem::Conflict(_) => StatusCode::CONFLICT,
             Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Problem::Panicked | Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -84,9 +89,10 @@ impl ResponseError for Problem {
                 (reason.as_str(), "Nothing was changed. Reload the page to see how things are now.")
             }
             Problem::Busy => ("Busy right now", "Please try again in a moment."),
+            Problem::Panicked => WENT_WRONG,
             Problem::Unexpected(error) => {
                 tracing::error!("{error:#}");
-                ("Something went wrong", "We have written down what happened. Please try again.")
+                WENT_WRONG
             }
         };
         HttpResponse::build(self.status_code())
