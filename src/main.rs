@@ -1,5 +1,7 @@
 //! The command line: parses arguments, starts things, and stops them in order.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
-use bugle::web::Role;
+use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
 use bugle::{demo, files, installation, people, server};
 use chrono_tz::Tz;
@@ -223,7 +225,12 @@ impl ServeArgs {
 fn log(json: bool) {
     let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { log.json().init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
+    if json {
+        log.json().init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init()
+    }
+    tell_of_panics();
 }
 
 /// The database of this installation, with its server when that is our own.

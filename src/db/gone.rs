@@ -4,9 +4,10 @@ use std::error::Error;
 use std::io;
 
 use diesel::ConnectionError;
-use diesel::r2d2::PoolError;
 use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
 use diesel::result::Error as Failure;
+
+use super::{CannotConnect, Lost};
 
 /// Whether work failed because its connection was lost, or none could be had: it may succeed later.
 pub fn is_gone(error: &anyhow::Error) -> bool {
@@ -19,5 +20,7 @@ fn says_so(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref().is_some_and(lost)
         || inside.and_then(|inside| inside.downcast_ref()).is_some_and(lost)
         || error.is::<ConnectionError>()
-        || error.is::<PoolError>()
+        || error.is::<CannotConnect>()
+        || error.is::<r2d2::Error>()
+        || error.is::<Lost>()
 }

@@ -55,8 +55,8 @@ pub enum DbError<E> {
     #[error("no database connection became free in time")]
     Busy,
     /// The database did not answer, or the connection broke.
-    #[error("{0}")]
-    Lost(Lost),
+    #[error("no answer")]
+    Lost(#[source] Lost),
     #[error("the work was cut short")]
     Cancelled,
     #[error(transparent)]

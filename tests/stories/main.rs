@@ -32,5 +32,6 @@ mod recurring;
 mod screen;
 mod settings;
 mod signing_in;
+mod strangers;
 mod talking;
 mod webchat;
