@@ -21,6 +21,7 @@ mod inbox;
 mod inbound;
 mod ledger;
 mod lists;
+mod opting_out;
 mod pacing;
 mod phones;
 mod promises;
