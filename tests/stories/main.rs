@@ -22,6 +22,7 @@ mod inbox;
 mod inbound;
 mod ledger;
 mod lists;
+mod opting_out;
 mod pacing;
 mod phones;
 mod promises;
