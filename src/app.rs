@@ -33,13 +33,13 @@ pub struct Pulse {
 
 impl Pulse {
     /// The database answered when it was asked for the time.
-    pub fn database_answered(&self) {
-        *self.database.lock().unwrap() = Some(Instant::now());
+    pub fn database_answered(&self, at: Instant) {
+        *self.database.lock().unwrap() = Some(at);
     }
 
     /// The dispatcher has looked for what is due, or begins to.
-    pub fn engine_looked(&self) {
-        *self.engine.lock().unwrap() = Some(Instant::now());
+    pub fn engine_looked(&self, at: Instant) {
+        *self.engine.lock().unwrap() = Some(at);
     }
 
     /// How long ago the database answered; `None` in a process that does not ask it for the time.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -338,7 +338,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let metronome = ticks(&engine, &dispatcher, &talker, &measures, args.only);
     if args.only != Some(Half::Web) {
         // From now on somebody may ask whether it lives.
-        engine.pulse.engine_looked();
+        engine.pulse.engine_looked(Instant::now());
         tokio::spawn(talker.clone().listen());
     }
     metronome.start().await?;

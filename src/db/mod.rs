@@ -160,7 +160,8 @@ impl Db {
             }
         }
         let unchanged = ticket.give_up();
-        if ticket.backend().is_none() && !self.health.is_silent() {
+        // Waiting for a thread: all are in use. A pool has given up waiting for a connection by now.
+        if !ticket.is_begun() && !self.health.is_silent() {
             return Err(DbError::Busy);
         }
         self.health.no_answer("a statement was given up");

@@ -2,8 +2,8 @@
 //! for, and whether it must be asked if it is still alive.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel::connection::{Connection, InstrumentationEvent, SimpleConnection};
@@ -44,7 +44,7 @@ impl Purpose {
         match self {
             Purpose::Pages => Duration::from_secs(10),
             Purpose::Vital => Duration::from_secs(4),
-            Purpose::Engine => Duration::from_secs(8),
+            Purpose::Engine => Duration::from_secs(6),
             Purpose::Long => Duration::from_secs(15 * 60),
         }
     }
@@ -173,6 +173,8 @@ pub(super) struct Manager {
     pub(super) purpose: Purpose,
     /// How many connections have broken so far. Where one has, others may have.
     pub(super) broken: Arc<AtomicU64>,
+    /// The server that answered last.
+    pub(super) server: Arc<Mutex<Option<Arc<str>>>>,
 }
 
 impl ManageConnection for Manager {
@@ -182,6 +184,7 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Session, CannotConnect> {
         let mut session = Session::open(&self.url, self.purpose)?;
         session.sound_at = self.broken.load(Ordering::SeqCst);
+        *self.server.lock().unwrap() = Some(session.server.clone());
         Ok(session)
     }
 

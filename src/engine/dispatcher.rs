@@ -192,7 +192,7 @@ impl Dispatcher {
                 QueryResult::Ok((running, calendars, cap, limits, come_round))
             })
             .await?;
-        self.app.pulse.engine_looked();
+        self.app.pulse.engine_looked(Instant::now());
         if self.app.clock.has_leapt() {
             return Ok(Vec::new());
         }

@@ -4,6 +4,7 @@
 //! carrier that counts. When it is over, the counts of every run are held
 //! against its rows.
 
+mod database;
 mod desk;
 mod calendar;
 mod chances;
