@@ -1,10 +1,13 @@
 //! The command line: parses arguments, starts things, and stops them in order.
 
+mod halting;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -13,24 +16,25 @@ use bugle::app::App;
 use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
-use bugle::db::embedded::{Durability, Private};
+use bugle::db::embedded::{Durability, Private, Watch};
+use bugle::db::reach::reach;
 use bugle::db::{self, Db};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
+use bugle::people::first_password;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, installation, people, server};
+use bugle::{demo, installation, people, privileges, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use halting::Halt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpSocket;
 use tokio_cron_scheduler::JobScheduler;
 use tracing_subscriber::EnvFilter;
-
-/// The address of the person a fresh installation begins with.
-const FIRST_EMAIL: &str = "admin@bugle.example";
 
 /// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
 /// any second.
@@ -54,9 +58,20 @@ enum Command {
     Migrate,
     /// Write the demo into an empty installation
     Seed,
+    /// Pause every campaign, also when the pages do not answer
+    PauseAll(HaltArgs),
+    /// STOP every campaign for good, also when the pages do not answer
+    StopAll(HaltArgs),
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
+}
+
+#[derive(Args)]
+struct HaltArgs {
+    /// Do not ask for the word to be typed
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Subcommand)]
@@ -99,6 +114,15 @@ struct DatabaseArgs {
     /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve]
     #[arg(long, env = "BUGLE_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
+    /// Let the connection to a database on another machine go unencrypted
+    #[arg(long, env = "BUGLE_PLAINTEXT_DATABASE", global = true)]
+    plaintext_database: bool,
+    /// Seconds to wait for a database that is not up yet
+    #[arg(long, env = "BUGLE_WAIT", global = true, value_name = "SECONDS", default_value_t = 30)]
+    wait: u16,
+    /// Account that root steps down to; root stays root [default: postgres, or else nobody]
+    #[arg(long, env = "BUGLE_RUN_AS", global = true, value_name = "ACCOUNT")]
+    run_as: Option<String>,
 }
 
 #[derive(Args)]
@@ -174,29 +198,88 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let command = match cli.command {
+    let mut command = match cli.command {
         Some(command) => command,
         None => Command::Serve(ServeArgs::parse_default()?),
     };
     log(matches!(&command, Command::Serve(args) if args.log_json));
-    let place = Place::open(&cli.database)?;
+    let dir = cli.database.data_dir.clone().unwrap_or_else(default_data_dir);
+    // What only root may do comes first: some ports, and what the account below cannot reach.
+    let port = match &command {
+        Command::Serve(args) => Some(take_port(args)?),
+        Command::Migrate | Command::Seed | Command::PauseAll(_) | Command::StopAll(_) | Command::User(_) => None,
+    };
+    step_down(&cli.database, &dir, &mut command)?;
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let halt = match &command {
+        Command::PauseAll(args) => Some((Halt::Pause, args)),
+        Command::StopAll(args) => Some((Halt::Stop, args)),
+        Command::Serve(_) | Command::Migrate | Command::Seed | Command::User(_) => None,
+    };
+    if let Some((halt, args)) = halt {
+        return halting::halt(runtime()?, halt, args.yes, || Place::find(&cli.database, dir));
+    }
+
+    let place = Place::open(&cli.database, dir)?;
     db::migrate(&place.url).context("the database could not be brought up to date")?;
-    match command {
-        Command::Serve(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(serve(&place, args))
-        }
-        Command::Migrate => {
+    match (command, port) {
+        (Command::Serve(args), Some(port)) => runtime()?.block_on(serve(&place, args, port)),
+        (Command::Seed, _) => runtime()?.block_on(seed(&place)),
+        (Command::User(command), _) => user(&place, command),
+        (Command::Serve(_) | Command::Migrate | Command::PauseAll(_) | Command::StopAll(_), _) => {
             println!("The database is up to date.");
             Ok(())
         }
-        Command::Seed => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(seed(&place))
-        }
-        Command::User(command) => user(&place, command),
     }
     // `place` goes last: it stops the private server.
+}
+
+/// The port, taken while we may still take any. Nobody is let in before [`serve`] listens.
+fn take_port(args: &ServeArgs) -> Result<TcpSocket> {
+    let address = SocketAddr::new(args.listen, args.port);
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        std::io::Result::Ok(socket)
+    };
+    take().with_context(|| format!("cannot listen on {address}; choose another port with --port"))
+}
+
+/// As root, hands what we work with to an account without privileges and becomes it.
+fn step_down(args: &DatabaseArgs, dir: &Path, command: &mut Command) -> Result<()> {
+    privileges::gain_none();
+    if args.run_as.as_deref() == Some("root") {
+        return Ok(());
+    }
+    let Some(account) = privileges::account(args.run_as.as_deref())? else { return Ok(()) };
+    if args.database_url.is_none() && !matches!(command, Command::PauseAll(_) | Command::StopAll(_)) {
+        db::embedded::hand_over(dir, &account)?;
+    }
+    if let Command::Serve(args) = command {
+        let shown = args.static_dir.clone().unwrap_or(Settings::default().static_dir);
+        if shown.canonicalize().is_ok_and(|shown| !shown.ancestors().all(privileges::is_searchable)) {
+            // Beside the source, in root's closed home: it is copied to where the account gets.
+            let copy = dir.join("static");
+            copy_folder(&shown, &copy).with_context(|| format!("cannot copy {}", shown.display()))?;
+            account.give(&copy)?;
+            args.static_dir = Some(copy);
+        }
+    }
+    account.step_down()
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (entry, name) = (entry.as_ref().map(|it| it.path()), entry.as_ref().map(|it| it.file_name()));
+        match (entry, name) {
+            (Ok(entry), Ok(name)) if entry.is_dir() => copy_folder(&entry, &to.join(name))?,
+            (Ok(entry), Ok(name)) => std::fs::copy(entry, to.join(name)).map(drop)?,
+            (Err(_), _) | (_, Err(_)) => {}
+        }
+    }
+    Ok(())
 }
 
 impl ServeArgs {
@@ -220,34 +303,51 @@ struct Place {
     url: String,
     /// Where what is ours alone may be kept; `None` with a database of somebody else's.
     dir: Option<PathBuf>,
-    _server: Option<Private>,
+    server: Option<Private>,
 }
 
 impl Place {
-    fn open(args: &DatabaseArgs) -> Result<Self> {
-        if let Some(url) = &args.database_url {
-            return Ok(Self { url: url.clone(), dir: None, _server: None });
+    /// The database, waited for while it comes up; the private one is made when it is missing.
+    fn open(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        let place = match &args.database_url {
+            Some(url) => {
+                let url = db::conninfo::settle(url, args.plaintext_database)?;
+                Self { url, dir: None, server: None }
+            }
+            None => {
+                let server = Private::start(&dir, Durability::Full)?;
+                server.create_database("bugle")?;
+                Self { url: server.url("bugle"), dir: Some(dir), server: Some(server) }
+            }
+        };
+        reach(&place.url, Duration::from_secs(args.wait.into())).context("cannot reach the database")?;
+        Ok(place)
+    }
+
+    /// The same, of an installation that must be there already.
+    fn find(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        if args.database_url.is_none() && !dir.join("postgres").is_dir() {
+            bail!("no installation lies in {}; say where it is with --data-dir or DATABASE_URL", dir.display());
         }
-        let dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
-        let server = Private::start(&dir, Durability::Full)?;
-        server.create_database("bugle")?;
-        Ok(Self { url: server.url("bugle"), dir: Some(dir), _server: Some(server) })
+        Self::open(args, dir)
+    }
+
+    fn first_password(&self) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join("first-password"))
     }
 }
 
-/// ./data; for root only where its private server could get there.
+/// ./data; for root only where it could be handed to an account without privileges.
 fn default_data_dir() -> PathBuf {
-    // SAFETY: geteuid cannot fail.
-    let root = unsafe { libc::geteuid() } == 0;
     let here = std::env::current_dir().unwrap_or_default();
-    match root && !here.ancestors().all(db::embedded::is_searchable) {
+    match privileges::is_root() && !here.ancestors().all(privileges::is_searchable) {
         true => PathBuf::from("/var/lib/bugle"),
         false => PathBuf::from("data"),
     }
 }
 
-async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
-    let settings = settings(&args)?;
+async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
+    let settings = settings(place, &args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
     // The carrier writes its books beside the product, never in a queue behind it.
@@ -264,10 +364,12 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         None => place.dir.is_some(),
         Some(demo) => demo == Demo::Story,
     };
-    let sign_in = first_person(place, &app).await?;
+    let sign_in = first_person(&app).await?;
     app.db.run(move |conn| installation::ensure_channel(conn, clock.now())).await?;
     if story {
         demo::seed(&app).await.context("the demo could not be written")?;
+    } else {
+        demo::stand_by(&app).await?;
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
@@ -283,7 +385,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let lobby = Lobby::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
-    let address = SocketAddr::new(args.listen, args.port);
+    let address = port.local_addr()?;
     let server = {
         let (app, measures, hub, lobby) = (app.clone(), measures.clone(), hub.clone(), lobby.clone());
         actix_web::HttpServer::new(move || {
@@ -298,9 +400,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         .worker_max_blocking_threads(args.database_connections as usize)
         .shutdown_timeout(10)
         .disable_signals()
-        .bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another port with --port"))?;
-    let address = server.addrs().first().copied().unwrap_or(address);
+        .listen(port.listen(1024).with_context(|| format!("cannot listen on {address}"))?.into_std()?)?;
     let server = server.run();
     let handle = server.handle();
 
@@ -313,6 +413,9 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     }
     metronome.start().await?;
 
+    if let Some(watch) = place.server.as_ref().map(Private::watch) {
+        tokio::spawn(warn_when_outdated(watch));
+    }
     greet(address, &app.settings, sign_in.as_deref());
     let stop = async {
         wait_for_signal().await;
@@ -378,7 +481,7 @@ async fn start_ticks(
     Ok(())
 }
 
-fn settings(args: &ServeArgs) -> Result<Settings> {
+fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
     let defaults = Settings::default();
     let here = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
     let static_dir = args.static_dir.clone().unwrap_or(defaults.static_dir);
@@ -392,50 +495,31 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         in_flight: args.in_flight.into(),
         pages: args.only != Some(Half::Engine),
         static_dir,
+        first_password: place.first_password(),
     })
 }
 
-/// Makes sure somebody can sign in. Returns the password when it is ours to know.
-async fn first_person(place: &Place, app: &App) -> Result<Option<String>> {
-    let kept = place.dir.as_deref().map(password_file);
-    let password = demo::fresh_password();
+/// Makes sure somebody can sign in. Returns the password they begin with, until it is changed.
+async fn first_person(app: &App) -> Result<Option<String>> {
     let (now, new) = (
         app.clock.now(),
         NewUser {
-            email: FIRST_EMAIL.to_owned(),
+            email: first_password::EMAIL.to_owned(),
             name: "Admin".to_owned(),
             role: Role::Admin,
-            password: password.clone(),
+            password: demo::fresh_password(),
         },
     );
-    let made = app
-        .db
-        .run(move |conn| {
-            let nobody = people::store::list(conn)?.is_empty();
-            if nobody { people::actions::add_user(conn, &new, None, now).map(|_| true) } else { Ok(false) }
-        })
-        .await?;
-    match (made, kept) {
-        (true, Some(kept)) => {
-            write_private(&kept, &password)?;
-            Ok(Some(password))
+    let kept = app.settings.first_password.clone();
+    let told = app.db.run(move |conn| {
+        let keep = || kept.as_deref().map_or(Ok(()), |path| first_password::keep(path, &new.password));
+        match (people::actions::add_first_user(conn, &new, keep, now)?, &kept) {
+            (true, _) => Ok::<_, people::actions::Error>(Some(new.password)),
+            (false, Some(path)) => Ok(first_password::recall(conn, path)?),
+            (false, None) => Ok(None),
         }
-        (true, None) => Ok(Some(password)),
-        (false, Some(kept)) => Ok(std::fs::read_to_string(kept).ok()),
-        (false, None) => Ok(None),
-    }
-}
-
-fn password_file(dir: &Path) -> PathBuf {
-    dir.join("first-password")
-}
-
-/// Writes a file that only this account can read.
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    });
+    Ok(told.await?)
 }
 
 fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
@@ -444,13 +528,21 @@ fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
     println!("Listening on {}", settings.public_url.clone().unwrap_or_else(|| format!("http://{shown}")));
     match password {
         Some(password) => {
-            println!("Sign in with {FIRST_EMAIL} and password {password}");
-            println!("(the password this installation began with; change it under your name, top right)");
+            println!("Sign in with {} and password {password}", first_password::EMAIL);
+            println!("(shown until you change it: under your name, top right)");
         }
         None => {
             println!("Sign in with your e-mail address. Lost the password? `bugle user passwd EMAIL` sets a new one.")
         }
     }
+}
+
+/// Says once that the private server should be started anew.
+async fn warn_when_outdated(server: Watch) {
+    while !server.is_outdated() {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    tracing::warn!("the programs of the private PostgreSQL were replaced, by an upgrade perhaps; restart Bugle soon");
 }
 
 async fn wait_for_signal() {
@@ -463,10 +555,7 @@ async fn wait_for_signal() {
 }
 
 async fn seed(place: &Place) -> Result<()> {
-    let clock = Clock::default();
-    let db = Db::connect(&place.url, 8)?;
-    let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default() };
+    let app = halting::app(place)?;
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),
@@ -498,6 +587,9 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
             let (user, _) =
                 people::store::credentials(conn, &email)?.with_context(|| format!("nobody signs in as {email}"))?;
             people::actions::set_password(conn, user.id, &read_password()?, None, now)?;
+            if let Some(path) = place.first_password() {
+                first_password::recall(conn, &path)?;
+            }
             println!("{email} has a new password and is signed out everywhere.");
         }
     }

@@ -1,9 +1,11 @@
 //! The door to Postgres: a pool, and one way to borrow a connection from it.
 
 mod assembled;
+pub mod conninfo;
 pub mod embedded;
 mod migrations;
 mod prepared;
+pub mod reach;
 pub mod schema;
 
 use std::time::Duration;
@@ -13,7 +15,7 @@ use diesel::result::{DatabaseErrorKind, Error as Failure};
 use diesel::{Connection, PgConnection};
 
 pub use assembled::Assembled;
-pub use migrations::{migrate, unmigrate};
+pub use migrations::{Refused, migrate, unmigrate};
 pub use prepared::Prepared;
 
 /// How long a request waits for a connection before it answers "busy".

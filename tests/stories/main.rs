@@ -31,5 +31,6 @@ mod recurring;
 mod screen;
 mod settings;
 mod signing_in;
+mod starting;
 mod talking;
 mod webchat;
