@@ -7,17 +7,16 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use bugle::app::App;
 use bugle::campaigns::actions::{self, Error};
 use bugle::clock::Clock;
 use bugle::config::Settings;
-use bugle::db::{Db, DbError};
+use bugle::db::{Db, DbError, Purpose};
 use bugle::deliveries::quiet::{self, Wire};
 use bugle::deliveries::store::Scope;
 use bugle::sandbox::carrier;
-use diesel::connection::SimpleConnection;
-use diesel::result::{DatabaseErrorKind, Error as Failure};
+use diesel::PgConnection;
 use tokio::runtime::Runtime;
 
 use crate::Place;
@@ -52,7 +51,7 @@ impl Halt {
 /// Pauses or stops everything in the place that is found, and says what came of it.
 pub fn halt(runtime: Runtime, halt: Halt, yes: bool, find: impl FnOnce() -> Result<Place>) -> Result<()> {
     let place = find().context(halt.not_done())?;
-    let app = app(&place).context(halt.not_done())?;
+    let app = app(&place).context(halt.not_done())?.without_delay();
     let work = async {
         if !yes {
             ask(&app, halt).await?;
@@ -72,8 +71,8 @@ pub fn halt(runtime: Runtime, halt: Halt, yes: bool, find: impl FnOnce() -> Resu
 /// What actions ask for, without an engine.
 pub fn app(place: &Place) -> Result<App> {
     let (db, clock) = (Db::connect(&place.url, 8)?, Clock::default());
-    let providers = carrier::providers(&db, &clock);
-    Ok(App { db, clock, settings: Settings::default(), providers, said: Arc::default() })
+    let (vital, providers) = (db.beside(Purpose::Vital, 2)?, carrier::providers(&db, &clock));
+    Ok(App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default() })
 }
 
 /// Says what will be hit, and wants the word typed.
@@ -99,9 +98,8 @@ async fn ask(app: &App, halt: Halt) -> Result<()> {
 
 async fn carry_out(app: &App, halt: Halt) -> Result<String> {
     let now = app.clock.now();
-    let order = move |conn: &mut diesel::PgConnection| {
-        conn.batch_execute("SET lock_timeout = '10s'; SET statement_timeout = '15s'")?;
-        Ok(match halt {
+    let order = move |conn: &mut PgConnection| {
+        Ok::<_, Error>(match halt {
             Halt::Pause => format!("Paused: {} campaigns.", actions::pause_all(conn, None, now)?),
             Halt::Stop => {
                 let hit = actions::stop_all(conn, None, now)?;
@@ -109,13 +107,15 @@ async fn carry_out(app: &App, halt: Halt) -> Result<String> {
             }
         })
     };
-    let done = app.db.run(order).await.map_err(|error| match &error {
-        // It may have come after the commit.
-        DbError::Work(Error::Database(Failure::DatabaseError(DatabaseErrorKind::ClosedConnection, _))) => {
-            anyhow!("the connection was lost; it may still be done. Run it again")
-        }
-        DbError::Work(_) | DbError::Busy(_) | DbError::Cancelled => anyhow!("{error:#}"),
-    })?;
+    let done = match app.db.run(order).await {
+        // What was done already is not done twice.
+        Err(DbError::Lost(lost)) => match app.db.run(order).await {
+            Err(DbError::Lost(again)) if lost.unchanged && again.unchanged => bail!("{again}"),
+            Err(DbError::Lost(again)) => bail!("{again}; it may still be done. Run it again"),
+            answer => answer?,
+        },
+        answer => answer?,
+    };
     // Done it is, whether or not the wire can be looked at.
     let left = match quiet::wait(app, Scope::Everything).await {
         Ok(wire) => on_the_wire(&wire),

@@ -18,7 +18,8 @@ use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private, Watch};
 use bugle::db::reach::reach;
-use bugle::db::{self, Db};
+use bugle::db::url::with_deadlines;
+use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
@@ -35,6 +36,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpSocket;
 use tokio_cron_scheduler::JobScheduler;
 use tracing_subscriber::EnvFilter;
+
+/// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
+const VITAL_CONNECTIONS: u32 = 6;
 
 /// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
 /// any second.
@@ -312,12 +316,12 @@ impl Place {
         let place = match &args.database_url {
             Some(url) => {
                 let url = db::conninfo::settle(url, args.plaintext_database)?;
-                Self { url, dir: None, server: None }
+                Self { url: with_deadlines(&url), dir: None, server: None }
             }
             None => {
                 let server = Private::start(&dir, Durability::Full)?;
                 server.create_database("bugle")?;
-                Self { url: server.url("bugle"), dir: Some(dir), server: Some(server) }
+                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), server: Some(server) }
             }
         };
         reach(&place.url, Duration::from_secs(args.wait.into())).context("cannot reach the database")?;
@@ -350,10 +354,13 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     let settings = settings(place, &args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
+    // Whatever else goes on, a click on PAUSE finds a connection and a thread.
+    let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
     let app = Data::new(App {
         db: db.clone(),
+        vital,
         clock: clock.clone(),
         settings,
         providers: carrier::providers(&books, &clock),
@@ -373,9 +380,10 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
-    let engine_db = Db::connect(&place.url, args.database_connections)?;
+    let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
         db: engine_db,
+        vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),

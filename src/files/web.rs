@@ -14,6 +14,7 @@ use super::upload;
 use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::regions;
+use crate::db::DbError;
 use crate::ids::{CampaignId, FileId};
 use crate::web::{Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other};
 
@@ -297,9 +298,9 @@ async fn import(
         true => Err(actions::Error::Unchanged(Unchanged::NoSuchRegion)),
         false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region, by, now)).await {
             Ok(_) => Ok(()),
-            Err(crate::db::DbError::Work(error)) => Err(error),
-            Err(crate::db::DbError::Busy(_)) => return Err(Problem::Busy),
-            Err(crate::db::DbError::Cancelled) => return Err(Problem::Busy),
+            Err(DbError::Work(error)) => Err(error),
+            Err(DbError::Busy | DbError::Cancelled) => return Err(Problem::Busy),
+            Err(DbError::Lost(lost)) => return Err(Problem::NoDatabase(lost)),
         },
     };
     match result {

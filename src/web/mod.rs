@@ -22,7 +22,7 @@ pub use htmx::Htmx;
 pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
 pub use multipart::Parts;
 pub use peer::caller;
-pub use problem::Problem;
+pub use problem::{Click, Problem};
 
 /// Answers with a rendered template.
 pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {

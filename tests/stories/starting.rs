@@ -21,7 +21,6 @@ use bugle::db::{self, Refused};
 use bugle::engine::starter;
 use bugle::people::first_password;
 use bugle::privileges;
-use bugle::sandbox::carrier;
 use bugle::server;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -464,8 +463,7 @@ async fn a_password_that_is_changed_on_its_page_is_written_down_no_longer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("first-password");
     let settings = Settings { first_password: Some(path.clone()), ..Settings::default() };
-    let (db, clock) = (desk.app.db.clone(), desk.app.clock.clone());
-    let app = App { providers: carrier::providers(&db, &clock), db, clock, settings, said: Arc::default() };
+    let app = App { settings, ..App::clone(&desk.app) };
     desk.sql(&format!("UPDATE users SET email = '{}'", first_password::EMAIL));
     first_password::keep(&path, "admin password").unwrap();
     let recalled = desk.db(|conn| first_password::recall(conn, &path).unwrap());
