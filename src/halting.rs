@@ -17,9 +17,8 @@ use bugle::deliveries::quiet::{self, Wire};
 use bugle::deliveries::store::Scope;
 use bugle::sandbox::carrier;
 use diesel::PgConnection;
-use tokio::runtime::Runtime;
 
-use crate::Place;
+use crate::{Place, runtime};
 
 /// Longer than this nobody waits for an answer, whatever hangs.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -49,8 +48,9 @@ impl Halt {
 }
 
 /// Pauses or stops everything in the place that is found, and says what came of it.
-pub fn halt(runtime: Runtime, halt: Halt, yes: bool, find: impl FnOnce() -> Result<Place>) -> Result<()> {
+pub fn halt(halt: Halt, yes: bool, find: impl FnOnce() -> Result<Place>) -> Result<()> {
     let place = find().context(halt.not_done())?;
+    let runtime = runtime().context(halt.not_done())?;
     let app = app(&place).context(halt.not_done())?.without_delay();
     let work = async {
         if !yes {

@@ -1,5 +1,7 @@
 //! The command line: parses arguments, starts things, and stops them in order.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod halting;
 
 use std::io::IsTerminal;
@@ -25,15 +27,17 @@ use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::people::first_password;
+use bugle::privileges::Account;
 use bugle::sandbox::carrier;
-use bugle::web::Role;
+use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, installation, people, privileges, server};
+use bugle::{demo, files, installation, people, privileges, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use halting::Halt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 use tokio_cron_scheduler::JobScheduler;
 use tracing_subscriber::EnvFilter;
 
@@ -69,6 +73,9 @@ enum Command {
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
+    /// Started by Bugle itself, confined: read the workbook on standard input
+    #[command(hide = true)]
+    ReadWorkbook { format: String, size: u64 },
 }
 
 #[derive(Args)]
@@ -191,7 +198,11 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    if let Some(Command::ReadWorkbook { format, size }) = &cli.command {
+        return files::workbook::read(format, *size);
+    }
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // For the person at the terminal: what went wrong, without the way it took.
         Err(error) => {
@@ -202,40 +213,51 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let mut command = match cli.command {
+    let command = match cli.command {
         Some(command) => command,
         None => Command::Serve(ServeArgs::parse_default()?),
     };
     log(matches!(&command, Command::Serve(args) if args.log_json));
-    let dir = cli.database.data_dir.clone().unwrap_or_else(default_data_dir);
-    // What only root may do comes first: some ports, and what the account below cannot reach.
-    let port = match &command {
-        Command::Serve(args) => Some(take_port(args)?),
-        Command::Migrate | Command::Seed | Command::PauseAll(_) | Command::StopAll(_) | Command::User(_) => None,
-    };
-    step_down(&cli.database, &dir, &mut command)?;
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let halt = match &command {
-        Command::PauseAll(args) => Some((Halt::Pause, args)),
-        Command::StopAll(args) => Some((Halt::Stop, args)),
-        Command::Serve(_) | Command::Migrate | Command::Seed | Command::User(_) => None,
-    };
-    if let Some((halt, args)) = halt {
-        return halting::halt(runtime()?, halt, args.yes, || Place::find(&cli.database, dir));
-    }
-
-    let place = Place::open(&cli.database, dir)?;
-    db::migrate(&place.url).context("the database could not be brought up to date")?;
-    match (command, port) {
-        (Command::Serve(args), Some(port)) => runtime()?.block_on(serve(&place, args, port)),
-        (Command::Seed, _) => runtime()?.block_on(seed(&place)),
-        (Command::User(command), _) => user(&place, command),
-        (Command::Serve(_) | Command::Migrate | Command::PauseAll(_) | Command::StopAll(_), _) => {
+    let database = cli.database;
+    let dir = database.data_dir.clone().unwrap_or_else(default_data_dir);
+    match command {
+        Command::Serve(mut args) => {
+            // Some ports are only root's to take.
+            let port = take_port(&args)?;
+            args.static_dir = Some(within_reach(&database, &dir, static_dir(&args))?);
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            runtime()?.block_on(serve(&place, args, port))
+        }
+        Command::Migrate => {
+            bring_up_to_date(&Place::open(&database, dir)?)?;
             println!("The database is up to date.");
             Ok(())
         }
+        Command::Seed => {
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            runtime()?.block_on(seed(&place))
+        }
+        // Not brought up to date first: what hangs there must not keep these waiting.
+        Command::PauseAll(args) => halting::halt(Halt::Pause, args.yes, || Place::find(&database, dir)),
+        Command::StopAll(args) => halting::halt(Halt::Stop, args.yes, || Place::find(&database, dir)),
+        Command::User(command) => {
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            user(&place, command)
+        }
+        Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
-    // `place` goes last: it stops the private server.
+    // The place goes last: it stops the private server.
+}
+
+fn bring_up_to_date(place: &Place) -> Result<()> {
+    db::migrate(&place.url).context("the database could not be brought up to date")
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 /// The port, taken while we may still take any. Nobody is let in before [`serve`] listens.
@@ -250,38 +272,43 @@ fn take_port(args: &ServeArgs) -> Result<TcpSocket> {
     take().with_context(|| format!("cannot listen on {address}; choose another port with --port"))
 }
 
-/// As root, hands what we work with to an account without privileges and becomes it.
-fn step_down(args: &DatabaseArgs, dir: &Path, command: &mut Command) -> Result<()> {
+/// Hands what we work with to an account without privileges and becomes it, where we are root.
+fn step_down(args: &DatabaseArgs, dir: &Path) -> Result<()> {
     privileges::gain_none();
-    if args.run_as.as_deref() == Some("root") {
-        return Ok(());
-    }
-    let Some(account) = privileges::account(args.run_as.as_deref())? else { return Ok(()) };
-    if args.database_url.is_none() && !matches!(command, Command::PauseAll(_) | Command::StopAll(_)) {
+    let Some(account) = account(args)? else { return Ok(()) };
+    if args.database_url.is_none() {
         db::embedded::hand_over(dir, &account)?;
     }
-    if let Command::Serve(args) = command {
-        let shown = args.static_dir.clone().unwrap_or(Settings::default().static_dir);
-        if shown.canonicalize().is_ok_and(|shown| !shown.ancestors().all(privileges::is_searchable)) {
-            // Beside the source, in root's closed home: it is copied to where the account gets.
+    account.step_down()
+}
+
+fn account(args: &DatabaseArgs) -> Result<Option<Account>> {
+    match args.run_as.as_deref() {
+        Some("root") => Ok(None),
+        named => privileges::account(named),
+    }
+}
+
+/// The folder `shown` where the account that root steps down to gets at it: beside the source in
+/// root's closed home it does not, so that the data folder is given a copy.
+fn within_reach(args: &DatabaseArgs, dir: &Path, shown: PathBuf) -> Result<PathBuf> {
+    let is_closed = |whole: PathBuf| !whole.ancestors().all(privileges::is_searchable);
+    match account(args)? {
+        Some(account) if shown.canonicalize().is_ok_and(is_closed) => {
             let copy = dir.join("static");
             copy_folder(&shown, &copy).with_context(|| format!("cannot copy {}", shown.display()))?;
             account.give(&copy)?;
-            args.static_dir = Some(copy);
+            Ok(copy)
         }
+        Some(_) | None => Ok(shown),
     }
-    account.step_down()
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
-        let (entry, name) = (entry.as_ref().map(|it| it.path()), entry.as_ref().map(|it| it.file_name()));
-        match (entry, name) {
-            (Ok(entry), Ok(name)) if entry.is_dir() => copy_folder(&entry, &to.join(name))?,
-            (Ok(entry), Ok(name)) => std::fs::copy(entry, to.join(name)).map(drop)?,
-            (Err(_), _) | (_, Err(_)) => {}
-        }
+        let (entry, copy) = entry.map(|it| (it.path(), to.join(it.file_name())))?;
+        if entry.is_dir() { copy_folder(&entry, &copy)? } else { std::fs::copy(&entry, &copy).map(drop)? }
     }
     Ok(())
 }
@@ -299,7 +326,12 @@ impl ServeArgs {
 fn log(json: bool) {
     let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { log.json().init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
+    if json {
+        log.json().init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init()
+    }
+    tell_of_panics();
 }
 
 /// The database of this installation, with its server when that is our own.
@@ -313,6 +345,7 @@ struct Place {
 impl Place {
     /// The database, waited for while it comes up; the private one is made when it is missing.
     fn open(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        step_down(args, &dir)?;
         let place = match &args.database_url {
             Some(url) => {
                 let url = db::conninfo::settle(url, args.plaintext_database)?;
@@ -489,10 +522,14 @@ async fn start_ticks(
     Ok(())
 }
 
+fn static_dir(args: &ServeArgs) -> PathBuf {
+    args.static_dir.clone().unwrap_or_else(|| Settings::default().static_dir)
+}
+
 fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
     let defaults = Settings::default();
     let here = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
-    let static_dir = args.static_dir.clone().unwrap_or(defaults.static_dir);
+    let static_dir = static_dir(args);
     if !static_dir.join("css").is_dir() {
         bail!("{} holds no style sheets; say where they are with --static-dir", static_dir.display());
     }

@@ -10,6 +10,7 @@
 mod assembled;
 pub mod conninfo;
 pub mod embedded;
+mod gone;
 mod health;
 mod migrations;
 mod pool;
@@ -30,6 +31,7 @@ use diesel::result::{DatabaseErrorKind, Error as Failure};
 use r2d2::PooledConnection;
 
 pub use assembled::Assembled;
+pub use gone::is_gone;
 pub use health::Health;
 pub use migrations::{Refused, migrate, unmigrate};
 pub use prepared::Prepared;
@@ -55,8 +57,8 @@ pub enum DbError<E> {
     #[error("no database connection became free in time")]
     Busy,
     /// The database did not answer, or the connection broke.
-    #[error("{0}")]
-    Lost(Lost),
+    #[error("no answer")]
+    Lost(#[source] Lost),
     #[error("the work was cut short")]
     Cancelled,
     #[error(transparent)]

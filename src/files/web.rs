@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::actions::{self, Look};
 use super::domain::{File, Mapping, State, Unchanged, Use, letters};
+use super::import::MOST_LISTED;
 use super::refusal::Refusal;
 use super::store::{self, Listed, Taken};
 use super::upload;
@@ -107,6 +108,14 @@ impl Panel {
 
     fn waits(&self) -> bool {
         self.file.counts.done == 0
+    }
+
+    /// All of them, or as many as are listed.
+    fn download(&self) -> String {
+        match self.file.counts.bad + self.file.counts.duplicate {
+            n if n > MOST_LISTED => format!("Download the first {} problems (CSV)", grouped(MOST_LISTED)),
+            _ => "Download all problems (CSV)".to_owned(),
+        }
     }
 
     fn more_problems(&self) -> i64 {

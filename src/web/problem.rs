@@ -42,6 +42,9 @@ pub enum Problem {
     /// It was carried out, and what it led to cannot be shown.
     #[error("done: {0:?}")]
     Unseen(Click),
+    /// A bug ended the request; the log has heard of it already.
+    #[error("a bug")]
+    Panicked,
     /// A bug or a broken part. The cause is logged and never shown.
     #[error("unexpected: {0:#}")]
     Unexpected(anyhow::Error),
@@ -140,8 +143,10 @@ impl Problem {
 
 fn path_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    rest.find('/').map(|start| &rest[start..])
+    rest.find('/').and_then(|start| rest.get(start..))
 }
+
+const WENT_WRONG: (&str, &str) = ("Something went wrong", "We have written down what happened. Please try again.");
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
@@ -155,7 +160,7 @@ impl ResponseError for Problem {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Problem::Unseen(_) => StatusCode::OK,
-            Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Problem::Panicked | Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -179,18 +184,21 @@ impl ResponseError for Problem {
                 advice = format!("{} {} {}", no_answer(lost), unchanged(lost), UNTIL_THEN);
                 ("The database does not answer", advice.as_str())
             }
-            Problem::NotDone(click, None) => (click.not_done(), "Too much is going on right now. Press it again."),
+            Problem::NotDone(click, None) => {
+                (click.not_done(), "Too much is going on right now, and sending goes on as before. Press it again.")
+            }
             Problem::NotDone(click, Some(lost)) => {
-                advice = format!("{} {UNTIL_THEN} Press it again when this page can be reloaded.", no_answer(lost));
+                advice = format!("{} What is being sent goes on when it answers: press again then.", no_answer(lost));
                 (if lost.unchanged { click.not_done() } else { click.unknown() }, advice.as_str())
             }
             Problem::Unseen(click) => (
                 click.done(),
                 "The database stopped answering just afterwards, so what is still on its way cannot be listed. Reload the page in a moment.",
             ),
+            Problem::Panicked => WENT_WRONG,
             Problem::Unexpected(error) => {
                 tracing::error!("{error:#}");
-                ("Something went wrong", "We have written down what happened. Please try again.")
+                WENT_WRONG
             }
         };
         HttpResponse::build(self.status_code())

@@ -48,6 +48,7 @@ static SERVER: LazyLock<Private> = LazyLock::new(|| {
             let _ = fs::remove_dir_all(old.path());
         }
     }
+    bugle::files::workbook::read_with(env!("CARGO_BIN_EXE_bugle"));
     Private::start(&dir.join(format!("bugle-stories-{}", std::process::id())), Durability::None).unwrap()
 });
 
