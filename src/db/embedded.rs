@@ -27,7 +27,7 @@ use super::reach;
 use crate::privileges::{self, Account, is_searchable};
 
 /// What we keep in the data folder. As root it is handed to the account that works with it.
-const OURS: [&str; 6] = ["postgres", "postgres.new", "postgres.log", "socket", "lock", "first-password"];
+const OURS: [&str; 7] = ["postgres", "postgres.new", "postgres.log", "socket", "lock", "first-password", "marks"];
 
 /// What to say when a machine has no Postgres.
 const INSTALL_HINT: &str = "No PostgreSQL server programs (initdb, postgres) were found.\n\
@@ -235,7 +235,7 @@ impl Drop for Private {
 }
 
 /// The folder with initdb and postgres: from PATH, or where distributions put them, newest first.
-fn find_programs() -> Result<PathBuf> {
+pub fn find_programs() -> Result<PathBuf> {
     let mut candidates: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     if let Ok(answer) = Command::new("pg_config").arg("--bindir").output() {

@@ -16,7 +16,7 @@ use actix_web::web::Data;
 use bugle::app::App;
 use bugle::channels::sandbox::Knobs;
 use bugle::config::Settings;
-use bugle::db::embedded::{Durability, Private};
+use bugle::db::embedded::{Durability, Private, find_programs};
 use bugle::db::{self, Refused};
 use bugle::engine::starter;
 use bugle::people::first_password;
@@ -389,14 +389,7 @@ fn cluster_of_before(dir: &Path) -> impl Fn(&str) -> Command {
     if let Some(account) = &account {
         account.give(dir).unwrap();
     }
-    let programs = Command::new("pg_config").arg("--bindir").output().map(|out| out.stdout).unwrap_or_default();
-    let programs = PathBuf::from(String::from_utf8(programs).unwrap().trim());
-    let newest = || {
-        let mut all: Vec<_> = fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|it| it.path()).collect();
-        all.sort();
-        all.pop().unwrap().join("bin")
-    };
-    let programs = if programs.join("initdb").exists() { programs } else { newest() };
+    let programs = find_programs().unwrap();
     let dir = dir.to_owned();
     move |name| {
         let mut command = Command::new(programs.join(name));
@@ -530,4 +523,63 @@ async fn a_stop_that_reaches_no_database_says_that_nothing_was_stopped() {
     let (status, said) = Bugle::start(&["pause-all", "--yes", "--data-dir", dir.to_str().unwrap()]).ends().await;
     assert!(!status.success() && said.contains("NOT paused: no installation lies in"), "{said}");
     assert!(!dir.exists(), "it made one");
+}
+
+// ---- encryption ----------------------------------------------------------------
+
+#[cfg(feature = "tls")]
+#[actix_web::test]
+async fn a_server_with_a_certificate_is_spoken_to_as_the_address_says() {
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let dir = home.path().join("data");
+    let program = cluster_of_before(&dir);
+    let made = program("initdb").args(["-D", "postgres", "-U", "bugle", "-A", "trust", "-N", "-E", "UTF8"]).status();
+    assert!(made.unwrap().success());
+    for words in [
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=Authority -keyout authority.key -out authority.crt",
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=Another -keyout another.key -out another.crt",
+        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA authority.crt -CAkey authority.key -CAcreateserial -days 2 -out server.crt",
+    ] {
+        let openssl = Command::new("openssl").args(words.split(' ')).current_dir(&dir).output().unwrap();
+        assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
+    }
+    fs::set_permissions(dir.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some(account) = privileges::account(None).unwrap() {
+        account.give(&dir).unwrap();
+    }
+    let port = Relay::new().port;
+    let path = |name: &str| dir.join(name).display().to_string();
+    let mut server = program("postgres")
+        .args(["-D", "postgres", "-k", &path("socket"), "-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
+        .args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", path("server.crt"))])
+        .args(["-c", &format!("ssl_key_file={}", path("server.key")), "-c", "fsync=off"])
+        .spawn()
+        .unwrap();
+    let socket = format!("host={} port={port} user=bugle dbname=postgres", path("socket"));
+    until("the server is up", || PgConnection::establish(&socket).is_ok()).await;
+    connect(&socket).batch_execute("CREATE DATABASE bugle").unwrap();
+
+    let mine = format!("sslrootcert={}", path("authority.crt"));
+    let anothers = format!("sslrootcert={}", path("another.crt"));
+    for (host, mode, root, fits) in [
+        ("localhost", "disable", "", true),
+        ("localhost", "require", "", true),
+        ("localhost", "verify-ca", mine.as_str(), true),
+        ("localhost", "verify-ca", anothers.as_str(), false),
+        ("localhost", "verify-full", mine.as_str(), true),
+        ("127.0.0.1", "verify-full", mine.as_str(), false),
+    ] {
+        let url = format!("postgres://bugle@{host}:{port}/bugle?sslmode={mode}&{root}");
+        let (status, said) = Bugle::start(&["migrate", "--database-url", url.trim_end_matches('&')]).ends().await;
+        assert_eq!(status.success(), fits, "{host} {mode} {root}: {said}");
+        assert!(fits || said.contains("certificate"), "{said}");
+    }
+    let encrypted = format!("postgres://bugle@127.0.0.1:{port}/bugle?sslmode=require");
+    let ssl = "SELECT ssl::int::bigint AS n FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert_eq!(number(&mut connect(&encrypted), ssl), 1);
+    // SAFETY: our own child, which was not waited for.
+    unsafe { libc::kill(server.id() as i32, libc::SIGINT) };
+    server.wait().unwrap();
 }
