@@ -15,6 +15,7 @@ use bugle::config::Settings;
 use bugle::db::{Db, DbError, Purpose};
 use bugle::deliveries::quiet::{self, Wire};
 use bugle::deliveries::store::Scope;
+use bugle::engine::timekeeper;
 use bugle::sandbox::carrier;
 use diesel::PgConnection;
 
@@ -72,7 +73,7 @@ pub fn halt(halt: Halt, yes: bool, find: impl FnOnce() -> Result<Place>) -> Resu
 pub fn app(place: &Place) -> Result<App> {
     let (db, clock) = (Db::connect(&place.url, 8)?, Clock::default());
     let (vital, providers) = (db.beside(Purpose::Vital, 2)?, carrier::providers(&db, &clock));
-    Ok(App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default() })
+    Ok(App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), pulse: Arc::default() })
 }
 
 /// Says what will be hit, and wants the word typed.
@@ -97,6 +98,10 @@ async fn ask(app: &App, halt: Halt) -> Result<()> {
 }
 
 async fn carry_out(app: &App, halt: Halt) -> Result<String> {
+    // As for every process the database's clock counts, if it can be asked.
+    if let Err(error) = timekeeper::compare(app).await {
+        tracing::warn!("the database's time could not be asked, this machine's is taken: {error:#}");
+    }
     let now = app.clock.now();
     let order = move |conn: &mut PgConnection| {
         Ok::<_, Error>(match halt {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use actix_web::cookie::Key;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow, bail};
-use bugle::app::App;
+use bugle::app::{App, Pulse};
 use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
@@ -23,8 +23,9 @@ use bugle::db::reach::reach;
 use bugle::db::url::with_deadlines;
 use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
+use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper};
 use bugle::people::domain::NewUser;
 use bugle::people::first_password;
 use bugle::privileges::Account;
@@ -38,7 +39,6 @@ use halting::Halt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
-use tokio_cron_scheduler::JobScheduler;
 use tracing_subscriber::EnvFilter;
 
 /// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
@@ -227,7 +227,11 @@ fn run(cli: Cli) -> Result<()> {
             args.static_dir = Some(within_reach(&database, &dir, static_dir(&args))?);
             let place = Place::open(&database, dir)?;
             bring_up_to_date(&place)?;
-            runtime()?.block_on(serve(&place, args, port))
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve(&place, args, port));
+            // A thread that is stuck in the database keeps nobody from leaving.
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            served
         }
         Command::Migrate => {
             bring_up_to_date(&Place::open(&database, dir)?)?;
@@ -398,6 +402,7 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         settings,
         providers: carrier::providers(&books, &clock),
         said: Arc::default(),
+        pulse: Arc::default(),
     });
 
     let story = match args.demo {
@@ -421,6 +426,7 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         settings: app.settings.clone(),
         providers: app.providers.clone(),
         said: app.said.clone(),
+        pulse: app.pulse.clone(),
     });
     let hub = Hub::start(app.clone());
     let lobby = Lobby::start(app.clone());
@@ -445,17 +451,19 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     let server = server.run();
     let handle = server.handle();
 
-    let mut metronome = JobScheduler::new().await?;
+    tokio::spawn(timekeeper::keep(app.get_ref().clone()));
     let dispatcher = Dispatcher::new(engine.clone());
     let talker = Talker::new(engine.clone(), dispatcher.lines());
-    start_ticks(&metronome, &engine, &dispatcher, &talker, &measures, args.only).await?;
+    let metronome = ticks(&engine, &dispatcher, &talker, &measures, args.only);
     if args.only != Some(Half::Web) {
+        // From now on somebody may ask whether it lives.
+        engine.pulse.engine_looked();
         tokio::spawn(talker.clone().listen());
     }
     metronome.start().await?;
 
     if let Some(watch) = place.server.as_ref().map(Private::watch) {
-        tokio::spawn(warn_when_outdated(watch));
+        tokio::spawn(warn_when_outdated(watch, app.pulse.clone()));
     }
     greet(address, &app.settings, sign_in.as_deref());
     let stop = async {
@@ -463,37 +471,34 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         dispatcher.hold();
         talker.hold();
+        metronome.stop();
         // Open streams would hold the server back for its whole patience.
         hub.stop();
         lobby.stop();
-        handle.stop(true).await;
+        tokio::spawn(leave_at_once());
+        tokio::join!(handle.stop(true), dispatcher.shut_down(), talker.shut_down());
     };
     let (served, ()) = tokio::join!(server, stop);
     served?;
-    metronome.shutdown().await?;
-    dispatcher.shut_down().await;
-    talker.shut_down().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn start_ticks(
-    metronome: &JobScheduler,
+fn ticks(
     app: &Data<App>,
     dispatcher: &Arc<Dispatcher>,
     talker: &Arc<Talker>,
     measures: &PrometheusHandle,
     only: Option<Half>,
-) -> Result<()> {
-    use metronome::{EACH_SECOND, call};
+) -> Metronome {
+    let mut metronome = Metronome::default();
     macro_rules! tick {
         ($name:literal, $cron:expr, $($thing:ident),* => $work:expr) => {{
             $(let $thing = $thing.clone();)*
-            call(metronome, $cron, $name, move || {
+            metronome.add($cron, $name, move || {
                 $(let $thing = $thing.clone();)*
                 async move { $work }
-            })
-            .await?;
+            });
         }};
     }
     if only != Some(Half::Web) {
@@ -519,7 +524,7 @@ async fn start_ticks(
         let now = app.clock.now();
         Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
     });
-    Ok(())
+    metronome
 }
 
 fn static_dir(args: &ServeArgs) -> PathBuf {
@@ -583,10 +588,11 @@ fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
 }
 
 /// Says once that the private server should be started anew.
-async fn warn_when_outdated(server: Watch) {
+async fn warn_when_outdated(server: Watch, pulse: Arc<Pulse>) {
     while !server.is_outdated() {
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
+    pulse.server_was_replaced();
     tracing::warn!("the programs of the private PostgreSQL were replaced, by an upgrade perhaps; restart Bugle soon");
 }
 
@@ -597,6 +603,14 @@ async fn wait_for_signal() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
+}
+
+/// Whoever asks twice does not want to wait; and whatever hangs, the process is gone in a
+/// minute and a half. Its private PostgreSQL goes with it.
+async fn leave_at_once() {
+    let _ = tokio::time::timeout(Duration::from_secs(90), wait_for_signal()).await;
+    tracing::warn!("leaving at once; what is on the wire will be unconfirmed");
+    std::process::exit(1);
 }
 
 async fn seed(place: &Place) -> Result<()> {

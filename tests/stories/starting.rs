@@ -382,6 +382,14 @@ async fn a_private_house_is_closed_to_others_and_its_program_may_do_little() {
     one.stop().await;
 }
 
+#[actix_web::test]
+async fn a_server_whose_programs_were_replaced_shows_where_readiness_is_asked() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.visit_as_stranger("/readyz").await.lacks("replaced");
+    desk.app.pulse.server_was_replaced();
+    desk.visit_as_stranger("/readyz").await.shows("were replaced: restart soon");
+}
+
 /// A cluster as it was once made: it belongs to `bugle`, and lets everybody in.
 fn cluster_of_before(dir: &Path) -> impl Fn(&str) -> Command {
     let account = privileges::account(None).unwrap();
