@@ -1,5 +1,6 @@
 //! What every handler and every tick may use.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub struct App {
 pub struct Pulse {
     database: Mutex<Option<Instant>>,
     engine: Mutex<Option<Instant>>,
+    outdated: AtomicBool,
 }
 
 impl Pulse {
@@ -40,6 +42,15 @@ impl Pulse {
     /// The dispatcher has looked for what is due, or begins to.
     pub fn engine_looked(&self, at: Instant) {
         *self.engine.lock().unwrap() = Some(at);
+    }
+
+    /// The programs of our own database server were replaced under it.
+    pub fn server_was_replaced(&self) {
+        self.outdated.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::SeqCst)
     }
 
     /// How long ago the database answered; `None` in a process that does not ask it for the time.

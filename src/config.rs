@@ -20,6 +20,8 @@ pub struct Settings {
     pub pages: bool,
     /// Where style sheets, scripts and pictures lie.
     pub static_dir: PathBuf,
+    /// Where the first password is written down until it is changed; `None` with a database of somebody else's.
+    pub first_password: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             in_flight: 64,
             pages: true,
             static_dir: static_dir(),
+            first_password: None,
         }
     }
 }

@@ -51,6 +51,7 @@
 pub mod ids;
 pub mod clock;
 pub mod config;
+pub mod privileges;
 pub mod db;
 pub mod installation;
 pub mod channels;

@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
+mod halting;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,28 +14,32 @@ use std::time::{Duration, Instant};
 use actix_web::cookie::Key;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow, bail};
-use bugle::app::App;
+use bugle::app::{App, Pulse};
 use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
-use bugle::db::embedded::{Durability, Private};
+use bugle::db::embedded::{Durability, Private, Watch};
+use bugle::db::reach::reach;
+use bugle::db::url::with_deadlines;
 use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper};
 use bugle::people::domain::NewUser;
+use bugle::people::first_password;
+use bugle::privileges::Account;
 use bugle::sandbox::carrier;
 use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, files, installation, people, server};
+use bugle::{demo, files, installation, people, privileges, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use halting::Halt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
-
-/// The address of the person a fresh installation begins with.
-const FIRST_EMAIL: &str = "admin@bugle.example";
 
 /// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
 const VITAL_CONNECTIONS: u32 = 6;
@@ -60,12 +66,23 @@ enum Command {
     Migrate,
     /// Write the demo into an empty installation
     Seed,
+    /// Pause every campaign, also when the pages do not answer
+    PauseAll(HaltArgs),
+    /// STOP every campaign for good, also when the pages do not answer
+    StopAll(HaltArgs),
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
     /// Started by Bugle itself, confined: read the workbook on standard input
     #[command(hide = true)]
     ReadWorkbook { format: String, size: u64 },
+}
+
+#[derive(Args)]
+struct HaltArgs {
+    /// Do not ask for the word to be typed
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Subcommand)]
@@ -108,6 +125,15 @@ struct DatabaseArgs {
     /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve]
     #[arg(long, env = "BUGLE_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
+    /// Let the connection to a database on another machine go unencrypted
+    #[arg(long, env = "BUGLE_PLAINTEXT_DATABASE", global = true)]
+    plaintext_database: bool,
+    /// Seconds to wait for a database that is not up yet
+    #[arg(long, env = "BUGLE_WAIT", global = true, value_name = "SECONDS", default_value_t = 30)]
+    wait: u16,
+    /// Account that root steps down to; root stays root [default: postgres, or else nobody]
+    #[arg(long, env = "BUGLE_RUN_AS", global = true, value_name = "ACCOUNT")]
+    run_as: Option<String>,
 }
 
 #[derive(Args)]
@@ -192,28 +218,103 @@ fn run(cli: Cli) -> Result<()> {
         None => Command::Serve(ServeArgs::parse_default()?),
     };
     log(matches!(&command, Command::Serve(args) if args.log_json));
-    let place = Place::open(&cli.database)?;
-    db::migrate(&place.url).context("the database could not be brought up to date")?;
+    let database = cli.database;
+    let dir = database.data_dir.clone().unwrap_or_else(default_data_dir);
     match command {
-        Command::Serve(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            let served = runtime.block_on(serve(&place, args));
+        Command::Serve(mut args) => {
+            // Some ports are only root's to take.
+            let port = take_port(&args)?;
+            args.static_dir = Some(within_reach(&database, &dir, static_dir(&args))?);
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve(&place, args, port));
             // A thread that is stuck in the database keeps nobody from leaving.
             runtime.shutdown_timeout(Duration::from_secs(2));
             served
         }
         Command::Migrate => {
+            bring_up_to_date(&Place::open(&database, dir)?)?;
             println!("The database is up to date.");
             Ok(())
         }
         Command::Seed => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(seed(&place))
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            runtime()?.block_on(seed(&place))
         }
-        Command::User(command) => user(&place, command),
+        // Not brought up to date first: what hangs there must not keep these waiting.
+        Command::PauseAll(args) => halting::halt(Halt::Pause, args.yes, || Place::find(&database, dir)),
+        Command::StopAll(args) => halting::halt(Halt::Stop, args.yes, || Place::find(&database, dir)),
+        Command::User(command) => {
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            user(&place, command)
+        }
         Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
-    // `place` goes last: it stops the private server.
+    // The place goes last: it stops the private server.
+}
+
+fn bring_up_to_date(place: &Place) -> Result<()> {
+    db::migrate(&place.url).context("the database could not be brought up to date")
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// The port, taken while we may still take any. Nobody is let in before [`serve`] listens.
+fn take_port(args: &ServeArgs) -> Result<TcpSocket> {
+    let address = SocketAddr::new(args.listen, args.port);
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        std::io::Result::Ok(socket)
+    };
+    take().with_context(|| format!("cannot listen on {address}; choose another port with --port"))
+}
+
+/// Hands what we work with to an account without privileges and becomes it, where we are root.
+fn step_down(args: &DatabaseArgs, dir: &Path) -> Result<()> {
+    privileges::gain_none();
+    let Some(account) = account(args)? else { return Ok(()) };
+    if args.database_url.is_none() {
+        db::embedded::hand_over(dir, &account)?;
+    }
+    account.step_down()
+}
+
+fn account(args: &DatabaseArgs) -> Result<Option<Account>> {
+    match args.run_as.as_deref() {
+        Some("root") => Ok(None),
+        named => privileges::account(named),
+    }
+}
+
+/// The folder `shown` where the account that root steps down to gets at it: beside the source in
+/// root's closed home it does not, so that the data folder is given a copy.
+fn within_reach(args: &DatabaseArgs, dir: &Path, shown: PathBuf) -> Result<PathBuf> {
+    let is_closed = |whole: PathBuf| !whole.ancestors().all(privileges::is_searchable);
+    match account(args)? {
+        Some(account) if shown.canonicalize().is_ok_and(is_closed) => {
+            let copy = dir.join("static");
+            copy_folder(&shown, &copy).with_context(|| format!("cannot copy {}", shown.display()))?;
+            account.give(&copy)?;
+            Ok(copy)
+        }
+        Some(_) | None => Ok(shown),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (entry, copy) = entry.map(|it| (it.path(), to.join(it.file_name())))?;
+        if entry.is_dir() { copy_folder(&entry, &copy)? } else { std::fs::copy(&entry, &copy).map(drop)? }
+    }
+    Ok(())
 }
 
 impl ServeArgs {
@@ -242,34 +343,52 @@ struct Place {
     url: String,
     /// Where what is ours alone may be kept; `None` with a database of somebody else's.
     dir: Option<PathBuf>,
-    _server: Option<Private>,
+    server: Option<Private>,
 }
 
 impl Place {
-    fn open(args: &DatabaseArgs) -> Result<Self> {
-        if let Some(url) = &args.database_url {
-            return Ok(Self { url: url.clone(), dir: None, _server: None });
+    /// The database, waited for while it comes up; the private one is made when it is missing.
+    fn open(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        step_down(args, &dir)?;
+        let place = match &args.database_url {
+            Some(url) => {
+                let url = db::conninfo::settle(url, args.plaintext_database)?;
+                Self { url: with_deadlines(&url), dir: None, server: None }
+            }
+            None => {
+                let server = Private::start(&dir, Durability::Full)?;
+                server.create_database("bugle")?;
+                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), server: Some(server) }
+            }
+        };
+        reach(&place.url, Duration::from_secs(args.wait.into())).context("cannot reach the database")?;
+        Ok(place)
+    }
+
+    /// The same, of an installation that must be there already.
+    fn find(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        if args.database_url.is_none() && !dir.join("postgres").is_dir() {
+            bail!("no installation lies in {}; say where it is with --data-dir or DATABASE_URL", dir.display());
         }
-        let dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
-        let server = Private::start(&dir, Durability::Full)?;
-        server.create_database("bugle")?;
-        Ok(Self { url: server.url("bugle"), dir: Some(dir), _server: Some(server) })
+        Self::open(args, dir)
+    }
+
+    fn first_password(&self) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join("first-password"))
     }
 }
 
-/// ./data; for root only where its private server could get there.
+/// ./data; for root only where it could be handed to an account without privileges.
 fn default_data_dir() -> PathBuf {
-    // SAFETY: geteuid cannot fail.
-    let root = unsafe { libc::geteuid() } == 0;
     let here = std::env::current_dir().unwrap_or_default();
-    match root && !here.ancestors().all(db::embedded::is_searchable) {
+    match privileges::is_root() && !here.ancestors().all(privileges::is_searchable) {
         true => PathBuf::from("/var/lib/bugle"),
         false => PathBuf::from("data"),
     }
 }
 
-async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
-    let settings = settings(&args)?;
+async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
+    let settings = settings(place, &args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
     // Whatever else goes on, a click on PAUSE finds a connection and a thread.
@@ -290,10 +409,12 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         None => place.dir.is_some(),
         Some(demo) => demo == Demo::Story,
     };
-    let sign_in = first_person(place, &app).await?;
+    let sign_in = first_person(&app).await?;
     app.db.run(move |conn| installation::ensure_channel(conn, clock.now())).await?;
     if story {
         demo::seed(&app).await.context("the demo could not be written")?;
+    } else {
+        demo::stand_by(&app).await?;
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
@@ -311,7 +432,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let lobby = Lobby::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
-    let address = SocketAddr::new(args.listen, args.port);
+    let address = port.local_addr()?;
     let server = {
         let (app, measures, hub, lobby) = (app.clone(), measures.clone(), hub.clone(), lobby.clone());
         actix_web::HttpServer::new(move || {
@@ -326,9 +447,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         .worker_max_blocking_threads(args.database_connections as usize)
         .shutdown_timeout(10)
         .disable_signals()
-        .bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another port with --port"))?;
-    let address = server.addrs().first().copied().unwrap_or(address);
+        .listen(port.listen(1024).with_context(|| format!("cannot listen on {address}"))?.into_std()?)?;
     let server = server.run();
     let handle = server.handle();
 
@@ -343,6 +462,9 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     }
     metronome.start().await?;
 
+    if let Some(watch) = place.server.as_ref().map(Private::watch) {
+        tokio::spawn(warn_when_outdated(watch, app.pulse.clone()));
+    }
     greet(address, &app.settings, sign_in.as_deref());
     let stop = async {
         wait_for_signal().await;
@@ -405,10 +527,14 @@ fn ticks(
     metronome
 }
 
-fn settings(args: &ServeArgs) -> Result<Settings> {
+fn static_dir(args: &ServeArgs) -> PathBuf {
+    args.static_dir.clone().unwrap_or_else(|| Settings::default().static_dir)
+}
+
+fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
     let defaults = Settings::default();
     let here = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
-    let static_dir = args.static_dir.clone().unwrap_or(defaults.static_dir);
+    let static_dir = static_dir(args);
     if !static_dir.join("css").is_dir() {
         bail!("{} holds no style sheets; say where they are with --static-dir", static_dir.display());
     }
@@ -419,50 +545,31 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         in_flight: args.in_flight.into(),
         pages: args.only != Some(Half::Engine),
         static_dir,
+        first_password: place.first_password(),
     })
 }
 
-/// Makes sure somebody can sign in. Returns the password when it is ours to know.
-async fn first_person(place: &Place, app: &App) -> Result<Option<String>> {
-    let kept = place.dir.as_deref().map(password_file);
-    let password = demo::fresh_password();
+/// Makes sure somebody can sign in. Returns the password they begin with, until it is changed.
+async fn first_person(app: &App) -> Result<Option<String>> {
     let (now, new) = (
         app.clock.now(),
         NewUser {
-            email: FIRST_EMAIL.to_owned(),
+            email: first_password::EMAIL.to_owned(),
             name: "Admin".to_owned(),
             role: Role::Admin,
-            password: password.clone(),
+            password: demo::fresh_password(),
         },
     );
-    let made = app
-        .db
-        .run(move |conn| {
-            let nobody = people::store::list(conn)?.is_empty();
-            if nobody { people::actions::add_user(conn, &new, None, now).map(|_| true) } else { Ok(false) }
-        })
-        .await?;
-    match (made, kept) {
-        (true, Some(kept)) => {
-            write_private(&kept, &password)?;
-            Ok(Some(password))
+    let kept = app.settings.first_password.clone();
+    let told = app.db.run(move |conn| {
+        let keep = || kept.as_deref().map_or(Ok(()), |path| first_password::keep(path, &new.password));
+        match (people::actions::add_first_user(conn, &new, keep, now)?, &kept) {
+            (true, _) => Ok::<_, people::actions::Error>(Some(new.password)),
+            (false, Some(path)) => Ok(first_password::recall(conn, path)?),
+            (false, None) => Ok(None),
         }
-        (true, None) => Ok(Some(password)),
-        (false, Some(kept)) => Ok(std::fs::read_to_string(kept).ok()),
-        (false, None) => Ok(None),
-    }
-}
-
-fn password_file(dir: &Path) -> PathBuf {
-    dir.join("first-password")
-}
-
-/// Writes a file that only this account can read.
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    });
+    Ok(told.await?)
 }
 
 fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
@@ -471,13 +578,22 @@ fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
     println!("Listening on {}", settings.public_url.clone().unwrap_or_else(|| format!("http://{shown}")));
     match password {
         Some(password) => {
-            println!("Sign in with {FIRST_EMAIL} and password {password}");
-            println!("(the password this installation began with; change it under your name, top right)");
+            println!("Sign in with {} and password {password}", first_password::EMAIL);
+            println!("(shown until you change it: under your name, top right)");
         }
         None => {
             println!("Sign in with your e-mail address. Lost the password? `bugle user passwd EMAIL` sets a new one.")
         }
     }
+}
+
+/// Says once that the private server should be started anew.
+async fn warn_when_outdated(server: Watch, pulse: Arc<Pulse>) {
+    while !server.is_outdated() {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    pulse.server_was_replaced();
+    tracing::warn!("the programs of the private PostgreSQL were replaced, by an upgrade perhaps; restart Bugle soon");
 }
 
 async fn wait_for_signal() {
@@ -498,12 +614,7 @@ async fn leave_at_once() {
 }
 
 async fn seed(place: &Place) -> Result<()> {
-    let clock = Clock::default();
-    let db = Db::connect(&place.url, 8)?;
-    let providers = carrier::providers(&db, &clock);
-    let vital = db.clone();
-    let app =
-        App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), pulse: Arc::default() };
+    let app = halting::app(place)?;
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),
@@ -535,6 +646,9 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
             let (user, _) =
                 people::store::credentials(conn, &email)?.with_context(|| format!("nobody signs in as {email}"))?;
             people::actions::set_password(conn, user.id, &read_password()?, None, now)?;
+            if let Some(path) = place.first_password() {
+                first_password::recall(conn, &path)?;
+            }
             println!("{email} has a new password and is signed out everywhere.");
         }
     }

@@ -177,6 +177,9 @@ async fn ready(app: Data<App>) -> HttpResponse {
     match app.pulse.engine() {
         _ if !answers => not_ready("the database does not answer"),
         Some(ago) if IDLE_ENGINE <= ago => not_ready("the engine has not looked for what is due"),
+        Some(_) | None if app.pulse.is_outdated() => {
+            HttpResponse::Ok().body("ready, but the programs of the private PostgreSQL were replaced: restart soon\n")
+        }
         Some(_) | None => HttpResponse::Ok().body("ready\n"),
     }
 }

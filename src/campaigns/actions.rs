@@ -431,7 +431,9 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
 }
 
 /// Pauses every active campaign. Returns how many. The safe alternative to STOP.
-pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
+/// `by`: `None` when it is done from the command line.
+pub fn pause_all(conn: &mut PgConnection, by: impl Into<Option<UserId>>, now: DateTime<Utc>) -> Result<usize, Error> {
+    let by = by.into();
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
         store::forget_launches(conn)?;
@@ -502,7 +504,9 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
 }
 
 /// Stops everything that is not stopped. Irreversible. Drafts are left alone: they send nothing.
-pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
+/// `by`: `None` when it is done from the command line.
+pub fn stop_all(conn: &mut PgConnection, by: impl Into<Option<UserId>>, now: DateTime<Utc>) -> Result<Hit, Error> {
+    let by = by.into();
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
         store::forget_launches(conn)?;

@@ -8,12 +8,14 @@
 //! has taken over meanwhile, begins anew with that one.
 
 mod assembled;
+pub mod conninfo;
 pub mod embedded;
 mod gone;
 mod health;
 mod migrations;
 mod pool;
 mod prepared;
+pub mod reach;
 pub mod schema;
 mod session;
 mod ticket;
@@ -31,7 +33,7 @@ use r2d2::PooledConnection;
 pub use assembled::Assembled;
 pub use gone::is_gone;
 pub use health::Health;
-pub use migrations::{migrate, unmigrate};
+pub use migrations::{Refused, migrate, unmigrate};
 pub use prepared::Prepared;
 pub use session::{CannotConnect, Purpose};
 

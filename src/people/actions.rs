@@ -5,6 +5,7 @@ use super::domain::{FAILURES_OF_EMAIL, FAILURES_OF_PEER, NewUser, Refused, User,
 use super::store;
 use crate::db::violates_unique;
 use crate::ids::UserId;
+use crate::installation;
 use crate::journal::{self, Entry};
 
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,8 @@ pub enum Error {
     Db(#[from] diesel::result::Error),
     #[error("the password could not be hashed: {0}")]
     Hashing(#[from] argon2::password_hash::Error),
+    #[error("the first password could not be written down: {0}")]
+    Keeping(#[from] std::io::Error),
 }
 
 /// What an attempt to sign in met.
@@ -77,6 +80,26 @@ pub fn add_user(
         let entry = Entry { became: Some(new.role.word()), ..about(id, "user.added", by) };
         journal::record(conn, &entry, now)?;
         Ok(id)
+    })
+}
+
+/// Adds the person an installation begins with, unless there is somebody already. Returns
+/// whether it did; of several processes that start together one does.
+///
+/// `keep` writes their password down. It comes first: without it nobody could sign in.
+pub fn add_first_user(
+    conn: &mut PgConnection,
+    new: &NewUser,
+    keep: impl FnOnce() -> std::io::Result<()>,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    conn.transaction(|conn| {
+        installation::take_turn(conn)?;
+        if !store::list(conn)?.is_empty() {
+            return Ok(false);
+        }
+        keep()?;
+        add_user(conn, new, None, now).map(|_| true)
     })
 }
 

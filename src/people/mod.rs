@@ -20,4 +20,5 @@
 pub mod actions;
 pub mod domain;
 pub mod store;
+pub mod first_password;
 pub mod web;

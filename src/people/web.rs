@@ -12,7 +12,7 @@ use super::actions::{self, Attempt, Error};
 use super::domain::{
     NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble, peer_of, tidy_email,
 };
-use super::store;
+use super::{first_password, store};
 use crate::app::App;
 use crate::config::Settings;
 use crate::db::DbError;
@@ -330,6 +330,7 @@ async fn set_password(
     }
     let password = form.into_inner().password;
     app.db.run(move |conn| actions::set_password(conn, id, &password, Some(by), now)).await?;
+    first_password::was_changed(&app).await;
     Ok(see_other(format!("/settings/people/{id}?changed=true")))
 }
 
@@ -395,6 +396,7 @@ async fn set_own_password(
     }
     let (id, now, password) = (may.person.id, app.clock.now(), form.into_inner().password);
     app.db.run(move |conn| actions::set_password(conn, id, &password, Some(id), now)).await?;
+    first_password::was_changed(&app).await;
     // That ended all sessions, this one too.
     stay_signed_in(&session, &may.person)?;
     Ok(see_other("/account?changed=true"))
@@ -406,6 +408,7 @@ impl From<Error> for Problem {
             Error::Refused(refused) => Problem::Conflict(refused.to_string()),
             Error::Db(error) => error.into(),
             Error::Hashing(error) => Problem::Unexpected(anyhow::anyhow!("hashing a password: {error}")),
+            Error::Keeping(error) => Problem::Unexpected(error.into()),
         }
     }
 }

@@ -60,6 +60,17 @@ static TEMPLATE: LazyLock<Mutex<&'static str>> = LazyLock::new(|| {
     Mutex::new("template_desk")
 });
 
+/// A new database with nothing in it, and how Bugle gets there.
+pub fn empty_database(name: &str) -> String {
+    SERVER.create_database(name).unwrap();
+    SERVER.url(name)
+}
+
+/// A connection to the same database that may do everything.
+pub fn keeper_of(name: &str) -> PgConnection {
+    PgConnection::establish(&SERVER.keeper_url(name)).unwrap()
+}
+
 /// Signs session cookies in stories.
 const KEY: [u8; 64] = [7; 64];
 
@@ -129,8 +140,9 @@ impl Desk {
         let name = format!("desk_{}", N.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
         {
             let template = TEMPLATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let mut server = PgConnection::establish(&SERVER.url("postgres")).unwrap();
-            diesel::sql_query(format!("CREATE DATABASE {name} TEMPLATE {template}")).execute(&mut server).unwrap();
+            let mut server = PgConnection::establish(&SERVER.keeper_url("postgres")).unwrap();
+            let copy = format!("CREATE DATABASE {name} TEMPLATE {template} OWNER bugle");
+            diesel::sql_query(copy).execute(&mut server).unwrap();
         }
         let url = SERVER.url(&name);
         let app = app_at(&url, Clock::stopped_at(instant(time)));

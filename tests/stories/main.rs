@@ -34,6 +34,7 @@ mod recurring;
 mod screen;
 mod settings;
 mod signing_in;
+mod starting;
 mod strangers;
 mod talking;
 mod webchat;
