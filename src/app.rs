@@ -8,6 +8,7 @@ use crate::channels::Providers;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
+use crate::turns::Turns;
 
 pub struct App {
     pub db: Db,
@@ -16,4 +17,6 @@ pub struct App {
     pub providers: Providers,
     /// Told when a reply waits to leave, so that nobody waits for the next tick.
     pub said: Arc<Notify>,
+    /// Places for what is slow.
+    pub turns: Arc<Turns>,
 }

@@ -88,6 +88,7 @@ impl Story {
             providers: carrier::providers(&app.db, &clock),
             settings: app.settings.clone(),
             said: app.said.clone(),
+            turns: app.turns.clone(),
             clock,
         });
         let (by, channel) = app

@@ -54,6 +54,7 @@ pub mod installation;
 pub mod channels;
 pub mod pacing;
 pub mod wording;
+pub mod turns;
 pub mod app;
 pub mod web;
 pub mod journal;
@@ -81,5 +82,6 @@ pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.
 pub mod engine;
+pub mod doors;
 pub mod server;
 pub mod demo;
