@@ -10,8 +10,11 @@ use crate::config::Settings;
 use crate::db::Db;
 use crate::turns::Turns;
 
+#[derive(Clone)]
 pub struct App {
     pub db: Db,
+    /// For what must be answered whatever else goes on: PAUSE, RESUME, STOP, signing in.
+    pub vital: Db,
     pub clock: Clock,
     pub settings: Settings,
     pub providers: Providers,
@@ -19,4 +22,12 @@ pub struct App {
     pub said: Arc<Notify>,
     /// Places for what is slow.
     pub turns: Arc<Turns>,
+}
+
+impl App {
+    /// The same with the connections and threads that nothing else can use up, for a
+    /// click that must be answered.
+    pub fn without_delay(&self) -> App {
+        App { db: self.vital.clone(), ..self.clone() }
+    }
 }

@@ -16,7 +16,7 @@ use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::{Network, Settings};
 use bugle::db::embedded::{Durability, Private};
-use bugle::db::{self, Db};
+use bugle::db::{self, Db, Purpose};
 use bugle::doors::Doors;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
@@ -25,7 +25,7 @@ use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, installation, people, server, webchat};
+use bugle::{demo, files, installation, people, server, webchat};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -34,6 +34,9 @@ use tracing_subscriber::EnvFilter;
 
 /// The address of the person a fresh installation begins with.
 const FIRST_EMAIL: &str = "admin@bugle.example";
+
+/// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
+const VITAL_CONNECTIONS: u32 = 6;
 
 /// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
 /// any second.
@@ -60,6 +63,9 @@ enum Command {
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
+    /// Started by Bugle itself, confined: read the workbook on standard input
+    #[command(hide = true)]
+    ReadWorkbook { format: String, size: u64 },
 }
 
 #[derive(Subcommand)]
@@ -173,7 +179,11 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    if let Some(Command::ReadWorkbook { format, size }) = &cli.command {
+        return files::workbook::read(format, *size);
+    }
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // For the person at the terminal: what went wrong, without the way it took.
         Err(error) => {
@@ -205,6 +215,7 @@ fn run(cli: Cli) -> Result<()> {
             runtime.block_on(seed(&place))
         }
         Command::User(command) => user(&place, command),
+        Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
     // `place` goes last: it stops the private server.
 }
@@ -266,10 +277,13 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let settings = settings(&args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
+    // Whatever else goes on, a click on PAUSE finds a connection and a thread.
+    let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
     let app = Data::new(App {
         db: db.clone(),
+        vital,
         clock: clock.clone(),
         settings,
         providers: carrier::providers(&books, &clock),
@@ -288,9 +302,10 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
-    let engine_db = Db::connect(&place.url, args.database_connections)?;
+    let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
         db: engine_db,
+        vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
@@ -302,7 +317,8 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
     // The database is asked by pages, the engine and the carrier, and once more with a connection of its own.
-    let doors = Doors::open(app.settings.clone(), 4 * args.database_connections as usize);
+    let databases = 4 * args.database_connections + VITAL_CONNECTIONS;
+    let doors = Doors::open(app.settings.clone(), databases as usize);
     hub.limit_to(doors.connections / 4);
     lobby.limit_to(doors.connections / 4);
     let address = SocketAddr::new(args.listen, args.port);
@@ -493,7 +509,8 @@ async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
     let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default(), turns: Arc::default() };
+    let (vital, turns) = (db.clone(), Arc::default());
+    let app = App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), turns };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
@@ -7,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::actions::{self, Attempt, Error};
 use super::domain::{
@@ -130,6 +133,9 @@ static HASHERS: Semaphore = Semaphore::const_new(4);
 /// The same for browsers that are known: a crowd of strangers does not stand before them.
 static HASHERS_OF_KNOWN: Semaphore = Semaphore::const_new(2);
 
+/// How long a password waits to be looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 async fn prove(
     app: &App,
     req: &HttpRequest,
@@ -139,7 +145,7 @@ async fn prove(
 ) -> Result<Proof, Problem> {
     let hashers = if browser.is_some() { &HASHERS_OF_KNOWN } else { &HASHERS };
     let (email, peer, now) = (tidy_email(email), whose(browser, peer(req, &app.settings)), app.clock.now());
-    let attempt = app.db.run({
+    let attempt = app.vital.run({
         let (email, peer) = (email.clone(), peer.clone());
         move |conn| actions::attempt(conn, &email, &peer, now)
     });
@@ -151,7 +157,7 @@ async fn prove(
     // Looked at for unknown addresses too, so that the time it takes tells nothing.
     let hash = user.map(|(_, hash)| hash);
     let (hash, right) = {
-        let _turn = hashers.acquire().await.map_err(|error| Problem::Unexpected(error.into()))?;
+        let Ok(Ok(_turn)) = timeout(PATIENCE, hashers.acquire()).await else { return Err(Problem::Busy) };
         let password = password.to_owned();
         tokio::task::spawn_blocking(move || (is_password(&password, hash.as_deref()), hash))
             .await
@@ -159,7 +165,7 @@ async fn prove(
             .map_err(|error| Problem::Unexpected(error.into()))?
     };
     let Some(hash) = hash.filter(|_| right) else { return Ok(Proof::Wrong) };
-    let user = app.db.run(move |conn| actions::welcome(conn, &email, &peer, &hash)).await?;
+    let user = app.vital.run(move |conn| actions::welcome(conn, &email, &peer, &hash)).await?;
     Ok(user.map_or(Proof::Wrong, Proof::Right))
 }
 

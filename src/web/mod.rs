@@ -28,7 +28,7 @@ pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, 
 pub use multipart::Parts;
 pub use panics::{survive, tell_of_panics};
 pub use peer::{caller, is_local};
-pub use problem::Problem;
+pub use problem::{Click, Problem};
 
 /// Answers with a rendered template.
 pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {

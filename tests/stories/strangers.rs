@@ -1,11 +1,15 @@
 //! Whoever knocks: bugs, slow bodies, slow questions and many of them keep nobody else out.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::cookie::{Cookie, Key};
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::ConnectionType;
 use actix_web::test::{self, TestRequest};
-use actix_web::web::{self, Data};
+use actix_web::web::{self, Bytes, Data};
 use bugle::app::App;
 use bugle::campaigns::live::Hub;
 use bugle::config::Settings;
@@ -22,6 +26,7 @@ use bugle::webchat::lobby::{self, Lobby};
 use bugle::webchat::store;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use futures_util::{StreamExt, stream};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -37,14 +42,7 @@ fn person(desk: &Desk, email: &str, role: Role) -> UserId {
 
 /// The same house, set up otherwise.
 fn with(desk: &Desk, settings: Settings) -> Data<App> {
-    Data::new(App {
-        db: desk.app.db.clone(),
-        clock: desk.app.clock.clone(),
-        settings,
-        providers: desk.app.providers.clone(),
-        said: desk.app.said.clone(),
-        turns: desk.app.turns.clone(),
-    })
+    Data::new(App { settings, ..App::clone(&desk.app) })
 }
 
 async fn bug() -> HttpResponse {
@@ -95,6 +93,34 @@ async fn a_typographic_dash_in_a_condition_leaves_the_editor_open() {
     let path = made.location.unwrap();
     desk.visit(&path).await.shows("Write a day as 2026-03-31, today, today+3 or today-30.");
     assert_eq!(desk.fill_in(&format!("{path}/publish"), &[("revision", "1"), ("note", "")]).await.status, 409);
+}
+
+#[actix_web::test]
+async fn a_body_that_trickles_in_is_not_waited_for() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let service = test::init_service(server::app(desk.app.clone(), Key::from(&[7; 64]))).await;
+    for (path, kind) in
+        [("/sign-in", "application/x-www-form-urlencoded"), ("/webhooks/1", "multipart/form-data; boundary=x")]
+    {
+        let drops = stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, PayloadError>(Bytes::from_static(b"a")), ()))
+        });
+        let request = TestRequest::post().uri(path).insert_header(("Sec-Fetch-Site", "same-origin"));
+        let request = request.insert_header(("Content-Type", kind)).to_request();
+        let (request, _) = request.replace_payload(Payload::Stream { payload: drops.boxed_local() });
+
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        let answer = test::call_service(&service, request).await;
+        let took = began.elapsed();
+        tokio::time::resume();
+
+        assert_eq!(answer.status().as_u16(), 408, "{path}");
+        assert!(took <= Duration::from_secs(11), "{path}: {took:?}");
+        assert_eq!(answer.response().head().connection_type(), ConnectionType::Close);
+        assert!(answer.headers().contains_key("content-security-policy"));
+    }
 }
 
 /// A list of whoever has `city` Cork, and `n` contacts of whom two do.
@@ -314,6 +340,16 @@ async fn an_admin_changes_roles_but_not_their_own_and_new_people_may_only_look()
     };
 
     desk.visit("/settings/people/new").await.shows("<option value=\"viewer\" selected>");
+    for (password, says) in [
+        ("password12", "one of the first"),
+        ("grace@example.org", "made of the name"),
+        ("1111111111", "more different"),
+    ] {
+        let form = [("name", "Grace"), ("email", "grace@example.org"), ("role", "viewer"), ("password", password)];
+        let answer = desk.fill_in("/settings/people", &form).await;
+        assert_eq!(answer.status, 422, "{password}");
+        answer.shows(says);
+    }
     assert_eq!(set(ben, "operator").await, 303);
     desk.visit(&format!("/settings/people/{ben}")).await.shows("<option value=\"operator\" selected>");
     assert_eq!(set(ben, "owner").await, 422);
