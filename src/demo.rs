@@ -90,6 +90,7 @@ impl Story {
             settings: app.settings.clone(),
             said: app.said.clone(),
             turns: app.turns.clone(),
+            pulse: app.pulse.clone(),
             clock,
         });
         let (by, channel) = app

@@ -146,6 +146,7 @@ pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Resu
         providers,
         said: Default::default(),
         turns: Default::default(),
+        pulse: Default::default(),
     }))
 }
 

@@ -42,7 +42,7 @@ fn person(desk: &Desk, email: &str, role: Role) -> UserId {
 
 /// The same house, set up otherwise.
 fn with(desk: &Desk, settings: Settings) -> Data<App> {
-    Data::new(App { settings, ..App::clone(&desk.app) })
+    Data::new(App { settings, ..desk.app.get_ref().clone() })
 }
 
 async fn bug() -> HttpResponse {
