@@ -122,6 +122,29 @@ pub fn uptime() -> Duration {
     Duration::new(at.tv_sec.unsigned_abs(), at.tv_nsec as u32)
 }
 
+/// Whether a day is one that calendars and databases know. What comes from outside may be any.
+pub fn is_of_our_days(day: impl Datelike) -> bool {
+    (1970..=9999).contains(&day.year())
+}
+
+/// An instant as it stands in an address, in microseconds.
+pub fn instant_from_outside(micros: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros).filter(|at| is_of_our_days(*at))
+}
+
+/// A day as it stands in an address.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "NaiveDate")]
+pub struct DayFromOutside(pub NaiveDate);
+
+impl TryFrom<NaiveDate> for DayFromOutside {
+    type Error = &'static str;
+
+    fn try_from(day: NaiveDate) -> Result<Self, &'static str> {
+        is_of_our_days(day).then_some(Self(day)).ok_or("not a day of our calendars")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,34 +199,6 @@ mod tests {
             assert!((uptime().as_secs_f64() - told).abs() < 1.0, "{told}");
         }
     }
-}
-
-/// Whether a day is one that calendars and databases know. What comes from outside may be any.
-pub fn is_of_our_days(day: impl Datelike) -> bool {
-    (1970..=9999).contains(&day.year())
-}
-
-/// An instant as it stands in an address, in microseconds.
-pub fn instant_from_outside(micros: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_micros(micros).filter(|at| is_of_our_days(*at))
-}
-
-/// A day as it stands in an address.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "NaiveDate")]
-pub struct DayFromOutside(pub NaiveDate);
-
-impl TryFrom<NaiveDate> for DayFromOutside {
-    type Error = &'static str;
-
-    fn try_from(day: NaiveDate) -> Result<Self, &'static str> {
-        is_of_our_days(day).then_some(Self(day)).ok_or("not a day of our calendars")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn what_comes_from_outside_lies_within_our_days() {
