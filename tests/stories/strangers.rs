@@ -206,7 +206,7 @@ async fn a_table_has_a_place_while_it_is_taken_away() {
     let table = desk.visit("/contacts.csv").await;
 
     assert_eq!((table.status, table.html.lines().count()), (200, 4));
-    until("its place is given back", || free() || free()).await;
+    until("its place is given back", free).await;
 }
 
 #[actix_web::test]
