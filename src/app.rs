@@ -10,6 +10,7 @@ use crate::channels::Providers;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
+use crate::turns::Turns;
 
 #[derive(Clone)]
 pub struct App {
@@ -21,6 +22,8 @@ pub struct App {
     pub providers: Providers,
     /// Told when a reply waits to leave, so that nobody waits for the next tick.
     pub said: Arc<Notify>,
+    /// Places for what is slow.
+    pub turns: Arc<Turns>,
     /// When this process last saw that it lives.
     pub pulse: Arc<Pulse>,
 }

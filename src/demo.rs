@@ -113,6 +113,7 @@ impl Story {
             providers: carrier::providers(&app.db, &clock),
             settings: app.settings.clone(),
             said: app.said.clone(),
+            turns: app.turns.clone(),
             pulse: app.pulse.clone(),
             clock,
         });

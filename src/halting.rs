@@ -73,7 +73,16 @@ pub fn halt(halt: Halt, yes: bool, find: impl FnOnce() -> Result<Place>) -> Resu
 pub fn app(place: &Place) -> Result<App> {
     let (db, clock) = (Db::connect(&place.url, 8)?, Clock::default());
     let (vital, providers) = (db.beside(Purpose::Vital, 2)?, carrier::providers(&db, &clock));
-    Ok(App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), pulse: Arc::default() })
+    Ok(App {
+        db,
+        vital,
+        clock,
+        settings: Settings::default(),
+        providers,
+        said: Arc::default(),
+        turns: Arc::default(),
+        pulse: Arc::default(),
+    })
 }
 
 /// Says what will be hit, and wants the word typed.

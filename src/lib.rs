@@ -57,6 +57,7 @@ pub mod installation;
 pub mod channels;
 pub mod pacing;
 pub mod wording;
+pub mod turns;
 pub mod app;
 pub mod web;
 pub mod journal;
@@ -84,5 +85,6 @@ pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.
 pub mod engine;
+pub mod doors;
 pub mod server;
 pub mod demo;

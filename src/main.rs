@@ -17,11 +17,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use bugle::app::{App, Pulse};
 use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
-use bugle::config::Settings;
+use bugle::config::{Network, Settings};
 use bugle::db::embedded::{Durability, Private, Watch};
 use bugle::db::reach::reach;
 use bugle::db::url::with_deadlines;
 use bugle::db::{self, Db, Purpose};
+use bugle::doors::Doors;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
@@ -32,7 +33,7 @@ use bugle::privileges::Account;
 use bugle::sandbox::carrier;
 use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, files, installation, people, privileges, server};
+use bugle::{demo, files, installation, people, privileges, server, webchat};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use halting::Halt;
@@ -95,7 +96,7 @@ enum UserCommand {
         #[arg(long)]
         name: String,
         /// What they may do
-        #[arg(long, value_enum, default_value_t = RoleArg::Admin)]
+        #[arg(long, value_enum, default_value_t = RoleArg::Viewer)]
         role: RoleArg,
     },
     /// Set a new password, read from standard input, and sign them out everywhere
@@ -147,6 +148,13 @@ struct ServeArgs {
     /// Address that browsers use, such as https://bugle.example.org; set it behind a proxy
     #[arg(long, env = "BUGLE_PUBLIC_URL", value_parser = public_url)]
     public_url: Option<String>,
+    /// Proxy whose X-Forwarded-For is believed, as 192.0.2.7 or 10.0.0.0/8; may be repeated
+    /// [default: those on this machine and in private networks]
+    #[arg(long, env = "BUGLE_TRUSTED_PROXY", value_delimiter = ',', requires = "public_url")]
+    trusted_proxy: Vec<Network>,
+    /// Let everybody read /metrics, not only this machine
+    #[arg(long, env = "BUGLE_OPEN_METRICS")]
+    open_metrics: bool,
     /// IANA time zone that new campaigns start with [default: this machine's]
     #[arg(long, env = "BUGLE_TIME_ZONE")]
     time_zone: Option<Tz>,
@@ -328,7 +336,8 @@ impl ServeArgs {
 }
 
 fn log(json: bool) {
-    let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
+    let filter =
+        EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info,actix_http=off"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         log.json().init()
@@ -402,6 +411,7 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         settings,
         providers: carrier::providers(&books, &clock),
         said: Arc::default(),
+        turns: Arc::default(),
         pulse: Arc::default(),
     });
 
@@ -426,12 +436,18 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         settings: app.settings.clone(),
         providers: app.providers.clone(),
         said: app.said.clone(),
+        turns: app.turns.clone(),
         pulse: app.pulse.clone(),
     });
     let hub = Hub::start(app.clone());
     let lobby = Lobby::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
+    // The database is asked by pages, the engine and the carrier, and once more with a connection of its own.
+    let databases = 4 * args.database_connections + VITAL_CONNECTIONS;
+    let doors = Doors::open(app.settings.clone(), databases as usize);
+    hub.limit_to(doors.connections / 4);
+    lobby.limit_to(doors.connections / 4);
     let address = port.local_addr()?;
     let server = {
         let (app, measures, hub, lobby) = (app.clone(), measures.clone(), hub.clone(), lobby.clone());
@@ -444,6 +460,8 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     };
     let server = server
         .workers(args.workers.into())
+        .max_connections((doors.connections / usize::from(args.workers)).max(1))
+        .on_connect(doors.keep())
         .worker_max_blocking_threads(args.database_connections as usize)
         .shutdown_timeout(10)
         .disable_signals()
@@ -524,6 +542,7 @@ fn ticks(
         let now = app.clock.now();
         Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
     });
+    tick!("sweep visitors", "30 */10 * * * *", app => webchat::lobby::sweep(&app).await);
     metronome
 }
 
@@ -541,6 +560,8 @@ fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
     Ok(Settings {
         secure_cookies: args.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
         public_url: args.public_url.clone(),
+        trusted_proxies: args.trusted_proxy.clone(),
+        open_metrics: args.open_metrics,
         time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
         in_flight: args.in_flight.into(),
         pages: args.only != Some(Half::Engine),
@@ -634,7 +655,9 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
                 RoleArg::Admin => Role::Admin,
             };
             let new = NewUser { email: people::domain::tidy_email(&email), name, role, password: read_password()? };
-            let trouble = people::domain::email_trouble(&new.email).or(people::domain::name_trouble(&new.name));
+            let trouble = people::domain::email_trouble(&new.email)
+                .or(people::domain::name_trouble(&new.name))
+                .or(people::domain::password_trouble_of(&new.password, &new.email, &new.name));
             if let Some(trouble) = trouble {
                 bail!("{trouble}");
             }
@@ -645,7 +668,11 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
             let email = people::domain::tidy_email(&email);
             let (user, _) =
                 people::store::credentials(conn, &email)?.with_context(|| format!("nobody signs in as {email}"))?;
-            people::actions::set_password(conn, user.id, &read_password()?, None, now)?;
+            let password = read_password()?;
+            if let Some(trouble) = people::domain::password_trouble_of(&password, &user.email, &user.name) {
+                bail!("{trouble}");
+            }
+            people::actions::set_password(conn, user.id, &password, None, now)?;
             if let Some(path) = place.first_password() {
                 first_password::recall(conn, &path)?;
             }

@@ -12,6 +12,7 @@ use super::domain::{Day, Item, NAMED, Span, Standing, by_hour, days, hours, in_o
 use super::store::{self, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
+use crate::clock::DayFromOutside;
 use crate::ids::ChannelId;
 use crate::pacing::{Calendar, Holds, Quiet};
 use crate::web::chart::thousands;
@@ -270,10 +271,10 @@ async fn show_day(
     app: Data<App>,
     _may: May<View>,
     frame: Frame,
-    date: Path<NaiveDate>,
+    date: Path<DayFromOutside>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    let (date, zone) = (date.into_inner(), app.settings.time_zone);
+    let (DayFromOutside(date), zone) = (date.into_inner(), app.settings.time_zone);
     if !(1970..=2200).contains(&date.year()) {
         return Err(Problem::NotFound);
     }

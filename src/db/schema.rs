@@ -440,6 +440,8 @@ diesel::table! {
         filter -> Nullable<Jsonb>,
         created_by -> Nullable<Int8>,
         created_at -> Timestamptz,
+        counted -> Nullable<Int8>,
+        counted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -577,6 +579,7 @@ diesel::table! {
         user_id -> Nullable<Int8>,
         state -> Jsonb,
         expires_at -> Timestamptz,
+        begun_at -> Timestamptz,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Lists, their members, and the audiences that several lists make together.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, NotFound};
@@ -69,7 +71,36 @@ pub fn rename(conn: &mut PgConnection, id: ListId, name: &str) -> QueryResult<()
 }
 
 pub fn set_filter(conn: &mut PgConnection, id: ListId, filter: &Filter) -> QueryResult<()> {
-    diesel::update(lists::table.find(id.0)).set(lists::filter.eq(serde_json::json!(filter))).execute(conn).map(drop)
+    let uncounted = (lists::counted.eq(None::<i64>), lists::counted_at.eq(None::<DateTime<Utc>>));
+    diesel::update(lists::table.find(id.0))
+        .set((lists::filter.eq(serde_json::json!(filter)), uncounted))
+        .execute(conn)
+        .map(drop)
+}
+
+/// How many contacts a filter had when it was counted last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub n: i64,
+    pub at: DateTime<Utc>,
+}
+
+/// The last counts of lists made by filter, of those that were counted.
+pub fn last_counts(conn: &mut PgConnection) -> QueryResult<BTreeMap<ListId, Counted>> {
+    let rows: Vec<(i64, i64, DateTime<Utc>)> = lists::table
+        .filter(lists::filter.is_not_null())
+        .filter(lists::counted.is_not_null())
+        .select((lists::id, lists::counted.assume_not_null(), lists::counted_at.assume_not_null()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, n, at)| (ListId(id), Counted { n, at })).collect())
+}
+
+/// Keeps a count of a list whose filter is still this one.
+pub fn keep_count(conn: &mut PgConnection, id: ListId, filter: &Filter, counted: Counted) -> QueryResult<()> {
+    diesel::update(lists::table.find(id.0).filter(lists::filter.eq(serde_json::json!(filter))))
+        .set((lists::counted.eq(counted.n), lists::counted_at.eq(counted.at)))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Fails with the name of the foreign key of whatever still uses the list.

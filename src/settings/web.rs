@@ -11,6 +11,7 @@ use super::domain::{Approval, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_J
 use super::quiet_form::{own_times, typed};
 use super::store;
 use crate::app::App;
+use crate::clock::DayFromOutside;
 use crate::db::DbError;
 use crate::pacing::Quiet;
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
@@ -385,9 +386,9 @@ async fn copy_blackouts(
 async fn remove_blackout(
     may: May<StopEverything>,
     app: Data<App>,
-    day: Path<NaiveDate>,
+    day: Path<DayFromOutside>,
 ) -> Result<HttpResponse, Problem> {
-    let (day, by, now) = (day.into_inner(), may.person.id, app.clock.now());
+    let (DayFromOutside(day), by, now) = (day.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::remove_blackout(conn, day, by, now)).await?;
     Ok(Card::Blackouts.saved())
 }

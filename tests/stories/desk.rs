@@ -607,6 +607,7 @@ fn app_at(url: &str, clock: Clock) -> Data<App> {
         settings: Settings::default(),
         providers,
         said: Arc::default(),
+        turns: Arc::default(),
         pulse: Arc::default(),
     })
 }

@@ -1,5 +1,6 @@
 //! The list, its rows, and what an open row holds.
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -19,7 +20,7 @@ use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{Forecast, Holds};
 use crate::runs::Run;
 use crate::web::chart::Timeline;
-use crate::web::{Frame, Htmx, May, Person, Problem, View, page};
+use crate::web::{Frame, Htmx, May, Person, Problem, View, page, search_in_turn};
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -53,7 +54,7 @@ impl Asked {
     }
 }
 
-#[get("/campaigns")]
+#[get("/campaigns", wrap = "from_fn(search_in_turn)")]
 async fn index(
     app: Data<App>,
     _may: May<View>,

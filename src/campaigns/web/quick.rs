@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -33,7 +34,7 @@ use crate::schedules::Draft;
 use crate::senders;
 use crate::settings;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, in_turn, page, page_with, reckon, see_other};
 use crate::wording::{Segments, Template as Text, segments};
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -618,10 +619,11 @@ struct CheckForm {
 }
 
 /// Changes nothing; it is a POST because numbers are longer than addresses may be.
-#[post("/campaigns/quick/check")]
-async fn check(_may: May<Manage>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
-    let region = if form.region == EVERYWHERE { "" } else { &form.region };
-    let typed = Typed::read(&form.numbers, region);
+#[post("/campaigns/quick/check", wrap = "from_fn(in_turn)")]
+async fn check(_may: May<Manage>, app: Data<App>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
+    let CheckForm { numbers, region } = form.into_inner();
+    let region = if region == EVERYWHERE { String::new() } else { region };
+    let typed = reckon(&app, move || Typed::read(&numbers, &region)).await?;
     let checked = (!typed.is_empty()).then_some(Checked { typed });
     page(CheckedPart { checked })
 }
@@ -635,12 +637,13 @@ struct MeasureForm {
 }
 
 /// As [`check`], for the text.
-#[post("/campaigns/quick/measure")]
+#[post("/campaigns/quick/measure", wrap = "from_fn(in_turn)")]
 async fn measure(_may: May<Manage>, app: Data<App>, form: Form<MeasureForm>) -> Result<HttpResponse, Problem> {
     let facts = facts(&app, form.kept.parse().ok().map(FileId)).await?;
     let body = form.body.replace("\r\n", "\n");
     let typed_numbers = form.to != "file" && form.to != "list";
-    let measured = Measured::of(&body, facts.fields(&form.to).as_deref(), typed_numbers);
+    let fields = facts.fields(&form.to);
+    let measured = reckon(&app, move || Measured::of(&body, fields.as_deref(), typed_numbers)).await?;
     page(MeasuredPart { measured: Some(measured) })
 }
 
