@@ -85,7 +85,9 @@ impl Story {
         let clock = Clock::stopped_at(now);
         let app = Data::new(App {
             db: app.db.clone(),
-            providers: carrier::providers(&app.db, &clock),
+            books: app.books.clone(),
+            providers: carrier::providers(&app.db, &app.books, &clock),
+            marks: app.marks.clone(),
             settings: app.settings.clone(),
             said: app.said.clone(),
             clock,

@@ -48,6 +48,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod installation;
+pub mod marks;
 pub mod channels;
 pub mod pacing;
 pub mod wording;
@@ -73,6 +74,7 @@ pub mod drops;
 pub mod campaigns;
 pub mod calendar;
 pub mod conversations;
+pub mod losses;
 pub mod webchat;
 pub mod sandbox;
 

@@ -17,7 +17,8 @@ use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
+use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter, watcher};
+use bugle::marks::{self, Marks};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
@@ -96,7 +97,9 @@ struct DatabaseArgs {
     /// PostgreSQL to use, such as postgres://bugle@db/bugle; without it Bugle runs a private one
     #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true)]
     database_url: Option<String>,
-    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve]
+    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve],
+    /// and for the mark, which notices an older state of any database [default with a database: /var/lib/bugle for
+    /// root, ~/.local/state/bugle for others]
     #[arg(long, env = "BUGLE_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
@@ -115,6 +118,10 @@ struct ServeArgs {
     /// IANA time zone that new campaigns start with [default: this machine's]
     #[arg(long, env = "BUGLE_TIME_ZONE")]
     time_zone: Option<Tz>,
+    /// Where the sandbox's carrier keeps its books, if not in the database of the product: then they
+    /// bear witness to what phones got whatever happens to it
+    #[arg(long, env = "BUGLE_SANDBOX_DATABASE_URL", hide_env_values = true)]
+    sandbox_database_url: Option<String>,
     /// Most sends on the wire at once, for each channel and process
     #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
@@ -220,19 +227,48 @@ struct Place {
     url: String,
     /// Where what is ours alone may be kept; `None` with a database of somebody else's.
     dir: Option<PathBuf>,
+    /// Where the mark is kept, outside of the database.
+    marks: PathBuf,
     _server: Option<Private>,
 }
 
 impl Place {
     fn open(args: &DatabaseArgs) -> Result<Self> {
         if let Some(url) = &args.database_url {
-            return Ok(Self { url: url.clone(), dir: None, _server: None });
+            let marks = args.data_dir.clone().unwrap_or_else(default_state_dir).join("marks");
+            return Ok(Self { url: url.clone(), dir: None, marks, _server: None });
         }
         let dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
         let server = Private::start(&dir, Durability::Full)?;
         server.create_database("bugle")?;
-        Ok(Self { url: server.url("bugle"), dir: Some(dir), _server: Some(server) })
+        let marks = dir.join("marks");
+        Ok(Self { url: server.url("bugle"), dir: Some(dir), marks, _server: Some(server) })
     }
+
+    /// What is known to have been written down from before this start.
+    async fn open_marks(&self, db: &Db) -> Result<Marks> {
+        let installation = db.run(marks::store::name_of_installation).await?;
+        Ok(Marks::open(&self.marks, &installation).unwrap_or_else(|error| {
+            tracing::warn!(
+                "no mark can be kept in {}: {error}. Started on an older state of its database, Bugle would not notice and send again; \
+                 say where the mark may be kept with --data-dir",
+                self.marks.display()
+            );
+            Marks::default()
+        }))
+    }
+}
+
+/// Where a service keeps what must outlive it.
+fn default_state_dir() -> PathBuf {
+    let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // SAFETY: geteuid cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    named("STATE_DIRECTORY")
+        .or(root.then(|| PathBuf::from("/var/lib/bugle")))
+        .or(named("XDG_STATE_HOME").map(|dir| dir.join("bugle")))
+        .or(named("HOME").map(|dir| dir.join(".local/state/bugle")))
+        .unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// ./data; for root only where its private server could get there.
@@ -247,19 +283,36 @@ fn default_data_dir() -> PathBuf {
 }
 
 async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
-    let settings = settings(&args)?;
+    let settings = settings(&args, &place.url)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let beside = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let elsewhere = match &args.sandbox_database_url {
+        Some(url) => {
+            db::migrate(url).context("the database of the sandbox could not be brought up to date")?;
+            Some(Db::connect(url, args.database_connections.div_ceil(2))?)
+        }
+        None => None,
+    };
     let app = Data::new(App {
         db: db.clone(),
         clock: clock.clone(),
         settings,
-        providers: carrier::providers(&books, &clock),
+        books: elsewhere.clone().unwrap_or_else(|| db.clone()),
+        providers: carrier::providers(&beside, elsewhere.as_ref().unwrap_or(&beside), &clock),
+        marks: Arc::new(place.open_marks(&db).await?),
         said: Arc::default(),
     });
 
+    // Before anything is planned, or claimed by this process.
+    watcher::tick(&app).await?;
+    if app.settings.several_hosts && app.db.run(db::confirms_alone).await? {
+        tracing::warn!(
+            "the address names several database servers, and this one confirms what the others do not have yet: \
+             when one of them takes over, history is lost; set synchronous_standby_names"
+        );
+    }
     let story = match args.demo {
         None => place.dir.is_some(),
         Some(demo) => demo == Demo::Story,
@@ -273,10 +326,12 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
     let engine_db = Db::connect(&place.url, args.database_connections)?;
     let engine = Data::new(App {
+        books: elsewhere.unwrap_or_else(|| engine_db.clone()),
         db: engine_db,
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
+        marks: app.marks.clone(),
         said: app.said.clone(),
     });
     let hub = Hub::start(app.clone());
@@ -329,6 +384,9 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     metronome.shutdown().await?;
     dispatcher.shut_down().await;
     talker.shut_down().await;
+    if let Err(error) = app.marks.write() {
+        tracing::error!("the mark could not be written: {error}");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -367,6 +425,7 @@ async fn start_ticks(
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
+    tick!("watch", EACH_SECOND, app => watcher::tick(&app).await);
     tick!("upkeep", "*/5 * * * * *", measures => {
         measures.run_upkeep();
         Ok(())
@@ -378,7 +437,7 @@ async fn start_ticks(
     Ok(())
 }
 
-fn settings(args: &ServeArgs) -> Result<Settings> {
+fn settings(args: &ServeArgs, url: &str) -> Result<Settings> {
     let defaults = Settings::default();
     let here = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
     let static_dir = args.static_dir.clone().unwrap_or(defaults.static_dir);
@@ -391,6 +450,7 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
         in_flight: args.in_flight.into(),
         pages: args.only != Some(Half::Engine),
+        several_hosts: db::has_several_hosts(url),
         static_dir,
     })
 }
@@ -465,8 +525,9 @@ async fn wait_for_signal() {
 async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
-    let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default() };
+    let (books, providers) = (db.clone(), carrier::providers(&db, &db, &clock));
+    let (settings, marks, said) = (Settings::default(), Arc::default(), Arc::default());
+    let app = App { db, clock, settings, books, providers, marks, said };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),

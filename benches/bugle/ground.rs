@@ -137,11 +137,14 @@ impl House {
 
 pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Result<Data<App>> {
     let settings = Settings { in_flight, ..Settings::default() };
+    let db = Db::connect(url, 16)?;
     Ok(Data::new(App {
-        db: Db::connect(url, 16)?,
+        books: db.clone(),
+        db,
         clock: Clock::default(),
         settings,
         providers,
+        marks: Default::default(),
         said: Default::default(),
     }))
 }

@@ -2,6 +2,7 @@
 
 mod assembled;
 pub mod embedded;
+mod pair;
 mod prepared;
 pub mod schema;
 
@@ -15,6 +16,7 @@ use diesel::{Connection, PgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 pub use assembled::Assembled;
+pub use pair::{confirms_alone, has_several_hosts};
 pub use prepared::Prepared;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();

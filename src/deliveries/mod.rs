@@ -31,6 +31,6 @@ pub mod ledger;
 pub mod web;
 
 pub use domain::{
-    BEGIN_WITHIN, Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
-    Standing, Word, even_part, fate, merge,
+    BEGIN_WITHIN, Claim, Contact, Counts, Fate, Group, LEASE, LOST, Lease, OnRecord, Outcome, PATIENCE, PartId,
+    Settled, Show, Standing, Word, even_part, fate, merge,
 };

@@ -585,8 +585,9 @@ fn post(path: &str) -> TestRequest {
 
 fn app_at(url: &str, clock: Clock) -> Data<App> {
     let db = Db::connect(url, 8).unwrap();
-    let providers = carrier::providers(&Db::connect(url, 4).unwrap(), &clock);
-    Data::new(App { db, clock, settings: Settings::default(), providers, said: Arc::default() })
+    let (books, marks) = (Db::connect(url, 4).unwrap(), Arc::default());
+    let providers = carrier::providers(&books, &books, &clock);
+    Data::new(App { db, clock, settings: Settings::default(), books, providers, marks, said: Arc::default() })
 }
 
 /// `n` different numbers at which the carrier does nothing special.

@@ -342,7 +342,9 @@ async fn over_tls_the_cookie_is_bound_to_this_host_and_to_tls() {
         db: desk.app.db.clone(),
         clock: desk.app.clock.clone(),
         settings: Settings { secure_cookies: true, ..Settings::default() },
+        books: desk.app.books.clone(),
         providers: desk.app.providers.clone(),
+        marks: desk.app.marks.clone(),
         said: desk.app.said.clone(),
     });
     let request = TestRequest::post()
