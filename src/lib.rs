@@ -21,9 +21,10 @@
 //!           ─▶ checker     dry runs that were ordered: render every text of a draft
 //!           ─▶ talker      conversations that campaigns begin: written down; bots that got no
 //!                          reply: speak up; replies: claim, send, settle
+//!           ─▶ watcher     what this process knows, held against the database; the mark
 //!
-//! claim   one transaction: run still running (its row is locked), clock and limits asked,
-//!         the cursor moved, a lease written, the contacts read with their consent
+//! claim   one transaction: run still running (its row is locked), nothing held because history
+//!         was lost, clock and limits asked, the cursor moved, a lease written, the contacts read with their consent
 //! send    no connection held, bounded time, never retried inside
 //! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
 //! receipt merges upwards only; also resolves what was unconfirmed

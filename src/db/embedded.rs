@@ -144,7 +144,7 @@ impl Drop for Private {
 }
 
 /// The folder with initdb and postgres: from PATH, or where distributions put them, newest first.
-fn find_programs() -> Result<PathBuf> {
+pub fn find_programs() -> Result<PathBuf> {
     let mut candidates: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     if let Ok(answer) = Command::new("pg_config").arg("--bindir").output() {
@@ -174,7 +174,7 @@ fn find_programs() -> Result<PathBuf> {
 
 /// As root: user and group of an account that may run Postgres. It must be in
 /// /etc/passwd; initdb does not take a bare number.
-fn unprivileged_account() -> Result<Option<(u32, u32)>> {
+pub fn unprivileged_account() -> Result<Option<(u32, u32)>> {
     // SAFETY: geteuid cannot fail.
     if unsafe { libc::geteuid() } != 0 {
         return Ok(None);

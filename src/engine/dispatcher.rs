@@ -258,10 +258,12 @@ impl Dispatcher {
         let part = self.parts.lock().unwrap().get(&run.channel_id).copied();
         let leave = Leave { most, part, holds, cap: *self.cap.lock().unwrap() };
         let (app, is_test) = (self.app.clone(), run.is_test);
+        let stand = (!is_test && !app.marks.knows(id)).then(|| stand(run));
         let claim = move |conn: &mut PgConnection| {
             let claimed = watcher::claim(&app, conn, |conn| actions::claim(conn, id, &leave, by))?;
             // Tests go with their draft, and so say nothing when they are missing.
-            app.marks.note(claimed.claims.iter().filter(|_| !is_test).map(mark));
+            let claims = claimed.claims.iter().filter(|_| !is_test).map(mark);
+            app.marks.note(stand.into_iter().chain(claims));
             Ok::<_, losses::actions::Error>(claimed)
         };
         let claimed = self.app.db.run(claim).await;
@@ -383,6 +385,18 @@ fn has_fresh(run: &Run) -> bool {
 fn demand(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<f64> {
     let is_open = !holds.is_closed(now) && now < run.window.ends;
     is_open.then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
+}
+
+/// What the mark says of a run.
+fn stand(run: &Run) -> Fact {
+    let stand = marks::Stand {
+        schedule: run.schedule_id,
+        name: run.name.clone(),
+        state: run.state.word().to_owned(),
+        next_seq: run.next_seq,
+        ends_at: run.window.ends,
+    };
+    Fact::Run { id: run.id, stand }
 }
 
 /// What the mark says of a claim.

@@ -8,6 +8,7 @@ use diesel::{PgConnection, QueryResult};
 use super::file::{self, Slot};
 use super::store::{self, Present};
 use super::{Fact, Known};
+use crate::ids::RunId;
 
 /// What this process knows. One per process.
 #[derive(Default)]
@@ -45,6 +46,10 @@ impl Marks {
             }
         };
         Ok(!store::is_missing(conn, &known)?)
+    }
+
+    pub fn knows(&self, run: RunId) -> bool {
+        self.known.lock().unwrap().runs.contains_key(&run)
     }
 
     /// Notes what was claimed, before it is sent.
