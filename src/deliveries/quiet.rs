@@ -32,6 +32,9 @@ impl Wire {
 /// by its deadline; nothing else leaves.
 pub async fn wait(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::result::Error>> {
     let began = Instant::now();
+    // Forgotten by the database, it is missed: by this process, and by the one that starts next.
+    let (marks, now) = (app.marks.clone(), app.clock.now());
+    app.db.run(move |conn| marks.witness(conn, now)).await?;
     let mut nap = Duration::from_millis(2);
     loop {
         let wire = look(app, scope).await?;

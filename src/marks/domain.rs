@@ -17,14 +17,23 @@ const REMEMBERED: TimeDelta = TimeDelta::days(7);
 pub struct Known {
     /// The newest instant that it reaches; `None` while nothing is known.
     pub until: Option<DateTime<Utc>>,
-    /// The newest entry of the journal.
-    pub entry: Option<(i64, DateTime<Utc>)>,
+    pub newest: Newest,
     pub top: Top,
     /// The last claims of contacts.
     pub claims: VecDeque<Claim>,
     /// The last claims of replies, each with the number of its try.
     pub replies: VecDeque<(MessageId, i16)>,
     pub runs: BTreeMap<RunId, Stand>,
+}
+
+/// What was written down last, each with its number and its time: a number alone is given
+/// out a second time after a restore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Newest {
+    /// In the journal.
+    pub entry: Option<(i64, DateTime<Utc>)>,
+    /// Of what contacts wrote, and we to them.
+    pub message: Option<(i64, DateTime<Utc>)>,
 }
 
 /// The greatest numbers that were given out.
@@ -71,7 +80,7 @@ impl Stand {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
-    Reaches { until: DateTime<Utc>, entry: Option<(i64, DateTime<Utc>)>, top: Top },
+    Reaches { until: DateTime<Utc>, newest: Newest, top: Top },
     Run { id: RunId, stand: Stand },
     Claim(Claim),
     Reply { at: DateTime<Utc>, id: MessageId, attempt: i16 },
@@ -85,11 +94,10 @@ impl Known {
     /// Learns one thing more. Nothing that is known becomes less by it.
     pub fn learn(&mut self, fact: Fact) {
         match fact {
-            Fact::Reaches { until, entry, top } => {
+            Fact::Reaches { until, newest, top } => {
                 self.until = self.until.max(Some(until));
-                if self.entry.map(|(id, _)| id) <= entry.map(|(id, _)| id) {
-                    self.entry = entry;
-                }
+                later(&mut self.newest.entry, newest.entry);
+                later(&mut self.newest.message, newest.message);
                 self.top.run = self.top.run.max(top.run);
                 self.top.lease = self.top.lease.max(top.lease);
                 self.top.message = self.top.message.max(top.message);
@@ -116,10 +124,15 @@ impl Known {
         }
     }
 
+    /// Whether a run stands exactly so.
+    pub fn has(&self, fact: &Fact) -> bool {
+        matches!(fact, Fact::Run { id, stand } if self.runs.get(id) == Some(stand))
+    }
+
     /// Everything, as facts that make the same of nothing.
     pub fn facts(&self) -> Vec<Fact> {
         let Some(until) = self.until else { return Vec::new() };
-        let mut facts = vec![Fact::Reaches { until, entry: self.entry, top: self.top }];
+        let mut facts = vec![Fact::Reaches { until, newest: self.newest, top: self.top }];
         facts.extend(self.runs.iter().map(|(id, stand)| Fact::Run { id: *id, stand: stand.clone() }));
         facts.extend(self.claims.iter().copied().map(Fact::Claim));
         facts.extend(self.replies.iter().map(|(id, attempt)| Fact::Reply { at: until, id: *id, attempt: *attempt }));
@@ -140,6 +153,13 @@ impl Known {
     pub fn believe(&mut self, facts: Vec<Fact>) {
         *self = Known { until: self.until, top: self.top, ..Known::default() };
         facts.into_iter().for_each(|fact| self.learn(fact));
+    }
+}
+
+/// Takes `it` if its number is not smaller.
+fn later(last: &mut Option<(i64, DateTime<Utc>)>, it: Option<(i64, DateTime<Utc>)>) {
+    if last.map(|(id, _)| id) <= it.map(|(id, _)| id) {
+        *last = it;
     }
 }
 

@@ -74,6 +74,11 @@ impl Slot {
         self.path.with_extension("new")
     }
 
+    /// Leaves the mark as it is: there is nothing that it lacks.
+    pub fn leave(&mut self) {
+        self.meanwhile = None;
+    }
+
     /// Puts the new mark in the place of the old one.
     pub fn replace(&mut self, new: io::Result<File>) -> io::Result<()> {
         let meanwhile = self.meanwhile.take().unwrap_or_default();

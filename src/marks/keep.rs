@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 
 use super::file::{self, Slot};
@@ -16,6 +17,8 @@ pub struct Marks {
     known: Mutex<Known>,
     /// `None` where there is no folder for it: then only this process remembers.
     slot: Option<Mutex<Slot>>,
+    /// What the mark said when it was written anew.
+    written: Mutex<Known>,
     held: AtomicBool,
 }
 
@@ -25,7 +28,7 @@ impl Marks {
         let (slot, facts) = Slot::take(dir, installation)?;
         let mut known = Known::default();
         facts.into_iter().for_each(|fact| known.learn(fact));
-        Ok(Marks { known: Mutex::new(known), slot: Some(Mutex::new(slot)), held: AtomicBool::new(false) })
+        Ok(Marks { known: Mutex::new(known), slot: Some(Mutex::new(slot)), ..Marks::default() })
     }
 
     pub fn known(&self) -> Known {
@@ -41,7 +44,7 @@ impl Marks {
             Known {
                 claims: known.claims.clone(),
                 replies: known.replies.clone(),
-                entry: known.entry,
+                newest: known.newest,
                 ..Known::default()
             }
         };
@@ -66,14 +69,21 @@ impl Marks {
 
     /// Learns what the database knows beyond what is known.
     pub fn learn(&self, present: Present) {
-        let mut known = self.known.lock().unwrap();
-        for fact in present.facts {
-            if let Fact::Reaches { until, .. } = &fact {
-                known.forget_old(*until);
-            }
-            known.learn(fact);
-        }
         self.hold(present.held);
+        let mut known = self.known.lock().unwrap();
+        known.forget_old(present.at);
+        present.facts.into_iter().for_each(|fact| known.learn(fact));
+    }
+
+    /// Learns it before something is answered that was just written down: it is in the mark
+    /// when this returns. What is missing is left to whoever watches.
+    pub fn witness(&self, conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<()> {
+        let known = self.known();
+        let present = store::present(conn, known.open_runs(), now)?;
+        if self.stand(conn)? {
+            self.note(present.facts.into_iter().filter(|fact| !known.has(fact)));
+        }
+        Ok(())
     }
 
     /// Takes the database's word: what it lacks stands in it now as lost.
@@ -92,12 +102,20 @@ impl Marks {
         metrics::gauge!("bugle_held").set(if held { 1.0 } else { 0.0 });
     }
 
-    /// Writes the mark anew. Returns when it would outlive a power cut.
+    /// Writes the mark anew, if it says less. Returns when it would outlive a power cut.
     pub fn write(&self) -> io::Result<()> {
         let Some(slot) = &self.slot else { return Ok(()) };
+        let mut written = self.written.lock().unwrap();
+        // What is noted from here on is added to both.
         let path = slot.lock().unwrap().begin();
-        let facts = self.known.lock().unwrap().facts();
-        let new = file::write(&path, &facts);
-        slot.lock().unwrap().replace(new)
+        let known = self.known();
+        if (Known { until: written.until, ..known.clone() }) == *written {
+            slot.lock().unwrap().leave();
+            return Ok(());
+        }
+        let new = file::write(&path, &known.facts());
+        slot.lock().unwrap().replace(new)?;
+        *written = known;
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! claim committed ─▶ known, and a line in the mark, before anything is sent
+//! pause, stop     ─▶ known, and a line in the mark, before it is answered
 //! each second     ─▶ what others did is read and added; the mark is written anew and synced
 //! before a claim, each second, at the start: is it all there?  no ─▶ everything is held
 //! ```
@@ -22,5 +23,5 @@ mod file;
 mod keep;
 pub mod store;
 
-pub use domain::{Claim, Fact, Known, Stand, Top};
+pub use domain::{Claim, Fact, Known, Newest, Stand, Top};
 pub use keep::Marks;

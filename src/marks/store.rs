@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Int2, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use sha2::{Digest, Sha256};
 
-use super::{Fact, Known, Stand, Top};
+use super::{Fact, Known, Newest, Stand, Top};
 use crate::db::Prepared;
 use crate::db::schema::losses;
 use crate::ids::{RunId, ScheduleId};
@@ -21,19 +21,23 @@ pub fn is_missing(conn: &mut PgConnection, known: &Known) -> QueryResult<bool> {
     let (leases, processes): (Vec<i64>, Vec<uuid::Uuid>) =
         known.claims.iter().map(|claim| (claim.lease.0, claim.process)).unzip();
     let (messages, attempts): (Vec<i64>, Vec<i16>) = known.replies.iter().map(|(id, attempt)| (id.0, *attempt)).unzip();
-    let (entry, at) = known.entry.unzip();
+    let (entry, entry_at) = known.newest.entry.unzip();
+    let (message, message_at) = known.newest.message.unzip();
     let ask = diesel::sql_query(include_str!("missing.sql"))
         .bind::<Array<Int8>, _>(leases)
         .bind::<Array<SqlUuid>, _>(processes)
         .bind::<Array<Int8>, _>(messages)
         .bind::<Array<Int2>, _>(attempts)
         .bind::<Nullable<Int8>, _>(entry)
-        .bind::<Nullable<Timestamptz>, _>(at);
+        .bind::<Nullable<Timestamptz>, _>(entry_at)
+        .bind::<Nullable<Int8>, _>(message)
+        .bind::<Nullable<Timestamptz>, _>(message_at);
     Prepared(ask).get_result::<Missing>(conn).map(|it| it.missing)
 }
 
 /// What the database knows now.
 pub struct Present {
+    pub at: DateTime<Utc>,
     pub facts: Vec<Fact>,
     /// The newest instant of which it has something.
     pub reaches: Option<DateTime<Utc>>,
@@ -53,24 +57,26 @@ impl Present {
 /// Reads what the database knows, with the runs that are under way and those in `runs`.
 pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> QueryResult<Present> {
     #[derive(QueryableByName)]
-    struct Newest {
+    struct Row {
         #[diesel(sql_type = Nullable<Int8>)]
         entry: Option<i64>,
         #[diesel(sql_type = Nullable<Timestamptz>)]
         entry_at: Option<DateTime<Utc>>,
         #[diesel(sql_type = Nullable<Int8>)]
-        lease: Option<i64>,
+        message: Option<i64>,
         #[diesel(sql_type = Nullable<Timestamptz>)]
-        reaches: Option<DateTime<Utc>>,
+        message_at: Option<DateTime<Utc>>,
+        #[diesel(sql_type = Nullable<Int8>)]
+        lease: Option<i64>,
         #[diesel(sql_type = Nullable<Int8>)]
         run: Option<i64>,
-        #[diesel(sql_type = Nullable<Int8>)]
-        message: Option<i64>,
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        reaches: Option<DateTime<Utc>>,
         #[diesel(sql_type = Bool)]
         held: bool,
     }
     #[derive(QueryableByName)]
-    struct Row {
+    struct RunRow {
         #[diesel(sql_type = Int8)]
         id: i64,
         #[diesel(sql_type = Int8)]
@@ -84,17 +90,16 @@ pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> Q
         #[diesel(sql_type = Timestamptz)]
         ends_at: DateTime<Utc>,
     }
-    let newest: Newest = Prepared(diesel::sql_query(include_str!("present.sql"))).get_result(conn)?;
+    let row: Row = Prepared(diesel::sql_query(include_str!("present.sql"))).get_result(conn)?;
     let under_way = diesel::sql_query(
         "SELECT id, schedule_id, name, state, next_seq, ends_at FROM schedule_runs
          WHERE purpose = 'campaign' AND (state IN ('running', 'paused') OR id = ANY ($1)) ORDER BY id",
     )
     .bind::<Array<Int8>, _>(runs);
-    let rows: Vec<Row> = Prepared(under_way).load(conn)?;
-    let top =
-        Top { run: newest.run.unwrap_or(0), lease: newest.lease.unwrap_or(0), message: newest.message.unwrap_or(0) };
-    let entry = newest.entry.zip(newest.entry_at);
-    let mut facts = vec![Fact::Reaches { until: now, entry, top }];
+    let rows: Vec<RunRow> = Prepared(under_way).load(conn)?;
+    let top = Top { run: row.run.unwrap_or(0), lease: row.lease.unwrap_or(0), message: row.message.unwrap_or(0) };
+    let newest = Newest { entry: row.entry.zip(row.entry_at), message: row.message.zip(row.message_at) };
+    let mut facts = vec![Fact::Reaches { until: now, newest, top }];
     facts.extend(rows.into_iter().map(|row| Fact::Run {
         id: RunId(row.id),
         stand: Stand {
@@ -105,7 +110,7 @@ pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> Q
             ends_at: row.ends_at,
         },
     }));
-    Ok(Present { facts, reaches: newest.reaches, held: newest.held })
+    Ok(Present { at: now, facts, reaches: row.reaches, held: row.held })
 }
 
 /// Whether everything is held, because history was lost and nobody has said yet how to go on.

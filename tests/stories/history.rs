@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bugle::app::App;
-use bugle::campaigns::{CampaignKind, actions as campaigns};
+use bugle::campaigns::actions as campaigns;
 use bugle::channels::sandbox::Knobs;
 use bugle::channels::{Receipt, ReceiptStatus};
 use bugle::config::Settings;
@@ -270,9 +270,9 @@ async fn a_pause_that_was_forgotten_holds_after_the_release() {
     let (_, schedule, run) = under_way(&desk, 200, 30).await;
     let dump = Dump::of(&mut desk);
     let n_then = desk.received().len();
-    let now = desk.app.clock.now();
-    desk.db(|conn| pause(conn, schedule, desk.admin, now).unwrap());
-    watcher::tick(&desk.app).await.unwrap();
+    // Nobody watches between the answer and the loss.
+    let answer = desk.press(&format!("/schedules/{schedule}/pause")).await;
+    assert_eq!((answer.status, desk.state("schedule_runs", run.0).as_str()), (200, "paused"));
     dump.comes_back(&mut desk);
     assert_eq!(desk.state("schedule_runs", run.0), "running");
 
@@ -430,15 +430,7 @@ async fn restarts_kills_pauses_gaps_and_drafts_that_go_are_no_lost_history() {
     tick(&desk).await;
     whole(&desk, "gaps").await;
     // A draft with a test message goes, and with it what was claimed for the test.
-    let file = desk.file(&phones(1));
-    let draft = desk.db(|conn| {
-        let id = campaigns::create(conn, "Draft", CampaignKind::OnceOff, chrono_tz::UTC, desk.admin, now).unwrap();
-        let (start, end) = ("10:00:00".parse().unwrap(), "12:00:00".parse().unwrap());
-        let plan = bugle::schedules::Draft::once("Main", desk.channel, "Hi", now.date_naive(), start, end, 60.0);
-        campaigns::set_file(conn, id, Some(file)).unwrap();
-        campaigns::add_schedule(conn, id, &plan).unwrap();
-        id
-    });
+    let draft = desk.daily_draft("Draft", "people.csv", &[("Main", "10:00-12:00", 60.0, None)]).await;
     let plan = desk.number(&format!("SELECT id AS n FROM schedules WHERE campaign_id = {draft}"));
     let test = format!("/campaigns/{draft}/schedules/{plan}/test");
     let answer = desk.fill_in(&test, &[("number", "+12025550123")]).await;
@@ -448,6 +440,7 @@ async fn restarts_kills_pauses_gaps_and_drafts_that_go_are_no_lost_history() {
     }
     let tests = "SELECT count(*) AS n FROM leases l JOIN schedule_runs r ON r.id = l.run_id WHERE r.purpose = 'test'";
     assert_eq!(desk.number(tests), 1);
+    let now = desk.app.clock.now();
     desk.db(|conn| campaigns::discard(conn, draft, desk.admin, now).unwrap());
     tick(&desk).await;
     whole(&desk, "a draft that went").await;
