@@ -85,6 +85,7 @@ impl Story {
         let clock = Clock::stopped_at(now);
         let app = Data::new(App {
             db: app.db.clone(),
+            vital: app.vital.clone(),
             books: app.books.clone(),
             providers: carrier::providers(&app.db, &app.books, &clock),
             marks: app.marks.clone(),

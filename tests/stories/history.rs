@@ -484,15 +484,8 @@ async fn only_an_admin_releases_and_everybody_may_look() {
 async fn the_settings_say_when_the_second_server_may_lag_behind() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.visit("/settings").await.lacks("The second database server may lag behind");
-    let several = App {
-        settings: Settings { several_hosts: true, ..Settings::default() },
-        db: desk.app.db.clone(),
-        clock: desk.app.clock.clone(),
-        books: desk.app.books.clone(),
-        providers: desk.app.providers.clone(),
-        marks: desk.app.marks.clone(),
-        said: desk.app.said.clone(),
-    };
+    let several = Settings { several_hosts: true, ..Settings::default() };
+    let several = App { settings: several, ..App::clone(&desk.app) };
     let key = actix_web::cookie::Key::from(&[7; 64]);
     let app = server::app(actix_web::web::Data::new(several), key);
     let service = actix_web::test::init_service(app).await;
