@@ -9,7 +9,6 @@ use serde::Deserialize;
 use super::actions::{self, Error};
 use super::store::{self, Loss, LostRun};
 use crate::app::App;
-use crate::db::DbError;
 use crate::web::chart::thousands;
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
 
@@ -106,10 +105,16 @@ async fn release(
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, page);
     }
     let (by, now) = (may.person.id, app.clock.now());
-    match app.db.run(move |conn| actions::release(conn, again, by, now)).await {
-        Ok(()) => Ok(see_other("/lost-history")),
-        Err(DbError::Work(error @ Error::NotHeld)) => Err(Problem::Conflict(error.to_string())),
-        Err(DbError::Work(Error::Database(error))) => Err(error.into()),
-        Err(error) => Err(Problem::Unexpected(error.into())),
+    app.db.run(move |conn| actions::release(conn, again, by, now)).await?;
+    Ok(see_other("/lost-history"))
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotHeld => Problem::Conflict(error.to_string()),
+            Error::Database(error) => error.into(),
+            Error::Schedule(error) => Problem::Unexpected(error.into()),
+        }
     }
 }
