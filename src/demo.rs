@@ -91,6 +91,7 @@ impl Story {
             marks: app.marks.clone(),
             settings: app.settings.clone(),
             said: app.said.clone(),
+            pulse: app.pulse.clone(),
             clock,
         });
         let (by, channel) = app

@@ -147,6 +147,7 @@ pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Resu
         providers,
         marks: Default::default(),
         said: Default::default(),
+        pulse: Default::default(),
     }))
 }
 

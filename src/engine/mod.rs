@@ -14,4 +14,5 @@ pub mod metronome;
 pub mod rescuer;
 pub mod starter;
 pub mod talker;
+pub mod timekeeper;
 pub mod watcher;

@@ -624,7 +624,8 @@ fn app_parts(url: &str, clock: Clock) -> App {
     let vital = db.beside(Purpose::Vital, 4).unwrap();
     let (books, marks) = (Db::connect(url, 4).unwrap(), Arc::default());
     let providers = carrier::providers(&books, &books, &clock);
-    App { db, vital, clock, settings: Settings::default(), books, providers, marks, said: Arc::default() }
+    let (settings, said, pulse) = (Settings::default(), Arc::default(), Arc::default());
+    App { db, vital, clock, settings, books, providers, marks, said, pulse }
 }
 
 /// `n` different numbers at which the carrier does nothing special.
