@@ -24,6 +24,8 @@ pub struct Settings {
     pub in_flight: usize,
     /// Whether people are served, or only machines that ask how we are.
     pub pages: bool,
+    /// Whether the database may turn out to be one of several servers.
+    pub several_hosts: bool,
     /// Where style sheets, scripts and pictures lie.
     pub static_dir: PathBuf,
     /// Where the first password is written down until it is changed; `None` with a database of somebody else's.
@@ -40,6 +42,7 @@ impl Default for Settings {
             time_zone: chrono_tz::UTC,
             in_flight: 64,
             pages: true,
+            several_hosts: false,
             static_dir: static_dir(),
             first_password: None,
         }

@@ -110,7 +110,9 @@ impl Story {
         let app = Data::new(App {
             db: app.db.clone(),
             vital: app.vital.clone(),
-            providers: carrier::providers(&app.db, &clock),
+            books: app.books.clone(),
+            providers: carrier::providers(&app.db, &app.books, &clock),
+            marks: app.marks.clone(),
             settings: app.settings.clone(),
             said: app.said.clone(),
             turns: app.turns.clone(),

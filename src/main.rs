@@ -26,7 +26,8 @@ use bugle::doors::Doors;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper};
+use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper, watcher};
+use bugle::marks::{self, Marks};
 use bugle::people::domain::NewUser;
 use bugle::people::first_password;
 use bugle::privileges::Account;
@@ -123,7 +124,9 @@ struct DatabaseArgs {
     /// PostgreSQL to use, such as postgres://bugle@db/bugle; without it Bugle runs a private one
     #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true)]
     database_url: Option<String>,
-    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve]
+    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve],
+    /// and for the mark, which notices an older state of any database [default with a database: /var/lib/bugle for
+    /// root, ~/.local/state/bugle for others]
     #[arg(long, env = "BUGLE_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
     /// Let the connection to a database on another machine go unencrypted
@@ -158,6 +161,10 @@ struct ServeArgs {
     /// IANA time zone that new campaigns start with [default: this machine's]
     #[arg(long, env = "BUGLE_TIME_ZONE")]
     time_zone: Option<Tz>,
+    /// Where the sandbox's carrier keeps its books, if not in the database of the product: then they
+    /// bear witness to what phones got whatever happens to it
+    #[arg(long, env = "BUGLE_SANDBOX_DATABASE_URL", hide_env_values = true)]
+    sandbox_database_url: Option<String>,
     /// Most sends on the wire at once, for each channel and process
     #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
@@ -285,11 +292,13 @@ fn take_port(args: &ServeArgs) -> Result<TcpSocket> {
 }
 
 /// Hands what we work with to an account without privileges and becomes it, where we are root.
-fn step_down(args: &DatabaseArgs, dir: &Path) -> Result<()> {
+fn step_down(args: &DatabaseArgs, dir: &Path, marks: &Path) -> Result<()> {
     privileges::gain_none();
     let Some(account) = account(args)? else { return Ok(()) };
-    if args.database_url.is_none() {
-        db::embedded::hand_over(dir, &account)?;
+    match args.database_url {
+        None => db::embedded::hand_over(dir, &account)?,
+        // Where no mark can be kept, whoever opens it says so.
+        Some(_) => drop(std::fs::create_dir_all(marks).and_then(|()| account.give(marks))),
     }
     account.step_down()
 }
@@ -352,22 +361,28 @@ struct Place {
     url: String,
     /// Where what is ours alone may be kept; `None` with a database of somebody else's.
     dir: Option<PathBuf>,
+    /// Where the mark is kept, outside of the database.
+    marks: PathBuf,
     server: Option<Private>,
 }
 
 impl Place {
     /// The database, waited for while it comes up; the private one is made when it is missing.
     fn open(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
-        step_down(args, &dir)?;
+        let marks = match &args.database_url {
+            Some(_) => args.data_dir.clone().unwrap_or_else(default_state_dir).join("marks"),
+            None => dir.join("marks"),
+        };
+        step_down(args, &dir, &marks)?;
         let place = match &args.database_url {
             Some(url) => {
                 let url = db::conninfo::settle(url, args.plaintext_database)?;
-                Self { url: with_deadlines(&url), dir: None, server: None }
+                Self { url: with_deadlines(&url), dir: None, marks, server: None }
             }
             None => {
                 let server = Private::start(&dir, Durability::Full)?;
                 server.create_database("bugle")?;
-                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), server: Some(server) }
+                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), marks, server: Some(server) }
             }
         };
         reach(&place.url, Duration::from_secs(args.wait.into())).context("cannot reach the database")?;
@@ -385,6 +400,31 @@ impl Place {
     fn first_password(&self) -> Option<PathBuf> {
         self.dir.as_ref().map(|dir| dir.join("first-password"))
     }
+
+    /// What is known to have been written down from before this start.
+    async fn open_marks(&self, db: &Db) -> Result<Marks> {
+        let installation = db.run(marks::store::name_of_installation).await?;
+        Ok(Marks::open(&self.marks, &installation).unwrap_or_else(|error| {
+            tracing::warn!(
+                "no mark can be kept in {}: {error}. Started on an older state of its database, Bugle would not notice and send again; \
+                 say where the mark may be kept with --data-dir",
+                self.marks.display()
+            );
+            Marks::default()
+        }))
+    }
+}
+
+/// Where a service keeps what must outlive it.
+fn default_state_dir() -> PathBuf {
+    let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // SAFETY: geteuid cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    named("STATE_DIRECTORY")
+        .or(root.then(|| PathBuf::from("/var/lib/bugle")))
+        .or(named("XDG_STATE_HOME").map(|dir| dir.join("bugle")))
+        .or(named("HOME").map(|dir| dir.join(".local/state/bugle")))
+        .unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// ./data; for root only where it could be handed to an account without privileges.
@@ -403,18 +443,35 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     // Whatever else goes on, a click on PAUSE finds a connection and a thread.
     let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
+    let beside = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
+    let elsewhere = match &args.sandbox_database_url {
+        Some(url) => {
+            db::migrate(url).context("the database of the sandbox could not be brought up to date")?;
+            Some(Db::connect(url, args.database_connections.div_ceil(2))?)
+        }
+        None => None,
+    };
     let app = Data::new(App {
         db: db.clone(),
         vital,
         clock: clock.clone(),
         settings,
-        providers: carrier::providers(&books, &clock),
+        books: elsewhere.clone().unwrap_or_else(|| db.clone()),
+        providers: carrier::providers(&beside, elsewhere.as_ref().unwrap_or(&beside), &clock),
+        marks: Arc::new(place.open_marks(&db).await?),
         said: Arc::default(),
         turns: Arc::default(),
         pulse: Arc::default(),
     });
 
+    // Before anything is planned, or claimed by this process.
+    watcher::tick(&app).await?;
+    if app.settings.several_hosts && app.db.run(db::confirms_alone).await? {
+        tracing::warn!(
+            "the address names several database servers, and this one confirms what the others do not have yet: \
+             when one of them takes over, history is lost; set synchronous_standby_names"
+        );
+    }
     let story = match args.demo {
         None => place.dir.is_some(),
         Some(demo) => demo == Demo::Story,
@@ -430,11 +487,13 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
     let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
+        books: elsewhere.unwrap_or_else(|| engine_db.clone()),
         db: engine_db,
         vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
+        marks: app.marks.clone(),
         said: app.said.clone(),
         turns: app.turns.clone(),
         pulse: app.pulse.clone(),
@@ -498,6 +557,10 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     };
     let (served, ()) = tokio::join!(server, stop);
     served?;
+    let marks = app.marks.clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || marks.write()).await {
+        tracing::error!("the mark could not be written: {error}");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -534,6 +597,7 @@ fn ticks(
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
+    tick!("watch", EACH_SECOND, app => watcher::tick(&app).await);
     tick!("upkeep", "*/5 * * * * *", measures => {
         measures.run_upkeep();
         Ok(())
@@ -565,6 +629,7 @@ fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
         time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
         in_flight: args.in_flight.into(),
         pages: args.only != Some(Half::Engine),
+        several_hosts: db::has_several_hosts(&place.url),
         static_dir,
         first_password: place.first_password(),
     })

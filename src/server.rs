@@ -25,7 +25,7 @@ use crate::people::store::{ATTENDED, PgSessions};
 use crate::web::{Problem, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
 use crate::{
     blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists,
-    people, sandbox, senders, settings, webchat,
+    losses, people, sandbox, senders, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -46,6 +46,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
         .configure(conversations::web::routes)
+        .configure(losses::web::routes)
         .configure(webchat::web::routes)
         .configure(sandbox::web::routes);
 }

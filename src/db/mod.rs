@@ -13,6 +13,7 @@ pub mod embedded;
 mod gone;
 mod health;
 mod migrations;
+mod pair;
 mod pool;
 mod prepared;
 pub mod reach;
@@ -34,6 +35,7 @@ pub use assembled::Assembled;
 pub use gone::is_gone;
 pub use health::Health;
 pub use migrations::{Refused, migrate, unmigrate};
+pub use pair::{confirms_alone, has_several_hosts};
 pub use prepared::Prepared;
 pub use session::{CannotConnect, Purpose};
 

@@ -379,6 +379,32 @@ diesel::table! {
 }
 
 diesel::table! {
+    losses (id) {
+        id -> Int8,
+        noticed_at -> Timestamptz,
+        reaches -> Nullable<Timestamptz>,
+        until -> Timestamptz,
+        replies -> Int8,
+        released_at -> Nullable<Timestamptz>,
+        released_by -> Nullable<Int8>,
+        again -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    lost_runs (loss_id, run_id) {
+        loss_id -> Int8,
+        run_id -> Int8,
+        name -> Text,
+        known -> Bool,
+        lo -> Int4,
+        hi -> Int4,
+        waiting -> Int8,
+        held -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     messages (id) {
         id -> Int8,
         conversation_id -> Int8,
@@ -686,6 +712,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     leases,
     list_members,
     lists,
+    losses,
+    lost_runs,
     messages,
     missed_days,
     openings,
@@ -716,3 +744,5 @@ diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
 diesel::joinable!(approvals -> users (approved_by));
 diesel::joinable!(settings -> users (updated_by));
+diesel::joinable!(losses -> users (released_by));
+diesel::joinable!(lost_runs -> losses (loss_id));

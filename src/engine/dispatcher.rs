@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use diesel::QueryResult;
+use diesel::{PgConnection, QueryResult};
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::lines::Lines;
+use super::watcher;
 use crate::app::App;
 use crate::bots::{self, first::First};
 use crate::channels::{Channel, Part, Scope, SendOutcome};
@@ -34,6 +35,8 @@ use crate::deliveries::{
     self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, even_part,
 };
 use crate::ids::{CampaignId, ChannelId, RunId};
+use crate::losses;
+use crate::marks::{self, Fact};
 use crate::pacing::{self, Calendar, Holds};
 use crate::runs::{self, Clock, Run};
 use crate::settings::{self, Cap};
@@ -258,7 +261,16 @@ impl Dispatcher {
         }
         let part = self.parts.lock().unwrap().get(&run.channel_id).copied();
         let leave = Leave { most, part, holds, cap: *self.cap.lock().unwrap() };
-        let claimed = self.app.db.run(move |conn| actions::claim(conn, id, &leave, by)).await;
+        let (app, is_test) = (self.app.clone(), run.is_test);
+        let stand = (!is_test && !app.marks.knows(id)).then(|| stand(run));
+        let claim = move |conn: &mut PgConnection| {
+            let claimed = watcher::claim(&app, conn, |conn| actions::claim(conn, id, &leave, by))?;
+            // Tests go with their draft, and so say nothing when they are missing.
+            let claims = claimed.claims.iter().filter(|_| !is_test).map(mark);
+            app.marks.note(stand.into_iter().chain(claims));
+            Ok::<_, losses::actions::Error>(claimed)
+        };
+        let claimed = self.app.db.run(claim).await;
         let claims = claimed.iter().flat_map(|claimed| &claimed.claims);
         let n: usize = claims.map(|claim| claim.contacts.len()).sum();
         self.wire.less(most as usize - n);
@@ -285,7 +297,7 @@ impl Dispatcher {
                 begins: matches!(*text, First::Bot(..)) && !run.is_test,
                 expires_at: run.window.ends,
                 begin_by,
-                settler: self.settlers[claim.lease.0 as usize % SETTLERS].clone(),
+                settler: self.settlers[claim.lease.id.0 as usize % SETTLERS].clone(),
                 wire: self.wire.clone(),
             };
             tokio::spawn(job.send_all(claim, sends));
@@ -377,6 +389,25 @@ fn has_fresh(run: &Run) -> bool {
 fn demand(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<f64> {
     let is_open = !holds.is_closed(now) && now < run.window.ends;
     is_open.then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
+}
+
+/// What the mark says of a run.
+fn stand(run: &Run) -> Fact {
+    let stand = marks::Stand {
+        schedule: run.schedule_id,
+        name: run.name.clone(),
+        state: run.state.word().to_owned(),
+        next_seq: run.next_seq,
+        ends_at: run.window.ends,
+    };
+    Fact::Run { id: run.id, stand }
+}
+
+/// What the mark says of a claim.
+fn mark(claim: &Claim) -> Fact {
+    let next_seq = claim.contacts.iter().map(|contact| contact.seq + 1).max().unwrap_or(1);
+    let lease = claim.lease;
+    Fact::Claim(marks::Claim { at: lease.taken_at, run: claim.run, next_seq, lease: lease.id, process: lease.process })
 }
 
 struct Send {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
-use diesel::QueryResult;
+use diesel::{PgConnection, QueryResult};
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::lines::{Line, Lines};
+use super::watcher;
 use crate::app::App;
 use crate::channels::{Part, Scope, SendOutcome};
 use crate::conversations::actions;
@@ -22,6 +23,8 @@ use crate::conversations::outbox::{self, Reply, Settled};
 use crate::deliveries::store::{Claimer, hold_line};
 use crate::deliveries::{self, BEGIN_WITHIN, Fate, LEASE, PATIENCE};
 use crate::ids::ChannelId;
+use crate::losses;
+use crate::marks::Fact;
 use crate::pacing;
 
 /// Replies in one claim at most.
@@ -135,7 +138,13 @@ impl Talker {
         // Measured from before the claim: whoever stops afterwards waits at least as long.
         let begin_by = Instant::now() + BEGIN_WITHIN;
         let by = Claimer { process: self.process, now: pacing::on_the_beat(self.app.clock.now()) };
-        let replies = self.app.db.run(move |conn| outbox::claim(conn, channel, i64::from(wanted), by)).await?;
+        let app = self.app.clone();
+        let claim = move |conn: &mut PgConnection| {
+            let replies = watcher::claim(&app, conn, |conn| outbox::claim(conn, channel, i64::from(wanted), by))?;
+            app.marks.note(replies.iter().map(|it| Fact::Reply { at: by.now, id: it.id, attempt: it.attempt }));
+            Ok::<_, losses::actions::Error>(replies)
+        };
+        let replies = self.app.db.run(claim).await?;
         let n = replies.len();
         if n == 0 {
             return Ok(0);

@@ -1,0 +1,3 @@
+//! What happens beneath and beside: servers that are lost, with real processes.
+
+mod pair;
