@@ -32,4 +32,5 @@ mod screen;
 mod settings;
 mod signing_in;
 mod talking;
+mod torture;
 mod webchat;
