@@ -23,7 +23,8 @@
 //!                          reply: speak up; replies: claim, send, settle
 //!
 //! claim   one transaction: run still running (its row is locked), clock and limits asked,
-//!         the cursor moved, a lease written, the contacts read with their consent
+//!         the cursor moved, a lease written, the contacts read; when it has committed,
+//!         their consent asked
 //! send    no connection held, bounded time, never retried inside
 //! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
 //! receipt merges upwards only; also resolves what was unconfirmed
@@ -33,14 +34,18 @@
 //!
 //! ```text
 //! webhook ─▶ one transaction: the message stored once for ever, words of consent heard,
-//!            its conversation found, the bot's turn taken, replies queued; then acknowledged
+//!            its conversation found, the bot's turn taken, replies queued; then acknowledged,
+//!            an opt-out when nothing claimed before it can begin any more
 //! talker  ─▶ claim   the oldest waiting message of each conversation; its schedule and campaign
-//!                    locked against change and asked, consent asked, a lease written
+//!                    locked against change and asked, a lease written; then consent asked
 //!            send, settle, receipt: as above
 //! ```
 //!
 //! Time is a parameter: a [`clock::Clock`] stands at the edge, and every rule,
 //! query and action below is told `now`.
+
+// A byte that is no border of a character would end the request, or the tick.
+#![cfg_attr(not(test), deny(clippy::string_slice))]
 
 // The floor: names, time, settings, storage, the outside world.
 pub mod ids;

@@ -1,5 +1,7 @@
 //! The command line: parses arguments, starts things, and stops them in order.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,15 +16,15 @@ use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
-use bugle::db::{self, Db};
+use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
-use bugle::web::Role;
+use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, installation, people, server};
+use bugle::{demo, files, installation, people, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -31,6 +33,9 @@ use tracing_subscriber::EnvFilter;
 
 /// The address of the person a fresh installation begins with.
 const FIRST_EMAIL: &str = "admin@bugle.example";
+
+/// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
+const VITAL_CONNECTIONS: u32 = 6;
 
 /// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
 /// any second.
@@ -57,6 +62,9 @@ enum Command {
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
+    /// Started by Bugle itself, confined: read the workbook on standard input
+    #[command(hide = true)]
+    ReadWorkbook { format: String, size: u64 },
 }
 
 #[derive(Subcommand)]
@@ -163,7 +171,11 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    if let Some(Command::ReadWorkbook { format, size }) = &cli.command {
+        return files::workbook::read(format, *size);
+    }
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // For the person at the terminal: what went wrong, without the way it took.
         Err(error) => {
@@ -195,6 +207,7 @@ fn run(cli: Cli) -> Result<()> {
             runtime.block_on(seed(&place))
         }
         Command::User(command) => user(&place, command),
+        Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
     // `place` goes last: it stops the private server.
 }
@@ -212,7 +225,12 @@ impl ServeArgs {
 fn log(json: bool) {
     let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { log.json().init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
+    if json {
+        log.json().init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init()
+    }
+    tell_of_panics();
 }
 
 /// The database of this installation, with its server when that is our own.
@@ -250,10 +268,13 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let settings = settings(&args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
+    // Whatever else goes on, a click on PAUSE finds a connection and a thread.
+    let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
     let app = Data::new(App {
         db: db.clone(),
+        vital,
         clock: clock.clone(),
         settings,
         providers: carrier::providers(&books, &clock),
@@ -271,9 +292,10 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
-    let engine_db = Db::connect(&place.url, args.database_connections)?;
+    let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
         db: engine_db,
+        vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
@@ -466,7 +488,8 @@ async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
     let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default() };
+    let vital = db.clone();
+    let app = App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default() };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),

@@ -18,7 +18,7 @@ use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
-use crate::web::{Problem, harden, refuse_cross_site, see_other};
+use crate::web::{Problem, harden, refuse_cross_site, see_other, survive};
 use crate::{
     blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists,
     people, sandbox, senders, settings, webchat,
@@ -83,6 +83,7 @@ pub fn app(
             }
         })
         .wrap(from_fn(refuse_cross_site))
+        .wrap(from_fn(survive))
         .wrap(from_fn(harden))
         .wrap(Compress::default())
         .wrap(TracingLogger::<ByRoute>::new())

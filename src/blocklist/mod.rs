@@ -1,7 +1,8 @@
 //! Addresses never to be written to, or not until a day is over.
 //!
-//! The claim asks for it just before a message leaves, so blocking an address
-//! holds for what is queued already, and an entry that has ended holds nothing
+//! Every claim asks for it just before a message leaves, so blocking an address
+//! holds for what is queued already; it is answered when nothing claimed before can
+//! begin ([`crate::contacts::quiet`]). An entry that has ended holds nothing
 //! back. Entries that have ended stay on the list until somebody removes them.
 //!
 //! Deliberately absent: opt-outs, which are the person's own word and stand with

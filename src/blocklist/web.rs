@@ -14,6 +14,7 @@ use super::{actions, store};
 use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::domain::{in_full, last_day};
+use crate::contacts::quiet::{self, Whom};
 use crate::contacts::regions;
 use crate::contacts::store::usual_region;
 use crate::web::chart::thousands;
@@ -94,6 +95,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
     let mut entries = app.db.run(move |conn| store::page(conn, &begins, before, PAGE as i64 + 1)).await?;
     let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].id);
     entries.truncate(PAGE);
+    quiet::wait(&app, Whom::Barred).await;
     let (zone, now) = (app.settings.time_zone, app.clock.now());
     page(Index { frame, q: q.trim().to_owned(), before, entries, next, zone, now })
 }
@@ -108,6 +110,7 @@ async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<
         async move {
             let Some(before) = before else { return Ok::<_, Problem>(None) };
             let entries = app.db.run(move |conn| store::page(conn, &q, before, EXPORTED_AT_ONCE)).await?;
+            quiet::wait(&app, Whom::Barred).await;
             for entry in &entries {
                 let until = entry.until.map(|until| last_day(until, zone).to_string()).unwrap_or_default();
                 let address = in_full(entry.kind, &entry.address);
@@ -170,6 +173,7 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
     match reading.entry(typed) {
         Ok(block) => {
             app.db.run(move |conn| actions::block(conn, kind, &[block], by, now)).await?;
+            quiet::wait(&app, Whom::Barred).await;
             Ok(see_other("/blocklist"))
         }
         Err(wrong) => {
@@ -268,6 +272,7 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart
     }
     let good = lines.good.clone();
     app.db.run(move |conn| actions::block(conn, kind, &good, by, now)).await?;
+    quiet::wait(&app, Whom::Barred).await;
     // What was taken need not be typed again.
     let form = ImportForm { text: String::new(), ..form };
     page(Import { frame, form: &form, errors: &errors, lines: Some(&lines) })

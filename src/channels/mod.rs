@@ -65,6 +65,11 @@ impl Kind {
     }
 }
 
+/// A claimed send begins within this time or not at all. PAUSE, STOP and whoever tells of
+/// an opt-out wait so long before they answer, and so nothing begins after their answer, in
+/// this process or another, however long a thread was asleep.
+pub const BEGIN_WITHIN: Duration = Duration::from_secs(1);
+
 /// One send: rendered, allowed, and claimed under a number of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {

@@ -1,7 +1,8 @@
 //! Opting out and back in: by which words, what is answered, and the proof of it.
 //!
-//! Words count as a whole message, before any bot is asked, and at once: the claim of
-//! every send asks for consent, so whatever is queued stays here. Words of people's own
+//! Words count as a whole message, before any bot is asked, and at once: every claim asks for
+//! consent, so whatever is queued stays here, and they are acknowledged when nothing claimed
+//! before them can begin ([`crate::contacts::quiet`]). Words of people's own
 //! that sound like an opt-out are not obeyed by themselves; they hold the campaigns back
 //! from that person until somebody has decided.
 //!

@@ -17,6 +17,7 @@ use super::domain::{
 use super::store::{self, Changed, Wanted};
 use crate::app::App;
 use crate::contacts::domain::{as_stored, in_full};
+use crate::contacts::quiet::{self, Whom};
 use crate::db::DbError;
 use crate::senders;
 use crate::senders::domain::Sender;
@@ -155,6 +156,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>
             Ok::<_, diesel::result::Error>((rules, last_change, senders::store::list(conn)?, changes))
         })
         .await?;
+    quiet::wait(&app, Whom::Contacts(changes.iter().map(|it| it.contact_id).collect())).await;
     let tried = try_out(&rules, &asked);
     let (usual, zone) = (rules == Rules::default(), app.settings.time_zone);
     page(Show { frame, rules, usual, senders, changes, last_change, asked, tried, zone })
@@ -172,6 +174,7 @@ async fn export(_may: May<View>, app: Data<App>, asked: Query<Asked>) -> Result<
             let Some(before) = before else { return Ok::<_, Problem>(None) };
             let wanted = Wanted { begins, before, ..Wanted::default() };
             let changes = app.db.run(move |conn| store::changes(conn, &wanted, EXPORTED_AT_ONCE)).await?;
+            quiet::wait(&app, Whom::Barred).await;
             for it in &changes {
                 let (address, at) = (in_full(it.kind(), &it.address), it.at.with_timezone(&zone).to_rfc3339());
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -8,6 +8,9 @@
 //! person said. A campaign file keeps its own rows beside them: those are what
 //! its texts are made of.
 //!
+//! [`quiet`] waits until nothing can begin to leave any more to those who opted out or
+//! were blocked, before anybody is told that it is so.
+//!
 //! Deliberately absent: the page of one contact, which tells of runs and lists
 //! and so stands below them ([`crate::histories`]); and the blocklist, which has
 //! a room of its own ([`crate::blocklist`]).
@@ -16,5 +19,6 @@ pub mod domain;
 pub mod regions;
 pub mod store;
 pub mod search;
+pub mod quiet;
 pub mod actions;
 pub mod web;

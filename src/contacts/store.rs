@@ -11,9 +11,10 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz};
 
 use super::domain::Known;
+use super::quiet::Whom;
 use crate::channels::Kind;
-use crate::db::Assembled;
 use crate::db::schema::{contacts, files};
+use crate::db::{Assembled, Prepared};
 use crate::ids::{ContactId, UserId};
 
 /// Notes that these contacts opted out, as their provider knows. An earlier opt-out stays.
@@ -99,6 +100,11 @@ impl Contact {
         Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
     }
 
+    /// Whether something bars it from being written to.
+    pub fn is_barred(&self) -> bool {
+        self.opted_out_at.is_some() || self.doubted_at.is_some() || self.blocked
+    }
+
     pub fn values_json(&self) -> &serde_json::Value {
         &self.values
     }
@@ -132,6 +138,50 @@ pub fn find(conn: &mut PgConnection, id: ContactId, now: DateTime<Utc>) -> Query
         sql.sql("SELECT * FROM contacts WHERE id = ").number(id.0);
     });
     sql.query().get_result(conn)
+}
+
+/// Those of them to whom something that is claimed may still begin to leave.
+pub fn on_the_wire(conn: &mut PgConnection, whom: &Whom, now: DateTime<Utc>) -> QueryResult<Vec<i64>> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let of = |conn: &mut PgConnection, ids: &[i64]| {
+        Prepared(diesel::sql_query(include_str!("on_the_wire.sql")).bind::<Array<BigInt>, _>(ids)).load::<Id>(conn)
+    };
+    let found = match whom {
+        Whom::Contacts(ids) => of(conn, ids)?,
+        Whom::Addresses(kind, addresses) => match barred(conn, *kind, addresses, now)? {
+            ids if ids.is_empty() => Vec::new(),
+            ids => of(conn, &ids)?,
+        },
+        Whom::Barred => {
+            let sql = diesel::sql_query(include_str!("barred_on_the_wire.sql"));
+            Prepared(sql.bind::<Timestamptz, _>(now)).load(conn)?
+        }
+    };
+    Ok(found.into_iter().map(|it| it.id).collect())
+}
+
+/// Those with these addresses who have opted out, are in doubt, or are blocked.
+fn barred(conn: &mut PgConnection, kind: Kind, addresses: &[String], now: DateTime<Utc>) -> QueryResult<Vec<i64>> {
+    use crate::db::schema::blocklist;
+    let blocked = blocklist::table
+        .filter(blocklist::kind.eq(contacts::kind))
+        .filter(blocklist::address.eq(contacts::address))
+        .filter(blocklist::until.is_null().or(blocklist::until.gt(now)));
+    contacts::table
+        .filter(contacts::kind.eq(kind.word()))
+        .filter(contacts::address.eq_any(addresses))
+        .filter(
+            contacts::opted_out_at
+                .is_not_null()
+                .or(contacts::doubted_at.is_not_null())
+                .or(diesel::dsl::exists(blocked)),
+        )
+        .select(contacts::id)
+        .load(conn)
 }
 
 /// What is known about a contact, locked until this transaction ends.

@@ -7,6 +7,7 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::domain::{in_full, last_day};
+use super::quiet::{self, Whom};
 use super::search::{self, Ask, Found};
 use super::store::{self, Contact};
 use crate::app::App;
@@ -99,6 +100,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
     let (ask, now) = (place.ask(), app.clock.now());
     let wanted = ask.clone();
     let found = app.db.run(move |conn| search::page(conn, &wanted, PAGE, now)).await?;
+    quiet::wait(&app, Whom::shown(&found.contacts)).await;
     page(Index { frame, ask, found, zone: app.settings.time_zone })
 }
 
@@ -116,6 +118,7 @@ async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<
             let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
             let wanted = ask.clone();
             let found = app.db.run(move |conn| search::page(conn, &wanted, EXPORTED_AT_ONCE, now)).await?;
+            quiet::wait(&app, Whom::Barred).await;
             for contact in &found.contacts {
                 let values = contact.values();
                 let time = |at: DateTime<Utc>| at.with_timezone(&zone).to_rfc3339();

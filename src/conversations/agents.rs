@@ -11,7 +11,7 @@ use crate::bots::turn::State;
 use crate::channels::Kind;
 use crate::consent::store::{Change, Proof};
 use crate::contacts::store::usual_fields;
-use crate::ids::{ConversationId, MessageId, UserId};
+use crate::ids::{ContactId, ConversationId, MessageId, UserId};
 use crate::journal::{self, Entry};
 use crate::wording::Template;
 use crate::{blocklist, consent, contacts, people};
@@ -331,14 +331,14 @@ fn lock_contact_first(conn: &mut PgConnection, id: ConversationId) -> QueryResul
     Ok(it)
 }
 
-/// Puts the contact on the blocklist for good, and closes the conversation.
+/// Puts the contact on the blocklist for good, and closes the conversation. Returns whom.
 pub fn block(
     conn: &mut PgConnection,
     id: ConversationId,
     why: Option<&str>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<ContactId, Error> {
     conn.transaction(|conn| {
         lock_contact_first(conn, id)?;
         let mut it = store::lock(conn, id)?;
@@ -353,7 +353,7 @@ pub fn block(
         }
         store::save(conn, &it)?;
         journal::record(conn, &Entry { why, ..entry(&it, "conversation.blocked", by) }, now)?;
-        Ok(())
+        Ok(it.contact)
     })
 }
 
@@ -366,14 +366,14 @@ pub enum Decision {
 }
 
 /// Decides what a contact in doubt has meant, in all of their conversations, with the proof.
-/// Those in which they have opted out are closed.
+/// Those in which they have opted out are closed. Returns about whom.
 pub fn decide(
     conn: &mut PgConnection,
     id: ConversationId,
     decision: Decision,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<ContactId, Error> {
     conn.transaction(|conn| {
         let it = lock_contact_first(conn, id)?;
         let doubted = inbox::thread(conn, id, now)?;
@@ -408,7 +408,7 @@ pub fn decide(
             Decision::Kept => "conversation.consent_kept",
         };
         journal::record(conn, &Entry { why: words.as_deref(), ..entry(&it, happened, by) }, now)?;
-        Ok(())
+        Ok(it.contact)
     })
 }
 

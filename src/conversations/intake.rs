@@ -1,11 +1,13 @@
 //! Taking in what providers tell us: checked and read by the channel's adapter, written
-//! down, one transaction for each message of a contact, and only then acknowledged.
+//! down, one transaction for each message of a contact, and only then acknowledged; after
+//! words that bar somebody from being written to, when nothing to them can begin any more.
 
 use chrono::{DateTime, Utc};
 
 use super::{actions, outbox};
 use crate::app::App;
 use crate::channels::{Event, Forged, Inbound, Receipt, Webhook};
+use crate::contacts::quiet::{self, Whom};
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
@@ -62,26 +64,29 @@ pub async fn take_in(
             Event::Inbound(it) => inbound.extend(readable(it)),
         }
     }
-    let heard = !inbound.is_empty();
-    let n = app
+    let from: Vec<String> = inbound.iter().map(|it| it.from.clone()).collect();
+    let (n, kind) = app
         .db
         .run(move |conn| {
-            let mut n = 0;
+            let (mut n, mut kind) = (0, None);
             if !receipts.is_empty() {
                 n += deliveries::actions::take_in(conn, channel, &receipts, now)?;
                 n += outbox::take_in(conn, channel, &receipts, now)?;
             }
             if !inbound.is_empty() {
                 let setup = setups::find(conn, channel)?;
+                kind = Some(setup.kind);
                 for it in &inbound {
                     n += usize::from(actions::take_in(conn, &setup, it, now)? != actions::TakenIn::Repeated);
                 }
             }
-            Ok::<_, diesel::result::Error>(n)
+            Ok::<_, diesel::result::Error>((n, kind))
         })
         .await?;
-    if heard {
+    if let Some(kind) = kind {
         app.said.notify_one();
+        // Told again, a word of theirs is no news, and is not acknowledged any earlier.
+        quiet::wait(app, Whom::Addresses(kind, from)).await;
     }
     Ok(n)
 }

@@ -27,6 +27,8 @@ pub struct Reply {
     pub choices: Vec<String>,
     /// Why it must not be sent, if so.
     pub barred: Option<Outcome>,
+    /// Whether consent was asked for after the claim had committed. Where it was not, it may not begin.
+    pub seen: bool,
 }
 
 /// What became of a reply.
@@ -81,14 +83,13 @@ struct Taken {
     body: String,
     #[diesel(sql_type = Nullable<Jsonb>)]
     choices: Option<serde_json::Value>,
-    #[diesel(sql_type = Nullable<Int2>)]
-    barred: Option<i16>,
 }
 
 /// Claims up to `most` replies of a channel. What governs them stays locked until the
 /// claim has committed: a pause or a stop comes before it, and is felt, or after it, and waits.
+/// Consent is asked for after that, and so are blocks.
 pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer) -> QueryResult<Vec<Reply>> {
-    conn.transaction(|conn| {
+    let mut replies = conn.transaction(|conn| {
         let (most, before) = match channel_room(conn, channel, by.now)? {
             Room::Held => return Ok(Vec::new()),
             Room::Unlimited => (most, None),
@@ -115,13 +116,12 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
         let take = diesel::sql_query(include_str!("take.sql"))
             .bind::<Array<Int8>, _>(ids)
             .bind::<SqlUuid, _>(by.process)
-            .bind::<Timestamptz, _>(by.now)
             .bind::<Timestamptz, _>(by.now + LEASE);
         let taken: Vec<Taken> = Prepared(take).load(conn)?;
         if let Some(before) = before {
             note_share(conn, channel, n, before, by)?;
         }
-        Ok(taken
+        let replies: Vec<Reply> = taken
             .into_iter()
             .map(|row| Reply {
                 id: MessageId(row.id),
@@ -129,10 +129,39 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
                 address: row.address,
                 text: row.body,
                 choices: row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
-                barred: row.barred.and_then(Outcome::of_code),
+                barred: None,
+                seen: false,
             })
-            .collect())
-    })
+            .collect();
+        QueryResult::Ok(replies)
+    })?;
+    if let Err(error) = last_look(conn, &mut replies, by.now) {
+        tracing::error!(channel.id = %channel, "claimed replies of channel {channel}, and cannot ask for consent: {error}");
+    }
+    Ok(replies)
+}
+
+/// Asks, now that their claim has committed, which replies must not leave, and notes why.
+fn last_look(conn: &mut PgConnection, replies: &mut [Reply], now: DateTime<Utc>) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Barred {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+        #[diesel(sql_type = Int2)]
+        barred: i16,
+    }
+    if replies.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = replies.iter().map(|reply| reply.id.0).collect();
+    let look = diesel::sql_query(include_str!("last_look.sql")).bind::<Array<Int8>, _>(ids).bind::<Timestamptz, _>(now);
+    let rows: Vec<Barred> = Prepared(look).load(conn)?;
+    let barred: HashMap<i64, i16> = rows.into_iter().map(|row| (row.id, row.barred)).collect();
+    for reply in replies {
+        reply.barred = barred.get(&reply.id.0).and_then(|code| Outcome::of_code(*code));
+        reply.seen = true;
+    }
+    Ok(())
 }
 
 /// What governs these schedules' messages, locked against change, in one order.

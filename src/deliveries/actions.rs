@@ -45,9 +45,10 @@ pub struct Claimed {
 ///
 /// No claims when the run is not running (any more), when nothing is due, or when
 /// nobody is left. The run's row is locked throughout, which is what a pause or a
-/// stop waits for and what makes every later claim see it.
+/// stop waits for and what makes every later claim see it. Whom consent or a block bars is
+/// asked when the claim has committed: those who opt somebody out wait for what is claimed.
 pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Claimed> {
-    conn.transaction(|conn| {
+    let mut claimed = conn.transaction(|conn| {
         let nothing = Claimed::default();
         let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(nothing) };
         let Clock::Started(clock) = run.clock else { return Ok(nothing) };
@@ -110,8 +111,12 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if channel_before.is_some() && taken > 0 {
             store::take_channel_room(conn, run.channel_id, taken)?;
         }
-        Ok(Claimed { claims, passed: turn.passed, fields: run.fields })
-    })
+        QueryResult::Ok(Claimed { claims, passed: turn.passed, fields: run.fields })
+    })?;
+    if let Err(error) = store::last_look(conn, &mut claimed.claims, by.now) {
+        tracing::error!(run.id = %run, "claimed of run {run}, and cannot ask for consent: {error}");
+    }
+    Ok(claimed)
 }
 
 /// Takes those that wait off their list, where a run asks nothing about its contacts.

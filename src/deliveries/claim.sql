@@ -1,5 +1,6 @@
 -- Take contacts $2 to $3 of run $1: move the cursor and the clock, write the
--- lease, and read the contacts with whatever bars them from being sent to.
+-- lease, and read the contacts. What bars them is asked when this has committed: see
+-- last_look.sql.
 --
 -- The caller holds the lock on the run's row and has seen it running. No row of
 -- deliveries is written.
@@ -12,15 +13,8 @@ WITH moved AS (
     VALUES ($1, $2, $3, 1, $3 - $2 + 1, $6, $7, $8, $9, $10, $11)
     RETURNING id
 )
-SELECT lease.id AS lease, d.seq, d.address, d."values",
-       CASE WHEN b.address IS NOT NULL   THEN 10::smallint
-            WHEN c.opted_out_at IS NOT NULL THEN 23::smallint
-            WHEN c.doubted_at IS NOT NULL THEN 28::smallint
-            WHEN x.seq IS NOT NULL       THEN 25::smallint END AS barred,
-       x.why
+SELECT lease.id AS lease, d.seq, d.contact_id, d.address, d."values", x.why AS replaced
 FROM lease, deliveries d
-LEFT JOIN contacts  c ON c.id = d.contact_id
-LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $10)
 LEFT JOIN replacements x ON x.run_id = d.run_id AND x.seq = d.seq
 WHERE d.run_id = $1 AND d.seq BETWEEN $2 AND $3
 ORDER BY d.seq

@@ -1,6 +1,6 @@
 -- Take the contacts $2 of run $1 for try number $3, wherever they stand: write one
--- lease for all of them, and read them with whatever bars them from being sent to.
--- Consent may have changed since an earlier try.
+-- lease for all of them, and read them. What bars them is asked when this has committed:
+-- see last_look.sql.
 --
 -- The caller holds the lock on the run's row and has taken them off the list of
 -- those that wait, or moves the cursor past them.
@@ -11,15 +11,8 @@ WITH moved AS (
     SELECT $1, min(u.seq), max(u.seq), $2, $3, cardinality($2), $6, $7, $8, $9, $10, $11 FROM unnest($2) AS u (seq)
     RETURNING id
 )
-SELECT lease.id AS lease, d.seq, d.address, d."values",
-       CASE WHEN b.address IS NOT NULL   THEN 10::smallint
-            WHEN c.opted_out_at IS NOT NULL THEN 23::smallint
-            WHEN c.doubted_at IS NOT NULL THEN 28::smallint
-            WHEN x.seq IS NOT NULL       THEN 25::smallint END AS barred,
-       x.why
+SELECT lease.id AS lease, d.seq, d.contact_id, d.address, d."values", x.why AS replaced
 FROM lease CROSS JOIN unnest($2) AS u (seq)
 JOIN deliveries d ON d.run_id = $1 AND d.seq = u.seq
-LEFT JOIN contacts  c ON c.id = d.contact_id
-LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $10)
 LEFT JOIN replacements x ON x.run_id = d.run_id AND x.seq = d.seq
 ORDER BY d.seq

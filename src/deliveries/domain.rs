@@ -7,10 +7,6 @@ use crate::channels::{ReceiptStatus, RejectClass, SendOutcome};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::RunState;
 
-/// A claimed send begins within this time or not at all. PAUSE and STOP wait so
-/// long before they answer, and so nothing begins after their answer, in this
-/// process or another, however long a thread was asleep.
-pub const BEGIN_WITHIN: Duration = Duration::from_secs(1);
 /// How long we listen to a provider that does not answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Outlives the call and the writing down of its result, so that a living sender keeps its lease.
@@ -26,12 +22,16 @@ pub struct Claim {
     /// 1 for the first try at these contacts.
     pub attempt: i16,
     pub contacts: Vec<Contact>,
+    /// Whether consent was asked for after the claim had committed. Where it was not, nothing may begin.
+    pub seen: bool,
 }
 
 /// A claimed contact as the claim found it.
 #[derive(Clone, Debug)]
 pub struct Contact {
     pub seq: i32,
+    /// Its number among all contacts.
+    pub contact: i64,
     pub address: String,
     /// Field name to text.
     pub values: serde_json::Map<String, serde_json::Value>,

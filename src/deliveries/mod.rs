@@ -30,7 +30,8 @@ pub mod actions;
 pub mod ledger;
 pub mod web;
 
+pub use crate::channels::BEGIN_WITHIN;
 pub use domain::{
-    BEGIN_WITHIN, Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
-    Standing, Word, even_part, fate, merge,
+    Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show, Standing, Word,
+    even_part, fate, merge,
 };

@@ -205,14 +205,14 @@ struct ClaimRow {
     lease: i64,
     #[diesel(sql_type = Int4)]
     seq: i32,
+    #[diesel(sql_type = Int8)]
+    contact_id: i64,
     #[diesel(sql_type = Text)]
     address: String,
     #[diesel(sql_type = Jsonb)]
     values: serde_json::Value,
-    #[diesel(sql_type = Nullable<Int2>)]
-    barred: Option<i16>,
     #[diesel(sql_type = Nullable<Text>)]
-    why: Option<String>,
+    replaced: Option<String>,
 }
 
 /// Writes a claim. The caller holds the run's row. `clock` and `released` are the
@@ -253,12 +253,48 @@ pub fn claim(
             .into_iter()
             .map(|row| Contact {
                 seq: row.seq,
+                contact: row.contact_id,
                 address: row.address,
                 values: fields_of(row.values),
-                barred: row.barred.and_then(Outcome::of_code).map(|outcome| (outcome, row.why)),
+                barred: row.replaced.map(|why| (Outcome::Replaced, Some(why))),
             })
             .collect(),
+        seen: false,
     })
+}
+
+/// Asks once more, now that these claims have committed, which of their contacts must not be
+/// written to, and notes why.
+pub fn last_look(conn: &mut PgConnection, claims: &mut [Claim], now: DateTime<Utc>) -> QueryResult<()> {
+    let contacts: Vec<i64> = claims.iter().flat_map(|claim| &claim.contacts).map(|contact| contact.contact).collect();
+    let barred = barred(conn, &contacts, now)?;
+    for claim in claims {
+        claim.seen = true;
+        for contact in &mut claim.contacts {
+            if let Some(outcome) = barred.get(&contact.contact) {
+                contact.barred = Some((*outcome, None));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why those of the contacts must not be written to that must not.
+pub fn barred(conn: &mut PgConnection, contacts: &[i64], now: DateTime<Utc>) -> QueryResult<HashMap<i64, Outcome>> {
+    #[derive(QueryableByName)]
+    struct Barred {
+        #[diesel(sql_type = Int8)]
+        id: i64,
+        #[diesel(sql_type = Int2)]
+        barred: i16,
+    }
+    if contacts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let look =
+        diesel::sql_query(include_str!("last_look.sql")).bind::<Array<Int8>, _>(contacts).bind::<Timestamptz, _>(now);
+    let rows: Vec<Barred> = Prepared(look).load(conn)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.id, Outcome::of_code(row.barred)?))).collect())
 }
 
 fn fields_of(values: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {

@@ -7,7 +7,7 @@ use crate::campaigns::dry_run;
 
 /// Checks every draft that waits, one after the other. Returns how many that was.
 ///
-/// A check that fails keeps its lease and is tried again when that has ended.
+/// A check that fails keeps its lease and is tried once more when that has ended.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     loop {

@@ -432,7 +432,7 @@ impl Job {
         };
         // The last look before it leaves. Past this instant a pause or stop may have
         // answered, so what has not begun goes back untouched.
-        if self.begin_by <= Instant::now() {
+        if !claim.seen || self.begin_by <= Instant::now() {
             let at = self.app.clock.now();
             return (Fate::Later { at, detail: Some("not begun in time".to_owned()) }, None);
         }

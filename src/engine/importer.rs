@@ -7,7 +7,7 @@ use crate::files::import;
 
 /// Imports every file that waits, one after the other. Returns how many that was.
 ///
-/// An import that fails keeps its lease and is tried again when that has ended;
+/// An import that fails keeps its lease and is tried once more when that has ended;
 /// the other files get their turn at the next tick.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n_files = 0;

@@ -191,7 +191,7 @@ impl Talker {
             expires_at: self.app.clock.now() + LEASE,
         };
         // The last look before it leaves: past this instant a stop may have answered.
-        if begin_by <= Instant::now() {
+        if !reply.seen || begin_by <= Instant::now() {
             return Fate::Later { at: self.app.clock.now(), detail: Some("not begun in time".to_owned()) };
         }
         let sent = timeout(PATIENCE, line.adapter.send(&part)).await;

@@ -12,6 +12,7 @@ use super::store::{self, LeftOut, Turn};
 use crate::app::App;
 use crate::consent::store::{Changed, Wanted};
 use crate::contacts::domain::{Known, in_full, last_day};
+use crate::contacts::quiet::{self, Whom};
 use crate::contacts::store::Contact;
 use crate::deliveries::Standing;
 use crate::ids::{ContactId, ListId, RunId};
@@ -200,6 +201,9 @@ async fn look(app: &App, frame: Frame, id: ContactId, before: Option<RunId>) -> 
             Ok::<_, diesel::result::Error>((contact, lists, turns, next, changes, left_out))
         })
         .await?;
+    if contact.is_barred() {
+        quiet::wait(app, Whom::Contacts(vec![contact.id])).await;
+    }
     let events = in_order(turns, changes);
     let (form, zone) = (KnownForm::of(&contact), app.settings.time_zone);
     Ok(Show { frame, contact, lists, events, before, next, left_out, form, errors: FieldErrors::default(), zone })

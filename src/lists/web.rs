@@ -17,6 +17,7 @@ use super::store::{self, Source, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::domain::{Pasted, in_full, last_day, read_pasted};
+use crate::contacts::quiet::{self, Whom};
 use crate::contacts::regions;
 use crate::contacts::store::{Contact, all_fields, usual_fields, usual_region};
 use crate::db::DbError;
@@ -628,6 +629,7 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
         .await?;
     let next = (members.len() > PAGE).then(|| members[PAGE - 1].id);
     members.truncate(PAGE);
+    quiet::wait(app, Whom::shown(&members)).await;
     Ok(Show {
         frame,
         form: PasteForm { region, kind: list.kind.word().to_owned(), ..PasteForm::default() },

@@ -22,10 +22,11 @@ pub fn enter(conn: &mut PgConnection, message: &Message, now: DateTime<Utc>) -> 
 }
 
 /// What became of something that a visitor wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It has this number and was written then, just now or when it was told before.
-    Written { seq: i64, at: DateTime<Utc> },
+    /// It has this number and was written then, just now or when it was told before, by the
+    /// contact with that address.
+    Written { seq: i64, at: DateTime<Utc>, from: String },
     /// Not written down: too many came before it. Until then it is one too many.
     TooFast { until: DateTime<Utc> },
 }
@@ -43,7 +44,7 @@ pub fn hear(
     conn.transaction(|conn| {
         let visitor = store::lock(conn, visitor)?;
         if let Some((seq, at)) = store::heard(conn, visitor.id, client_id)? {
-            return Ok(Heard::Written { seq, at });
+            return Ok(Heard::Written { seq, at, from: visitor.address });
         }
         let until = store::wrote_nth_last(conn, visitor.id, A_MINUTE)?.map(|at| at + TimeDelta::seconds(60));
         if let Some(until) = until.filter(|until| now < *until) {
@@ -52,11 +53,11 @@ pub fn hear(
         let seq = store::insert_in(conn, &visitor, client_id, text, now)?;
         let inbound = Inbound {
             id: inbound_id(VisitorId(visitor.id), client_id),
-            from: visitor.address,
+            from: visitor.address.clone(),
             text: text.to_owned(),
             at: Some(now),
         };
         conversations::actions::take_in(conn, channel, &inbound, now)?;
-        Ok(Heard::Written { seq, at: now })
+        Ok(Heard::Written { seq, at: now, from: visitor.address })
     })
 }

@@ -16,6 +16,7 @@ use super::store;
 use crate::app::App;
 use crate::channels::webchat::{Side, Widget};
 use crate::channels::{Event, Kind, Receipt, ReceiptStatus, Setup};
+use crate::contacts::quiet::{self, Whom};
 use crate::conversations::intake;
 use crate::db::DbError;
 use crate::ids::{ChannelId, VisitorId};
@@ -342,9 +343,10 @@ async fn say(
         let heard = app.db.run(move |conn| actions::hear(conn, &setup, visitor, &id, &text, now)).await?;
         match heard {
             Heard::TooFast { until } => Err(Refused::TooFast { until, now }),
-            Heard::Written { seq, at } => {
+            Heard::Written { seq, at, from } => {
                 app.said.notify_one();
                 NEWS.notify_one();
+                quiet::wait(&app, Whom::Addresses(Kind::Webchat, vec![from])).await;
                 Ok(HttpResponse::Ok().json(json!({ "seq": seq, "at": at })))
             }
         }

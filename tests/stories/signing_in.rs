@@ -340,6 +340,7 @@ async fn over_tls_the_cookie_is_bound_to_this_host_and_to_tls() {
     person(&desk, "ada@example.org", Role::Admin);
     let app = Data::new(App {
         db: desk.app.db.clone(),
+        vital: desk.app.vital.clone(),
         clock: desk.app.clock.clone(),
         settings: Settings { secure_cookies: true, ..Settings::default() },
         providers: desk.app.providers.clone(),

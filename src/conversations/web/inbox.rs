@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::super::inbox::{self, Ask, COUNTED, Choices, Listed, Page, Place, View as Shown};
 use super::thread::{Asked, Question};
 use crate::app::App;
+use crate::contacts::quiet::{self, Whom};
 use crate::ids::{CampaignId, ChannelId, UserId};
 use crate::web::chart::thousands;
 use crate::web::{Frame, Htmx, May, Problem, View, page};
@@ -198,6 +199,7 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
         })
         .await?;
     let Some((shown, counts, news, choices)) = found else { return Ok(HttpResponse::NoContent().finish()) };
+    quiet::wait(&app, Whom::Barred).await;
     let zone = app.settings.time_zone;
     let list = List { looking, ask, page: shown, counts, news, zone, now };
     match choices {

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::campaigns::screen::fingerprint;
 use crate::channels::Kind;
 use crate::contacts::domain::in_full;
+use crate::contacts::quiet::{self, Whom};
 use crate::db::DbError;
 use crate::ids::{ConversationId, MessageId, UserId};
 use crate::web::{
@@ -249,6 +250,9 @@ async fn look(
             Ok::<_, diesel::result::Error>((thread, messages, agents, measured))
         })
         .await?;
+    if thread.contact.is_barred() {
+        quiet::wait(app, Whom::Contacts(vec![thread.contact.id])).await;
+    }
     let more = messages.len() > PAGE;
     messages.drain(..messages.len().saturating_sub(PAGE));
     let older = messages.first().filter(|_| more).map(|message| message.id);
@@ -520,7 +524,8 @@ async fn block(
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let why: String = form.why.trim().replace('\0', "").chars().take(LONGEST_WHY).collect();
     let why = Some(why).filter(|why| !why.is_empty());
-    app.db.run(move |conn| agents::block(conn, id, why.as_deref(), by, now)).await?;
+    let contact = app.db.run(move |conn| agents::block(conn, id, why.as_deref(), by, now)).await?;
+    quiet::wait(&app, Whom::Contacts(vec![contact.0])).await;
     Ok(see_other(format!("/inbox/{id}")))
 }
 
@@ -614,7 +619,10 @@ async fn kept(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Re
 
 async fn decide(app: &App, person: &Person, id: ConversationId, decision: Decision) -> Result<HttpResponse, Problem> {
     let (by, now) = (person.id, app.clock.now());
-    app.db.run(move |conn| agents::decide(conn, id, decision, by, now)).await?;
+    let contact = app.db.run(move |conn| agents::decide(conn, id, decision, by, now)).await?;
+    if decision == Decision::OptedOut {
+        quiet::wait(app, Whom::Contacts(vec![contact.0])).await;
+    }
     Ok(see_other(format!("/inbox/{id}")))
 }
 
