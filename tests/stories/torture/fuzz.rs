@@ -4,16 +4,19 @@
 //! as `FUZZ` says. Whatever made one panic is printed whole: it belongs into a test of its room.
 
 use std::any::Any;
-use std::io::{Cursor, Write};
+use std::fs::File;
+use std::io::{Cursor, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bugle::bots::conditions::{Op, Route};
 use bugle::bots::entities::Entity;
 use bugle::channels::Kind;
-use bugle::files::domain::Encoding;
+use bugle::files::domain::{Encoding, Format, Record};
 use bugle::files::head::{Utf8Check, read_head};
-use bugle::files::table::csv_rows;
+use bugle::files::table::{Unread, csv_rows};
+use bugle::files::workbook::{Patience, Told, told, workbook_rows};
 use bugle::lists::domain::Condition;
 use bugle::pacing::{CronText, Rule};
 use bugle::wording::{Template, segments, split};
@@ -22,9 +25,12 @@ use rand::{Rng, rngs::StdRng};
 
 use super::account::Account;
 use super::chance;
+use crate::hostile::{rows, xlsx};
 
 /// Bytes of an input at most.
-const LONGEST: usize = 4 << 10;
+const LONGEST: usize = 32 << 10;
+/// No reader needs as long for so few bytes, on a busy machine either.
+const SLOW: Duration = Duration::from_secs(10);
 /// What is put in the way of a reader that counts bytes where it should count characters.
 const WORDS: [&str; 32] = [
     "–",
@@ -98,6 +104,8 @@ fn mutated(examples: &[Vec<u8>], chance: &mut StdRng) -> Vec<u8> {
 /// Gives `read` one mutation after another until the time is over.
 fn fuzz(what: &'static str, examples: &[&[u8]], mut read: impl FnMut(&[u8])) {
     let (mut account, mut chance) = (Account::of(what), chance(what));
+    // Workbooks are read by `bugle`, which the tests are not.
+    bugle::files::workbook::read_with(env!("CARGO_BIN_EXE_bugle"));
     let examples: Vec<Vec<u8>> = examples.iter().map(|bytes| bytes.to_vec()).collect();
     let began = Instant::now();
     let mut panics = 0;
@@ -110,7 +118,7 @@ fn fuzz(what: &'static str, examples: &[&[u8]], mut read: impl FnMut(&[u8])) {
             account.must(false, format!("{}: {:?}", words_of(&*panic), String::from_utf8_lossy(&bytes)));
         }
         let slow = asked.elapsed();
-        account.must(slow < Duration::from_secs(2), format!("{slow:?}: {:?}", String::from_utf8_lossy(&bytes)));
+        account.must(slow < SLOW, format!("{slow:?}: {:?}", String::from_utf8_lossy(&bytes)));
     }
     account.close();
 }
@@ -131,10 +139,7 @@ fn heads_of_files() {
         b"sep=;\nphone;name\n\n;;;\n1;2;3;4\n",
     ];
     fuzz("bytes of a CSV file: its head and its rows", &examples, move |bytes| {
-        use std::io::{Seek, SeekFrom};
-        file.set_len(0).unwrap();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        file.write_all(bytes).unwrap();
+        write_anew(&mut file, bytes);
         let mut check = Utf8Check::default();
         let (a, b) = bytes.split_at(bytes.len() / 3);
         check.add(a);
@@ -144,11 +149,47 @@ fn heads_of_files() {
             for delimiter in [b',', b';', b'\t'] {
                 let _ = csv_rows(Cursor::new(bytes), encoding, delimiter, &mut |_, row, _| {
                     std::hint::black_box(row.iter().map(str::len).sum::<usize>());
-                    std::ops::ControlFlow::Continue(())
+                    ControlFlow::Continue(())
                 });
             }
         }
     });
+}
+
+#[test]
+fn workbooks() {
+    let (few, many) =
+        (xlsx(&rows(3), &[]), xlsx(&rows(60), &[("xl/sharedStrings.xml", "<sst><si><t>x</t></si></sst>")]));
+    let old = include_bytes!("../../fixtures/files/contacts.xls");
+    let mut file = tempfile::tempfile().unwrap();
+    fuzz("bytes of a workbook, read by a process of its own", &[&few, &many, old], move |bytes| {
+        let format = if bytes.starts_with(b"PK") { Format::Xlsx } else { Format::Xls };
+        write_anew(&mut file, bytes);
+        let read = workbook_rows(&file, format, bytes.len() as u64, Patience::UPLOAD, &mut |_, row, _| {
+            std::hint::black_box(row.iter().map(str::len).sum::<usize>());
+            ControlFlow::Continue(())
+        });
+        // Whatever became of that process is a reason to refuse the file.
+        assert!(matches!(read, Ok(()) | Err(Unread::Refused(_))), "{read:?}");
+    });
+}
+
+#[test]
+fn what_a_reader_of_workbooks_says() {
+    let row = b"r\x02\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\0\x05\0\0\0Adaxyere";
+    fuzz("what the reader of workbooks tells its parent", &[row, b"x\x01", b"e"], |bytes| {
+        let (mut from, mut record) = (Cursor::new(bytes), Record::default());
+        while let Ok(Told::Row { .. }) = told(&mut from, &mut record) {
+            std::hint::black_box(record.iter().map(str::len).sum::<usize>());
+        }
+    });
+}
+
+/// Leaves nothing in the file but these bytes.
+fn write_anew(file: &mut File, bytes: &[u8]) {
+    file.set_len(0).unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 #[test]

@@ -302,7 +302,7 @@ fn first_error(page: &str) -> String {
 fn looked_at_while_sending() {
     let mut account = Account::of("pages and tallies looked at while sending");
     let house = House::open(2);
-    let campaign = house.campaign(tries(3_000, 20_000), 24_000.0);
+    let campaign = house.campaign(tries(12_000, 40_000), 24_000.0);
     house.until_sent(50);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -66,12 +66,10 @@ fn frozen_inside_a_claim() {
             _ => ("/campaigns/pause-all".to_owned(), format!("{all}/resume")),
         };
         account.tries += 1;
-        let answered = house.stills(&mut account, 1, &pause, PROMPT);
+        house.stills(&mut account, 1, &pause, PROMPT);
         house.processes[0].thaw();
         nap(1_500);
-        if answered.is_some() {
-            house.resumes(&mut account, 1, &resume);
-        }
+        house.resumes(&mut account, 1, &resume);
         house.goes_on(&mut account, campaign, "thawed");
     }
     freeze_in_claim(&house, 0, &mut chance);
