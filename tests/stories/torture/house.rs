@@ -42,7 +42,15 @@ static TEMPLATE: LazyLock<PathBuf> = LazyLock::new(|| {
     bugle::installation::ensure_channel(conn, now).unwrap();
     let knobs = Knobs { latency_ms: 5, latency_to_ms: 60, receipt_ms: 100, ..Knobs::default() };
     let knobs = serde_json::to_string(&knobs).unwrap();
-    conn.batch_execute(&format!("UPDATE channels SET settings = '{knobs}'; CHECKPOINT")).unwrap();
+    conn.batch_execute(&format!("UPDATE channels SET settings = '{knobs}'")).unwrap();
+    // The carrier's books are our witness: unlike in the product they survive the server.
+    conn.batch_execute(
+        "CREATE FUNCTION keep_books() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN PERFORM set_config('synchronous_commit', 'on', true); RETURN NULL; END $$;
+         CREATE TRIGGER keep_books AFTER INSERT ON sandbox_messages EXECUTE FUNCTION keep_books();
+         CHECKPOINT",
+    )
+    .unwrap();
     server.stop();
     server.data.clone()
 });

@@ -28,10 +28,10 @@ fn killed_under_load() {
 
 /// Freezes a process, best inside a transaction that it has begun.
 fn freeze_in_claim(house: &House, n: usize, chance: &mut impl Rng) -> bool {
-    for _ in 0..60 {
+    for _ in 0..20 {
         house.processes[n].freeze();
         let caught =
-            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = 'bugle' AND application_name = 'frozen'
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = 'bugle' AND usename = 'frozen'
                       AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '50 milliseconds'";
         nap(120);
         if house.number(caught) > 0 {
@@ -48,12 +48,12 @@ fn freeze_in_claim(house: &House, n: usize, chance: &mut impl Rng) -> bool {
 fn frozen_inside_a_claim() {
     let (mut account, mut chance) = (Account::of("SIGSTOP of an engine, PAUSE elsewhere, SIGCONT"), chance("freeze"));
     let mut house = House::open(0);
-    let named = format!("{}?application_name=frozen", house.server.url("bugle"));
-    let frozen = house.another(&named, &[]);
+    house.sql("CREATE ROLE frozen SUPERUSER LOGIN");
+    let frozen = house.another(&house.server.url("bugle").replace("bugle@", "frozen@"), &[]);
     house.processes.push(frozen);
     house.serve();
     let freezes = tries(6, 40);
-    let campaign = house.campaign(2_000 * freezes, 24_000.0);
+    let campaign = house.campaign(4_000 * freezes, 24_000.0);
     let (id, schedule) = (campaign.id, campaign.schedule);
     let (one, all) = (format!("/schedules/{schedule}"), format!("/campaigns/{id}"));
     house.until_sent(50);
