@@ -316,7 +316,7 @@ fn looked_at_while_sending() {
             match house.browser(account.tries % 2).get(&format!("/runs/{}", campaign.run), PATIENCE) {
                 Ok(answer) => {
                     let above = told(&answer.body, "<b>", "</b> Delivered");
-                    let below = told(&answer.body, "Delivered <span class=\"num\">", "</span>");
+                    let below = told(&answer.body, "delivered <span class=\"num\">", "</span>");
                     compared += usize::from(above.is_some() && below.is_some());
                     let agree = above.zip(below).is_none_or(|(above, below)| above == below);
                     account.must(agree, format!("the ledger page: delivered {above:?} above, {below:?} below"));
