@@ -89,6 +89,7 @@ impl Story {
             providers: carrier::providers(&app.db, &clock),
             settings: app.settings.clone(),
             said: app.said.clone(),
+            pulse: app.pulse.clone(),
             clock,
         });
         let (by, channel) = app

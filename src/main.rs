@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -18,8 +19,9 @@ use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
+use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::{Role, tell_of_panics};
@@ -28,7 +30,6 @@ use bugle::{demo, files, installation, people, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio_cron_scheduler::JobScheduler;
 use tracing_subscriber::EnvFilter;
 
 /// The address of the person a fresh installation begins with.
@@ -196,7 +197,10 @@ fn run(cli: Cli) -> Result<()> {
     match command {
         Command::Serve(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(serve(&place, args))
+            let served = runtime.block_on(serve(&place, args));
+            // A thread that is stuck in the database keeps nobody from leaving.
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            served
         }
         Command::Migrate => {
             println!("The database is up to date.");
@@ -279,6 +283,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         settings,
         providers: carrier::providers(&books, &clock),
         said: Arc::default(),
+        pulse: Arc::default(),
     });
 
     let story = match args.demo {
@@ -300,6 +305,7 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         settings: app.settings.clone(),
         providers: app.providers.clone(),
         said: app.said.clone(),
+        pulse: app.pulse.clone(),
     });
     let hub = Hub::start(app.clone());
     let lobby = Lobby::start(app.clone());
@@ -326,11 +332,13 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let server = server.run();
     let handle = server.handle();
 
-    let mut metronome = JobScheduler::new().await?;
+    tokio::spawn(timekeeper::keep(app.get_ref().clone()));
     let dispatcher = Dispatcher::new(engine.clone());
     let talker = Talker::new(engine.clone(), dispatcher.lines());
-    start_ticks(&metronome, &engine, &dispatcher, &talker, &measures, args.only).await?;
+    let metronome = ticks(&engine, &dispatcher, &talker, &measures, args.only);
     if args.only != Some(Half::Web) {
+        // From now on somebody may ask whether it lives.
+        engine.pulse.engine_looked();
         tokio::spawn(talker.clone().listen());
     }
     metronome.start().await?;
@@ -341,37 +349,34 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         dispatcher.hold();
         talker.hold();
+        metronome.stop();
         // Open streams would hold the server back for its whole patience.
         hub.stop();
         lobby.stop();
-        handle.stop(true).await;
+        tokio::spawn(leave_at_once());
+        tokio::join!(handle.stop(true), dispatcher.shut_down(), talker.shut_down());
     };
     let (served, ()) = tokio::join!(server, stop);
     served?;
-    metronome.shutdown().await?;
-    dispatcher.shut_down().await;
-    talker.shut_down().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn start_ticks(
-    metronome: &JobScheduler,
+fn ticks(
     app: &Data<App>,
     dispatcher: &Arc<Dispatcher>,
     talker: &Arc<Talker>,
     measures: &PrometheusHandle,
     only: Option<Half>,
-) -> Result<()> {
-    use metronome::{EACH_SECOND, call};
+) -> Metronome {
+    let mut metronome = Metronome::default();
     macro_rules! tick {
         ($name:literal, $cron:expr, $($thing:ident),* => $work:expr) => {{
             $(let $thing = $thing.clone();)*
-            call(metronome, $cron, $name, move || {
+            metronome.add($cron, $name, move || {
                 $(let $thing = $thing.clone();)*
                 async move { $work }
-            })
-            .await?;
+            });
         }};
     }
     if only != Some(Half::Web) {
@@ -397,7 +402,7 @@ async fn start_ticks(
         let now = app.clock.now();
         Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
     });
-    Ok(())
+    metronome
 }
 
 fn settings(args: &ServeArgs) -> Result<Settings> {
@@ -484,12 +489,21 @@ async fn wait_for_signal() {
     }
 }
 
+/// Whoever asks twice does not want to wait; and whatever hangs, the process is gone in a
+/// minute and a half. Its private PostgreSQL goes with it.
+async fn leave_at_once() {
+    let _ = tokio::time::timeout(Duration::from_secs(90), wait_for_signal()).await;
+    tracing::warn!("leaving at once; what is on the wire will be unconfirmed");
+    std::process::exit(1);
+}
+
 async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
     let providers = carrier::providers(&db, &clock);
     let vital = db.clone();
-    let app = App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default() };
+    let app =
+        App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), pulse: Arc::default() };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),

@@ -145,6 +145,7 @@ pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Resu
         settings,
         providers,
         said: Default::default(),
+        pulse: Default::default(),
     }))
 }
 

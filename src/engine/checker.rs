@@ -1,7 +1,6 @@
 //! Checks every message of the drafts that wait for it.
 
-use tokio::task::spawn_blocking;
-
+use super::metronome::at_length;
 use crate::app::App;
 use crate::campaigns::dry_run;
 
@@ -12,7 +11,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     loop {
         let (db, clock) = (app.db.clone(), app.clock.clone());
-        match spawn_blocking(move || dry_run::next(&db, &clock)).await?? {
+        match at_length(move || dry_run::next(&db, &clock)).await? {
             Some(_) => n += 1,
             None => return Ok(n),
         }

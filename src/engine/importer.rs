@@ -1,7 +1,6 @@
 //! Imports the files that wait for it.
 
-use tokio::task::spawn_blocking;
-
+use super::metronome::at_length;
 use crate::app::App;
 use crate::files::import;
 
@@ -13,7 +12,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n_files = 0;
     loop {
         let (db, clock) = (app.db.clone(), app.clock.clone());
-        match spawn_blocking(move || import::next(&db, &clock)).await?? {
+        match at_length(move || import::next(&db, &clock)).await? {
             Some(_) => n_files += 1,
             None => return Ok(n_files),
         }

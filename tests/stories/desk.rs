@@ -588,7 +588,15 @@ fn app_at(url: &str, clock: Clock) -> Data<App> {
     let db = Db::connect(url, 8).unwrap();
     let vital = db.beside(Purpose::Vital, 4).unwrap();
     let providers = carrier::providers(&Db::connect(url, 4).unwrap(), &clock);
-    Data::new(App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default() })
+    Data::new(App {
+        db,
+        vital,
+        clock,
+        settings: Settings::default(),
+        providers,
+        said: Arc::default(),
+        pulse: Arc::default(),
+    })
 }
 
 /// `n` different numbers at which the carrier does nothing special.

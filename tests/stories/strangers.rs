@@ -12,13 +12,7 @@ use crate::desk::Desk;
 
 /// The same house, set up otherwise.
 fn with(desk: &Desk, settings: Settings) -> Data<App> {
-    Data::new(App {
-        db: desk.app.db.clone(),
-        clock: desk.app.clock.clone(),
-        settings,
-        providers: desk.app.providers.clone(),
-        said: desk.app.said.clone(),
-    })
+    Data::new(App { settings, ..desk.app.get_ref().clone() })
 }
 
 async fn bug() -> HttpResponse {
