@@ -132,7 +132,8 @@ fn server_frozen() {
         house.server.freeze();
         let began = Instant::now();
         let paused = pauses_in_vain(&mut house, &mut account, campaign);
-        account.must(!is_ready(&house, n % 2), "/readyz says ready while the database is frozen");
+        let noticed = comes_true(PATIENCE, || !is_ready(&house, n % 2));
+        account.must(noticed, "/readyz says ready while the database is frozen");
         nap(8_000u64.saturating_sub(began.elapsed().as_millis() as u64));
         house.server.thaw();
         // A PAUSE that nobody was told of may hold, too.

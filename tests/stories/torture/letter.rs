@@ -145,7 +145,7 @@ fn opt_outs_around_their_turn() {
         (Account::of("opt-outs acknowledged and blocks shown around their turn"), chance("out"));
     let mut house = House::open(2);
     let each = tries(60, 400);
-    let campaign = house.campaign(2_600 + 200 * each / 10, 12_000.0);
+    let campaign = house.campaign(10_000 + 40 * each, 12_000.0);
     let secret = {
         #[derive(QueryableByName)]
         struct Secret {
