@@ -120,6 +120,11 @@ impl CronText {
     }
 
     fn read(text: &str) -> Option<Cron> {
+        // Such fields are taken for days that never come, after a search of seconds.
+        let has_gap = |field: &str| field.contains('+') || field.split(',').any(str::is_empty);
+        if text.split(' ').any(has_gap) {
+            return None;
+        }
         CronParser::builder().seconds(Seconds::Disallowed).build().parse(text).ok()
     }
 }
@@ -388,6 +393,16 @@ mod tests {
         let wednesday = utc("2026-03-25T09:00:00Z");
         assert_eq!(once_a_week.next(wednesday, Tz::UTC, None), Some(utc("2026-04-01T09:00:00Z")));
         assert_eq!(once_a_week.next(wednesday - TimeDelta::seconds(1), Tz::UTC, None), Some(wednesday));
+    }
+
+    #[test]
+    fn a_field_with_nothing_in_it_is_named_and_not_searched_for() {
+        for (text, field) in
+            [("0 12 15W * +", "weekday"), ("0 , 15W * *", "hour"), ("0 9 1,,15 * *", "day of the month")]
+        {
+            let refused = text.parse::<CronText>();
+            assert!(matches!(refused, Err(BadCron::Field { name, .. }) if name == field), "{text}: {refused:?}");
+        }
     }
 
     #[test]

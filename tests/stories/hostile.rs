@@ -27,7 +27,7 @@ const REL: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relatio
 const PACKAGE_REL: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
 
 /// A workbook of one sheet with these rows, and other parts beside it.
-fn xlsx(rows: &str, besides: &[(&str, &str)]) -> Vec<u8> {
+pub fn xlsx(rows: &str, besides: &[(&str, &str)]) -> Vec<u8> {
     let relationship = |kind: &str, target: &str| {
         format!(
             "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/{kind}\" Target=\"{target}\"/></Relationships>"
@@ -60,7 +60,7 @@ fn row(n: usize, cells: &[&str]) -> String {
 }
 
 /// `n` good rows below a header.
-fn rows(n: usize) -> String {
+pub fn rows(n: usize) -> String {
     let good = (0..n).map(|i| row(i + 2, &[&format!("+3538612{i:05}"), "x"]));
     [row(1, &["Phone", "Name"])].into_iter().chain(good).collect()
 }
