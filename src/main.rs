@@ -124,7 +124,7 @@ struct ServeArgs {
     /// IANA time zone that new campaigns start with [default: this machine's]
     #[arg(long, env = "BUGLE_TIME_ZONE")]
     time_zone: Option<Tz>,
-    /// Most sends on the wire at once, for each channel and process
+    /// Most sends claimed and not written down at once, for each channel and process
     #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
     /// Most database connections for pages, and as many again for campaigns

@@ -15,3 +15,4 @@ pub mod rescuer;
 pub mod starter;
 pub mod talker;
 pub mod timekeeper;
+pub mod wire;
