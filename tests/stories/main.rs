@@ -36,3 +36,4 @@ mod signing_in;
 mod strangers;
 mod talking;
 mod webchat;
+mod wire;
