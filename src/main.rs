@@ -165,7 +165,7 @@ struct ServeArgs {
     /// bear witness to what phones got whatever happens to it
     #[arg(long, env = "BUGLE_SANDBOX_DATABASE_URL", hide_env_values = true)]
     sandbox_database_url: Option<String>,
-    /// Most sends on the wire at once, for each channel and process
+    /// Most sends claimed and not written down at once, for each channel and process
     #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
     /// Most database connections for pages, and as many again for campaigns

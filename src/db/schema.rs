@@ -118,6 +118,8 @@ diesel::table! {
         taken -> Int8,
         held_until -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        pace -> Nullable<Float8>,
+        paced_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -375,6 +377,7 @@ diesel::table! {
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
         seqs -> Nullable<Array<Int4>>,
+        begun_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -430,6 +433,7 @@ diesel::table! {
         detail -> Nullable<Text>,
         provider_ref -> Nullable<Text>,
         settled_at -> Nullable<Timestamptz>,
+        refusals -> Int2,
     }
 }
 
@@ -486,6 +490,7 @@ diesel::table! {
         attempt -> Int2,
         due_at -> Timestamptz,
         detail -> Nullable<Text>,
+        refusals -> Int2,
     }
 }
 

@@ -16,3 +16,4 @@ pub mod starter;
 pub mod talker;
 pub mod timekeeper;
 pub mod watcher;
+pub mod wire;

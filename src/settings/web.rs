@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
@@ -11,6 +13,7 @@ use super::domain::{Approval, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_J
 use super::quiet_form::{own_times, typed};
 use super::store;
 use crate::app::App;
+use crate::channels::BEGIN_WITHIN;
 use crate::clock::DayFromOutside;
 use crate::db::{self, DbError};
 use crate::pacing::Quiet;
@@ -277,6 +280,16 @@ fn today(app: &App) -> NaiveDate {
     app.clock.now().with_timezone(&app.settings.time_zone).date_naive()
 }
 
+/// Waits, after settings have changed, until nothing can begin any more that was claimed
+/// under the old ones. Claims read them in their own transaction, so those that have not
+/// read the new ones began before the change, and have to begin in time.
+async fn until_it_holds(app: &App) -> Result<(), Problem> {
+    if app.db.run(store::is_anything_sending).await? {
+        tokio::time::sleep(BEGIN_WITHIN + Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
 /// The page once more, with what was typed in one of its forms.
 async fn again(
     frame: Frame,
@@ -313,6 +326,7 @@ async fn set_quiet(
     };
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| actions::set_quiet(conn, quiet, jitter_minutes, by, now)).await?;
+    until_it_holds(&app).await?;
     Ok(Card::Quiet.saved())
 }
 
@@ -329,6 +343,7 @@ async fn set_cap(
     };
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| actions::set_cap(conn, cap, by, now)).await?;
+    until_it_holds(&app).await?;
     Ok(Card::Cap.saved())
 }
 
@@ -361,7 +376,10 @@ async fn add_blackouts(
     };
     let (by, now) = (may.person.id, app.clock.now());
     match app.db.run(move |conn| actions::add_blackouts(conn, &days, &name, by, now)).await {
-        Ok(()) => Ok(Card::Blackouts.saved()),
+        Ok(()) => {
+            until_it_holds(&app).await?;
+            Ok(Card::Blackouts.saved())
+        }
         Err(DbError::Work(Error::Refused(refused))) => {
             let mut errors = FieldErrors::default();
             errors.add("first_day", refused.to_string());
@@ -384,6 +402,7 @@ async fn copy_blackouts(
 ) -> Result<HttpResponse, Problem> {
     let (year, today, by, now) = (form.year, today(&app), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::copy_blackouts(conn, year, today, by, now)).await?;
+    until_it_holds(&app).await?;
     Ok(Card::Blackouts.saved())
 }
 

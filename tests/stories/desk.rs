@@ -479,6 +479,11 @@ impl Desk {
         self.db(|conn| diesel::sql_query(sql).load(conn).unwrap())
     }
 
+    /// How many names the text of a run may use.
+    pub fn n_fields(&self, run: RunId) -> usize {
+        self.db(|conn| bugle::runs::store::find(conn, run).unwrap().fields.len())
+    }
+
     pub fn counts(&self, run: RunId) -> Counts {
         self.db(|conn| bugle::deliveries::store::counts_of(conn, run).unwrap())
     }

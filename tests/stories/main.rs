@@ -40,3 +40,4 @@ mod strangers;
 mod talking;
 mod torture;
 mod webchat;
+mod wire;

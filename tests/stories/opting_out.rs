@@ -11,7 +11,7 @@ use bugle::deliveries::actions::Leave;
 use bugle::deliveries::store::Claimer;
 use bugle::deliveries::{self, BEGIN_WITHIN, Claim, Fate, Outcome, Settled};
 use bugle::ids::RunId;
-use bugle::pacing::{Holds, LatePolicy};
+use bugle::pacing::LatePolicy;
 use bugle::senders::setups;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
@@ -23,7 +23,7 @@ impl Desk {
     /// Another process claims everybody who is due, and then stands still.
     fn claims(&self, run: RunId) -> Claim {
         let by = Claimer { process: uuid::Uuid::new_v4(), now: self.app.clock.now() };
-        let leave = Leave { most: 100, part: None, holds: Holds::none(), cap: None };
+        let leave = Leave { most: 100, part: None, n_fields: self.n_fields(run) };
         self.db(|conn| deliveries::actions::claim(conn, run, &leave, by).unwrap()).claims.remove(0)
     }
 
@@ -33,8 +33,10 @@ impl Desk {
             run: claim.run,
             seq,
             attempt: claim.attempt,
+            refusals: 0,
             fate: Fate::Accepted { provider_ref: None },
-            began_at: None,
+            begun_at: Some(self.app.clock.now()),
+            opens: false,
         };
         let results: Vec<Settled> = claim.contacts.iter().map(|contact| settled(contact.seq)).collect();
         let now = self.app.clock.now();
