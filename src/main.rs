@@ -22,7 +22,7 @@ use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
 use bugle::web::Role;
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, installation, people, server};
+use bugle::{demo, files, installation, people, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -364,6 +364,7 @@ async fn start_ticks(
         tick!("finish", "*/30 * * * * *", app => rescuer::sweep(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("check", EACH_SECOND, app => checker::tick(&app).await);
+        tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }

@@ -4,6 +4,7 @@ mod assembled;
 pub mod embedded;
 mod prepared;
 pub mod schema;
+mod snapshot;
 
 use std::time::Duration;
 

@@ -21,13 +21,17 @@ use crate::desk::{Answer, Desk, phones, until};
 
 impl Desk {
     /// Another process claims everybody who is due, and then stands still.
-    fn claims(&self, run: RunId) -> Claim {
+    pub fn claims(&self, run: RunId) -> Claim {
         let by = Claimer { process: uuid::Uuid::new_v4(), now: self.app.clock.now() };
         let leave = Leave { most: 100, part: None, holds: Holds::none(), cap: None };
         self.db(|conn| deliveries::actions::claim(conn, run, &leave, by).unwrap()).claims.remove(0)
     }
 
     fn settles(&self, claim: &Claim) {
+        self.db(|conn| self.settles_with(conn, claim));
+    }
+
+    pub fn settles_with(&self, conn: &mut PgConnection, claim: &Claim) {
         let settled = |seq| Settled {
             lease: claim.lease,
             run: claim.run,
@@ -38,7 +42,7 @@ impl Desk {
         };
         let results: Vec<Settled> = claim.contacts.iter().map(|contact| settled(contact.seq)).collect();
         let now = self.app.clock.now();
-        self.db(|conn| deliveries::actions::settle(conn, &results, uuid::Uuid::new_v4(), 0, now).unwrap());
+        deliveries::actions::settle(conn, &results, uuid::Uuid::new_v4(), 0, now).unwrap();
     }
 
     /// The provider tells in a signed call what somebody wrote.
@@ -159,12 +163,12 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
 }
 
-/// Commits of claims that wait at the last moment, until let go.
-struct Turnstile(PgConnection);
+/// Commits that wait at the last moment, until let go.
+pub struct Turnstile(PgConnection);
 
 impl Turnstile {
     /// `event`: on which table's rows what happens.
-    fn before(desk: &Desk, event: &str) -> Turnstile {
+    pub fn before(desk: &Desk, event: &str) -> Turnstile {
         desk.db(|conn| {
             conn.batch_execute(&format!(
                 "CREATE FUNCTION wait_at_the_turnstile() RETURNS trigger LANGUAGE plpgsql AS
@@ -179,13 +183,13 @@ impl Turnstile {
         Turnstile(conn)
     }
 
-    async fn somebody_waits(&self, desk: &Desk) {
+    pub async fn somebody_waits(&self, desk: &Desk) {
         let waits = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        until("the claim is about to commit", || desk.number(waits) > 0).await;
+        until("somebody is about to commit", || desk.number(waits) > 0).await;
     }
 
-    fn let_go(mut self) {
+    pub fn let_go(mut self) {
         self.0.batch_execute("SELECT pg_advisory_unlock(77)").unwrap();
     }
 }
