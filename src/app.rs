@@ -1,6 +1,7 @@
 //! What every handler and every tick may use.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -9,11 +10,53 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
 
+#[derive(Clone)]
 pub struct App {
     pub db: Db,
+    /// For what must be answered whatever else goes on: PAUSE, RESUME, STOP, signing in.
+    pub vital: Db,
     pub clock: Clock,
     pub settings: Settings,
     pub providers: Providers,
     /// Told when a reply waits to leave, so that nobody waits for the next tick.
     pub said: Arc<Notify>,
+    /// When this process last saw that it lives.
+    pub pulse: Arc<Pulse>,
+}
+
+/// The last signs of life of a process, as the machine counts time.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    database: Mutex<Option<Instant>>,
+    engine: Mutex<Option<Instant>>,
+}
+
+impl Pulse {
+    /// The database answered when it was asked for the time.
+    pub fn database_answered(&self) {
+        *self.database.lock().unwrap() = Some(Instant::now());
+    }
+
+    /// The dispatcher has looked for what is due, or begins to.
+    pub fn engine_looked(&self) {
+        *self.engine.lock().unwrap() = Some(Instant::now());
+    }
+
+    /// How long ago the database answered; `None` in a process that does not ask it for the time.
+    pub fn database(&self) -> Option<Duration> {
+        self.database.lock().unwrap().map(|at| at.elapsed())
+    }
+
+    /// How long ago the dispatcher looked for what is due; `None` in a process that has none.
+    pub fn engine(&self) -> Option<Duration> {
+        self.engine.lock().unwrap().map(|at| at.elapsed())
+    }
+}
+
+impl App {
+    /// The same with the connections and threads that nothing else can use up, for a
+    /// click that must be answered.
+    pub fn without_delay(&self) -> App {
+        App { db: self.vital.clone(), ..self.clone() }
+    }
 }

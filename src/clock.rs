@@ -1,30 +1,178 @@
 //! The only place that knows what time it is.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-/// Tells the time. `serve` reads the system clock; a story and the demo set it by hand.
-#[derive(Clone, Default)]
-pub struct Clock(Option<Arc<Mutex<DateTime<Utc>>>>);
+/// A difference of less than this is taken over without a word: two clocks are never quite the same.
+const STEP: TimeDelta = TimeDelta::seconds(2);
+/// The stretch over which rates are measured. After a leap forward nothing is claimed
+/// for as long, so that one real minute never becomes two.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Tells the time. `serve` goes by the database's clock, which all processes share; a
+/// story and the demo set it by hand.
+#[derive(Clone)]
+pub struct Clock(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Hand(Arc<Mutex<DateTime<Utc>>>),
+    Steered(Arc<Mutex<Steering>>),
+}
+
+/// Between two words of the database, time goes on as the machine counts it, whatever
+/// somebody sets its wall clock to.
+#[derive(Default)]
+struct Steering {
+    /// What the time was, and how long the machine had been up.
+    told: Option<(DateTime<Utc>, Duration)>,
+    /// Nothing is to be claimed before the machine has been up for so long.
+    holds_until: Duration,
+}
+
+/// What came of comparing clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// They agree, or nearly.
+    Kept,
+    /// The database's clock leapt by so much, forward or back, and this one with it.
+    Leapt(TimeDelta),
+}
+
+impl Default for Clock {
+    /// The machine's clock, until the database's is known.
+    fn default() -> Self {
+        Self(Kind::Steered(Arc::default()))
+    }
+}
 
 impl Clock {
     /// A clock that stands still until it is [`set`](Clock::set).
     pub fn stopped_at(instant: DateTime<Utc>) -> Self {
-        Self(Some(Arc::new(Mutex::new(instant))))
+        Self(Kind::Hand(Arc::new(Mutex::new(instant))))
     }
 
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            Some(instant) => *instant.lock().unwrap(),
-            None => Utc::now(),
+            Kind::Hand(instant) => *instant.lock().unwrap(),
+            Kind::Steered(steering) => steering.lock().unwrap().now(uptime()),
         }
     }
 
     /// Moves a stopped clock. A running clock ignores it.
     pub fn set(&self, instant: DateTime<Utc>) {
-        if let Some(hand) = &self.0 {
+        if let Kind::Hand(hand) = &self.0 {
             *hand.lock().unwrap() = instant;
+        }
+    }
+
+    /// Hears what the database's clock showed at this moment. A stopped clock does not care.
+    pub fn hear(&self, told: DateTime<Utc>) -> Compared {
+        match &self.0 {
+            Kind::Hand(_) => Compared::Kept,
+            Kind::Steered(steering) => steering.lock().unwrap().hear(told, uptime()),
+        }
+    }
+
+    /// Whether time has just leapt forward: what was claimed within the last real
+    /// minute looks older than it is, so nothing is claimed until that minute is over.
+    pub fn has_leapt(&self) -> bool {
+        match &self.0 {
+            Kind::Hand(_) => false,
+            Kind::Steered(steering) => uptime() < steering.lock().unwrap().holds_until,
+        }
+    }
+}
+
+impl Steering {
+    fn now(&self, up: Duration) -> DateTime<Utc> {
+        match self.told {
+            None => Utc::now(),
+            Some((at, then)) => at + TimeDelta::from_std(up.saturating_sub(then)).unwrap_or_default(),
+        }
+    }
+
+    fn hear(&mut self, told: DateTime<Utc>, up: Duration) -> Compared {
+        let leap = self.told.map_or(TimeDelta::zero(), |_| told - self.now(up));
+        self.told = Some((told, up));
+        if leap.abs() < STEP {
+            return Compared::Kept;
+        }
+        if let Ok(forward) = leap.to_std() {
+            self.holds_until = self.holds_until.max(up + forward.min(MINUTE));
+        }
+        Compared::Leapt(leap)
+    }
+}
+
+/// Time since the machine started, that in which it slept included. For deadlines that
+/// somebody elsewhere waits for: [`Instant`](std::time::Instant) stands still while a
+/// virtual machine is suspended, and a wall clock can be set.
+pub fn uptime() -> Duration {
+    #[cfg(target_os = "linux")]
+    const ASLEEP_TOO: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const ASLEEP_TOO: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes to `at` and nothing else, and these clocks always exist.
+    unsafe { libc::clock_gettime(ASLEEP_TOO, &mut at) };
+    Duration::new(at.tv_sec.unsigned_abs(), at.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn up(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn between_two_words_of_the_database_time_goes_on_as_the_machine_counts() {
+        let mut steering = Steering::default();
+        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
+        assert_eq!(steering.now(up(107)), at("2026-03-02T09:00:07Z"));
+        assert_eq!(steering.hear(at("2026-03-02T09:00:07.2Z"), up(107)), Compared::Kept);
+        assert_eq!(steering.now(up(108)), at("2026-03-02T09:00:08.2Z"));
+    }
+
+    #[test]
+    fn a_leap_forward_is_followed_and_holds_claims_for_as_long_but_a_minute_at_most() {
+        let mut steering = Steering::default();
+        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
+        assert_eq!(steering.hear(at("2026-03-02T09:10:01Z"), up(101)), Compared::Leapt(TimeDelta::seconds(600)));
+        assert_eq!(steering.now(up(101)), at("2026-03-02T09:10:01Z"));
+        assert_eq!(steering.holds_until, up(161));
+        let mut steering = Steering::default();
+        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
+        steering.hear(at("2026-03-02T09:00:11Z"), up(101));
+        assert_eq!(steering.holds_until, up(111));
+    }
+
+    #[test]
+    fn a_leap_back_is_followed_and_holds_nothing() {
+        let mut steering = Steering::default();
+        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
+        assert_eq!(steering.hear(at("2026-03-02T08:59:16Z"), up(101)), Compared::Leapt(TimeDelta::seconds(-45)));
+        assert_eq!((steering.now(up(102)), steering.holds_until), (at("2026-03-02T08:59:17Z"), up(0)));
+    }
+
+    #[test]
+    fn uptime_goes_on_and_counts_from_the_start_of_the_machine() {
+        let before = uptime();
+        assert!(before <= uptime());
+        #[cfg(target_os = "linux")]
+        {
+            // Seconds since the start, sleep included.
+            let told = std::fs::read_to_string("/proc/uptime").unwrap();
+            let told: f64 = told.split_whitespace().next().unwrap().parse().unwrap();
+            assert!((uptime().as_secs_f64() - told).abs() < 1.0, "{told}");
         }
     }
 }

@@ -85,9 +85,11 @@ impl Story {
         let clock = Clock::stopped_at(now);
         let app = Data::new(App {
             db: app.db.clone(),
+            vital: app.vital.clone(),
             providers: carrier::providers(&app.db, &clock),
             settings: app.settings.clone(),
             said: app.said.clone(),
+            pulse: app.pulse.clone(),
             clock,
         });
         let (by, channel) = app

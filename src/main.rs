@@ -1,10 +1,13 @@
 //! The command line: parses arguments, starts things, and stops them in order.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -14,23 +17,26 @@ use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
-use bugle::db::{self, Db};
+use bugle::db::{self, Db, Purpose};
 use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, metronome, rescuer, starter};
+use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper};
 use bugle::people::domain::NewUser;
 use bugle::sandbox::carrier;
-use bugle::web::Role;
+use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
 use bugle::{demo, files, installation, people, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio_cron_scheduler::JobScheduler;
 use tracing_subscriber::EnvFilter;
 
 /// The address of the person a fresh installation begins with.
 const FIRST_EMAIL: &str = "admin@bugle.example";
+
+/// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
+const VITAL_CONNECTIONS: u32 = 6;
 
 /// Bugle: campaigns over SMS and chat that can be paused, resumed and stopped at
 /// any second.
@@ -57,6 +63,9 @@ enum Command {
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
+    /// Started by Bugle itself, confined: read the workbook on standard input
+    #[command(hide = true)]
+    ReadWorkbook { format: String, size: u64 },
 }
 
 #[derive(Subcommand)]
@@ -163,7 +172,11 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    if let Some(Command::ReadWorkbook { format, size }) = &cli.command {
+        return files::workbook::read(format, *size);
+    }
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // For the person at the terminal: what went wrong, without the way it took.
         Err(error) => {
@@ -184,7 +197,10 @@ fn run(cli: Cli) -> Result<()> {
     match command {
         Command::Serve(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(serve(&place, args))
+            let served = runtime.block_on(serve(&place, args));
+            // A thread that is stuck in the database keeps nobody from leaving.
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            served
         }
         Command::Migrate => {
             println!("The database is up to date.");
@@ -195,6 +211,7 @@ fn run(cli: Cli) -> Result<()> {
             runtime.block_on(seed(&place))
         }
         Command::User(command) => user(&place, command),
+        Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
     // `place` goes last: it stops the private server.
 }
@@ -212,7 +229,12 @@ impl ServeArgs {
 fn log(json: bool) {
     let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { log.json().init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
+    if json {
+        log.json().init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init()
+    }
+    tell_of_panics();
 }
 
 /// The database of this installation, with its server when that is our own.
@@ -250,14 +272,18 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let settings = settings(&args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
+    // Whatever else goes on, a click on PAUSE finds a connection and a thread.
+    let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = Db::connect(&place.url, args.database_connections.div_ceil(4))?;
+    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
     let app = Data::new(App {
         db: db.clone(),
+        vital,
         clock: clock.clone(),
         settings,
         providers: carrier::providers(&books, &clock),
         said: Arc::default(),
+        pulse: Arc::default(),
     });
 
     let story = match args.demo {
@@ -271,13 +297,15 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
-    let engine_db = Db::connect(&place.url, args.database_connections)?;
+    let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
         db: engine_db,
+        vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
         said: app.said.clone(),
+        pulse: app.pulse.clone(),
     });
     let hub = Hub::start(app.clone());
     let lobby = Lobby::start(app.clone());
@@ -304,11 +332,13 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let server = server.run();
     let handle = server.handle();
 
-    let mut metronome = JobScheduler::new().await?;
+    tokio::spawn(timekeeper::keep(app.get_ref().clone()));
     let dispatcher = Dispatcher::new(engine.clone());
     let talker = Talker::new(engine.clone(), dispatcher.lines());
-    start_ticks(&metronome, &engine, &dispatcher, &talker, &measures, args.only).await?;
+    let metronome = ticks(&engine, &dispatcher, &talker, &measures, args.only);
     if args.only != Some(Half::Web) {
+        // From now on somebody may ask whether it lives.
+        engine.pulse.engine_looked();
         tokio::spawn(talker.clone().listen());
     }
     metronome.start().await?;
@@ -319,37 +349,34 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         dispatcher.hold();
         talker.hold();
+        metronome.stop();
         // Open streams would hold the server back for its whole patience.
         hub.stop();
         lobby.stop();
-        handle.stop(true).await;
+        tokio::spawn(leave_at_once());
+        tokio::join!(handle.stop(true), dispatcher.shut_down(), talker.shut_down());
     };
     let (served, ()) = tokio::join!(server, stop);
     served?;
-    metronome.shutdown().await?;
-    dispatcher.shut_down().await;
-    talker.shut_down().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn start_ticks(
-    metronome: &JobScheduler,
+fn ticks(
     app: &Data<App>,
     dispatcher: &Arc<Dispatcher>,
     talker: &Arc<Talker>,
     measures: &PrometheusHandle,
     only: Option<Half>,
-) -> Result<()> {
-    use metronome::{EACH_SECOND, call};
+) -> Metronome {
+    let mut metronome = Metronome::default();
     macro_rules! tick {
         ($name:literal, $cron:expr, $($thing:ident),* => $work:expr) => {{
             $(let $thing = $thing.clone();)*
-            call(metronome, $cron, $name, move || {
+            metronome.add($cron, $name, move || {
                 $(let $thing = $thing.clone();)*
                 async move { $work }
-            })
-            .await?;
+            });
         }};
     }
     if only != Some(Half::Web) {
@@ -376,7 +403,7 @@ async fn start_ticks(
         let now = app.clock.now();
         Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
     });
-    Ok(())
+    metronome
 }
 
 fn settings(args: &ServeArgs) -> Result<Settings> {
@@ -463,11 +490,21 @@ async fn wait_for_signal() {
     }
 }
 
+/// Whoever asks twice does not want to wait; and whatever hangs, the process is gone in a
+/// minute and a half. Its private PostgreSQL goes with it.
+async fn leave_at_once() {
+    let _ = tokio::time::timeout(Duration::from_secs(90), wait_for_signal()).await;
+    tracing::warn!("leaving at once; what is on the wire will be unconfirmed");
+    std::process::exit(1);
+}
+
 async fn seed(place: &Place) -> Result<()> {
     let clock = Clock::default();
     let db = Db::connect(&place.url, 8)?;
     let providers = carrier::providers(&db, &clock);
-    let app = App { db, clock, settings: Settings::default(), providers, said: Arc::default() };
+    let vital = db.clone();
+    let app =
+        App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), pulse: Arc::default() };
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),

@@ -1,5 +1,7 @@
 //! The front door: every room's pages behind the same guards.
 
+use std::time::Duration;
+
 use actix_files::Files;
 use actix_session::SessionMiddleware;
 use actix_session::config::{BrowserSession, CookieContentSecurity};
@@ -18,7 +20,7 @@ use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::store::PgSessions;
-use crate::web::{Problem, harden, refuse_cross_site, see_other};
+use crate::web::{Problem, harden, refuse_cross_site, see_other, survive};
 use crate::{
     blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists,
     people, sandbox, senders, settings, webchat,
@@ -83,6 +85,7 @@ pub fn app(
             }
         })
         .wrap(from_fn(refuse_cross_site))
+        .wrap(from_fn(survive))
         .wrap(from_fn(harden))
         .wrap(Compress::default())
         .wrap(TracingLogger::<ByRoute>::new())
@@ -155,15 +158,26 @@ async fn alive() -> HttpResponse {
     HttpResponse::Ok().body("ok\n")
 }
 
-/// The process answers and its database does, too.
+/// How long the database, or the engine, may be silent before we are not ready.
+const SILENT: Duration = Duration::from_secs(5);
+const IDLE_ENGINE: Duration = Duration::from_secs(15);
+
+/// The process answers, its database does, and its engine looks for what is due. Nobody
+/// who asks costs the database anything, where somebody asks it for the time anyway.
 #[route("/readyz", method = "GET", method = "HEAD")]
 async fn ready(app: Data<App>) -> HttpResponse {
-    match app.db.run(|conn| conn.batch_execute("SELECT 1")).await {
-        Ok(()) => HttpResponse::Ok().body("ready\n"),
-        Err(error) => {
-            tracing::warn!("not ready: {error}");
-            HttpResponse::ServiceUnavailable().body("the database does not answer\n")
-        }
+    let answers = match app.pulse.database() {
+        Some(ago) => ago < SILENT,
+        None => app.vital.run(|conn| conn.batch_execute("SELECT 1")).await.is_ok(),
+    };
+    let not_ready = |why: &'static str| {
+        tracing::warn!("not ready: {why}");
+        HttpResponse::ServiceUnavailable().body(format!("{why}\n"))
+    };
+    match app.pulse.engine() {
+        _ if !answers => not_ready("the database does not answer"),
+        Some(ago) if IDLE_ENGINE <= ago => not_ready("the engine has not looked for what is due"),
+        Some(_) | None => HttpResponse::Ok().body("ready\n"),
     }
 }
 

@@ -12,7 +12,7 @@ use bugle::channels::{Channel, Event, Forged, Part, Providers, SendOutcome, Webh
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
-use bugle::db::{self, Db};
+use bugle::db::{self, Db, Purpose};
 use bugle::ids::{ChannelId, FileId, RunId, ScheduleId, UserId};
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
@@ -137,12 +137,15 @@ impl House {
 
 pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Result<Data<App>> {
     let settings = Settings { in_flight, ..Settings::default() };
+    let db = Db::connect(url, 16)?;
     Ok(Data::new(App {
-        db: Db::connect(url, 16)?,
+        vital: db.beside(Purpose::Vital, 4)?,
+        db: db.beside(Purpose::Engine, 16)?,
         clock: Clock::default(),
         settings,
         providers,
         said: Default::default(),
+        pulse: Default::default(),
     }))
 }
 

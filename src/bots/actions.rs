@@ -36,6 +36,8 @@ pub fn create(
     conn.transaction(|conn| {
         let name = name(typed)?;
         let id = named(store::insert(conn, &name, by, now), &name)?;
+        // What could not be checked could never be opened again: nothing of it is kept.
+        check(steps, &usual_fields(conn)?);
         store::insert_draft(conn, id, steps, by, now)?;
         record(conn, "bot.created", id, by, (None, Some(&name)), None, now)?;
         Ok(id)
@@ -110,6 +112,7 @@ pub fn edit(
         if draft.steps == was {
             return Ok((draft, step));
         }
+        check(&draft.steps, &usual_fields(conn)?);
         store::save_draft(conn, id, &draft.steps, draft.based_on, by, now)?;
         Ok((store::draft(conn, id)?, step))
     })

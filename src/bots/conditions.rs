@@ -168,7 +168,11 @@ fn date(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     Entity::Date.find(text, today)?.parse().ok()
 }
 
-/// `2026-03-31`, or days from today: `today`, `today+3`, `today-30`.
+/// A minus as it is typed: the sign of the keyboard, the dashes, and the sign of mathematics.
+const MINUS: [char; 5] = ['-', '‐', '–', '—', '−'];
+
+/// `2026-03-31`, or days from today: `today`, `today+3`, `today-30`, also with the dashes that
+/// word processors make of a minus.
 fn day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     let text = text.trim().to_lowercase();
     let Some(rest) = text.strip_prefix("today") else { return text.parse().ok() };
@@ -176,17 +180,16 @@ fn day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     if rest.is_empty() {
         return Some(today);
     }
-    let days = Days::new(rest[1..].parse().ok().filter(|days| *days <= 36_500)?);
-    match rest.as_bytes()[0] {
-        b'+' => today.checked_add_days(days),
-        b'-' => today.checked_sub_days(days),
-        _ => None,
+    let days = |digits: &str| digits.parse().ok().filter(|days| *days <= 36_500).map(Days::new);
+    match rest.strip_prefix('+') {
+        Some(digits) => today.checked_add_days(days(digits)?),
+        None => today.checked_sub_days(days(rest.strip_prefix(MINUS)?)?),
     }
 }
 
 /// `09:00-17:30`
 fn hours(text: &str) -> Option<(NaiveTime, NaiveTime)> {
-    let (from, to) = text.split_once(['-', '–'])?;
+    let (from, to) = text.split_once(MINUS)?;
     let time = |text: &str| NaiveTime::parse_from_str(text.trim(), "%H:%M").ok();
     Some((time(from)?, time(to)?))
 }
@@ -272,6 +275,8 @@ impl Route {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A Monday, ten in the morning in Dublin as in London.
@@ -339,6 +344,36 @@ mod tests {
         for (op, value) in [(Op::Is, "yes"), (Op::Before, "today-3"), (Op::IsA, "date"), (Op::Weekday, "Sat, sun")] {
             let route = Route { field: None, op, value: value.into(), to: None };
             assert_eq!(route.wrong(), None, "{op:?} {value}");
+        }
+    }
+
+    #[test]
+    fn a_minus_may_be_typed_as_any_dash() {
+        for dash in MINUS {
+            assert!(holds("2026-02-28", Op::Before, &format!("today {dash} 1")), "{dash}");
+            assert!(!holds("2026-03-01", Op::Before, &format!("today{dash}1")), "{dash}");
+            assert!(holds("", Op::TimeBetween, &format!("10:00{dash}11:00")), "{dash}");
+        }
+        for odd in ["today\u{301}3", "today·3", "today–é", "todayé", "today–", "today–36501"] {
+            let route = Route { field: None, op: Op::On, value: odd.into(), to: None };
+            assert!(route.wrong().is_some(), "{odd}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_is_judged_and_compared(
+            value in prop_oneof!["(\\PC|[-+–—−0-9:., ]|today|mon){0,12}", "today ?(\\PC|[-+–—−‐]) ?(\\PC|[0-9]){0,6}"],
+            said in "(\\PC|[-0-9., ]|friday){0,12}",
+        ) {
+            for op in Op::ALL {
+                let route = Route { field: None, op, value: value.clone(), to: None };
+                let holds = route.holds(Seen { value: Some(&said), now: now(), zone: chrono_tz::Europe::Dublin });
+                if matches!(op, Op::Before | Op::On | Op::After) && route.wrong().is_some() {
+                    prop_assert!(!holds, "{:?} {:?} of {:?}", op, value, said);
+                }
+                route.words();
+            }
         }
     }
 }

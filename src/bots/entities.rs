@@ -86,7 +86,7 @@ fn place_of(word: &str, names: &[&str]) -> Option<u32> {
 /// A day of a month: "3", "3rd", "03".
 fn day_of(word: &str) -> Option<u32> {
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let ending = &word[digits.len()..];
+    let ending = word.strip_prefix(digits)?;
     let day = digits.parse().ok().filter(|day| (1..=31).contains(day))?;
     (digits.len() <= 2 && ["", "st", "nd", "rd", "th"].contains(&ending)).then_some(day)
 }
@@ -212,15 +212,13 @@ fn number(text: &str) -> Option<String> {
 
 /// Whichever of `.` and `,` comes last, and not before exactly three digits, begins the decimals.
 fn in_digits(digits: &str) -> Option<String> {
-    let last = digits.rfind(['.', ',']);
-    let sign = last.map(|at| digits.as_bytes()[at] as char);
-    let (whole, decimals) = match (last, sign) {
-        (Some(at), Some(sign)) => {
-            let (before, after) = (&digits[..at], &digits[at + 1..]);
+    let (whole, decimals) = match digits.rsplit_once(['.', ',']) {
+        Some((before, after)) => {
+            let sign = char::from(digits.as_bytes()[before.len()]);
             let thousands = before.contains(sign) || (sign == ',' && after.len() == 3 && !before.contains('.'));
             if thousands { (digits, "") } else { (before, after) }
         }
-        _ => (digits, ""),
+        None => (digits, ""),
     };
     let groups: Vec<&str> = whole.split(['.', ',']).collect();
     if groups.len() > 1 && (groups[0].len() > 3 || groups[1..].iter().any(|group| group.len() != 3)) {
@@ -296,7 +294,7 @@ fn british(word: &str) -> Option<String> {
     }
     let (outward, inward) = word.split_at(word.len() - 3);
     let known = ["A9", "A99", "AA9", "AA99", "A9A", "AA9A"].contains(&&*shape(outward)) && shape(inward) == "9AA";
-    let letters_are_used = inward[1..].chars().all(|c| !"CIKMOV".contains(c));
+    let letters_are_used = inward.chars().skip(1).all(|c| !"CIKMOV".contains(c));
     (known && letters_are_used).then(|| format!("{outward} {inward}"))
 }
 
@@ -330,7 +328,7 @@ fn name(text: &str) -> Option<String> {
         "hello, ",
     ];
     if let Some(opening) = openings.iter().find(|opening| lower.starts_with(**opening) && lower.len() == said.len()) {
-        said = said[opening.len()..].to_owned();
+        said = said.get(opening.len()..).unwrap_or_default().to_owned();
     }
     let said = said.trim_matches(|c: char| !c.is_alphabetic());
     let words: Vec<&str> = said.split(' ').collect();

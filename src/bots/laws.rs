@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::checks::{Severity, check, errors};
 use super::conditions::{Op, Route};
+use super::drawing::draw;
 use super::entities::Entity;
 use super::steps::{Accept, Act, Ask, Choice, NoReply, Step, StepId, Steps, To, Unit};
 use super::turn::{Action, Fault, Input, MOST_IN_A_TURN, MOST_WAKES, Memory, Reply, State, Turn, turn};
@@ -302,7 +303,7 @@ fn condition(to: impl Strategy<Value = To>) -> impl Strategy<Value = Route> {
     let op = prop_oneof![
         (prop_oneof![Just(Op::Is), Just(Op::HasWord), Just(Op::Contains), Just(Op::StartsWith)], words()),
         (prop_oneof![Just(Op::LessThan), Just(Op::AtLeast), Just(Op::Equals)], (0..100_u8).prop_map(|n| n.to_string())),
-        (prop_oneof![Just(Op::Before), Just(Op::On), Just(Op::After)], Just("today+1".to_owned())),
+        (prop_oneof![Just(Op::Before), Just(Op::On), Just(Op::After)], "today( ?[-+–—]1)?"),
         (prop_oneof![Just(Op::IsEmpty), Just(Op::IsNotEmpty), Just(Op::Understood)], Just(String::new())),
         (Just(Op::IsA), entity().prop_map(|entity| entity.word().to_owned())),
         (Just(Op::TimeBetween), Just("09:00-17:00".to_owned())),
@@ -435,6 +436,7 @@ proptest! {
             prop_assert!(taken.trace.len() <= MOST_IN_A_TURN);
             prop_assert!(taken.memory.state != State::New);
         }
+        prop_assert_eq!(draw(&steps).boxes.len(), steps.0.len());
     }
 
     #[test]

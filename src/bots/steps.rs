@@ -185,7 +185,7 @@ impl NoReply {
 
     pub fn words(&self) -> String {
         let unit = self.unit.word();
-        format!("{} {}", self.after, if self.after == 1 { &unit[..unit.len() - 1] } else { unit })
+        format!("{} {}", self.after, if self.after == 1 { unit.trim_end_matches('s') } else { unit })
     }
 }
 

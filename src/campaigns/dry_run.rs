@@ -2,7 +2,7 @@
 //!
 //! A tick goes through the contacts in batches, so that a million of them need no more
 //! memory than a thousand. What it has found is kept when it is through; one that dies
-//! on the way is started over when its lease has run out. What was found holds for one
+//! on the way is started over when its lease has run out, once. What was found holds for one
 //! [fingerprint](super::fingerprint) of the draft, and blocks nothing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,11 +22,12 @@ use crate::bots;
 use crate::bots::first::{First, Unsaid};
 use crate::channels::Kind;
 use crate::clock::Clock;
-use crate::db::Db;
 use crate::db::schema::dry_runs;
+use crate::db::{Db, is_gone};
 use crate::deliveries::{self, Outcome};
 use crate::files::domain::File;
 use crate::ids::{CampaignId, ScheduleId};
+use crate::journal::{self, Entry};
 use crate::lists;
 use crate::schedules::{self, Schedule};
 use crate::senders;
@@ -34,6 +35,8 @@ use crate::wording::{Encoding, segments};
 
 /// Contacts read at once.
 const BATCH: i64 = 5_000;
+/// A check that was begun so often and never came to an end is not begun again.
+const MOST_TRIES: i16 = 2;
 /// Without news for this long, it is started over.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// A text of more SMS is too long.
@@ -52,6 +55,8 @@ pub struct DryRun {
     pub rows_done: i64,
     pub rows: i64,
     pub asked_at: DateTime<Utc>,
+    /// It ended too often without an answer; nobody is at it any more.
+    pub failed: bool,
     /// When it was through, and what it found.
     pub done: Option<(DateTime<Utc>, Checked)>,
 }
@@ -193,14 +198,15 @@ struct Row {
 
 // ---- asking ----------------------------------------------------------------------
 
-/// Fingerprint, rows done, rows, when it was asked for, when it was through, and what it found.
-type Kept = (String, i64, i64, DateTime<Utc>, Option<DateTime<Utc>>, Option<Value>);
+/// Fingerprint, state, rows done, rows, when it was asked for, when it was through, and what it found.
+type Kept = (String, String, i64, i64, DateTime<Utc>, Option<DateTime<Utc>>, Option<Value>);
 
 pub fn find(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DryRun>> {
     let row: Option<Kept> = dry_runs::table
         .find(id.0)
         .select((
             dry_runs::fingerprint,
+            dry_runs::state,
             dry_runs::rows_done,
             dry_runs::rows,
             dry_runs::asked_at,
@@ -209,10 +215,11 @@ pub fn find(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DryRu
         ))
         .first(conn)
         .optional()?;
-    let Some((fingerprint, rows_done, rows, asked_at, done_at, result)) = row else { return Ok(None) };
+    let Some((fingerprint, state, rows_done, rows, asked_at, done_at, result)) = row else { return Ok(None) };
     let result = result.map(serde_json::from_value).transpose();
     let result = result.map_err(|error| DeserializationError(error.into()))?;
-    Ok(Some(DryRun { fingerprint, rows_done, rows, asked_at, done: done_at.zip(result) }))
+    let failed = state == "failed";
+    Ok(Some(DryRun { fingerprint, rows_done, rows, asked_at, failed, done: done_at.zip(result) }))
 }
 
 /// Has a draft checked as it is now. One that is under way starts over.
@@ -229,6 +236,7 @@ pub fn ask(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Query
         dry_runs::lease_ends_at.eq(None::<DateTime<Utc>>),
         dry_runs::asked_at.eq(now),
         dry_runs::done_at.eq(None::<DateTime<Utc>>),
+        dry_runs::tries.eq(0),
     );
     diesel::insert_into(dry_runs::table)
         .values((dry_runs::campaign_id.eq(id.0), asked.clone()))
@@ -245,6 +253,7 @@ pub fn ask(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Query
 struct Claim {
     campaign: CampaignId,
     worker: Uuid,
+    tries: i16,
 }
 
 /// Checks the next draft that waits for it. `None` when none does. Blocks for as long
@@ -253,14 +262,55 @@ pub fn next(db: &Db, clock: &Clock) -> anyhow::Result<Option<CampaignId>> {
     let conn = &mut *db.lend()?;
     let Some(claim) = claim(conn, clock.now())? else { return Ok(None) };
     let id = claim.campaign;
-    check(conn, &claim, clock).with_context(|| format!("check of campaign {id}"))?;
+    if claim.tries > MOST_TRIES {
+        give_up(conn, &claim, clock.now())?;
+        return Ok(Some(id));
+    }
+    let checked = check(conn, &claim, clock);
+    if let Err(error) = &checked
+        && is_gone(error)
+    {
+        // What ended it was not the draft.
+        diesel::update(held(&claim)).set(dry_runs::tries.eq(dry_runs::tries - 1)).execute(&mut *db.lend()?)?;
+    }
+    checked.with_context(|| format!("check of campaign {id}"))?;
     Ok(Some(id))
+}
+
+/// Says that nobody knows, and writes it down.
+fn give_up(conn: &mut PgConnection, claim: &Claim, now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let failed = (
+            dry_runs::state.eq("failed"),
+            dry_runs::worker.eq(None::<Uuid>),
+            dry_runs::lease_ends_at.eq(None::<DateTime<Utc>>),
+        );
+        if diesel::update(held(claim)).set(failed).execute(conn)? == 0 {
+            return Ok(());
+        }
+        let entry = Entry {
+            happened: "campaign.check_ended",
+            campaign: Some(claim.campaign),
+            subject: claim.campaign.0,
+            by: None,
+            was: Some("running"),
+            became: Some("failed"),
+            why: Some("begun twice, and ended both times without an answer"),
+        };
+        journal::record(conn, &entry, now)
+    })
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn held(claim: &Claim) -> _ {
+    let (id, worker): (i64, Uuid) = (claim.campaign.0, claim.worker);
+    dry_runs::table.filter(dry_runs::campaign_id.eq(id)).filter(dry_runs::worker.eq(worker))
 }
 
 fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<Claim>> {
     conn.transaction(|conn| {
         let waiting = dry_runs::table
-            .filter(dry_runs::state.ne("done"))
+            .filter(dry_runs::state.ne("done").and(dry_runs::state.ne("failed")))
             .filter(dry_runs::lease_ends_at.is_null().or(dry_runs::lease_ends_at.assume_not_null().le(now)))
             .order(dry_runs::asked_at)
             .select(dry_runs::campaign_id)
@@ -273,8 +323,9 @@ fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<Clai
         let campaign = store::find(conn, CampaignId(id))?;
         let (fingerprint, rows) = review::fingerprint_of(conn, &campaign)?;
         let worker = Uuid::new_v4();
-        diesel::update(dry_runs::table.find(id))
+        let tries = diesel::update(dry_runs::table.find(id))
             .set((
+                dry_runs::tries.eq(dry_runs::tries + 1),
                 dry_runs::state.eq("running"),
                 dry_runs::fingerprint.eq(fingerprint),
                 dry_runs::rows.eq(rows),
@@ -282,15 +333,15 @@ fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<Clai
                 dry_runs::worker.eq(worker),
                 dry_runs::lease_ends_at.eq(now + LEASE),
             ))
-            .execute(conn)?;
-        Ok(Some(Claim { campaign: campaign.id, worker }))
+            .returning(dry_runs::tries)
+            .get_result(conn)?;
+        Ok(Some(Claim { campaign: campaign.id, worker, tries }))
     })
 }
 
 /// Says how far it is. Returns whether the claim still holds.
 fn pulse(conn: &mut PgConnection, claim: &Claim, rows_done: i64, now: DateTime<Utc>) -> QueryResult<bool> {
-    let mine = dry_runs::table.find(claim.campaign.0).filter(dry_runs::worker.eq(claim.worker));
-    diesel::update(mine)
+    diesel::update(held(claim))
         .set((dry_runs::rows_done.eq(rows_done), dry_runs::lease_ends_at.eq(now + LEASE)))
         .execute(conn)
         .map(|n| n == 1)
@@ -340,10 +391,10 @@ fn check(conn: &mut PgConnection, claim: &Claim, clock: &Clock) -> anyhow::Resul
         }
     }
     checked.schedules = weighed;
-    let mine = dry_runs::table.find(claim.campaign.0).filter(dry_runs::worker.eq(claim.worker));
-    diesel::update(mine)
+    diesel::update(held(claim))
         .set((
             dry_runs::state.eq("done"),
+            dry_runs::tries.eq(0),
             dry_runs::rows_done.eq(done),
             dry_runs::result.eq(serde_json::to_value(&checked)?),
             dry_runs::done_at.eq(clock.now()),

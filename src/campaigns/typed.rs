@@ -89,7 +89,7 @@ fn parts(piece: &str, region: &str) -> Vec<String> {
             parts.push(std::mem::take(&mut open));
         } else if normalise(Kind::Sms, word, region).is_ok() && open.len() > word.len() {
             // What stood before it is none by itself.
-            let before = open[..open.len() - word.len()].trim().to_owned();
+            let before = open.strip_suffix(word).unwrap_or_default().trim().to_owned();
             parts.extend([before, word.to_owned()]);
             open.clear();
         }

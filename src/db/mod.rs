@@ -1,65 +1,112 @@
-//! The door to Postgres: a pool, and one way to borrow a connection from it.
+//! The door to Postgres: pools, one way to borrow a connection from them, and an
+//! end to every wait.
+//!
+//! Each pool has connections and threads of its own, so that nothing in one can
+//! use up another's. Whoever waits for the database gives up after a time, and
+//! what was given up changes nothing afterwards ([`DbError::Lost`] says whether it
+//! may have before). When work is stuck, `warden` ends it or, if another server
+//! has taken over meanwhile, begins anew with that one.
 
 mod assembled;
 pub mod embedded;
+mod gone;
+mod health;
+mod migrations;
+mod pool;
 mod prepared;
 pub mod schema;
+mod session;
 mod snapshot;
+mod ticket;
+pub mod url;
+mod warden;
 
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use anyhow::anyhow;
-use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ConnectionManager, Pool, PoolError, PooledConnection};
+use diesel::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error as Failure};
-use diesel::{Connection, PgConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use r2d2::PooledConnection;
 
 pub use assembled::Assembled;
+pub use gone::is_gone;
+pub use health::Health;
+pub use migrations::{migrate, unmigrate};
 pub use prepared::Prepared;
+pub use session::{CannotConnect, Purpose};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+use pool::Pool;
+use session::{Manager, Session};
+use ticket::Ticket;
 
-/// How long a request waits for a connection before it answers "busy".
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a click that waits for somebody else's row bears with them before they are ended.
+const BEARS_WITH_BLOCKERS: Duration = Duration::from_millis(400);
 
+/// Connections for one purpose. Clones share them.
 #[derive(Clone)]
 pub struct Db {
-    pool: Pool<ConnectionManager<PgConnection>>,
-    url: String,
+    pool: Arc<RwLock<Arc<Pool>>>,
+    health: Arc<Health>,
 }
 
 /// Why borrowed work did not produce its value.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError<E> {
     #[error("no database connection became free in time")]
-    Busy(#[source] PoolError),
+    Busy,
+    /// The database did not answer, or the connection broke.
+    #[error("no answer")]
+    Lost(#[source] Lost),
     #[error("the work was cut short")]
     Cancelled,
     #[error(transparent)]
     Work(E),
 }
 
+/// No answer, or a connection that broke under the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the database has not answered for {} s", silent_for.as_secs())]
+pub struct Lost {
+    /// Whether it is certain that nothing was changed, and will not be. Otherwise nobody knows.
+    pub unchanged: bool,
+    /// How long nobody in this process has got an answer.
+    pub silent_for: Duration,
+}
+
 impl Db {
-    /// `size`: connections at most; they are opened as they are needed.
-    pub fn connect(url: &str, size: u32) -> Result<Self, PoolError> {
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(0))
-            .connection_timeout(PATIENCE)
-            // Asking "are you alive?" at every loan costs a third of the throughput.
-            // A connection that Postgres closed is noticed by `is_broken` after its
-            // first failure and not lent again.
-            .test_on_check_out(false)
-            .build(ConnectionManager::new(url))?;
-        Ok(Self { pool, url: url.to_owned() })
+    /// `size`: connections at most; they are opened as they are needed. Deadlines that
+    /// the address lacks are added.
+    pub fn connect(url: &str, size: u32) -> anyhow::Result<Self> {
+        Self::with(url, Purpose::Pages, size, Arc::default())
+    }
+
+    /// Connections of their own to the same database, for something else.
+    pub fn beside(&self, purpose: Purpose, size: u32) -> anyhow::Result<Self> {
+        Self::with(&self.now().url, purpose, size, self.health.clone())
+    }
+
+    fn with(url: &str, purpose: Purpose, size: u32, health: Arc<Health>) -> anyhow::Result<Self> {
+        let pool = Pool::open(url::with_deadlines(url), purpose, size, health.clone())?;
+        Ok(Self { pool: Arc::new(RwLock::new(Arc::new(pool))), health })
+    }
+
+    /// The pool as it is now; after another server took over it is another one.
+    fn now(&self) -> Arc<Pool> {
+        self.pool.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Whether the database answers.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Runs `work` with a pooled connection on a thread that may block.
     ///
     /// Diesel is synchronous; this is the one bridge from async code to it. The
     /// connection goes back to the pool when `work` returns, so never hold it
-    /// across a call to a provider.
+    /// across a call to a provider. Given up after the patience of the purpose;
+    /// `work` may be dropped between two of its statements then.
     pub async fn run<T, E>(
         &self,
         work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
@@ -68,39 +115,86 @@ impl Db {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let db = self.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut conn = db.lend().map_err(DbError::Busy)?;
-            work(&mut conn).map_err(DbError::Work)
-        })
-        .await
-        .map_err(|_| DbError::Cancelled)?
+        let patience = self.now().purpose.patience();
+        self.run_within(patience, work).await
     }
 
-    /// Borrows a connection; for code that blocks anyway.
-    pub fn lend(&self) -> Result<PooledConnection<ConnectionManager<PgConnection>>, PoolError> {
-        self.pool.get()
+    /// The same for work that may take minutes.
+    pub async fn run_long<T, E>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, DbError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.run_within(Purpose::Long.patience(), work).await
+    }
+
+    async fn run_within<T, E>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, DbError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (pool, ticket) = (self.now(), Arc::new(Ticket::default()));
+        let task = pool.spawn(ticket.clone(), patience, work);
+        tokio::pin!(task);
+        let waited = tokio::time::sleep(patience);
+        tokio::pin!(waited);
+        let mut bears =
+            tokio::time::interval_at(tokio::time::Instant::now() + BEARS_WITH_BLOCKERS, BEARS_WITH_BLOCKERS);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut task => return done.map_err(|_| DbError::Cancelled)?,
+                () = &mut waited => break,
+                () = pool.is_replaced() => break,
+                _ = bears.tick(), if pool.purpose == Purpose::Vital => {
+                    if let Some((backend, _)) = ticket.backend() {
+                        pool.end_blockers(backend);
+                    }
+                }
+            }
+        }
+        let unchanged = ticket.give_up();
+        if ticket.backend().is_none() && !self.health.is_silent() {
+            return Err(DbError::Busy);
+        }
+        self.health.no_answer("a statement was given up");
+        warden::watch(self, &pool, ticket);
+        Err(self.health.lost(unchanged))
+    }
+
+    /// Borrows a connection, without a deadline; for code that blocks anyway.
+    pub fn lend(&self) -> Result<Lent, r2d2::Error> {
+        self.now().lend().map(Lent)
     }
 
     /// Opens a connection of its own outside the pool, for work that keeps one for minutes.
-    pub fn open(&self) -> diesel::ConnectionResult<PgConnection> {
-        PgConnection::establish(&self.url)
+    pub fn open(&self) -> Result<PgConnection, CannotConnect> {
+        Session::open(&self.now().url, Purpose::Long).map(Session::into_connection)
     }
 }
 
-/// Brings the database at `url` up to date. Several processes may do so at once: they take turns.
-pub fn migrate(url: &str) -> anyhow::Result<()> {
-    let mut conn = PgConnection::establish(url)?;
-    conn.batch_execute("SELECT pg_advisory_lock(7305812)")?;
-    let applied = conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(|error| anyhow!(error));
-    conn.batch_execute("SELECT pg_advisory_unlock(7305812)")?;
-    applied
+/// A borrowed connection.
+pub struct Lent(PooledConnection<Manager>);
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
 }
 
-/// Undoes every migration, newest first. For tests of the way back; it destroys all data.
-pub fn unmigrate(url: &str) -> anyhow::Result<()> {
-    let mut conn = PgConnection::establish(url)?;
-    conn.revert_all_migrations(MIGRATIONS).map(drop).map_err(|error| anyhow!(error))
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
 }
 
 /// Whether the write was refused because of the unique constraint or index `name`.

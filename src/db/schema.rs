@@ -226,6 +226,7 @@ diesel::table! {
         lease_ends_at -> Nullable<Timestamptz>,
         asked_at -> Timestamptz,
         done_at -> Nullable<Timestamptz>,
+        tries -> Int2,
     }
 }
 
@@ -324,6 +325,7 @@ diesel::table! {
         uploaded_by -> Nullable<Int8>,
         uploaded_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        tries -> Int2,
     }
 }
 

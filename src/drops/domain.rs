@@ -93,9 +93,8 @@ pub fn name_on(expected: &str, day: NaiveDate) -> String {
 /// The first word in braces that stands for nothing.
 pub fn unknown_placeholder(expected: &str) -> Option<String> {
     let rest = PLACEHOLDERS.iter().fold(expected.to_owned(), |name, (word, _)| name.replace(word, ""));
-    let start = rest.find('{')?;
-    let end = rest[start..].find('}').map_or(rest.len(), |end| start + end + 1);
-    Some(rest[start..end].to_owned())
+    let word = rest.get(rest.find('{')?..)?;
+    word.split_inclusive('}').next().map(str::to_owned)
 }
 
 /// Whether a name is the expected one, whatever its case. `*` stands for any characters.

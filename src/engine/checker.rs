@@ -1,18 +1,17 @@
 //! Checks every message of the drafts that wait for it.
 
-use tokio::task::spawn_blocking;
-
+use super::metronome::at_length;
 use crate::app::App;
 use crate::campaigns::dry_run;
 
 /// Checks every draft that waits, one after the other. Returns how many that was.
 ///
-/// A check that fails keeps its lease and is tried again when that has ended.
+/// A check that fails keeps its lease and is tried once more when that has ended.
 pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     loop {
         let (db, clock) = (app.db.clone(), app.clock.clone());
-        match spawn_blocking(move || dry_run::next(&db, &clock)).await?? {
+        match at_length(move || dry_run::next(&db, &clock)).await? {
             Some(_) => n += 1,
             None => return Ok(n),
         }

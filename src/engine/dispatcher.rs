@@ -192,6 +192,10 @@ impl Dispatcher {
                 QueryResult::Ok((running, calendars, cap, limits, come_round))
             })
             .await?;
+        self.app.pulse.engine_looked();
+        if self.app.clock.has_leapt() {
+            return Ok(Vec::new());
+        }
         *self.calendars.lock().unwrap() = calendars;
         *self.cap.lock().unwrap() = cap;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));

@@ -14,3 +14,4 @@ pub mod metronome;
 pub mod rescuer;
 pub mod starter;
 pub mod talker;
+pub mod timekeeper;

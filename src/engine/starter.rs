@@ -30,7 +30,7 @@ pub async fn launch_files(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     for id in app.db.run(drops::store::to_launch).await? {
         let now = app.clock.now();
-        match app.db.run(move |conn| drops::actions::launch(conn, id, now)).await {
+        match app.db.run_long(move |conn| drops::actions::launch(conn, id, now)).await {
             Ok(Launch::Done | Launch::Refused) => n += 1,
             Ok(Launch::Waits | Launch::NotDue) => {}
             Err(error) => tracing::error!(drop.id = %id, "dropped file {id} could not be launched: {error}"),
@@ -91,7 +91,7 @@ pub async fn prepare(app: &App) -> anyhow::Result<usize> {
     let now = app.clock.now();
     for run in app.db.run(move |conn| runs::store::unprepared(conn, now)).await? {
         let now = app.clock.now();
-        match app.db.run(move |conn| deliveries::actions::prepare(conn, run, now)).await {
+        match app.db.run_long(move |conn| deliveries::actions::prepare(conn, run, now)).await {
             Ok(contacts) => n += usize::from(contacts.is_some()),
             Err(error) => tracing::error!(run.id = %run, "run {run} could not be readied: {error}"),
         }

@@ -309,7 +309,8 @@ impl Record {
     /// Empty for a column that the row does not reach.
     pub fn get(&self, i: usize) -> &str {
         let Some(&end) = self.ends.get(i) else { return "" };
-        &self.text[i.checked_sub(1).map_or(0, |before| self.ends[before])..end]
+        let start = i.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(start..end).unwrap_or_default()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {

@@ -5,10 +5,10 @@ use std::io::{Read, Seek, SeekFrom};
 
 use super::domain::{Encoding, Format, Head, Record, read_headers};
 use super::refusal::Refusal;
-use super::sheet::{Archive, look_into, sheet_rows};
 use super::table::{EachRow, Unread, csv_rows, until};
+use super::workbook::{Patience, workbook_rows};
 
-/// Workbooks are unpacked in memory, so they may be less large than a CSV.
+/// Workbooks are unpacked, so they may be less large than a CSV.
 const LARGEST_WORKBOOK: u64 = 128 << 20;
 const N_SAMPLE_ROWS: usize = 5;
 /// Rows that tell which delimiter is meant.
@@ -62,10 +62,7 @@ pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<Head, Unre
         return Err(Refusal::Empty.into());
     }
     let format = if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
-        match look_into(file)? {
-            Archive::Xlsx => Format::Xlsx,
-            Archive::Other(refusal) => return Err(refusal.into()),
-        }
+        Format::Xlsx
     } else if start.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
         Format::Xls
     } else {
@@ -81,7 +78,7 @@ pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<Head, Unre
         }
         Format::Xls | Format::Xlsx => {
             let (headers, sample) =
-                first_rows(|each| sheet_rows(file.try_clone()?, format, size, each), Refusal::NoSheet)?;
+                first_rows(|each| workbook_rows(file, format, size, Patience::UPLOAD, each), Refusal::NoSheet)?;
             Ok(Head { format, encoding: None, delimiter: None, headers, sample })
         }
     }
@@ -153,12 +150,13 @@ fn utf16_without_mark(start: &[u8]) -> Option<Encoding> {
     }
 }
 
-fn read_csv_head(mut file: &File, encoding: Encoding) -> Result<Head, Unread> {
+/// The head of a CSV in this encoding.
+pub fn read_csv_head(mut file: impl Read + Seek, encoding: Encoding) -> Result<Head, Unread> {
     let mut best: Option<(bool, usize, usize, u8)> = None;
     for delimiter in DELIMITERS {
         file.seek(SeekFrom::Start(0))?;
         let mut widths = Vec::new();
-        let read = csv_rows(file, encoding, delimiter, &mut |_, row, _| {
+        let read = csv_rows(&mut file, encoding, delimiter, &mut |_, row, _| {
             widths.push(row.len());
             until(widths.len() == N_TELLING_ROWS)
         });
@@ -181,7 +179,7 @@ fn read_csv_head(mut file: &File, encoding: Encoding) -> Result<Head, Unread> {
     let (headers, sample) = first_rows(
         |each| {
             file.seek(SeekFrom::Start(0))?;
-            csv_rows(file, encoding, delimiter, each)
+            csv_rows(&mut file, encoding, delimiter, each)
         },
         Refusal::Empty,
     )?;
@@ -286,8 +284,6 @@ mod tests {
         assert_eq!(what(b"%PDF-1.7\n%\xe2\xe3"), Refusal::AnotherKind { what: "a PDF" });
         assert_eq!(what(b"<html><table>"), Refusal::AnotherKind { what: "a web page" });
         assert_eq!(what(b"[{\"phone\": 1}]"), Refusal::AnotherKind { what: "a JSON file" });
-        assert_eq!(what(b"PK\x03\x04 cut off"), Refusal::BadWorkbook);
-        assert_eq!(what(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 cut off"), Refusal::BadWorkbook);
         assert_eq!(what(&(0..=255).collect::<Vec<u8>>().repeat(20)), Refusal::Binary);
         assert_eq!(what(b"phone,phone\n1,2\n"), Refusal::RepeatedColumns { names: vec!["phone".to_owned()] });
     }

@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 use super::actions;
 use super::domain::{Counts, File, Format, Mapping, Rules, Use};
-use super::sheet::sheet_rows;
+use super::refusal::Refusal;
 use super::store::{self, Claim, Heard, Pack};
 use super::table::{EachRow, Unread, csv_rows};
+use super::workbook::{Patience, workbook_rows};
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{self, Db};
 use crate::ids::{FileId, UserId};
 use crate::journal::{self, Entry};
 
@@ -33,9 +34,13 @@ const BATCH: i64 = 20_000;
 const BATCH_BYTES: usize = 4 << 20;
 /// Slow files tell how far they are at least this often.
 const BATCH_TIME: Duration = Duration::from_secs(1);
+/// Rows with problems that are listed; more are only counted.
+pub const MOST_LISTED: i64 = 100_000;
 /// Packs that wait to be copied; with the ones being filled and copied this
 /// bounds the memory.
 const WAITING: usize = 2;
+/// An import that was begun so often and never came to an end is not begun again.
+const MOST_TRIES: i16 = 2;
 /// Without a sign of life for this long, another process starts the import over.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Shorter than the lease by enough that a late one does no harm.
@@ -59,7 +64,7 @@ pub fn next(db: &Db, clock: &Clock) -> anyhow::Result<Option<(FileId, Ended)>> {
     let claim = store::claim(&mut *db.lend()?, Uuid::new_v4(), now + LEASE, now)?;
     let Some(claim) = claim else { return Ok(None) };
     let id = claim.file.id;
-    let ended = run(db, clock, &claim).with_context(|| format!("import of file {id}"))?;
+    let ended = run_counted(db, clock, &claim)?;
     tracing::info!(file.id = %id, "import ended: {ended:?}");
     Ok(Some((id, ended)))
 }
@@ -80,7 +85,18 @@ pub fn at_once(
         actions::import(conn, id, mapping, region, by, now)?;
         Ok::<_, actions::Error>(store::begin(conn, id, Uuid::new_v4(), now + LEASE)?)
     })?;
-    run(db, clock, &claim).with_context(|| format!("import of file {id}"))
+    run_counted(db, clock, &claim)
+}
+
+/// As [`run`]; a database that went away meanwhile is not held against the file.
+fn run_counted(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
+    let ended = run(db, clock, claim);
+    if let Err(error) = &ended
+        && db::is_gone(error)
+    {
+        db.lend().map_err(anyhow::Error::from).and_then(|mut conn| Ok(store::uncount(&mut conn, claim)?))?;
+    }
+    ended.with_context(|| format!("import of file {}", claim.file.id))
 }
 
 /// Imports a claimed file.
@@ -102,6 +118,9 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
         })
     };
     let pulse = |conn: &mut PgConnection, counts: &Counts| store::pulse(conn, claim, counts, clock.now() + LEASE);
+    if claim.tries > MOST_TRIES {
+        return give_up(Some(&Refusal::GaveUp.to_string()));
+    }
     let mut conn = db.open()?;
     store::open_staging(&mut conn)?;
 
@@ -110,7 +129,8 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
         let (packs, copied) = sync_channel(WAITING);
         let reader = scope.spawn(move || read(db, &claim.file, packs));
         let stopped = copy(&mut conn, copied, &mut counts, &mut missing, &pulse)?;
-        let read = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+        // It would fall over the same row again.
+        let read = reader.join().unwrap_or(Ok(Err(Refusal::GaveUp)));
         Ok(match (stopped, read?) {
             (Some(heard), _) => Collected::Stopped(heard),
             (None, Err(refusal)) => Collected::Unreadable(refusal.to_string()),
@@ -124,7 +144,7 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
         Collected::Stopped(Heard::Lost | Heard::GoOn) => return Ok(Ended::Lost),
     }
     if counts.done == 0 {
-        return give_up(Some(&super::refusal::Refusal::HeaderOnly.to_string()));
+        return give_up(Some(&Refusal::HeaderOnly.to_string()));
     }
     counts.bytes_done = claim.file.size_bytes;
 
@@ -189,16 +209,22 @@ fn copy(
     // Whoever has clicked Cancel before the first batch need not wait for it.
     let mut heard = pulse(conn, counts)?;
     while heard == Heard::GoOn {
-        let Ok(batch) = batches.recv() else { return Ok(None) };
-        store::stage(conn, &batch.rows, &batch.problems)?;
-        (*counts, *missing) = (batch.counts, batch.missing);
+        match batches.recv_timeout(PULSE) {
+            Ok(batch) => {
+                store::stage(conn, &batch.rows, &batch.problems)?;
+                (*counts, *missing) = (batch.counts, batch.missing);
+            }
+            // A workbook may say nothing for a while, or wait for its turn.
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
         heard = pulse(conn, counts)?;
     }
     Ok(Some(heard))
 }
 
 /// Reads the file and checks its rows. The inner error is the file's fault.
-fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Result<(), super::refusal::Refusal>> {
+fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Result<(), Refusal>> {
     let mapping = file.mapping.as_ref().context("no mapping")?;
     let region = file.region.as_deref().unwrap_or_default();
     let rules = Rules::new(mapping, &file.head.headers, file.head.format, file.kind, region)?;
@@ -225,7 +251,7 @@ fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Resu
             while let Some(bytes) = chunks.next()? {
                 spool.write_all(bytes)?;
             }
-            sheet_rows(spool, file.head.format, file.size_bytes as u64, each)
+            workbook_rows(&spool, file.head.format, file.size_bytes as u64, Patience::IMPORT, each)
         }
     };
     match read {
@@ -267,7 +293,9 @@ impl Packing<'_> {
             }
             Err(problem) => {
                 self.counts.bad += 1;
-                self.problems.add_problem(line, &problem);
+                if self.counts.bad <= MOST_LISTED {
+                    self.problems.add_problem(line, &problem);
+                }
             }
         }
         let full = self.counts.done - self.n_sent >= BATCH
@@ -315,7 +343,7 @@ fn publish(
     let mapping = file.mapping.as_ref().context("no mapping")?;
     let channel_id = mapping.channel_id().and_then(|i| file.head.headers.get(i)).context("no channel ID")?;
     let published = conn.transaction(|conn| -> Result<(), Unpublished> {
-        counts.duplicate = store::set_repeats_apart(conn, channel_id)?;
+        counts.duplicate = store::set_repeats_apart(conn, channel_id, (MOST_LISTED - counts.bad).max(0))?;
         counts.good -= counts.duplicate;
         let missing = still_missing(conn, claim, missing, counts.duplicate)?;
         if store::is_unwanted(conn, claim)? {

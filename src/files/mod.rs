@@ -10,7 +10,7 @@
 //!   is refused there and not kept.
 //! * Somebody says what the columns are ([`domain::Mapping`]) and sends it to be
 //!   imported.
-//! * [`import`] reads it row by row ([`table`], [`sheet`]), asks
+//! * [`import`] reads it row by row ([`table`], [`workbook`]), asks
 //!   [`domain::Rules`] about each row and stores the good ones, all of them in
 //!   one transaction at the end: a file is an audience or it is not.
 //!
@@ -24,6 +24,8 @@ pub mod domain;
 pub mod refusal;
 pub mod table;
 pub mod sheet;
+pub mod confine;
+pub mod workbook;
 pub mod head;
 pub mod store;
 pub mod actions;

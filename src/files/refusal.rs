@@ -19,6 +19,20 @@ pub enum Refusal {
         "The workbook cannot be opened: it is damaged or protected with a password. Open it in your spreadsheet program, save it without a password as .xlsx and upload that."
     )]
     BadWorkbook,
+    #[error("This workbook needs too much memory to be read. Save its table as CSV and upload that.")]
+    WorkbookNeedsMemory,
+    #[error("This workbook takes too long to be read. Save its table as CSV and upload that.")]
+    WorkbookTakesLong,
+    #[error("Other workbooks are being read just now. Upload this one again in a minute, or save it as CSV.")]
+    WorkbooksBusy,
+    #[error(
+        "A row of the workbook is longer than 16 MiB, which no table of contacts needs. Save it as CSV and look there for what is so long."
+    )]
+    HugeRow,
+    #[error(
+        "Its import was begun twice and ended both times without an answer, so it is not begun again. Save the table as CSV, look for a cell that is very long, and upload that."
+    )]
+    GaveUp,
     #[error("The workbook has no sheet with cells. Put the table on its first sheet.")]
     NoSheet,
     #[error("The file has a header row and nothing below it. Add a row for each contact and upload it again.")]

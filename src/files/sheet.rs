@@ -1,70 +1,72 @@
-//! Reading the first sheet of a workbook row by row.
+//! Reading the first sheet of a workbook row by row. Only a process that was made for it does this:
+//! see [`workbook`](super::workbook).
 //!
 //! Cells of an .xlsx are streamed; its texts, which the format keeps in one
 //! list beside the cells, and an .xls as a whole are held in memory.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsx, XlsxError};
 
 use super::domain::{Format, Record};
 use super::refusal::Refusal;
-use super::table::{EachRow, Unread};
+use super::table::{EachRow, LONGEST_ROW, Unread};
 
-/// What the parts of an .xlsx may unpack to. More is no table of contacts, but a
-/// trap that fills the memory.
+/// What the parts of an .xlsx may unpack to. More is no table of contacts, but a trap.
 const MOST_UNPACKED: u64 = 4 << 30;
-const MOST_UNPACKED_TEXTS: u64 = 512 << 20;
+/// The same for parts that are no sheets: they are held in memory.
+const MOST_UNPACKED_BESIDES: u64 = 512 << 20;
+pub const TOO_LARGE: Refusal = Refusal::WorkbookTooLarge { most_mib: MOST_UNPACKED >> 20 };
 /// Columns in the widest sheet there is.
-const MOST_COLUMNS: u32 = 16_384;
+pub const MOST_COLUMNS: u32 = 16_384;
 
-/// What a ZIP archive holds.
-#[derive(Debug, PartialEq)]
-pub enum Archive {
-    Xlsx,
-    Other(Refusal),
-}
+/// Parts that tell what an archive is, when it is no workbook of ours.
+pub const OTHERS: [(&str, &str); 6] = [
+    ("xl/workbook.bin", "an Excel binary workbook (.xlsb)"),
+    ("word/document.xml", "a Word document"),
+    ("ppt/presentation.xml", "a PowerPoint presentation"),
+    ("META-INF/manifest.xml", "an OpenDocument file"),
+    ("Index/Document.iwa", "an Apple Numbers or Pages document"),
+    ("", "a ZIP archive"),
+];
 
-/// Looks at the names inside an archive.
-pub fn look_into(archive: &File) -> io::Result<Archive> {
-    let Ok(mut zip) = zip::ZipArchive::new(BufReader::new(archive)) else {
-        return Ok(Archive::Other(Refusal::BadWorkbook));
-    };
-    let (mut unpacked, mut texts, mut what) = (0_u64, 0, "a ZIP archive");
-    let mut workbook = false;
+/// Looks at the names and sizes inside an archive: whether it is a workbook that can be read.
+fn look_into(archive: impl Read + Seek) -> Result<(), Refusal> {
+    let mut zip = zip::ZipArchive::new(archive).map_err(|_| Refusal::BadWorkbook)?;
+    let (mut unpacked, mut besides, mut is_workbook) = (0_u64, 0_u64, false);
+    let (_, mut what) = OTHERS[OTHERS.len() - 1];
     for i in 0..zip.len() {
-        let Ok(part) = zip.by_index_raw(i) else { return Ok(Archive::Other(Refusal::BadWorkbook)) };
+        let part = zip.by_index_raw(i).map_err(|_| Refusal::BadWorkbook)?;
+        let name = part.name().unwrap_or_default();
         unpacked = unpacked.saturating_add(part.size());
-        match part.name().unwrap_or_default().as_ref() {
-            "xl/workbook.xml" => workbook = true,
-            "xl/sharedStrings.xml" => texts = part.size(),
-            "xl/workbook.bin" => what = "an Excel binary workbook (.xlsb)",
-            "word/document.xml" => what = "a Word document",
-            "ppt/presentation.xml" => what = "a PowerPoint presentation",
-            "META-INF/manifest.xml" => what = "an OpenDocument file",
-            "Index/Document.iwa" => what = "an Apple Numbers or Pages document",
-            _ => {}
+        // Whoever reads it later does not look at capitals either.
+        if !name.to_ascii_lowercase().starts_with("xl/worksheets/") {
+            besides = besides.saturating_add(part.size());
+        }
+        is_workbook |= name.eq_ignore_ascii_case("xl/workbook.xml");
+        if let Some((_, other)) = OTHERS.iter().find(|(part, _)| *part == name && !part.is_empty()) {
+            what = other;
         }
     }
-    Ok(match workbook {
-        false => Archive::Other(Refusal::AnotherKind { what }),
-        true if unpacked > MOST_UNPACKED || texts > MOST_UNPACKED_TEXTS => {
-            Archive::Other(Refusal::WorkbookTooLarge { most_mib: MOST_UNPACKED >> 20 })
-        }
-        true => Archive::Xlsx,
-    })
+    match is_workbook {
+        false => Err(Refusal::AnotherKind { what }),
+        true if unpacked > MOST_UNPACKED || besides > MOST_UNPACKED_BESIDES => Err(TOO_LARGE),
+        true => Ok(()),
+    }
 }
 
 /// Reads the rows of the first visible sheet until the end or until `each`
 /// breaks. `size`: of the file, for telling how far the reading has come.
-pub fn sheet_rows(mut file: File, format: Format, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
-    file.seek(SeekFrom::Start(0))?;
-    // Workbooks come from anywhere; one that trips the parser is a bad workbook.
+pub fn sheet_rows(mut from: impl Read + Seek, format: Format, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
+    // One that trips the parser is a bad workbook.
     catch_unwind(AssertUnwindSafe(|| match format {
-        Format::Xlsx => xlsx_rows(BufReader::new(file), size, each),
-        Format::Xls => xls_rows(BufReader::new(file), size, each),
+        Format::Xlsx => {
+            look_into(&mut from)?;
+            from.seek(SeekFrom::Start(0))?;
+            xlsx_rows(from, size, each)
+        }
+        Format::Xls => xls_rows(from, size, each),
         Format::Csv => Err(Refusal::BadWorkbook.into()),
     }))
     .unwrap_or(Err(Unread::Refused(Refusal::BadWorkbook)))
@@ -79,7 +81,7 @@ fn first_sheet<R: Reader<RS>, RS: Read + Seek>(workbook: &R) -> Result<String, R
         .ok_or(Refusal::NoSheet)
 }
 
-fn xlsx_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
+fn xlsx_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
     let bad = |_: XlsxError| Refusal::BadWorkbook;
     let mut workbook = Xlsx::new(file).map_err(bad)?;
     let sheet = first_sheet(&workbook)?;
@@ -108,7 +110,7 @@ fn xlsx_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result
         }
         let Some(cell) = cell else { return Ok(()) };
         let column = cell.get_position().1;
-        if column >= MOST_COLUMNS {
+        if column.max(record.len() as u32) >= MOST_COLUMNS {
             return Err(Refusal::BadWorkbook.into());
         }
         while record.len() < column as usize {
@@ -116,11 +118,14 @@ fn xlsx_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result
         }
         text.clear();
         write_cell(cell.get_value(), &mut text);
+        if record.text.len() + text.len() > LONGEST_ROW {
+            return Err(Refusal::HugeRow.into());
+        }
         record.push(&text);
     }
 }
 
-fn xls_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
+fn xls_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
     let mut workbook = Xls::new(file).map_err(|_| Refusal::BadWorkbook)?;
     let sheet = first_sheet(&workbook)?;
     let range = workbook.worksheet_range(&sheet).map_err(|_| Refusal::BadWorkbook)?;
@@ -135,6 +140,9 @@ fn xls_rows(file: BufReader<File>, size: u64, each: &mut EachRow<'_>) -> Result<
         for cell in row {
             text.clear();
             write_cell(&borrowed(cell), &mut text);
+            if record.text.len() + text.len() > LONGEST_ROW {
+                return Err(Refusal::HugeRow.into());
+            }
             record.push(&text);
         }
         let done = i as u64 + 1;

@@ -85,6 +85,8 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
             files::cancelling.eq(cancelling),
             files::refusal.eq(refusal),
             files::finished_at.eq(finished_at),
+            // What is ordered anew is tried anew.
+            files::tries.eq(0),
         ))
         .execute(conn)
         .map(drop)
@@ -246,6 +248,8 @@ pub fn counted_groups(conn: &mut PgConnection, id: FileId, field: &str) -> Query
 pub struct Claim {
     pub file: File,
     pub worker: Uuid,
+    /// The how-manieth claim it is since the import was ordered.
+    pub tries: i16,
 }
 
 /// Takes the oldest file that waits to be imported, or whose importer has not
@@ -272,8 +276,9 @@ pub fn claim(
 
 /// Takes a file that was sent to be imported in this very transaction, so that nobody else has it yet.
 pub fn begin(conn: &mut PgConnection, id: FileId, worker: Uuid, lease_ends_at: DateTime<Utc>) -> QueryResult<Claim> {
-    let row: Row = diesel::update(files::table.find(id.0))
+    let (row, tries): (Row, i16) = diesel::update(files::table.find(id.0))
         .set((
+            files::tries.eq(files::tries + 1),
             files::worker.eq(worker),
             files::lease_ends_at.eq(lease_ends_at),
             files::bytes_done.eq(0),
@@ -283,9 +288,14 @@ pub fn begin(conn: &mut PgConnection, id: FileId, worker: Uuid, lease_ends_at: D
             files::rows_duplicate.eq(0),
             files::missing.eq(serde_json::json!({})),
         ))
-        .returning(Row::as_returning())
+        .returning((Row::as_returning(), files::tries))
         .get_result(conn)?;
-    Ok(Claim { file: row.try_into()?, worker })
+    Ok(Claim { file: row.try_into()?, worker, tries })
+}
+
+/// Takes a try back: what ended it was not the file. The lease stays, so that it is not begun again at once.
+pub fn uncount(conn: &mut PgConnection, claim: &Claim) -> QueryResult<()> {
+    diesel::update(held(claim)).set(files::tries.eq(files::tries - 1)).execute(conn).map(drop)
 }
 
 /// What an importer learns when it tells how far it is.
@@ -469,21 +479,23 @@ pub fn stage(conn: &mut PgConnection, rows: &Pack, problems: &Pack) -> QueryResu
     Ok(())
 }
 
-/// Finds the rows whose address an earlier row has, and lists them as problems
-/// of the column `field`. Returns how many there are.
-pub fn set_repeats_apart(conn: &mut PgConnection, field: &str) -> QueryResult<i64> {
+/// Finds the rows whose address an earlier row has, and lists up to `n_listed` of them as
+/// problems of the column `field`. Returns how many there are.
+pub fn set_repeats_apart(conn: &mut PgConnection, field: &str, n_listed: i64) -> QueryResult<i64> {
     // Sorting and hashing a million rows is this transaction's whole work.
     conn.batch_execute("SET LOCAL work_mem = '96MB'; ANALYZE import_rows")?;
     conn.batch_execute(include_str!("repeats.sql"))?;
-    let n_rows = diesel::sql_query(
+    diesel::sql_query(
         "INSERT INTO import_problems (line, field, value, code, says)
          SELECT line, $1, address, 'duplicate',
                 'Row ' || first_line || ' has the same ' || $1 || '. That row is used, this one is not.'
-         FROM import_repeats",
+         FROM import_repeats
+         ORDER BY line LIMIT $2",
     )
     .bind::<Text, _>(field)
+    .bind::<BigInt, _>(n_listed)
     .execute(conn)?;
-    Ok(n_rows as i64)
+    diesel::select(diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM import_repeats)")).get_result(conn)
 }
 
 /// How many of the repeated rows have nothing in each of `fields`.
@@ -545,6 +557,7 @@ pub fn finish(
             files::rows_bad.eq(counts.bad),
             files::rows_duplicate.eq(counts.duplicate),
             files::missing.eq(missing),
+            files::tries.eq(0),
             files::worker.eq(None::<Uuid>),
             files::lease_ends_at.eq(None::<DateTime<Utc>>),
         ))

@@ -10,7 +10,7 @@ use super::domain::{Encoding, Record};
 use super::refusal::Refusal;
 
 /// A row longer than this is a quotation mark that nobody closed.
-const LONGEST_ROW: usize = 16 << 20;
+pub const LONGEST_ROW: usize = 16 << 20;
 const MOST_FIELDS: usize = 100_000;
 
 /// Why reading ended before the end.

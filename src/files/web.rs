@@ -8,12 +8,14 @@ use serde::Deserialize;
 
 use super::actions::{self, Look};
 use super::domain::{File, Mapping, State, Unchanged, Use, letters};
+use super::import::MOST_LISTED;
 use super::refusal::Refusal;
 use super::store::{self, Listed, Taken};
 use super::upload;
 use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::regions;
+use crate::db::DbError;
 use crate::ids::{CampaignId, FileId};
 use crate::web::{Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other};
 
@@ -106,6 +108,14 @@ impl Panel {
 
     fn waits(&self) -> bool {
         self.file.counts.done == 0
+    }
+
+    /// All of them, or as many as are listed.
+    fn download(&self) -> String {
+        match self.file.counts.bad + self.file.counts.duplicate {
+            n if n > MOST_LISTED => format!("Download the first {} problems (CSV)", grouped(MOST_LISTED)),
+            _ => "Download all problems (CSV)".to_owned(),
+        }
     }
 
     fn more_problems(&self) -> i64 {
@@ -297,9 +307,9 @@ async fn import(
         true => Err(actions::Error::Unchanged(Unchanged::NoSuchRegion)),
         false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region, by, now)).await {
             Ok(_) => Ok(()),
-            Err(crate::db::DbError::Work(error)) => Err(error),
-            Err(crate::db::DbError::Busy(_)) => return Err(Problem::Busy),
-            Err(crate::db::DbError::Cancelled) => return Err(Problem::Busy),
+            Err(DbError::Work(error)) => Err(error),
+            Err(DbError::Busy | DbError::Cancelled) => return Err(Problem::Busy),
+            Err(DbError::Lost(lost)) => return Err(Problem::NoDatabase(lost)),
         },
     };
     match result {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::domain::{FAILURES_OF_EMAIL, FAILURES_OF_PEER, IDLE, NewUser, User, WINDOW};
 use crate::app::App;
+use crate::db::DbError;
 use crate::db::schema::{sessions, sign_in_failures, users};
 use crate::ids::UserId;
 use crate::web::{Person, Role};
@@ -189,8 +190,8 @@ impl PgSessions {
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
-    ) -> anyhow::Result<T> {
-        Ok(self.app.db.run(work).await?)
+    ) -> Result<T, DbError<diesel::result::Error>> {
+        self.app.vital.run(work).await
     }
 
     fn expiry(&self, ttl: &Duration) -> DateTime<Utc> {
@@ -206,7 +207,11 @@ impl SessionStore for PgSessions {
             // An error here would be an empty page. Whoever asks for the person will say that we are busy.
             Err(error) => {
                 tracing::error!("reading a session: {error:#}");
-                Ok(Some(State::from([(Person::UNKNOWN_IN_SESSION.to_owned(), "true".to_owned())])))
+                let silent_for = match error {
+                    DbError::Lost(lost) => lost.silent_for.as_secs().to_string(),
+                    DbError::Busy | DbError::Cancelled | DbError::Work(_) => "null".to_owned(),
+                };
+                Ok(Some(State::from([(Person::UNKNOWN_IN_SESSION.to_owned(), silent_for)])))
             }
         }
     }
@@ -227,7 +232,7 @@ impl SessionStore for PgSessions {
                 .execute(conn)
         })
         .await
-        .map_err(SaveError::Other)?;
+        .map_err(|error| SaveError::Other(error.into()))?;
         Ok(key)
     }
 
@@ -242,7 +247,7 @@ impl SessionStore for PgSessions {
                 .execute(conn)
         })
         .await
-        .map_err(UpdateError::Other)?;
+        .map_err(|error| UpdateError::Other(error.into()))?;
         Ok(key)
     }
 
@@ -251,13 +256,14 @@ impl SessionStore for PgSessions {
         self.run(move |conn| {
             diesel::update(sessions::table.find(id)).set(sessions::expires_at.eq(expires_at)).execute(conn)
         })
-        .await
-        .map(drop)
+        .await?;
+        Ok(())
     }
 
     async fn delete(&self, key: &SessionKey) -> anyhow::Result<()> {
         let id = hash(key);
-        self.run(move |conn| diesel::delete(sessions::table.find(id)).execute(conn)).await.map(drop)
+        self.run(move |conn| diesel::delete(sessions::table.find(id)).execute(conn)).await?;
+        Ok(())
     }
 }
 

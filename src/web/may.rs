@@ -1,10 +1,12 @@
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use actix_session::SessionExt;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use super::Problem;
+use super::{Click, Problem};
+use crate::db::Lost;
 use crate::ids::UserId;
 
 /// What somebody may do, from looking to everything.
@@ -49,14 +51,20 @@ pub struct Person {
 impl Person {
     /// Where the session keeps the person. Putting one there signs them in.
     pub const IN_SESSION: &'static str = "person";
-    /// Stands in a session that could not be read just now.
+    /// Stands in a session that could not be read just now: for how many seconds the
+    /// database has not answered, or nothing when it was just busy.
     pub const UNKNOWN_IN_SESSION: &'static str = "person_unknown";
 
     /// Who is asking.
     pub fn of(req: &HttpRequest) -> Result<Person, Problem> {
         let session = req.get_session();
-        if session.contains_key(Self::UNKNOWN_IN_SESSION) {
-            return Err(Problem::Busy);
+        if let Ok(Some(silent_for)) = session.get::<Option<u64>>(Self::UNKNOWN_IN_SESSION) {
+            let lost = |seconds| Lost { unchanged: true, silent_for: Duration::from_secs(seconds) };
+            let problem = silent_for.map(lost).map_or(Problem::Busy, Problem::NoDatabase);
+            return Err(match Click::of(req) {
+                Some(click) => problem.clicking(click),
+                None => problem,
+            });
         }
         match session.get(Self::IN_SESSION) {
             Ok(person) => person.ok_or_else(|| Problem::sign_in_first(req)),

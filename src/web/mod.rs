@@ -8,6 +8,7 @@ mod headers;
 mod htmx;
 mod may;
 mod multipart;
+mod panics;
 mod peer;
 mod problem;
 
@@ -21,8 +22,9 @@ pub use headers::harden;
 pub use htmx::Htmx;
 pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
 pub use multipart::Parts;
+pub use panics::{survive, tell_of_panics};
 pub use peer::caller;
-pub use problem::Problem;
+pub use problem::{Click, Problem};
 
 /// Answers with a rendered template.
 pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {

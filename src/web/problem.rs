@@ -3,7 +3,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
 use super::{Htmx, local_path, see_other};
-use crate::db::DbError;
+use crate::db::{DbError, Lost};
 
 /// Everything a handler may answer instead of what was asked for.
 ///
@@ -30,9 +30,86 @@ pub enum Problem {
     Conflict(String),
     #[error("busy")]
     Busy,
+    /// The question takes longer than anybody may keep the database busy.
+    #[error("too slow")]
+    TooSlow,
+    /// The database does not answer.
+    #[error("{0}")]
+    NoDatabase(Lost),
+    /// A click that must be answered was not carried out, or nobody knows whether it was.
+    #[error("not done: {0:?}")]
+    NotDone(Click, Option<Lost>),
+    /// It was carried out, and what it led to cannot be shown.
+    #[error("done: {0:?}")]
+    Unseen(Click),
+    /// A bug ended the request; the log has heard of it already.
+    #[error("a bug")]
+    Panicked,
     /// A bug or a broken part. The cause is logged and never shown.
     #[error("unexpected: {0:#}")]
     Unexpected(anyhow::Error),
+}
+
+/// The clicks whose answer has to be true whatever breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Click {
+    Pause,
+    PauseAll,
+    Resume,
+    Stop,
+    StopAll,
+    /// Any other change of a campaign or a schedule.
+    Edit,
+}
+
+impl Click {
+    /// Which one a request is.
+    pub fn of(req: &HttpRequest) -> Option<Click> {
+        if req.method() != Method::POST {
+            return None;
+        }
+        match req.path().rsplit('/').next()? {
+            "pause" => Some(Click::Pause),
+            "pause-all" => Some(Click::PauseAll),
+            "resume" => Some(Click::Resume),
+            "stop" if req.path() == "/stop" => Some(Click::StopAll),
+            "stop" => Some(Click::Stop),
+            _ => None,
+        }
+    }
+
+    fn not_done(self) -> &'static str {
+        match self {
+            Click::Pause => "Not paused",
+            Click::PauseAll => "Nothing was paused",
+            Click::Resume => "Not resumed",
+            Click::Stop => "Not stopped",
+            Click::StopAll => "Nothing was stopped",
+            Click::Edit => "Not changed",
+        }
+    }
+
+    fn unknown(self) -> &'static str {
+        match self {
+            Click::Pause => "It is not known whether it was paused",
+            Click::PauseAll => "It is not known whether everything was paused",
+            Click::Resume => "It is not known whether it was resumed",
+            Click::Stop => "It is not known whether it was stopped",
+            Click::StopAll => "It is not known whether everything was stopped",
+            Click::Edit => "It is not known whether it was changed",
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Click::Pause => "Paused. Nothing more will leave.",
+            Click::PauseAll => "Everything is paused. Nothing more will leave.",
+            Click::Resume => "Resumed",
+            Click::Stop => "Stopped. Nothing more will leave.",
+            Click::StopAll => "Everything is stopped. Nothing more will leave.",
+            Click::Edit => "Changed",
+        }
+    }
 }
 
 #[derive(Template)]
@@ -43,6 +120,15 @@ struct Page<'a> {
 }
 
 impl Problem {
+    /// The same, as whoever clicked has to hear it.
+    pub fn clicking(self, click: Click) -> Self {
+        match self {
+            Problem::Busy | Problem::TooSlow => Problem::NotDone(click, None),
+            Problem::NoDatabase(lost) => Problem::NotDone(click, Some(lost)),
+            other => other,
+        }
+    }
+
     pub fn sign_in_first(req: &HttpRequest) -> Self {
         let htmx = Htmx::of(req);
         // What htmx asked for is a fragment; the page around it is where to return to.
@@ -57,8 +143,10 @@ impl Problem {
 
 fn path_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    rest.find('/').map(|start| &rest[start..])
+    rest.find('/').and_then(|start| rest.get(start..))
 }
+
+const WENT_WRONG: (&str, &str) = ("Something went wrong", "We have written down what happened. Please try again.");
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
@@ -68,12 +156,16 @@ impl ResponseError for Problem {
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Problem::Conflict(_) => StatusCode::CONFLICT,
-            Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Problem::Busy | Problem::TooSlow | Problem::NoDatabase(_) | Problem::NotDone(..) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Problem::Unseen(_) => StatusCode::OK,
+            Problem::Panicked | Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
+        let advice;
         let (headline, advice) = match self {
             Problem::SignInFirst { htmx, next } => return sign_in(*htmx, next.as_deref()),
             Problem::NotAllowed => ("You may not do this", "Ask an admin of this installation for the right."),
@@ -84,9 +176,29 @@ impl ResponseError for Problem {
                 (reason.as_str(), "Nothing was changed. Reload the page to see how things are now.")
             }
             Problem::Busy => ("Busy right now", "Please try again in a moment."),
+            Problem::TooSlow => (
+                "This takes too long to find out",
+                "Nothing was changed. Ask for less, or try again when less is going on.",
+            ),
+            Problem::NoDatabase(lost) => {
+                advice = format!("{} {} {}", no_answer(lost), unchanged(lost), UNTIL_THEN);
+                ("The database does not answer", advice.as_str())
+            }
+            Problem::NotDone(click, None) => {
+                (click.not_done(), "Too much is going on right now, and sending goes on as before. Press it again.")
+            }
+            Problem::NotDone(click, Some(lost)) => {
+                advice = format!("{} What is being sent goes on when it answers: press again then.", no_answer(lost));
+                (if lost.unchanged { click.not_done() } else { click.unknown() }, advice.as_str())
+            }
+            Problem::Unseen(click) => (
+                click.done(),
+                "The database stopped answering just afterwards, so what is still on its way cannot be listed. Reload the page in a moment.",
+            ),
+            Problem::Panicked => WENT_WRONG,
             Problem::Unexpected(error) => {
                 tracing::error!("{error:#}");
-                ("Something went wrong", "We have written down what happened. Please try again.")
+                WENT_WRONG
             }
         };
         HttpResponse::build(self.status_code())
@@ -95,6 +207,24 @@ impl ResponseError for Problem {
             .insert_header(("HX-Retarget", "#notice"))
             .insert_header(("HX-Reswap", "innerHTML"))
             .body(Page { headline, advice }.render().unwrap_or_else(|_| headline.to_owned()))
+    }
+}
+
+/// What can be promised while the database is away: claims are made in it.
+const UNTIL_THEN: &str = "Nothing begins to be sent until it answers.";
+
+fn no_answer(lost: &Lost) -> String {
+    match lost.silent_for.as_secs() {
+        0 => "The connection to the database broke just now.".to_owned(),
+        1 => "The database has not answered for a second.".to_owned(),
+        n => format!("The database has not answered for {n} seconds."),
+    }
+}
+
+fn unchanged(lost: &Lost) -> &'static str {
+    match lost.unchanged {
+        true => "Nothing was changed.",
+        false => "Whether anything was changed is not known: look when it answers.",
     }
 }
 
@@ -120,6 +250,10 @@ impl From<diesel::result::Error> for Problem {
             diesel::result::Error::DatabaseError(_, told) if told.message().contains("invalid byte sequence") => {
                 Problem::Invalid("The text has a character in it that cannot be stored. Type it again.".into())
             }
+            diesel::result::Error::DatabaseError(_, told) if told.message().contains("statement timeout") => {
+                Problem::TooSlow
+            }
+            diesel::result::Error::DatabaseError(_, told) if told.message().contains("lock timeout") => Problem::Busy,
             error => Problem::Unexpected(error.into()),
         }
     }
@@ -128,7 +262,8 @@ impl From<diesel::result::Error> for Problem {
 impl<E: Into<Problem>> From<DbError<E>> for Problem {
     fn from(error: DbError<E>) -> Self {
         match error {
-            DbError::Busy(_) => Problem::Busy,
+            DbError::Busy => Problem::Busy,
+            DbError::Lost(lost) => Problem::NoDatabase(lost),
             DbError::Cancelled => Problem::Unexpected(anyhow::anyhow!("database work was cancelled")),
             DbError::Work(error) => error.into(),
         }

@@ -25,7 +25,7 @@ impl Books for PostgresBooks {
                 Ok(())
             }
             Ok(false) => Err(NotEntered::Nobody),
-            Err(error @ DbError::Busy(_)) => Err(NotEntered::NotNow(error.to_string())),
+            Err(error @ DbError::Busy) => Err(NotEntered::NotNow(error.to_string())),
             // It may be lost before or after it was committed.
             Err(error) => Err(NotEntered::Unknown(error.to_string())),
         }

@@ -38,7 +38,7 @@ pub fn read_token(secret: &str, channel: ChannelId, text: &str, now: DateTime<Ut
     if parts.next().is_some() || !told.is_ascii() || told.len() != 64 {
         return None;
     }
-    let told: Option<Vec<u8>> = (0..32).map(|n| u8::from_str_radix(&told[n * 2..n * 2 + 2], 16).ok()).collect();
+    let told: Option<Vec<u8>> = (0..32).map(|n| u8::from_str_radix(told.get(n * 2..n * 2 + 2)?, 16).ok()).collect();
     seal(secret, channel, visitor, until).verify_slice(&told?).ok()?;
     let left = until - now.timestamp();
     (left > 0).then_some(Known { visitor, renew: left < RENEWED.num_seconds() })

@@ -72,16 +72,18 @@ fn cut<'a>(text: &'a str, mut full: impl FnMut(&'a str)) -> (Segments, &'a str) 
     let (single, each) = encoding.limits();
     let per_part_limit = if units <= single { single } else { each };
 
-    let (mut parts, mut part_begins, mut used) = (1, 0, 0);
-    for (at, c) in text.char_indices() {
+    let (mut parts, mut part, mut rest, mut used) = (1, 0, text, 0);
+    for c in text.chars() {
         if used + encoding.units(c) > per_part_limit {
-            full(&text[part_begins..at]);
-            (parts, part_begins, used) = (parts + 1, at, 0);
+            let (whole, after) = rest.split_at(part);
+            full(whole);
+            (parts, part, rest, used) = (parts + 1, 0, after, 0);
         }
+        part += c.len_utf8();
         used += encoding.units(c);
     }
     let segments = Segments { encoding, units, parts, per_part_limit, left_in_last: per_part_limit - used, forced_by };
-    (segments, &text[part_begins..])
+    (segments, rest)
 }
 
 /// Septets of a character of the default alphabet and its extension; `None` outside both.

@@ -53,7 +53,7 @@ impl Template {
                 template.pieces.push(Piece::Field { index, fallback: fallback.map(str::to_owned) });
                 rest = more;
             } else {
-                let word = after.find(|c: char| !is_of_word(c)).map_or(after, |end| &after[..end]);
+                let (word, beyond) = after.split_at(after.find(|c: char| !is_of_word(c)).unwrap_or(after.len()));
                 plain.push('#');
                 if word.starts_with(char::is_alphabetic) {
                     let unknown = &mut template.unknown;
@@ -61,9 +61,8 @@ impl Template {
                         unknown.push(word.to_owned());
                     }
                     // The # that closes its fallback must not open a field.
-                    let (_, more) = fallback(&after[word.len()..]);
-                    let whole = after.len() - more.len();
-                    plain.push_str(&after[..whole]);
+                    let (_, more) = fallback(beyond);
+                    plain.push_str(after.strip_suffix(more).unwrap_or(after));
                     rest = more;
                 } else {
                     rest = after;

@@ -18,7 +18,7 @@ use bugle::channels::sandbox::Knobs;
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
-use bugle::db::{self, Db};
+use bugle::db::{self, Db, Purpose};
 use bugle::deliveries::Counts;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
@@ -48,6 +48,7 @@ static SERVER: LazyLock<Private> = LazyLock::new(|| {
             let _ = fs::remove_dir_all(old.path());
         }
     }
+    bugle::files::workbook::read_with(env!("CARGO_BIN_EXE_bugle"));
     Private::start(&dir.join(format!("bugle-stories-{}", std::process::id())), Durability::None).unwrap()
 });
 
@@ -585,8 +586,17 @@ fn post(path: &str) -> TestRequest {
 
 fn app_at(url: &str, clock: Clock) -> Data<App> {
     let db = Db::connect(url, 8).unwrap();
+    let vital = db.beside(Purpose::Vital, 4).unwrap();
     let providers = carrier::providers(&Db::connect(url, 4).unwrap(), &clock);
-    Data::new(App { db, clock, settings: Settings::default(), providers, said: Arc::default() })
+    Data::new(App {
+        db,
+        vital,
+        clock,
+        settings: Settings::default(),
+        providers,
+        said: Arc::default(),
+        pulse: Arc::default(),
+    })
 }
 
 /// `n` different numbers at which the carrier does nothing special.

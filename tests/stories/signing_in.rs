@@ -338,13 +338,8 @@ async fn the_cookie_is_kept_from_scripts_and_other_sites_and_the_key_from_the_da
 async fn over_tls_the_cookie_is_bound_to_this_host_and_to_tls() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     person(&desk, "ada@example.org", Role::Admin);
-    let app = Data::new(App {
-        db: desk.app.db.clone(),
-        clock: desk.app.clock.clone(),
-        settings: Settings { secure_cookies: true, ..Settings::default() },
-        providers: desk.app.providers.clone(),
-        said: desk.app.said.clone(),
-    });
+    let settings = Settings { secure_cookies: true, ..Settings::default() };
+    let app = Data::new(App { settings, ..desk.app.get_ref().clone() });
     let request = TestRequest::post()
         .uri("/sign-in")
         .insert_header(("Sec-Fetch-Site", "same-origin"))

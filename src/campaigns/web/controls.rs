@@ -4,23 +4,22 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use chrono::{DateTime, NaiveTime, Utc};
+use diesel::{Connection, PgConnection};
 use serde::Deserialize;
 
 use super::super::screen::{self, Line, Sheet};
 use super::super::{Campaign, actions, reception, store};
 use super::index::{Asked, answer_row, draw_schedule, html, place_of, sheet_of};
 use super::panels::{Note, Place, Plan};
-use super::stop::ask;
+use super::stop::{ask, carry_out, still};
 use crate::app::App;
-use crate::db::DbError;
-use crate::deliveries::quiet;
 use crate::deliveries::store::Scope;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::Rate;
 use crate::schedules;
 use crate::schedules::actions::Edit;
 use crate::web::chart::thousands;
-use crate::web::{Frame, Htmx, Manage, May, Operate, Person, Problem, see_other};
+use crate::web::{Click, Frame, Htmx, Manage, May, Operate, Person, Problem, see_other};
 
 pub fn routes(pages: &mut ServiceConfig) {
     pages
@@ -55,6 +54,15 @@ impl Verb {
     /// Whether the answer waits until the wire is quiet.
     fn stills(self) -> bool {
         matches!(self, Verb::Pause | Verb::Stop)
+    }
+
+    fn click(self) -> Click {
+        match self {
+            Verb::Pause => Click::Pause,
+            Verb::Resume | Verb::Extend(_) => Click::Resume,
+            Verb::Stop => Click::Stop,
+            Verb::Edit(_) => Click::Edit,
+        }
     }
 
     /// What to say of it, with the end it leads to: a time that was typed may mean tomorrow.
@@ -142,10 +150,9 @@ async fn edit_schedule(
 }
 
 async fn change(app: &App, person: &Person, htmx: Htmx, id: ScheduleId, verb: Verb) -> Result<HttpResponse, Problem> {
-    let (by, now) = (person.id, app.clock.now());
-    let done = app
-        .db
-        .run(move |conn| {
+    let (by, now, app) = (person.id, app.clock.now(), &app.without_delay());
+    let work = move |conn: &mut PgConnection| {
+        conn.transaction(|conn| {
             match verb {
                 Verb::Pause => schedules::actions::pause(conn, id, by, now)?,
                 Verb::Resume => schedules::actions::resume(conn, id, by, now)?,
@@ -158,25 +165,36 @@ async fn change(app: &App, person: &Person, htmx: Htmx, id: ScheduleId, verb: Ve
                 Verb::Edit(edit) => schedules::actions::edit(conn, id, edit, by, now)?,
                 Verb::Extend(end) => actions::extend(conn, id, end, by, now)?,
             }
-            Ok::<_, Problem>(())
+            Ok(())
         })
-        .await;
-    match done {
+    };
+    match carry_out(app, verb.click(), work).await {
         Ok(()) => {}
-        Err(DbError::Work(problem @ Problem::Conflict(_))) => return refuse(app, person, htmx, id, problem).await,
-        Err(error) => return Err(error.into()),
+        Err(problem @ Problem::Conflict(_)) => return refuse(app, person, htmx, id, problem).await,
+        Err(problem) => return Err(problem),
     }
     if verb.stills() {
-        quiet::wait(app, Scope::Schedule(id.0)).await?;
+        still(app, verb.click(), Scope::Schedule(id.0)).await?;
     }
-    let (sheet, n) = sheet_of(app, id).await?;
-    match htmx {
-        Htmx(true) => {
-            let (campaign, line) = (&sheet.campaign, &sheet.lines[n]);
-            let note = verb.done(line, campaign, now);
-            draw_schedule(app, person, campaign, line, note, None).await.map(html)
+    let drawn = async {
+        let (sheet, n) = sheet_of(app, id).await?;
+        match htmx {
+            Htmx(true) => {
+                let (campaign, line) = (&sheet.campaign, &sheet.lines[n]);
+                let note = verb.done(line, campaign, now);
+                draw_schedule(app, person, campaign, line, note, None).await.map(html)
+            }
+            Htmx(false) => Ok(see_other(place_of(&sheet, id))),
         }
-        Htmx(false) => Ok(see_other(place_of(&sheet, id))),
+    };
+    drawn.await.map_err(|problem: Problem| unseen(verb.click(), problem))
+}
+
+/// What was clicked has been done, whatever became of drawing it.
+fn unseen(click: Click, problem: Problem) -> Problem {
+    match problem {
+        Problem::Busy | Problem::TooSlow | Problem::NoDatabase(_) => Problem::Unseen(click),
+        problem => problem,
     }
 }
 
@@ -219,6 +237,7 @@ async fn resume_plan(
     htmx: Htmx,
     id: Path<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
+    let app = app.without_delay();
     let (sheet, n) = sheet_of(&app, *id).await?;
     let line = &sheet.lines[n];
     let plan = match line.can_resume() {
@@ -273,7 +292,7 @@ async fn ask_stop(
     htmx: Htmx,
     id: Path<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = *id;
+    let (id, app) = (*id, app.without_delay());
     let (sheet, n_talks) = app
         .db
         .look(move |conn| {
@@ -304,6 +323,17 @@ enum Whole {
     Resume,
     Stop,
     Archive,
+}
+
+impl Whole {
+    fn click(self) -> Click {
+        match self {
+            Whole::Pause => Click::Pause,
+            Whole::Resume => Click::Resume,
+            Whole::Stop => Click::Stop,
+            Whole::Archive => Click::Edit,
+        }
+    }
 }
 
 #[post("/campaigns/{id}/pause")]
@@ -358,17 +388,17 @@ async fn change_campaign(
     place: Place,
     whole: Whole,
 ) -> Result<HttpResponse, Problem> {
-    let (by, now) = (person.id, app.clock.now());
-    let done = app
-        .db
-        .run(move |conn| match whole {
+    let (by, now, app) = (person.id, app.clock.now(), &app.without_delay());
+    let click = whole.click();
+    let work = move |conn: &mut PgConnection| {
+        Ok(match whole {
             Whole::Pause => actions::pause(conn, id, by, now),
             Whole::Resume => actions::resume(conn, id, by, now),
             Whole::Stop => actions::stop(conn, id, by, now),
             Whole::Archive => actions::archive(conn, id, by, now),
-        })
-        .await;
-    match done.map_err(Problem::from) {
+        }?)
+    };
+    match carry_out(app, click, work).await {
         Ok(()) => {}
         Err(problem @ Problem::Conflict(_)) if htmx == Htmx(true) => {
             let note = Note::refusal(problem.to_string());
@@ -378,11 +408,14 @@ async fn change_campaign(
         Err(problem) => return Err(problem),
     }
     match whole {
-        Whole::Pause | Whole::Stop => drop(quiet::wait(app, Scope::Campaign(id.0)).await?),
+        Whole::Pause | Whole::Stop => drop(still(app, click, Scope::Campaign(id.0)).await?),
         Whole::Resume | Whole::Archive => {}
     }
     match htmx {
-        Htmx(true) => answer_row(app, person, id, place, None, None).await.map(html),
+        Htmx(true) => {
+            let drawn = answer_row(app, person, id, place, None, None).await;
+            drawn.map(html).map_err(|problem| unseen(click, problem))
+        }
         Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#campaign-{id}"))),
     }
 }
@@ -396,7 +429,7 @@ async fn campaign_plan(
     id: Path<CampaignId>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    let id = *id;
+    let (id, app) = (*id, app.without_delay());
     let sheet: Sheet = app.db.look(move |conn| store::sheet(conn, id)).await?;
     let held: Vec<&Line> =
         sheet.lines.iter().filter(|line| sheet.campaign.state.resumes(&line.schedule.state)).collect();
@@ -419,7 +452,7 @@ async fn ask_stop_campaign(
     htmx: Htmx,
     id: Path<CampaignId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = *id;
+    let (id, app) = (*id, app.without_delay());
     let (sheet, n_talks) = app
         .db
         .look(move |conn| {

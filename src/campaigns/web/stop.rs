@@ -1,24 +1,62 @@
 //! PAUSE ALL, STOP, and the questions before what cannot be taken back.
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
+use diesel::PgConnection;
 use serde::Deserialize;
 
 use super::super::actions;
 use super::index::{draw, html};
 use crate::app::App;
-use crate::deliveries::quiet;
+use crate::db::{DbError, Lost};
+use crate::deliveries::quiet::{self, Wire};
 use crate::deliveries::store::Scope;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Htmx, May, Operate, Problem, StopEverything, page_with};
+use crate::web::{Click, FieldErrors, Frame, Htmx, May, Operate, Problem, StopEverything, page_with};
 
 /// What has to be typed before everything stops.
 const WORD: &str = "STOP";
 
 pub fn routes(pages: &mut ServiceConfig) {
     pages.service(pause_all).service(ask_stop_all).service(stop_all);
+}
+
+/// A connection that breaks sooner than this under a click is given a second try:
+/// it was dead already, and both answers still come in time.
+const TRIED_AGAIN_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Carries out a click whose answer has to be true. One that came to nothing, because
+/// the connection broke under it, is carried out once more; so is one that may have
+/// come to something, and what says then that it has been done already is right.
+pub async fn carry_out(
+    app: &App,
+    click: Click,
+    work: impl Fn(&mut PgConnection) -> Result<(), Problem> + Clone + Send + 'static,
+) -> Result<(), Problem> {
+    let began = Instant::now();
+    let answer = match app.db.run(work.clone()).await {
+        Err(DbError::Lost(lost)) if began.elapsed() < TRIED_AGAIN_WITHIN => match app.db.run(work).await {
+            Err(DbError::Work(Problem::Conflict(_))) if !lost.unchanged => Ok(()),
+            Err(DbError::Lost(again)) => {
+                Err(DbError::Lost(Lost { unchanged: lost.unchanged && again.unchanged, ..again }))
+            }
+            answer => answer,
+        },
+        answer => answer,
+    };
+    answer.map_err(|error| Problem::from(error).clicking(click))
+}
+
+/// Waits after a pause or a stop until nothing can begin any more.
+pub async fn still(app: &App, click: Click, scope: Scope) -> Result<Wire, Problem> {
+    quiet::wait(app, scope).await.map_err(|error| {
+        tracing::warn!("after {click:?}: {error}");
+        Problem::Unseen(click)
+    })
 }
 
 /// A question as a page of its own.
@@ -91,9 +129,9 @@ struct StopAll {
 
 #[post("/campaigns/pause-all")]
 async fn pause_all(app: Data<App>, may: May<Operate>, htmx: Htmx) -> Result<HttpResponse, Problem> {
-    let (by, now) = (may.person.id, app.clock.now());
-    app.db.run(move |conn| actions::pause_all(conn, by, now)).await?;
-    quiet::wait(&app, Scope::Everything).await?;
+    let (by, now, app) = (may.person.id, app.clock.now(), app.without_delay());
+    carry_out(&app, Click::PauseAll, move |conn| Ok(actions::pause_all(conn, by, now).map(drop)?)).await?;
+    still(&app, Click::PauseAll, Scope::Everything).await?;
     Ok(htmx.leave_for("/campaigns?settling=Paused"))
 }
 
@@ -104,7 +142,7 @@ async fn ask_stop_all(
     frame: Frame,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
-    question(&app, StatusCode::OK, frame, htmx, FieldErrors::default()).await
+    question(&app.without_delay(), StatusCode::OK, frame, htmx, FieldErrors::default()).await
 }
 
 async fn question(
@@ -143,10 +181,10 @@ async fn stop_all(
     if form.word.trim() != WORD {
         let mut errors = FieldErrors::default();
         errors.add("word", "Type STOP in capital letters. Nothing was stopped.");
-        return question(&app, StatusCode::UNPROCESSABLE_ENTITY, frame, htmx, errors).await;
+        return question(&app.without_delay(), StatusCode::UNPROCESSABLE_ENTITY, frame, htmx, errors).await;
     }
-    let (by, now) = (may.person.id, app.clock.now());
-    app.db.run(move |conn| actions::stop_all(conn, by, now)).await?;
-    quiet::wait(&app, Scope::Everything).await?;
+    let (by, now, app) = (may.person.id, app.clock.now(), app.without_delay());
+    carry_out(&app, Click::StopAll, move |conn| Ok(actions::stop_all(conn, by, now).map(drop)?)).await?;
+    still(&app, Click::StopAll, Scope::Everything).await?;
     Ok(htmx.leave_for("/campaigns?settling=Stopped"))
 }

@@ -304,7 +304,8 @@ fn problem(error: DbError<Error>) -> Problem {
     match error {
         DbError::Work(Error::Refused(refused)) => Problem::Conflict(refused.to_string()),
         DbError::Work(Error::Database(error)) => error.into(),
-        DbError::Busy(_) => Problem::Busy,
+        DbError::Busy => Problem::Busy,
+        DbError::Lost(lost) => Problem::NoDatabase(lost),
         DbError::Cancelled => Problem::Unexpected(anyhow::anyhow!("database work was cancelled")),
     }
 }
