@@ -101,8 +101,8 @@ async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_
     let address = format!("+{}", to[3]);
     let entry = [("kind", "sms"), ("address", address.as_str())];
     let answered = join_all([
-        timed("a word", desk.is_told("in-1", &to[0], "STOP")),
-        timed("words in doubt", desk.is_told("in-2", &to[1], "Please stop texting me")),
+        timed("a word", desk.is_told("told-1", &to[0], "STOP")),
+        timed("words in doubt", desk.is_told("told-2", &to[1], "Please stop texting me")),
         timed("a word told again", desk.is_told("told-before", &to[2], "STOP")),
         timed("blocked on the list", desk.fill_in("/blocklist", &entry)),
         timed("blocked in the inbox", desk.submit(&block)),
@@ -123,10 +123,10 @@ async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_
         assert!(status < 400 && BEGIN_WITHIN <= took, "{what}: {status} after {took:?}");
     }
     // Who is not on the wire is not waited for, and nobody is once it is quiet.
-    let (_, status, took) = timed("a stranger", desk.is_told("in-3", "12025559999", "STOP")).await;
+    let (_, status, took) = timed("a stranger", desk.is_told("told-3", "12025559999", "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
     desk.settles(&claim);
-    let (_, status, took) = timed("told once more", desk.is_told("in-1", &to[0], "STOP")).await;
+    let (_, status, took) = timed("told once more", desk.is_told("told-1", &to[0], "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
 }
 
@@ -145,7 +145,7 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     let by = || Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
     let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
     assert_eq!(claimed.len(), 2);
-    let (_, status, took) = timed("a word", desk.is_told("in-1", it, "STOP")).await;
+    let (_, status, took) = timed("a word", desk.is_told("told-1", it, "STOP")).await;
     assert!(status == 204 && BEGIN_WITHIN <= took, "{status} after {took:?}");
 
     let settled: Vec<outbox::Settled> = claimed
@@ -159,7 +159,7 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     desk.db(|conn| outbox::settle(conn, &settled, desk.app.clock.now()).unwrap());
     let confirmation = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
     assert!(confirmation.len() == 1 && confirmation[0].barred.is_none());
-    let (_, status, took) = timed("told again", desk.is_told("in-1", it, "STOP")).await;
+    let (_, status, took) = timed("told again", desk.is_told("told-1", it, "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
 }
 
@@ -208,7 +208,7 @@ async fn a_claim_that_commits_after_an_opt_out_does_not_pass_it_by() {
         engine.idle().await;
     });
     turnstile.somebody_waits(&desk).await;
-    assert_eq!(desk.is_told("in-1", &to[0], "STOP").await.status, 204);
+    assert_eq!(desk.is_told("told-1", &to[0], "STOP").await.status, 204);
     let entry = [("kind", "sms"), ("address", &format!("+{}", to[1]))];
     assert_eq!(desk.fill_in("/blocklist", &entry).await.status, 303);
     turnstile.let_go();
@@ -236,7 +236,7 @@ async fn a_reply_whose_claim_commits_after_an_opt_out_does_not_pass_it_by() {
         talker.idle().await;
     });
     turnstile.somebody_waits(&desk).await;
-    assert_eq!(desk.is_told("in-1", it, "STOP").await.status, 204);
+    assert_eq!(desk.is_told("told-1", it, "STOP").await.status, 204);
     turnstile.let_go();
     tick.await.unwrap();
     desk.talk().await;
