@@ -280,7 +280,7 @@ impl Walk<'_> {
                 Act::Branch { routes, otherwise } => self.route(routes).unwrap_or(otherwise),
                 Act::SetField { field, value, next } => {
                     if let Ok(value) = self.render(value) {
-                        self.keep(field, value);
+                        self.keep(field, value.trim().to_owned());
                     }
                     next
                 }

@@ -155,7 +155,7 @@ async fn show_month(
     let (month, wanted) = (asked.month(today), asked.wanted());
     let html = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let span = Span::month(month, zone);
             let went = store::went(conn, &span, &wanted, false)?;
             let recurs = store::recurs(conn, &span, &wanted)?;
@@ -282,7 +282,7 @@ async fn show_day(
     let (wanted, number) = (asked.wanted(), asked.page.parse::<usize>().unwrap_or(1).max(1));
     let seen = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let span = Span::of(date, 1, zone);
             // What starts the day before may go on into this one.
             let both = Span::of(date - Days::new(1), 2, zone);

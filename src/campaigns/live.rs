@@ -137,7 +137,7 @@ impl Hub {
         let sheets = self
             .app
             .db
-            .run(move |conn| {
+            .look(move |conn| {
                 let found = store::some(conn, &wanted)?;
                 store::sheets(conn, found)
             })

@@ -162,6 +162,17 @@ pub fn take_start_key(conn: &mut PgConnection, key: &str) -> QueryResult<()> {
         .map(drop)
 }
 
+/// Whether it is this connection's turn to deal with what was sent off under a key. It
+/// stays so until the connection ends, also when its process does.
+pub fn try_turn(conn: &mut PgConnection, key: &str) -> QueryResult<bool> {
+    diesel::select(
+        diesel::dsl::sql::<diesel::sql_types::Bool>("pg_try_advisory_lock(hashtextextended(")
+            .bind::<Text, _>(key)
+            .sql(", 7305817))"),
+    )
+    .get_result(conn)
+}
+
 /// The campaign that was started with this key.
 pub fn started_with(conn: &mut PgConnection, key: &str) -> QueryResult<Option<CampaignId>> {
     campaigns::table
@@ -200,6 +211,12 @@ pub fn will_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool>
         .first::<i64>(conn)
         .optional()
         .map(|found| found.is_some())
+}
+
+/// Those of these campaigns that are launched by themselves when their file is through.
+fn launching(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<i64>> {
+    let of = launches_to_come::campaign_id.eq_any(ids);
+    launches_to_come::table.filter(of).select(launches_to_come::campaign_id).load(conn)
 }
 
 /// Launches to come whose file waits for nothing any more, be it imported or not.
@@ -659,10 +676,15 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         true => senders::store::met_by(conn)?,
         false => Default::default(),
     };
+    let launching = match found.iter().any(|campaign| campaign.state == CampaignState::Draft) {
+        true => launching(conn, &ids)?,
+        false => Vec::new(),
+    };
     let sheet = |campaign: Campaign| {
         let missed = missed.get(&campaign.id).copied();
         let talks = talks.get(&campaign.id).copied().unwrap_or_default();
-        Sheet { campaign, lines: Vec::new(), missed, talks }
+        let launches = launching.contains(&campaign.id.0);
+        Sheet { campaign, lines: Vec::new(), talks, launches, missed }
     };
     let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =

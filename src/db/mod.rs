@@ -19,6 +19,7 @@ mod prepared;
 pub mod reach;
 pub mod schema;
 mod session;
+mod snapshot;
 mod ticket;
 pub mod url;
 mod warden;

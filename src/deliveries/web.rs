@@ -118,7 +118,7 @@ async fn read(
     filter: Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let (id, ask) = (id.into_inner(), filter.ask());
-    let seen = app.db.run(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
+    let seen = app.db.look(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
     page(Ledger { frame, seen })
 }
 

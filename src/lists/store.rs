@@ -396,15 +396,17 @@ fn holds(sql: &mut Assembled, condition: &Condition, kind: Kind) {
         look(sql.sql(before), field).sql(between).text(value).sql(after);
     };
     // A text that is no number is neither greater nor less than one, and CASE asks
-    // that first.
+    // that first. Only blanks and digits that Postgres takes in a number count: \s and \d
+    // match others as well.
     let number = |sql: &mut Assembled, compared: &'static str| {
-        look(sql.sql("coalesce(CASE WHEN "), field)
-            .sql(" ~ '^\\s*[-+]?\\d{1,20}(,\\d{3})*(\\.\\d{1,20})?\\s*$' THEN replace(");
+        look(sql.sql("coalesce(CASE WHEN "), field).sql(
+            " ~ '^[ \\t\\n\\v\\f\\r]*[-+]?[0-9]{1,20}(,[0-9]{3})*(\\.[0-9]{1,20})?[ \\t\\n\\v\\f\\r]*$' THEN replace(",
+        );
         look(sql, field).sql(", ',', '')::numeric").sql(compared).text(value).sql("::numeric END, false)");
     };
     // Written as ISO 8601 has it, days sort as texts.
     let date = |sql: &mut Assembled, compared: &'static str| {
-        look(sql.sql("coalesce(CASE WHEN "), field).sql(" ~ '^\\s*\\d{4}-\\d{2}-\\d{2}' THEN substr(ltrim(");
+        look(sql.sql("coalesce(CASE WHEN "), field).sql(" ~ '^ *[0-9]{4}-[0-9]{2}-[0-9]{2}' THEN substr(ltrim(");
         look(sql, field).sql("), 1, 10) COLLATE \"C\"").sql(compared).text(value).sql(" END, false)");
     };
     match op {

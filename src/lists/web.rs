@@ -656,7 +656,7 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
     let asked = wanted.clone();
     let (list, mut members, count, region) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let list = store::find(conn, id)?;
             let members = store::members(conn, &list, &asked, PAGE as i64 + 1, now)?;
             let count = match list.filter {

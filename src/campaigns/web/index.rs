@@ -66,7 +66,7 @@ async fn index(
     let wanted = place.clone();
     let (mut sheets, opened, nothing_yet) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let after = wanted.after.map(CampaignId);
             let mut found = store::list(conn, &wanted.q, wanted.show, after, ROWS as i64 + 1, now)?;
             // The row to open is shown even when it is on another page of the list.
@@ -149,7 +149,7 @@ async fn head(
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
     let id = *id;
-    let sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
+    let sheet = app.db.look(move |conn| store::sheet(conn, id)).await?;
     if asked.was.as_deref() == Some(&sheet.signature()) {
         return Ok(HttpResponse::NoContent().finish());
     }
@@ -188,7 +188,7 @@ pub fn html(body: String) -> HttpResponse {
 
 /// The sheet that a schedule is on, and its line there.
 pub async fn sheet_of(app: &App, id: ScheduleId) -> Result<(Sheet, usize), Problem> {
-    let sheet = app.db.run(move |conn| store::sheet_of_schedule(conn, id)).await?;
+    let sheet = app.db.look(move |conn| store::sheet_of_schedule(conn, id)).await?;
     let n = sheet.lines.iter().position(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
     Ok((sheet, n))
 }
@@ -250,7 +250,7 @@ pub async fn answer_row(
     let open = place.open == Some(id.0);
     let (sheet, inside) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let sheet = store::sheet(conn, id)?;
             let inside = if open { Some(store::inside(conn, &sheet, HISTORY)?) } else { None };
             Ok::<_, Problem>((sheet, inside))
@@ -267,6 +267,7 @@ fn stillness(sheet: &Sheet) -> Option<Note> {
         CampaignState::Paused if sheet.has_bot() => screen::BEGINS_NOTHING,
         CampaignState::Paused => "Paused. Nothing more will leave.",
         CampaignState::Stopped => "Stopped. Nothing more will leave.",
+        CampaignState::Draft => "It is a draft. Nothing leaves until somebody launches it.",
         _ => return None,
     };
     Some(Note { tone: "good", text: text.to_owned() })

@@ -1,6 +1,7 @@
 //! A quick campaign: one page, one form, one plain SMS.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
@@ -13,6 +14,7 @@ use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::super::actions::Error;
@@ -441,19 +443,32 @@ async fn ask(may: May<Manage>, frame: Frame, app: Data<App>, begun: Query<Begun>
     page(Page::new(frame, &form, &FieldErrors::default(), &facts, zone))
 }
 
-/// The form as it came in, and what became of the file in it.
-async fn read(
-    app: &App,
-    form: &mut Multipart,
-    by: UserId,
-    now: DateTime<Utc>,
-) -> Result<(QuickForm, Option<Refusal>), Problem> {
+/// The form as it came in.
+struct Sent {
+    form: QuickForm,
+    /// The file that was in it, stored.
+    received: Option<FileId>,
+    /// Why it was not.
+    refused: Option<Refusal>,
+}
+
+async fn started(app: &App, key: &str) -> Result<Option<(CampaignId, Stands)>, Problem> {
+    let key = key.to_owned();
+    Ok(app.db.run(move |conn| quick::started(conn, &key)).await?)
+}
+
+async fn read(app: &App, form: &mut Multipart, by: UserId, now: DateTime<Utc>) -> Result<Sent, Problem> {
     let garbled = || Problem::Invalid("The form did not come through whole".to_owned());
     let (mut texts, mut received, mut refused) = (HashMap::new(), None, None);
     while let Some(mut field) = form.try_next().await.map_err(|_| garbled())? {
         match field.name().map(str::to_owned) {
-            // Chosen and then not wanted: it is not stored.
+            // Chosen and then not wanted, or sent already: it is not stored.
             Some(name) if name == "file" && texts.get("to").is_some_and(|to: &String| to == "file") => {
+                if let Some(key) = texts.get("start_key")
+                    && started(app, key).await?.is_some()
+                {
+                    continue;
+                }
                 match upload::receive(app, &mut field, Kind::Sms, by, now).await {
                     Ok(file) => received = Some(file),
                     Err(upload::Failed::Refused(Refusal::NoFile)) => {}
@@ -470,18 +485,42 @@ async fn read(
     }
     let form = QuickForm::of(texts);
     let kept = received.or(form.kept);
-    Ok((QuickForm { kept, ..form }, refused))
+    Ok(Sent { form: QuickForm { kept, ..form }, received, refused })
+}
+
+/// How long a request waits for another with the same key.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+
+/// Waits until no other request with this key is being dealt with.
+async fn turn(app: &App, key: &str) -> Result<quick::Turn, Problem> {
+    let until = Instant::now() + LONGEST_TURN;
+    loop {
+        let (db, key) = (app.db.clone(), key.to_owned());
+        let taken = spawn_blocking(move || quick::take_turn(&db, &key)).await;
+        if let Some(turn) = taken.map_err(|error| Problem::Unexpected(error.into()))?.map_err(Problem::Unexpected)? {
+            return Ok(turn);
+        }
+        if until <= Instant::now() {
+            return Err(Problem::Conflict(
+                "This is being sent off already. Look for it among the campaigns.".to_owned(),
+            ));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[post("/campaigns/quick")]
 async fn send(may: May<Manage>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
     let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
-    let (form, refused) = read(&app, &mut form, by, now).await?;
+    let Sent { form, received, refused } = read(&app, &mut form, by, now).await?;
     if Uuid::parse_str(&form.start_key).is_err() {
         return Err(Problem::Invalid("The form did not come through whole".to_owned()));
     }
-    let key = form.start_key.clone();
-    if let Some(started) = app.db.run(move |conn| quick::started(conn, &key)).await? {
+    let _turn = turn(&app, &form.start_key).await?;
+    if let Some(started) = started(&app, &form.start_key).await? {
+        if let Some(file) = received {
+            app.db.run(move |conn| files::store::delete(conn, file)).await?;
+        }
         return Ok(see_other(place(started)));
     }
     let facts = facts(&app, form.kept).await?;

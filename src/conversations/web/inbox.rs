@@ -187,7 +187,7 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
     let (wanted, seen) = (ask.clone(), looking.seen.clone());
     let found = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             // Before the list: what comes in between is told again, and nothing is lost.
             let news = inbox::news(conn)?;
             if seen == news {

@@ -241,7 +241,7 @@ async fn look(
     let body = form.body.clone();
     let (thread, mut messages, agents, measured) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let thread = inbox::thread(conn, id, now)?;
             let messages = inbox::messages(conn, id, which, PAGE as i64 + 1)?;
             let agents = if may_answer { inbox::agents(conn)? } else { Vec::new() };
