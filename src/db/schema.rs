@@ -747,6 +747,7 @@ diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
+diesel::joinable!(files -> users (uploaded_by));
 diesel::joinable!(approvals -> users (approved_by));
 diesel::joinable!(settings -> users (updated_by));
 diesel::joinable!(losses -> users (released_by));

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
@@ -10,7 +9,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 
 use super::actions::{self, Error};
 use super::domain::{Condition, Field, Filter, Join, List, MOST_CONDITIONS, Op, Refused};
@@ -25,8 +23,8 @@ use crate::db::DbError;
 use crate::ids::{ContactId, FileId, ListId};
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Htmx, Manage, May, Operate, Parts, Problem, Role, View, csv, in_turn, page, page_with,
-    see_other, table_in_turn,
+    FieldErrors, Frame, Htmx, Incoming, Manage, May, Operate, Parts, Problem, Role, View, csv, heavy, in_turn, page,
+    page_with, see_other, table_in_turn,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -162,8 +160,8 @@ struct PasteForm {
 }
 
 impl PasteForm {
-    async fn read(form: Multipart) -> Result<Self, Problem> {
-        let parts = Parts::read(form).await?;
+    async fn read(form: Incoming) -> Result<Self, Problem> {
+        let parts = Parts::read(form, &["name", "kind", "region", "text"]).await?;
         let [name, kind, region, text] = ["name", "kind", "region", "text"].map(|name| parts.text(name));
         Ok(PasteForm { name, kind, region, text })
     }
@@ -175,8 +173,7 @@ impl PasteForm {
     /// Sorts the addresses out where many of them hold nobody up.
     async fn pasted(&self) -> Result<Pasted, Problem> {
         let (kind, text, region) = (self.kind(), self.text.clone(), self.region.clone());
-        let pasted = spawn_blocking(move || read_pasted(kind, &text, &region)).await;
-        pasted.map_err(|error| Problem::Unexpected(error.into()))
+        heavy(move || read_pasted(kind, &text, &region)).await
     }
 }
 
@@ -198,7 +195,7 @@ impl Checked<'_> {
     }
 
     fn more_bad(&self) -> usize {
-        self.pasted.bad.len().saturating_sub(NAMED)
+        self.pasted.n_bad - self.pasted.bad.len().min(NAMED)
     }
 }
 
@@ -226,7 +223,7 @@ async fn new_by_hand(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<
 
 /// Says which of the typed addresses are good, while they are typed.
 #[post("/lists/check", wrap = "from_fn(in_turn)")]
-async fn check(_may: May<Operate>, form: Multipart) -> Result<HttpResponse, Problem> {
+async fn check(_may: May<Operate>, form: Incoming) -> Result<HttpResponse, Problem> {
     let form = PasteForm::read(form).await?;
     if form.text.len() > CHECKED_WHILE_TYPED {
         return page(TooMany);
@@ -237,7 +234,7 @@ async fn check(_may: May<Operate>, form: Multipart) -> Result<HttpResponse, Prob
 
 /// Makes a list of the good addresses; the bad ones are named on its page.
 #[post("/lists")]
-async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart) -> Result<HttpResponse, Problem> {
+async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let form = PasteForm::read(form).await?;
     let (kind, pasted) = (form.kind(), form.pasted().await?);
@@ -719,7 +716,7 @@ async fn add(
     frame: Frame,
     app: Data<App>,
     id: Path<ListId>,
-    form: Multipart,
+    form: Incoming,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let kind = app.db.run(move |conn| store::find(conn, id)).await?.kind;

@@ -531,6 +531,15 @@ mod tests {
         }
 
         #[test]
+        fn whatever_is_typed_as_cron_is_read_or_refused(
+            text in "([-0-9*/,#LW?A-Z@~ ]{0,12} ){4}[-0-9*/,#LW?A-Z]{0,12}|\\PC{0,40}",
+        ) {
+            if let Ok(cron) = text.parse::<CronText>() {
+                prop_assert_eq!(cron.text().parse::<CronText>(), Ok(cron));
+            }
+        }
+
+        #[test]
         fn by_cron_the_next_time_is_later(
             minute in 0..60_u32, hour in 0..24_u32, after_s in 0..300_000_000_i64, zone in prop::sample::select(&TZ_VARIANTS),
         ) {

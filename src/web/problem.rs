@@ -28,6 +28,9 @@ pub enum Problem {
     /// The request does not make sense; says what to do about it.
     #[error("{0}")]
     Invalid(String),
+    /// More was sent than is taken in; says how much fits.
+    #[error("{0}")]
+    TooLarge(String),
     /// The thing asked about is no longer in the state the page showed.
     #[error("{0}")]
     Conflict(String),
@@ -165,6 +168,7 @@ impl ResponseError for Problem {
             Problem::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Conflict(_) => StatusCode::CONFLICT,
             Problem::Busy | Problem::TooSlow | Problem::NoDatabase(_) | Problem::NotDone(..) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -187,7 +191,7 @@ impl ResponseError for Problem {
                 "Start it with --public-url and the address that browsers use, or open it by its IP address.",
             ),
             Problem::NotFound => ("Not found", "It may have been deleted, or the address is mistyped."),
-            Problem::Invalid(reason) => (reason.as_str(), "Nothing was changed."),
+            Problem::Invalid(reason) | Problem::TooLarge(reason) => (reason.as_str(), "Nothing was changed."),
             Problem::Conflict(reason) => {
                 (reason.as_str(), "Nothing was changed. Reload the page to see how things are now.")
             }
@@ -219,7 +223,12 @@ impl ResponseError for Problem {
                 WENT_WRONG
             }
         };
-        HttpResponse::build(self.status_code())
+        let mut response = HttpResponse::build(self.status_code());
+        if let Problem::TooLarge(_) = self {
+            // What is left of it is not read.
+            response.force_close();
+        }
+        response
             .content_type("text/html; charset=utf-8")
             .insert_header(("HX-Reselect", "#problem"))
             .insert_header(("HX-Retarget", "#notice"))
