@@ -1,5 +1,6 @@
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -18,7 +19,10 @@ use crate::contacts::quiet::{self, Whom};
 use crate::contacts::regions;
 use crate::contacts::store::usual_region;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, May, Operate, Parts, Problem, Role, View, csv, page, page_with, see_other};
+use crate::web::{
+    FieldErrors, Frame, May, Operate, Parts, Problem, Role, View, csv, page, page_with, search_in_turn, see_other,
+    table_in_turn,
+};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // What has a name before `{id}`, which would take it for one.
@@ -87,7 +91,7 @@ impl Index {
     }
 }
 
-#[get("/blocklist")]
+#[get("/blocklist", wrap = "from_fn(search_in_turn)")]
 async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let Place { q, before } = place.into_inner();
     // What is no entry, is no place to begin.
@@ -100,7 +104,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
     page(Index { frame, q: q.trim().to_owned(), before, entries, next, zone, now })
 }
 
-#[get("/blocklist.csv")]
+#[get("/blocklist.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (q, zone) = (place.into_inner().q, app.settings.time_zone);
     let mut first = csv::mark();

@@ -13,8 +13,9 @@ use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::schema::{channels, conversations, leases, messages, schedules};
 use crate::deliveries::store::{Claimer, Room, channel_room, take_channel_room};
-use crate::deliveries::{Fate, LEASE, Outcome, Word, merge};
+use crate::deliveries::{Fate, LEASE, LOST, Outcome, Word, merge};
 use crate::ids::{CampaignId, ChannelId, MessageId, ScheduleId};
+use crate::pacing::LATEST;
 
 /// A claimed message of ours.
 #[derive(Clone, Debug)]
@@ -27,6 +28,10 @@ pub struct Reply {
     pub choices: Vec<String>,
     /// Why it must not be sent, if so.
     pub barred: Option<Outcome>,
+    /// How often the provider has said "later" about it.
+    pub refusals: i16,
+    /// It does not begin before this instant, so that the limit of its channel holds.
+    pub begins_at: Option<DateTime<Utc>>,
     /// Whether consent was asked for after the claim had committed. Where it was not, it may not begin.
     pub seen: bool,
 }
@@ -83,6 +88,8 @@ struct Taken {
     body: String,
     #[diesel(sql_type = Nullable<Jsonb>)]
     choices: Option<serde_json::Value>,
+    #[diesel(sql_type = Int2)]
+    refusals: i16,
 }
 
 /// Claims up to `most` replies of a channel. What governs them stays locked until the
@@ -90,14 +97,6 @@ struct Taken {
 /// Consent is asked for after that, and so are blocks.
 pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer) -> QueryResult<Vec<Reply>> {
     let mut replies = conn.transaction(|conn| {
-        let (most, before) = match channel_room(conn, channel, by.now)? {
-            Room::Held => return Ok(Vec::new()),
-            Room::Unlimited => (most, None),
-            Room::Limited { sends, before } => (most.min(sends), Some(before)),
-        };
-        if most <= 0 {
-            return Ok(Vec::new());
-        }
         let pick = diesel::sql_query(include_str!("claim.sql"))
             .bind::<Int8, _>(channel.0)
             .bind::<Int8, _>(most)
@@ -108,7 +107,16 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
             None => true,
             Some(home) => !(home.stopped || home.paused && it.purpose == "reengager"),
         };
-        let ids: Vec<i64> = picked.iter().filter(may_leave).map(|it| it.id).collect();
+        let mut ids: Vec<i64> = picked.iter().filter(may_leave).map(|it| it.id).collect();
+        // The channel last, as everybody does who locks it.
+        let share = match channel_room(conn, channel, by.now)? {
+            Room::Held => return Ok(Vec::new()),
+            Room::Unlimited => None,
+            Room::Limited(share) => {
+                ids.truncate(share.sends as usize);
+                Some(share)
+            }
+        };
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -118,9 +126,10 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
             .bind::<SqlUuid, _>(by.process)
             .bind::<Timestamptz, _>(by.now + LEASE);
         let taken: Vec<Taken> = Prepared(take).load(conn)?;
-        if let Some(before) = before {
-            note_share(conn, channel, n, before, by)?;
+        if let Some(share) = share {
+            note_share(conn, channel, n, share.before, by)?;
         }
+        let begins_at = share.and_then(|share| share.wait(n));
         let replies: Vec<Reply> = taken
             .into_iter()
             .map(|row| Reply {
@@ -131,6 +140,8 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
                 choices: row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
                 barred: None,
                 seen: false,
+                refusals: row.refusals,
+                begins_at,
             })
             .collect();
         QueryResult::Ok(replies)
@@ -179,7 +190,8 @@ fn homes(conn: &mut PgConnection, ids: impl Iterator<Item = i64>) -> QueryResult
     Ok(homes)
 }
 
-/// Notes that replies took their share of a channel's limit.
+/// Notes that replies took their share of a channel's limit. Their results say nothing to
+/// this lease, so they count as begun as late as they may.
 fn note_share(conn: &mut PgConnection, channel: ChannelId, n: i64, before: i64, by: Claimer) -> QueryResult<()> {
     diesel::insert_into(leases::table)
         .values((
@@ -193,6 +205,7 @@ fn note_share(conn: &mut PgConnection, channel: ChannelId, n: i64, before: i64, 
             leases::process.eq(by.process),
             leases::taken_at.eq(by.now),
             leases::expires_at.eq(by.now),
+            leases::begun_at.eq(by.now + LATEST),
         ))
         .execute(conn)?;
     take_channel_room(conn, channel, n)
@@ -222,11 +235,12 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) 
                     let word = settled(Word::finally(*outcome), detail.as_deref(), now);
                     diesel::update(mine.filter(is_open())).set(word).execute(conn)?
                 }
-                Fate::Later { at, detail } => diesel::update(mine.filter(messages::state.eq("claimed")))
+                Fate::Later { at, refused, detail } => diesel::update(mine.filter(messages::state.eq("claimed")))
                     .set((
                         messages::state.eq("queued"),
                         messages::due_at.eq(at),
                         messages::detail.eq(detail),
+                        messages::refusals.eq(messages::refusals + i16::from(*refused)),
                         messages::process.eq(None::<uuid::Uuid>),
                         messages::lease_ends_at.eq(None::<DateTime<Utc>>),
                     ))
@@ -353,6 +367,13 @@ pub fn rescue(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize>
     })
 }
 
+/// Whether none of these replies is claimed any more, because somebody gave them up.
+pub fn are_given_up(conn: &mut PgConnection, ids: impl Iterator<Item = MessageId>) -> QueryResult<bool> {
+    let ids: Vec<i64> = ids.map(|id| id.0).collect();
+    let claimed = messages::table.filter(messages::id.eq_any(ids)).filter(messages::state.eq("claimed"));
+    diesel::select(diesel::dsl::not(diesel::dsl::exists(claimed))).get_result(conn)
+}
+
 /// Settles replies that nobody will send, because what governs them was stopped. Returns how many.
 pub fn stop_queued(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
     use crate::db::schema::campaigns;
@@ -366,6 +387,57 @@ pub fn stop_queued(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<u
             .limit(1000)
             .select(messages::id)
             .load(conn)
+    })
+}
+
+/// Gives up what was due by `until` among the messages up to number `last`: it may have left,
+/// and the database may have lost that. Bots that were to speak up by then stay silent.
+/// Returns how many messages.
+pub fn lose(conn: &mut PgConnection, last: MessageId, until: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        diesel::update(conversations::table.filter(conversations::wake_at.le(until)))
+            .set(conversations::wake_at.eq(None::<DateTime<Utc>>))
+            .execute(conn)?;
+        let due = || {
+            messages::table
+                .filter(messages::state.eq("queued"))
+                .filter(messages::id.le(last.0))
+                .filter(messages::due_at.le(until))
+        };
+        let ids: Vec<i64> = due().order(messages::id).select(messages::id).load(conn)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        touch(conn, &ids)?;
+        let word = settled(Word::finally(Outcome::Unconfirmed), Some(LOST), now);
+        diesel::update(due().filter(messages::id.eq_any(ids))).set(word).execute(conn)
+    })
+}
+
+/// Lets those leave again that were given up so since `since`, and of which nothing has been heard. Returns how many.
+pub fn send_again(conn: &mut PgConnection, since: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let lost = || {
+            messages::table
+                .filter(messages::outcome.eq(Outcome::Unconfirmed.code()))
+                .filter(messages::progress.is_null())
+                .filter(messages::detail.eq(LOST))
+                .filter(messages::settled_at.ge(since))
+        };
+        let ids: Vec<i64> = lost().order(messages::id).select(messages::id).load(conn)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        touch(conn, &ids)?;
+        diesel::update(lost().filter(messages::id.eq_any(ids)))
+            .set((
+                messages::state.eq("queued"),
+                messages::outcome.eq(None::<i16>),
+                messages::detail.eq(None::<&str>),
+                messages::settled_at.eq(None::<DateTime<Utc>>),
+                messages::due_at.eq(now),
+            ))
+            .execute(conn)
     })
 }
 

@@ -118,6 +118,8 @@ diesel::table! {
         taken -> Int8,
         held_until -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        pace -> Nullable<Float8>,
+        paced_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -375,6 +377,33 @@ diesel::table! {
         taken_at -> Timestamptz,
         expires_at -> Timestamptz,
         seqs -> Nullable<Array<Int4>>,
+        begun_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    losses (id) {
+        id -> Int8,
+        noticed_at -> Timestamptz,
+        reaches -> Nullable<Timestamptz>,
+        until -> Timestamptz,
+        replies -> Int8,
+        released_at -> Nullable<Timestamptz>,
+        released_by -> Nullable<Int8>,
+        again -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    lost_runs (loss_id, run_id) {
+        loss_id -> Int8,
+        run_id -> Int8,
+        name -> Text,
+        known -> Bool,
+        lo -> Int4,
+        hi -> Int4,
+        waiting -> Int8,
+        held -> Nullable<Text>,
     }
 }
 
@@ -404,6 +433,7 @@ diesel::table! {
         detail -> Nullable<Text>,
         provider_ref -> Nullable<Text>,
         settled_at -> Nullable<Timestamptz>,
+        refusals -> Int2,
     }
 }
 
@@ -440,6 +470,8 @@ diesel::table! {
         filter -> Nullable<Jsonb>,
         created_by -> Nullable<Int8>,
         created_at -> Timestamptz,
+        counted -> Nullable<Int8>,
+        counted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -458,6 +490,7 @@ diesel::table! {
         attempt -> Int2,
         due_at -> Timestamptz,
         detail -> Nullable<Text>,
+        refusals -> Int2,
     }
 }
 
@@ -577,6 +610,7 @@ diesel::table! {
         user_id -> Nullable<Int8>,
         state -> Jsonb,
         expires_at -> Timestamptz,
+        begun_at -> Timestamptz,
     }
 }
 
@@ -683,6 +717,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     leases,
     list_members,
     lists,
+    losses,
+    lost_runs,
     messages,
     missed_days,
     openings,
@@ -713,3 +749,5 @@ diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
 diesel::joinable!(approvals -> users (approved_by));
 diesel::joinable!(settings -> users (updated_by));
+diesel::joinable!(losses -> users (released_by));
+diesel::joinable!(lost_runs -> losses (loss_id));

@@ -6,16 +6,16 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::store::{self, Claimer, Room, Take};
+use super::store::{self, Claimer, Closed, Room, Take};
 use super::turn::{self, Turn};
-use super::{Claim, Counts, Fate, PartId, Settled, merge};
-use crate::channels::{Receipt, ReceiptStatus, Scope};
+use super::{Claim, Counts, Fate, Lease, PartId, Settled, merge};
+use crate::channels::{Receipt, ReceiptStatus};
 use crate::consent;
 use crate::files;
-use crate::ids::{ChannelId, FileId, LeaseId, RunId};
-use crate::pacing::{self, Holds};
+use crate::ids::{ChannelId, FileId, RunId};
+use crate::pacing::{self, Holds, Pace};
 use crate::runs::{self, Clock, Run, same_group};
-use crate::settings::Cap;
+use crate::settings::{self, Cap};
 
 /// What somebody who claims brings along.
 #[derive(Clone, Debug)]
@@ -25,10 +25,8 @@ pub struct Leave {
     /// The part of the channel's limit that is this run's, in messages a minute; `None`
     /// when the limit is enough for all.
     pub part: Option<f64>,
-    /// When the run may not send.
-    pub holds: Holds,
-    /// The most messages a contact may get, over all campaigns.
-    pub cap: Option<Cap>,
+    /// How many names the text of the run could use when it was read.
+    pub n_fields: usize,
 }
 
 /// What came of a claim.
@@ -37,28 +35,35 @@ pub struct Claimed {
     pub claims: Vec<Claim>,
     /// Contacts that were put off or left out instead of being claimed.
     pub passed: usize,
-    /// Names that the text of the run may use, as they were at the claim: another file may have brought more.
-    pub fields: Vec<String>,
 }
 
 /// Claims as many contacts of a run as its clock, its channel and the last minute allow.
 ///
-/// No claims when the run is not running (any more), when nothing is due, or when
-/// nobody is left. The run's row is locked throughout, which is what a pause or a
-/// stop waits for and what makes every later claim see it. Whom consent or a block bars is
-/// asked when the claim has committed: those who opt somebody out wait for what is claimed.
+/// No claims when the run is not running (any more), when nothing is due, when nobody is
+/// left, or when another file has brought names that the claimer's text does not know.
+/// The run's row is locked throughout, which is what a pause or a stop waits for and what
+/// makes every later claim see it. What the settings say is read here and not before:
+/// whoever changes them waits as long as a claim may be on its way to its sends.
+/// Whom consent or a block bars is asked when the claim has committed: those who opt
+/// somebody out wait for what is claimed.
 pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Claimed> {
     let mut claimed = conn.transaction(|conn| {
         let nothing = Claimed::default();
         let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(nothing) };
         let Clock::Started(clock) = run.clock else { return Ok(nothing) };
-        if run.window.ends <= by.now || leave.holds.is_closed(by.now) {
+        if run.fields.len() != leave.n_fields {
             return Ok(nothing);
         }
-        let recent = store::recent(conn, &run, by.now)?;
-        let clock = clock.past(&leave.holds, by.now);
+        let (holds, cap) = in_force(conn, &run)?;
+        if run.window.ends <= by.now || holds.is_closed(by.now) {
+            return Ok(nothing);
+        }
+        let until = holds.closes(by.now).map_or(run.window.ends, |closes| closes.min(run.window.ends));
+        let lately = store::lately(conn, &run, by.now)?;
+        let clock = clock.past(&holds, by.now);
         let is_behind = clock.due(by.now) < run.released;
-        let (released, clock) = pacing::allowance(clock, run.released, recent, run.burst, by.now);
+        let limit = pacing::most_a_minute(clock.rate) + (run.burst - run.released).max(0);
+        let (released, clock) = pacing::allowance(clock, run.released, lately.counted(by.now), run.burst, by.now);
         let most = leave.most.min(released);
         if most <= 0 {
             if is_behind {
@@ -73,27 +78,28 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if waiting.is_empty() && (first == 0 || run.unclaimed() == 0) {
             return Ok(nothing);
         }
-        let (most, mut channel_before) = match store::channel_room(conn, run.channel_id, by.now)? {
+        let (most, share) = match store::channel_room(conn, run.channel_id, by.now)? {
             Room::Held => return Ok(nothing),
             Room::Unlimited => (most, None),
-            Room::Limited { sends, before } => {
+            Room::Limited(share) => {
                 let part = match leave.part {
                     Some(part) => store::left_of_part(conn, &run, part, by.now)?,
-                    None => sends,
+                    None => share.sends,
                 };
                 // Replies outrank campaigns: what waits to answer somebody is left its room.
                 let replies = store::replies_waiting(conn, run.channel_id, by.now)?;
-                (most.min(sends - replies).min(part), Some(before))
+                (most.min(share.sends - replies).min(part), Some(share))
             }
         };
         if most <= 0 {
             return Ok(nothing);
         }
 
-        let mut turn = match turn::is_asked(&run, leave.cap) {
-            true => turn::next(conn, &run, leave.cap, most as usize, first, by.now)?,
+        let mut turn = match turn::is_asked(&run, cap) {
+            true => turn::next(conn, &run, cap, most as usize, first, by.now)?,
             false => take_waiting(conn, &run, waiting, most as usize, first)?,
         };
+        let mut channel_before = share.map(|share| share.before);
         // One try after another, each with a lease of its own.
         turn.taken.sort_unstable();
         let (mut claims, mut taken) = (Vec::new(), 0);
@@ -103,7 +109,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
             advance(&mut run, &mut channel_before, &mut taken, seqs.len() as i64);
         }
         let fresh = first.min(run.unclaimed().into()).min(most - taken);
-        if fresh > 0 && !turn::is_asked(&run, leave.cap) {
+        if fresh > 0 && !turn::is_asked(&run, cap) {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
             claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
             advance(&mut run, &mut channel_before, &mut taken, fresh);
@@ -111,12 +117,30 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if channel_before.is_some() && taken > 0 {
             store::take_channel_room(conn, run.channel_id, taken)?;
         }
-        QueryResult::Ok(Claimed { claims, passed: turn.passed, fields: run.fields })
+        let begins_at = lately.wait(limit, taken).max(share.and_then(|share| share.wait(taken)));
+        for claim in &mut claims {
+            claim.begins_at = begins_at;
+            claim.until = turn.until.map_or(until, |closes| closes.min(until));
+            for contact in &mut claim.contacts {
+                contact.refusals = turn.refusals.get(&contact.seq).copied().unwrap_or_default();
+            }
+        }
+        QueryResult::Ok(Claimed { claims, passed: turn.passed })
     })?;
     if let Err(error) = store::last_look(conn, &mut claimed.claims, by.now) {
         tracing::error!(run.id = %run, "claimed of run {run}, and cannot ask for consent: {error}");
     }
     Ok(claimed)
+}
+
+/// When a run may not send, and the most messages that a contact may get, as it is now.
+fn in_force(conn: &mut PgConnection, run: &Run) -> QueryResult<(Holds, Option<Cap>)> {
+    // Somebody waits beside the phone.
+    if run.is_test {
+        return Ok((Holds::none(), None));
+    }
+    let (calendar, cap) = settings::calendars::in_force(conn, run.campaign_id)?;
+    Ok((calendar.closed(run.id.0, run.window.starts, run.window.ends), cap))
 }
 
 /// Takes those that wait off their list, where a run asks nothing about its contacts.
@@ -139,7 +163,7 @@ fn take_waiting(
         }
     }
     if !seqs.is_empty() {
-        store::wait_no_more(conn, run.id, &seqs)?;
+        turn.refusals = store::wait_no_more(conn, run.id, &seqs)?;
     }
     Ok(turn)
 }
@@ -166,22 +190,24 @@ pub fn settle(
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     conn.transaction(|conn| {
-        let mut open: BTreeMap<LeaseId, i32> = BTreeMap::new();
+        let mut closed: BTreeMap<Lease, Closed> = BTreeMap::new();
         for it in results {
-            *open.entry(it.lease).or_default() += 1;
+            let closed = closed.entry(it.lease).or_default();
+            closed.sends += 1;
+            closed.begun_at = closed.begun_at.max(it.begun_at);
         }
-        let held = store::close_part(conn, &open, batch)?;
+        let held = store::close_part(conn, &closed, batch)?;
         // In the order in which everybody locks deliveries.
         let mut results: Vec<&Settled> = results.iter().collect();
         results.sort_by_key(|it| (it.run, it.seq));
         let (in_time, late): (Vec<&Settled>, Vec<&Settled>) =
-            results.iter().copied().partition(|it| held.contains(&it.lease));
+            results.iter().copied().partition(|it| held.contains(&it.lease.id));
         store::write_words(conn, &in_time, shard, now)?;
         store::write_retries(conn, &in_time, shard)?;
         let begun: Vec<(RunId, i32, DateTime<Utc>)> = results
             .iter()
-            .filter(|it| matches!(it.fate, Fate::Accepted { .. }))
-            .filter_map(|it| Some((it.run, it.seq, it.began_at?)))
+            .filter(|it| it.opens && matches!(it.fate, Fate::Accepted { .. }))
+            .filter_map(|it| Some((it.run, it.seq, it.begun_at?)))
             .collect();
         store::open(conn, &begun)?;
         // Also what comes late: they want nothing more, whatever became of the lease.
@@ -223,12 +249,23 @@ fn move_count(conn: &mut PgConnection, run: RunId, was: super::Word, is: super::
     store::count(conn, &BTreeMap::from([(run, change)]), shard)
 }
 
-/// Keeps the channel of a run quiet, because its provider asked for it.
-pub fn hold_channel(conn: &mut PgConnection, run: RunId, scope: Scope, until: DateTime<Utc>) -> QueryResult<()> {
-    match scope {
-        Scope::Recipient => Ok(()),
-        Scope::Channel => store::hold_channel(conn, run, until),
-    }
+/// A provider said that a whole channel shall wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Overrun {
+    pub until: DateTime<Utc>,
+    /// When the send began that was told so.
+    pub began_at: DateTime<Utc>,
+    /// How many sends of this process had begun within a second, that one included.
+    pub in_a_second: usize,
+}
+
+/// Keeps a channel quiet, because its provider asked for it, and slows it down. Every process sees it.
+pub fn slow_down(conn: &mut PgConnection, channel: ChannelId, told: Overrun, now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let known = store::lock_pace(conn, channel)?;
+        let pace = Pace::refused(known, told.in_a_second, told.began_at, now);
+        store::slow_down(conn, channel, told.until, pace)
+    })
 }
 
 /// Merges the provider's news into the ledger: upwards only, repeated or out of
@@ -282,6 +319,50 @@ pub fn rescue_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Op
         let change = Counts { unconfirmed: n as i64, ..Counts::default() };
         store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
         Ok(Some(n))
+    })
+}
+
+/// Moves the cursor of a run to where somebody knows that it stood, and marks unconfirmed
+/// whom it passes: they may have been sent to. Returns the first and the last of them, none
+/// when the cursor stands there already.
+pub fn lose(conn: &mut PgConnection, run: RunId, next_seq: i32, now: DateTime<Utc>) -> QueryResult<(i32, i32)> {
+    conn.transaction(|conn| {
+        let run = runs::store::lock(conn, run)?;
+        let next_seq = next_seq.min(run.last_seq + 1).max(run.next_seq);
+        let unconfirmed = store::lose(conn, run.id, next_seq, now)?;
+        let change = Counts { unconfirmed, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        Ok((run.next_seq, next_seq - 1))
+    })
+}
+
+/// Marks those unconfirmed who waited for another try that was due by `until`. Returns which
+/// runs they are of, and how many.
+pub fn lose_waiting(
+    conn: &mut PgConnection,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<store::LostWaiting>> {
+    conn.transaction(|conn| {
+        let lost = store::lose_waiting(conn, until, now)?;
+        let change = |n| Counts { unconfirmed: n, retrying: -n, ..Counts::default() };
+        let changes = lost.iter().map(|it| (RunId(it.run_id), change(it.n))).collect();
+        store::count(conn, &changes, 0)?;
+        Ok(lost)
+    })
+}
+
+/// Lets those of a run be sent to again who were marked so since `since`, and of whom nothing has been
+/// heard, if the run has not ended. Returns how many.
+pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<i64> {
+    conn.transaction(|conn| {
+        if runs::store::lock(conn, run)?.state.has_ended() {
+            return Ok(0);
+        }
+        let n = store::send_again(conn, run, since, now)?;
+        let change = Counts { unconfirmed: -n, retrying: n, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
+        Ok(n)
     })
 }
 

@@ -2,8 +2,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
-use crate::channels::{ReceiptStatus, RejectClass, SendOutcome};
+use crate::channels::{ReceiptStatus, RejectClass, Scope, SendOutcome};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::RunState;
 
@@ -11,16 +12,31 @@ use crate::runs::RunState;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Outlives the call and the writing down of its result, so that a living sender keeps its lease.
 pub const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// Tries at most, the first included.
-const MAX_ATTEMPTS: i16 = 5;
+/// Why a contact is unconfirmed of which the database knows less than somebody else did.
+pub const LOST: &str = "the database lost what it knew of it";
+/// How often a provider may say "later" about one recipient before the recipient is given up.
+const MAX_REFUSALS: i16 = 5;
+
+/// A lease as its holder knows it. Its number alone does not name it: after history was lost,
+/// numbers are given out a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    pub id: LeaseId,
+    pub process: Uuid,
+    pub taken_at: DateTime<Utc>,
+}
 
 /// The right to send to some contacts of a run once.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub run: RunId,
-    pub lease: LeaseId,
+    pub lease: Lease,
     /// 1 for the first try at these contacts.
     pub attempt: i16,
+    /// None of them begins before this instant, so that rates and limits hold.
+    pub begins_at: Option<DateTime<Utc>>,
+    /// None begins at or after this one: a hold begins, or the window ends.
+    pub until: DateTime<Utc>,
     pub contacts: Vec<Contact>,
     /// Whether consent was asked for after the claim had committed. Where it was not, nothing may begin.
     pub seen: bool,
@@ -37,6 +53,8 @@ pub struct Contact {
     pub values: serde_json::Map<String, serde_json::Value>,
     /// Why it must not be sent to, if so, and what more there is to say about it.
     pub barred: Option<(Outcome, Option<String>)>,
+    /// How often its provider has said "later" about it.
+    pub refusals: i16,
 }
 
 /// Our id of one try at one contact of one run. Providers give it back in receipts.
@@ -266,13 +284,17 @@ impl Word {
 /// What the claim's holder learned about one contact.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    pub lease: LeaseId,
+    pub lease: Lease,
     pub run: RunId,
     pub seq: i32,
     pub attempt: i16,
+    /// How often its provider had said "later" about it before.
+    pub refusals: i16,
     pub fate: Fate,
-    /// When the bot took its first turn, if it was one that spoke.
-    pub began_at: Option<DateTime<Utc>>,
+    /// When it was handed to the provider; `None` if it was not.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// Whether a bot took its first turn in it.
+    pub opens: bool,
 }
 
 /// Where a delivery goes after a try.
@@ -286,22 +308,30 @@ pub enum Fate {
         outcome: Outcome,
         detail: Option<String>,
     },
-    /// Proven not processed: another try at `at`.
+    /// Proven not processed: another try at `at`. `refused`: it was this recipient that
+    /// the provider would not take now, so that it counts.
     Later {
         at: DateTime<Utc>,
+        refused: bool,
         detail: Option<String>,
     },
 }
 
 impl Fate {
+    /// It was claimed and not handed over: it goes back as it was.
+    pub fn not_begun(at: DateTime<Utc>) -> Fate {
+        Fate::Later { at, refused: false, detail: Some("not begun in time".to_owned()) }
+    }
+
     /// Whether the provider, and not our own list, said that the person opted out.
     pub fn is_news_of_an_opt_out(&self) -> bool {
         matches!(self, Fate::Final { outcome: Outcome::OptedOut, detail: Some(_) })
     }
 }
 
-/// Decides what follows try number `attempt` (the first is 1).
-pub fn fate(attempt: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
+/// Decides what follows a try at a recipient about whom the provider has said "later"
+/// `refusals` times before. What it says of the whole channel is no fault of theirs.
+pub fn fate(refusals: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
     match sent {
         SendOutcome::Accepted { provider_ref } => Fate::Accepted { provider_ref },
         SendOutcome::Rejected { class, code } => Fate::Final {
@@ -314,11 +344,13 @@ pub fn fate(attempt: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
             },
             detail: Some(code),
         },
-        SendOutcome::RetryLater { code, .. } if MAX_ATTEMPTS <= attempt => Fate::Final {
+        SendOutcome::RetryLater { scope: Scope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => Fate::Final {
             outcome: Outcome::NetworkError,
-            detail: Some(format!("gave up after {attempt} tries: {code}")),
+            detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
         },
-        SendOutcome::RetryLater { after, code, .. } => Fate::Later { at: now + after, detail: Some(code) },
+        SendOutcome::RetryLater { after, scope, code } => {
+            Fate::Later { at: now + after, refused: scope == Scope::Recipient, detail: Some(code) }
+        }
         SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
     }
 }
@@ -680,16 +712,16 @@ mod tests {
 
     #[test]
     fn only_a_proven_refusal_is_tried_again_and_not_for_ever() {
-        let later = |attempt| {
-            let sent = SendOutcome::RetryLater {
-                after: Duration::from_secs(5),
-                scope: crate::channels::Scope::Recipient,
-                code: "429".into(),
-            };
-            fate(attempt, sent, now())
+        let later = |refusals, scope| {
+            let sent = SendOutcome::RetryLater { after: Duration::from_secs(5), scope, code: "429".into() };
+            fate(refusals, sent, now())
         };
-        assert_eq!(later(1), Fate::Later { at: now() + TimeDelta::seconds(5), detail: Some("429".into()) });
-        assert!(matches!(later(5), Fate::Final { outcome: Outcome::NetworkError, .. }));
+        let again = |refused| Fate::Later { at: now() + TimeDelta::seconds(5), refused, detail: Some("429".into()) };
+        assert_eq!(later(0, Scope::Recipient), again(true));
+        assert_eq!(later(3, Scope::Recipient), again(true));
+        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, Scope::Recipient) else { panic!() };
+        assert_eq!(detail.as_deref(), Some("gave up after 5 tries: 429"));
+        assert_eq!(later(1000, Scope::Channel), again(false), "nobody is given up because a channel is busy");
         let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
         assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
     }

@@ -1,11 +1,15 @@
 -- Contacts under open leases about which nothing is known, of schedule $1, or of
 -- campaign $2, or of everything; and replies that are on the wire, of those that a pause
 -- or a stop waits for. They are a handful: what is on the wire.
+--
+-- What is known of one at a later try may have come from an earlier one. OFFSET 0 keeps
+-- the planner at looking them up one by one, whatever it thinks of how many they are.
 (SELECT d.address, d.customer_id, r.name AS run, l.expires_at AS deadline
  FROM leases l
  JOIN schedule_runs r ON r.id = l.run_id
  CROSS JOIN LATERAL unnest(coalesce(l.seqs, ARRAY(SELECT generate_series(l.lo, l.hi)))) AS u (seq)
- JOIN deliveries d ON d.run_id = l.run_id AND d.seq = u.seq AND d.settled_at IS NULL
+ CROSS JOIN LATERAL (SELECT * FROM deliveries d
+                     WHERE d.run_id = l.run_id AND d.seq = u.seq AND (d.settled_at IS NULL OR l.attempt > 1) OFFSET 0) d
  WHERE l.open > 0
    AND ($1 IS NULL OR r.schedule_id = $1)
    AND ($2 IS NULL OR r.campaign_id = $2)

@@ -6,48 +6,74 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
-use diesel::sql_types::{Array, Bool, Float8, Int2, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, Bool, Float8, Int2, Int4, Int8, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
 use uuid::Uuid;
 
 use super::turn::Candidate;
-use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
+use super::{Claim, Contact, Counts, Fate, LEASE, LOST, Lease, Outcome, PartId, Settled, Word};
 use crate::channels::Kind;
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::schema::{
-    campaign_lists, campaigns, channels, deliveries, files, leases, messages, replacements, retries, schedule_runs,
-    schedules,
+    campaign_lists, campaigns, channels, deliveries, files, leases, replacements, retries, schedule_runs,
 };
 use crate::ids::{ChannelId, ContactId, FileId, LeaseId, ListId, RunId};
 use crate::lists;
 use crate::lists::store::AudienceTarget;
-use crate::pacing::SendClock;
+use crate::pacing::{LATEST, Lately, Pace, SendClock};
 use crate::runs::Run;
 
 /// The stretch over which rates and limits are measured.
 const MINUTE: TimeDelta = TimeDelta::seconds(60);
-/// Leases at the edge of that stretch that may stand out of order.
-const OLDEST: i64 = 16;
 
 // ---- claiming ----------------------------------------------------------------
 
-/// Sends that the run claimed within the last 60 s, its catch-up burst not counted.
-pub fn recent(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<i64> {
-    Ok(first_of(conn, run, now - MINUTE)?.map_or(0, |before| run.released - before.max(run.burst).min(run.released)))
+#[derive(QueryableByName)]
+struct LatelyRow {
+    #[diesel(sql_type = Nullable<Int8>)]
+    claimed: Option<i64>,
+    #[diesel(sql_type = Nullable<Int8>)]
+    begun: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_begun: Option<DateTime<Utc>>,
 }
 
-/// How many sends the run had claimed before the first within `(since, now]`.
-fn first_of(conn: &mut PgConnection, run: &Run, since: DateTime<Utc>) -> QueryResult<Option<i64>> {
-    // The least of the oldest few, not the oldest: processes take the time before they
-    // take the lock, so two leases may stand in the other order.
-    let oldest: Vec<i64> = leases::table
-        .filter(leases::run_id.eq(run.id.0))
-        .filter(leases::taken_at.gt(since))
-        .order((leases::taken_at, leases::id))
-        .limit(OLDEST)
-        .select(leases::released_before)
-        .load(conn)?;
-    Ok(oldest.into_iter().min())
+impl LatelyRow {
+    /// `so_far` sends were claimed in all, of which the first `apart` do not count.
+    fn read(self, so_far: i64, apart: i64) -> Lately {
+        let since = |before: Option<i64>| before.map_or(0, |before| so_far - before.max(apart).min(so_far));
+        Lately { claimed: since(self.claimed), begun: since(self.begun), last_begun: self.last_begun }
+    }
+}
+
+/// Sends of the run within the last minute, its catch-up burst not counted.
+pub fn lately(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<Lately> {
+    let ask = diesel::sql_query(include_str!("lately.sql"))
+        .bind::<Int8, _>(run.id.0)
+        .bind::<Timestamptz, _>(now - MINUTE)
+        .bind::<Timestamptz, _>(now - MINUTE - LATEST)
+        .bind::<Int8, _>(run.burst)
+        .bind::<Interval, _>(LATEST);
+    let row: LatelyRow = Prepared(ask).get_result(conn)?;
+    Ok(row.read(run.released, run.burst))
+}
+
+/// Sends of a channel within the last minute; it has taken `so_far` in all.
+fn lately_of_channel(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    so_far: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<Lately> {
+    let ask = diesel::sql_query(include_str!("lately_of_channel.sql"))
+        .bind::<Int8, _>(channel.0)
+        .bind::<Timestamptz, _>(now - MINUTE)
+        .bind::<Timestamptz, _>(now - MINUTE - LATEST)
+        .bind::<Interval, _>(LATEST);
+    let row: LatelyRow = Prepared(ask).get_result(conn)?;
+    Ok(row.read(so_far, 0))
 }
 
 /// How much a run may claim now of its part of a channel's limit, in messages a minute.
@@ -55,7 +81,14 @@ pub fn left_of_part(conn: &mut PgConnection, run: &Run, part: f64, now: DateTime
     // A part of less than one a minute is one in several minutes.
     let minutes = (1.0 / part.max(1e-6)).max(1.0);
     let stretch = TimeDelta::microseconds((minutes * 60e6) as i64);
-    let recent = first_of(conn, run, now - stretch)?.map_or(0, |before| run.released - before);
+    let first: Option<i64> = leases::table
+        .filter(leases::run_id.eq(run.id.0))
+        .filter(leases::taken_at.gt(now - stretch))
+        .order((leases::taken_at, leases::id))
+        .select(leases::released_before)
+        .first(conn)
+        .optional()?;
+    let recent = first.map_or(0, |before| run.released - before);
     Ok((part * minutes - 1e-9).ceil() as i64 - recent)
 }
 
@@ -73,32 +106,78 @@ pub fn limits(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, i32>> {
 pub enum Room {
     /// Without a limit of its own.
     Unlimited,
-    /// So many sends may begin; the channel's row is locked and has taken so many before.
-    Limited { sends: i64, before: i64 },
+    /// The channel's row is locked.
+    Limited(Share),
     /// The provider asked for silence.
     Held,
 }
 
-/// Asks the channel for room. With a limit, its row stays locked until the transaction ends.
+/// What a channel with a limit, or one whose provider was overrun lately, has left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// So many sends may be claimed.
+    pub sends: i64,
+    /// So many it has taken before.
+    pub before: i64,
+    per_minute: Option<i64>,
+    lately: Lately,
+}
+
+impl Share {
+    /// Before when none of `n` more sends may begin, so that the limit holds.
+    pub fn wait(&self, n: i64) -> Option<DateTime<Utc>> {
+        self.lately.wait(self.per_minute?, n)
+    }
+}
+
+/// Asks the channel for room. With a limit or a pace, its row stays locked until the transaction ends.
 pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<Room> {
-    let (per_minute, held_until): (Option<i32>, Option<DateTime<Utc>>) =
-        channels::table.find(channel.0).select((channels::per_minute, channels::held_until)).first(conn)?;
-    if held_until.is_some_and(|until| now < until) {
+    let it = channels::table.find(channel.0).select(ChannelRow::as_select()).first(conn)?;
+    if it.held_until.is_some_and(|until| now < until) {
         return Ok(Room::Held);
     }
-    let Some(per_minute) = per_minute else { return Ok(Room::Unlimited) };
+    if it.per_minute.is_none() && it.pace(now).is_none() {
+        return Ok(Room::Unlimited);
+    }
+    let it = channels::table.find(channel.0).select(ChannelRow::as_select()).for_no_key_update().first(conn)?;
+    let (before, per_minute) = (it.taken, it.per_minute.map(i64::from));
+    let lately = lately_of_channel(conn, channel, before, now)?;
+    let by_limit = per_minute.map_or(i64::MAX, |limit| limit - lately.counted(now));
+    let by_pace = match it.pace(now).and_then(|pace| pace.at_once(now)) {
+        Some((stretch, sends)) => sends - (before - channel_before(conn, channel, now - stretch)?.unwrap_or(before)),
+        None => i64::MAX,
+    };
+    Ok(Room::Limited(Share { sends: by_limit.min(by_pace).max(0), before, per_minute, lately }))
+}
 
-    let before: i64 = channels::table.find(channel.0).select(channels::taken).for_no_key_update().first(conn)?;
-    let oldest: Vec<Option<i64>> = leases::table
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = channels, check_for_backend(diesel::pg::Pg))]
+struct ChannelRow {
+    per_minute: Option<i32>,
+    taken: i64,
+    held_until: Option<DateTime<Utc>>,
+    pace: Option<f64>,
+    paced_at: Option<DateTime<Utc>>,
+}
+
+impl ChannelRow {
+    /// What its provider takes, if that is known.
+    fn pace(&self, now: DateTime<Utc>) -> Option<Pace> {
+        let (per_minute, since) = self.pace.zip(self.paced_at)?;
+        Some(Pace { per_minute, since }).filter(|pace| pace.at(now).is_some())
+    }
+}
+
+/// How many sends the channel had taken before the first after `since`.
+fn channel_before(conn: &mut PgConnection, channel: ChannelId, since: DateTime<Utc>) -> QueryResult<Option<i64>> {
+    leases::table
         .filter(leases::channel_id.eq(channel.0))
-        .filter(leases::taken_at.gt(now - MINUTE))
+        .filter(leases::taken_at.gt(since))
         .filter(leases::channel_before.is_not_null())
         .order((leases::taken_at, leases::id))
-        .limit(OLDEST)
-        .select(leases::channel_before)
-        .load(conn)?;
-    let recent = oldest.into_iter().flatten().min().map_or(0, |first| before - first);
-    Ok(Room::Limited { sends: (i64::from(per_minute) - recent).max(0), before })
+        .select(leases::channel_before.assume_not_null())
+        .first(conn)
+        .optional()
 }
 
 /// How many replies of a channel wait to leave, counted no further than a limit could matter.
@@ -126,19 +205,30 @@ pub fn take_channel_room(conn: &mut PgConnection, channel: ChannelId, sends: i64
         .map(drop)
 }
 
-/// Keeps the channel of a run quiet until `until`, unless it is held longer already.
-pub fn hold_channel(conn: &mut PgConnection, run: RunId, until: DateTime<Utc>) -> QueryResult<()> {
-    let channel = schedule_runs::table.find(run.0).select(schedule_runs::channel_id).first(conn)?;
-    hold_line(conn, ChannelId(channel), until)
-}
-
-/// The same, for the channel itself.
-pub fn hold_line(conn: &mut PgConnection, channel: ChannelId, until: DateTime<Utc>) -> QueryResult<()> {
-    diesel::update(channels::table.find(channel.0))
+/// Keeps a channel quiet until `until`, unless it is held longer already, and sets its pace, if it has a new one.
+pub fn slow_down(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    until: DateTime<Utc>,
+    pace: Option<Pace>,
+) -> QueryResult<()> {
+    let it = channels::table.find(channel.0);
+    diesel::update(it)
         .filter(channels::held_until.is_null().or(channels::held_until.lt(until)))
         .set(channels::held_until.eq(until))
-        .execute(conn)
-        .map(drop)
+        .execute(conn)?;
+    if let Some(pace) = pace {
+        let pace = (channels::pace.eq(pace.per_minute), channels::paced_at.eq(pace.since));
+        diesel::update(it).set(pace).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The pace of a channel, which is locked.
+pub fn lock_pace(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Option<Pace>> {
+    let it: (Option<f64>, Option<DateTime<Utc>>) =
+        channels::table.find(channel.0).select((channels::pace, channels::paced_at)).for_no_key_update().first(conn)?;
+    Ok(it.0.zip(it.1).map(|(per_minute, since)| Pace { per_minute, since }))
 }
 
 /// Contacts that wait and are due, with the number of the try that is theirs: `limit`
@@ -247,8 +337,10 @@ pub fn claim(
     let rows: Vec<ClaimRow> = Prepared(query).load(conn)?;
     Ok(Claim {
         run: run.id,
-        lease: LeaseId(rows.first().map_or(0, |row| row.lease)),
+        lease: Lease { id: LeaseId(rows.first().map_or(0, |row| row.lease)), process: by.process, taken_at: by.now },
         attempt,
+        begins_at: None,
+        until: run.window.ends,
         contacts: rows
             .into_iter()
             .map(|row| Contact {
@@ -257,6 +349,7 @@ pub fn claim(
                 address: row.address,
                 values: fields_of(row.values),
                 barred: row.replaced.map(|why| (Outcome::Replaced, Some(why))),
+                refusals: 0,
             })
             .collect(),
         seen: false,
@@ -442,12 +535,14 @@ pub fn move_cursor(conn: &mut PgConnection, run: RunId, next_seq: i32, passed_ov
         .map(drop)
 }
 
-/// Takes contacts off the list of those that wait.
-pub fn wait_no_more(conn: &mut PgConnection, run: RunId, seqs: &[i32]) -> QueryResult<()> {
+/// Takes contacts off the list of those that wait. Returns how often each of them was refused already.
+pub fn wait_no_more(conn: &mut PgConnection, run: RunId, seqs: &[i32]) -> QueryResult<HashMap<i32, i16>> {
     let waiting = retries::table.filter(retries::run_id.eq(run.0)).filter(retries::seq.eq_any(seqs));
-    let n = diesel::delete(waiting).execute(conn)?;
-    let change = Counts { retrying: -(n as i64), ..Counts::default() };
-    count(conn, &BTreeMap::from([(run, change)]), 0)
+    let refused: Vec<(i32, i16)> =
+        diesel::delete(waiting).returning((retries::seq, retries::refusals)).get_results(conn)?;
+    let change = Counts { retrying: -(refused.len() as i64), ..Counts::default() };
+    count(conn, &BTreeMap::from([(run, change)]), 0)?;
+    Ok(refused.into_iter().collect())
 }
 
 /// A contact whose turn came at a time at which it may not be sent to.
@@ -545,25 +640,50 @@ pub fn fields(conn: &mut PgConnection, file: FileId) -> QueryResult<Vec<String>>
 
 // ---- settling ----------------------------------------------------------------
 
-/// Takes `n` sends off each lease that still has so many open. Returns the leases
+/// What became of some sends of a lease.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Closed {
+    pub sends: i32,
+    /// When the last of them began.
+    pub begun_at: Option<DateTime<Utc>>,
+}
+
+/// Takes sends off each lease that still has so many open. Returns the leases
 /// that held; one that expired was given up and is not among them, nor is one from
-/// which this very `batch` took its part before.
-pub fn close_part(conn: &mut PgConnection, open: &BTreeMap<LeaseId, i32>, batch: Uuid) -> QueryResult<Vec<LeaseId>> {
+/// which this very `batch` took its part before, nor one whose number has been given to another.
+pub fn close_part(conn: &mut PgConnection, closed: &BTreeMap<Lease, Closed>, batch: Uuid) -> QueryResult<Vec<LeaseId>> {
     #[derive(QueryableByName)]
     struct Held {
         #[diesel(sql_type = Int8)]
         id: i64,
     }
-    let (ids, ns): (Vec<i64>, Vec<i32>) = open.iter().map(|(id, n)| (id.0, *n)).unzip();
+    let ids: Vec<i64> = closed.keys().map(|lease| lease.id.0).collect();
+    let (ns, begun): (Vec<i32>, Vec<Option<DateTime<Utc>>>) = closed.values().map(|it| (it.sends, it.begun_at)).unzip();
+    let (processes, taken): (Vec<Uuid>, Vec<DateTime<Utc>>) =
+        closed.keys().map(|lease| (lease.process, lease.taken_at)).unzip();
     let close = diesel::sql_query(
-        "UPDATE leases l SET open = l.open - u.n, last_batch = $3 FROM unnest($1::bigint[], $2::integer[]) AS u (id, n)
-         WHERE l.id = u.id AND l.open >= u.n AND l.last_batch IS DISTINCT FROM $3 RETURNING l.id",
+        "UPDATE leases l SET open = l.open - u.n, last_batch = $3, begun_at = greatest(l.begun_at, u.begun_at)
+         FROM unnest($1::bigint[], $2::integer[], $4::timestamptz[], $5::uuid[], $6::timestamptz[])
+              AS u (id, n, begun_at, process, taken_at)
+         WHERE l.id = u.id AND l.process = u.process AND l.taken_at = u.taken_at
+           AND l.open >= u.n AND l.last_batch IS DISTINCT FROM $3
+         RETURNING l.id",
     )
     .bind::<Array<Int8>, _>(ids)
     .bind::<Array<Int4>, _>(ns)
-    .bind::<SqlUuid, _>(batch);
+    .bind::<SqlUuid, _>(batch)
+    .bind::<Array<Nullable<Timestamptz>>, _>(begun)
+    .bind::<Array<SqlUuid>, _>(processes)
+    .bind::<Array<Timestamptz>, _>(taken);
     let held: Vec<Held> = Prepared(close).load(conn)?;
     Ok(held.into_iter().map(|held| LeaseId(held.id)).collect())
+}
+
+/// Whether none of these leases has anything open, because somebody gave them up.
+pub fn are_closed(conn: &mut PgConnection, leases: impl Iterator<Item = LeaseId>) -> QueryResult<bool> {
+    let ids: Vec<i64> = leases.map(|lease| lease.0).collect();
+    let open = leases::table.filter(leases::id.eq_any(ids)).filter(leases::open.gt(0));
+    diesel::select(diesel::dsl::not(diesel::dsl::exists(open))).get_result(conn)
 }
 
 #[derive(QueryableByName)]
@@ -669,7 +789,7 @@ pub fn learnt_of(conn: &mut PgConnection, parts: &[PartId]) -> QueryResult<Vec<L
 pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) -> QueryResult<()> {
     let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
     for it in settled {
-        let Fate::Later { at, detail } = &it.fate else { continue };
+        let Fate::Later { at, refused, detail } = &it.fate else { continue };
         // Locked, so that no receipt settles it meanwhile: it would be sent once more.
         let settled: Option<Option<DateTime<Utc>>> = deliveries::table
             .find((it.run.0, it.seq))
@@ -684,9 +804,10 @@ pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) 
             .values((
                 retries::run_id.eq(it.run.0),
                 retries::seq.eq(it.seq),
-                retries::attempt.eq(it.attempt + 1),
+                retries::attempt.eq(it.attempt.saturating_add(1)),
                 retries::due_at.eq(at),
                 retries::detail.eq(detail),
+                retries::refusals.eq(it.refusals + i16::from(*refused)),
             ))
             .execute(conn)?;
         tally.entry(it.run).or_default().retrying += 1;
@@ -963,8 +1084,67 @@ pub fn rescue(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> Qu
         .bind::<Int8, _>(lease.0)
         .bind::<Timestamptz, _>(now)
         .execute(conn)?;
-    diesel::update(leases::table.find(lease.0)).set(leases::open.eq(0)).execute(conn)?;
+    // When those began that nobody will tell about is not known: as late as they could.
+    diesel::sql_query("UPDATE leases SET open = 0, begun_at = greatest(begun_at, taken_at + $2) WHERE id = $1")
+        .bind::<Int8, _>(lease.0)
+        .bind::<Interval, _>(LATEST)
+        .execute(conn)?;
     Ok(n)
+}
+
+// ---- lost history --------------------------------------------------------------
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = Int8)]
+    n: i64,
+}
+
+/// Moves the cursor of a locked run to `next_seq` and marks the contacts it passes unconfirmed.
+/// Returns how many.
+pub fn lose(conn: &mut PgConnection, run: RunId, next_seq: i32, now: DateTime<Utc>) -> QueryResult<i64> {
+    diesel::sql_query(include_str!("lose.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Int4, _>(next_seq)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(LOST)
+        .get_result::<Count>(conn)
+        .map(|it| it.n)
+}
+
+/// Contacts of a run that may have had another try.
+#[derive(QueryableByName)]
+pub struct LostWaiting {
+    #[diesel(sql_type = Int8)]
+    pub run_id: i64,
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    #[diesel(sql_type = Int8)]
+    pub n: i64,
+}
+
+/// Marks those unconfirmed who waited for another try that was due by `until`.
+pub fn lose_waiting(
+    conn: &mut PgConnection,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<LostWaiting>> {
+    diesel::sql_query(include_str!("lose_waiting.sql"))
+        .bind::<Timestamptz, _>(until)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(LOST)
+        .load(conn)
+}
+
+/// Puts those of a locked run back who were marked so since `since`, for another try. Returns how many.
+pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<i64> {
+    diesel::sql_query(include_str!("send_again.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Timestamptz, _>(since)
+        .bind::<Text, _>(LOST)
+        .bind::<Timestamptz, _>(now)
+        .get_result::<Count>(conn)
+        .map(|it| it.n)
 }
 
 // ---- asking ------------------------------------------------------------------
@@ -1031,6 +1211,17 @@ pub enum Scope {
     Everything,
 }
 
+impl Scope {
+    /// The schedule or the campaign that it is.
+    fn ids(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Scope::Schedule(id) => (Some(id), None),
+            Scope::Campaign(id) => (None, Some(id)),
+            Scope::Everything => (None, None),
+        }
+    }
+}
+
 /// A send that has begun and not settled.
 #[derive(Clone, Debug, PartialEq, QueryableByName)]
 pub struct InFlight {
@@ -1045,52 +1236,29 @@ pub struct InFlight {
     pub deadline: DateTime<Utc>,
 }
 
-/// How many sends in the scope have not settled.
+/// How many sends in the scope have not settled: those that [`in_flight`] names. Not what
+/// leases have open: a receipt may have come before the result, which then changes nothing.
 pub fn n_in_flight(conn: &mut PgConnection, scope: Scope) -> QueryResult<i64> {
-    let open = leases::table.inner_join(schedule_runs::table).filter(leases::open.gt(0)).into_boxed();
-    let open = match scope {
-        Scope::Schedule(id) => open.filter(schedule_runs::schedule_id.eq(id)),
-        Scope::Campaign(id) => open.filter(schedule_runs::campaign_id.eq(id)),
-        Scope::Everything => open,
-    };
-    let sends: Option<i64> = open.select(diesel::dsl::sum(leases::open)).first(conn)?;
-    Ok(sends.unwrap_or_default() + replies_in_flight(conn, scope)?)
-}
-
-/// How many replies in the scope are on the wire that a pause or a stop has to wait for:
-/// what bots say by themselves, and of stopped schedules everything.
-fn replies_in_flight(conn: &mut PgConnection, scope: Scope) -> QueryResult<i64> {
-    let claimed = messages::table
-        .inner_join(schedules::table.on(schedules::id.nullable().eq(messages::schedule_id)))
-        .inner_join(campaigns::table.on(campaigns::id.eq(schedules::campaign_id)))
-        .filter(messages::state.eq("claimed"))
-        .filter(
-            messages::purpose
-                .eq("reengager")
-                .assume_not_null()
-                .or(schedules::state.eq("stopped"))
-                .or(campaigns::state.eq("stopped")),
-        )
-        .into_boxed();
-    let claimed = match scope {
-        Scope::Schedule(id) => claimed.filter(schedules::id.eq(id)),
-        Scope::Campaign(id) => claimed.filter(schedules::campaign_id.eq(id)),
-        Scope::Everything => claimed,
-    };
-    claimed.count().get_result(conn)
+    #[derive(QueryableByName)]
+    struct N {
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    let (schedule, campaign) = scope.ids();
+    let count = diesel::sql_query(concat!("SELECT count(*) AS n FROM (", include_str!("in_flight.sql"), ") f"))
+        .bind::<Nullable<Int8>, _>(schedule)
+        .bind::<Nullable<Int8>, _>(campaign)
+        .bind::<Nullable<Int8>, _>(None::<i64>);
+    Prepared(count).get_result::<N>(conn).map(|it| it.n)
 }
 
 /// The sends in the scope that have not settled, by name, up to `limit`.
 pub fn in_flight(conn: &mut PgConnection, scope: Scope, limit: i64) -> QueryResult<Vec<InFlight>> {
-    let (schedule, campaign) = match scope {
-        Scope::Schedule(id) => (Some(id), None),
-        Scope::Campaign(id) => (None, Some(id)),
-        Scope::Everything => (None, None),
-    };
+    let (schedule, campaign) = scope.ids();
     diesel::sql_query(include_str!("in_flight.sql"))
         .bind::<Nullable<Int8>, _>(schedule)
         .bind::<Nullable<Int8>, _>(campaign)
-        .bind::<Int8, _>(limit)
+        .bind::<Nullable<Int8>, _>(Some(limit))
         .load(conn)
 }
 

@@ -10,15 +10,17 @@
 //! the first decides, the second sees: a cap is exact, and of two campaigns that
 //! give way to each other one goes first.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::store::{self, Elsewhere, Held};
-use super::{Fate, Outcome, Settled};
+use super::{Fate, Lease, Outcome, Settled};
 use crate::ids::LeaseId;
 use crate::pacing::{LocalHours, own_zone, zones_of_number};
 use crate::runs::{Busy, Run};
@@ -94,6 +96,10 @@ pub fn is_asked(run: &Run, cap: Option<Cap>) -> bool {
 pub struct Turn {
     /// Contacts to take, by the number of their try.
     pub taken: Vec<(i16, Vec<i32>)>,
+    /// How often providers have said "later" about those that waited.
+    pub refusals: HashMap<i32, i16>,
+    /// When the hours of the first of them end.
+    pub until: Option<DateTime<Utc>>,
     /// How many were put off or left out.
     pub passed: usize,
 }
@@ -237,10 +243,11 @@ impl Asked<'_> {
     ) -> QueryResult<Turn> {
         let (mut held, mut left_out, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         let (mut taken, mut n_taken) = (Vec::<(i16, Vec<i32>)>::new(), 0);
-        let mut wait_no_more = Vec::new();
+        let (mut wait_no_more, mut until) = (Vec::new(), None::<DateTime<Utc>>);
         let (mut next_seq, mut passed_over) = (self.run.next_seq, 0);
         for (candidate, verdict) in looked {
             let Candidate { seq, attempt, contact, .. } = candidate;
+            let closes = || Some(self.hours.as_ref()?.closes(&candidate, self.now));
             let is_fresh = self.run.next_seq <= seq;
             let verdict = match verdict {
                 Some(verdict) => verdict,
@@ -261,6 +268,7 @@ impl Asked<'_> {
             match verdict {
                 Verdict::Take(theirs) => {
                     n_taken += 1;
+                    until = until.into_iter().chain(closes()).min();
                     first -= i64::from(attempt == 1);
                     *known.sent.entry(contact).or_default() += 1;
                     replaced.extend(theirs);
@@ -279,8 +287,19 @@ impl Asked<'_> {
                 }
                 Verdict::LeaveOut { outcome, detail } => {
                     let fate = Fate::Final { outcome, detail: Some(detail) };
-                    let (lease, run, attempt) = (LeaseId(0), self.run.id, attempt - 1);
-                    left_out.push(Settled { lease, run, seq, attempt, fate, began_at: None });
+                    // Nobody claimed it.
+                    let lease = Lease { id: LeaseId(0), process: Uuid::nil(), taken_at: self.now };
+                    let (run, attempt) = (self.run.id, attempt - 1);
+                    left_out.push(Settled {
+                        lease,
+                        run,
+                        seq,
+                        attempt,
+                        refusals: 0,
+                        fate,
+                        begun_at: None,
+                        opens: false,
+                    });
                     passed_over += i32::from(is_fresh);
                     if !is_fresh {
                         wait_no_more.push(seq);
@@ -290,9 +309,10 @@ impl Asked<'_> {
         }
         let passed = held.len() + left_out.len();
         store::write_words(conn, &left_out.iter().collect::<Vec<_>>(), 0, self.now)?;
-        if !wait_no_more.is_empty() {
-            store::wait_no_more(conn, self.run.id, &wait_no_more)?;
-        }
+        let refusals = match wait_no_more.is_empty() {
+            true => HashMap::new(),
+            false => store::wait_no_more(conn, self.run.id, &wait_no_more)?,
+        };
         if !held.is_empty() {
             store::hold(conn, self.run.id, &held)?;
         }
@@ -303,23 +323,32 @@ impl Asked<'_> {
         if next_seq != self.run.next_seq || passed_over != 0 {
             store::move_cursor(conn, self.run.id, next_seq, passed_over)?;
         }
-        Ok(Turn { taken, passed })
+        Ok(Turn { taken, refusals, until, passed })
     }
 }
 
 impl Hours {
+    /// Where a contact may live.
+    fn zones(&self, candidate: &Candidate) -> Cow<'static, [Tz]> {
+        match own_zone(&candidate.values) {
+            Some(zone) => Cow::Owned(vec![zone]),
+            None if self.is_phone => Cow::Borrowed(zones_of_number(&candidate.address)),
+            None => Cow::Borrowed(&[]),
+        }
+    }
+
+    /// When the hours of a contact end that are open now.
+    fn closes(&self, candidate: &Candidate, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.hours.closes(&self.zones(candidate), self.fallback, now)
+    }
+
     fn closed(&self, candidate: &Candidate, now: DateTime<Utc>, ends: DateTime<Utc>) -> Option<Verdict> {
-        let own = own_zone(&candidate.values);
-        let zones: &[Tz] = match &own {
-            Some(zone) => std::slice::from_ref(zone),
-            None if self.is_phone => zones_of_number(&candidate.address),
-            None => &[],
-        };
-        if self.hours.is_open(zones, self.fallback, now) {
+        let zones = self.zones(candidate);
+        if self.hours.is_open(&zones, self.fallback, now) {
             return None;
         }
         let from = self.hours.from().format("%H:%M");
-        Some(match self.hours.next_open(zones, self.fallback, now, ends) {
+        Some(match self.hours.next_open(&zones, self.fallback, now, ends) {
             Some(until) => Verdict::Hold { until, detail: format!("waits for {from} where the person lives") },
             None => {
                 let detail = format!("it does not get {from} where the person lives before the end");

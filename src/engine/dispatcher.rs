@@ -7,36 +7,38 @@
 //!
 //! Results are written down by a few settlers, each taking whatever has come in
 //! since its last commit: many results share a commit when there are many, and
-//! none waits when there are few.
+//! none waits when there are few. A place is given back when its result is written
+//! down and not before: while nothing can be written, nothing more is claimed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use diesel::QueryResult;
+use diesel::{PgConnection, QueryResult};
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::lines::Lines;
+use super::lines::{Line, Lines, Term, Tried};
+use super::watcher;
+use super::wire::{Expected, Wire, write_down};
 use crate::app::App;
 use crate::bots::{self, first::First};
-use crate::channels::{Channel, Part, Scope, SendOutcome};
+use crate::channels::Part;
+use crate::clock::uptime;
 use crate::deliveries::actions::{Claimed, Leave};
 use crate::deliveries::store::Claimer;
-use crate::deliveries::{
-    self, BEGIN_WITHIN, Claim, Contact, Fate, Outcome, PATIENCE, PartId, Settled, actions, even_part,
-};
-use crate::ids::{CampaignId, ChannelId, RunId};
+use crate::deliveries::{self, Claim, Contact, Fate, Outcome, PartId, Settled, actions, even_part};
+use crate::ids::{CampaignId, ChannelId, LeaseId, RunId};
+use crate::losses;
+use crate::marks::{self, Fact};
 use crate::pacing::{self, Calendar, Holds};
 use crate::runs::{self, Clock, Run};
-use crate::settings::{self, Cap};
+use crate::settings;
 
 /// Contacts in one claim at most. Larger batches cost less each, smaller ones
 /// leave fewer unknown when the process is killed.
@@ -54,32 +56,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub struct Dispatcher {
     app: Data<App>,
     process: Uuid,
-    settlers: Vec<mpsc::UnboundedSender<Settled>>,
+    settlers: Vec<mpsc::UnboundedSender<Done>>,
     wire: Arc<Wire>,
     lines: Arc<Lines>,
-    /// When campaigns may not send, as it was when they were looked over last.
+    /// When campaigns may not send, as it was when they were looked over last. Good for
+    /// finding runs worth a look; a claim asks anew.
     calendars: Mutex<HashMap<CampaignId, Calendar>>,
-    /// The most messages a contact may get, as it was then.
-    cap: Mutex<Option<Cap>>,
     /// Of channels whose limit is not enough for all their runs: what each run gets of it, a minute.
     parts: Mutex<HashMap<ChannelId, f64>>,
     texts: Mutex<HashMap<RunId, Text>>,
-    stopping: CancellationToken,
-}
-
-/// Sends of this process that are claimed and not settled.
-#[derive(Default)]
-struct Wire {
-    n: AtomicUsize,
-    /// Told whenever a send settles or a place becomes free.
-    moved: Notify,
-}
-
-impl Wire {
-    fn less(&self, n: usize) {
-        self.n.fetch_sub(n, Ordering::SeqCst);
-        self.moved.notify_waiters();
-    }
 }
 
 /// What a run says first, and how many names it knew when that was read.
@@ -118,10 +103,8 @@ impl Dispatcher {
             wire,
             lines: Arc::default(),
             calendars: Mutex::default(),
-            cap: Mutex::default(),
             parts: Mutex::default(),
             texts: Mutex::default(),
-            stopping: CancellationToken::new(),
         })
     }
 
@@ -139,8 +122,8 @@ impl Dispatcher {
             }
             let before = n;
             // Those that had something come round again until it is time to look for others.
-            while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.stopping.is_cancelled() {
-                let moved = self.wire.moved.notified();
+            while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.wire.is_stopping() {
+                let moved = self.wire.moved();
                 let looked: Vec<(Run, anyhow::Result<Looked>)> = stream::iter(due)
                     .map(|run| async move {
                         let looked = self.look(&run).await;
@@ -168,7 +151,7 @@ impl Dispatcher {
                     let _ = timeout(LOOK_AGAIN.saturating_sub(looked_at.elapsed()), moved).await;
                 }
             }
-            if n == before || self.stopping.is_cancelled() {
+            if n == before || self.wire.is_stopping() {
                 return Ok(n);
             }
         }
@@ -177,7 +160,7 @@ impl Dispatcher {
     /// Running runs whose clock has released something, and which have somebody it could be for.
     async fn due(&self) -> anyhow::Result<Vec<Run>> {
         let now = self.app.clock.now();
-        let (running, calendars, cap, limits, come_round) = self
+        let (running, calendars, limits, come_round) = self
             .app
             .db
             .run(move |conn| {
@@ -185,19 +168,17 @@ impl Dispatcher {
                 let campaigns: BTreeSet<i64> = running.iter().map(|run| run.campaign_id.0).collect();
                 let campaigns: Vec<i64> = campaigns.into_iter().collect();
                 let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
-                let cap = settings::store::house(conn)?.cap;
                 let limits = deliveries::store::limits(conn)?;
                 let without = running.iter().filter(|run| !has_fresh(run)).map(|run| run.id.0).collect();
                 let come_round = deliveries::store::with_due_retries(conn, without, now)?;
-                QueryResult::Ok((running, calendars, cap, limits, come_round))
+                QueryResult::Ok((running, calendars, limits, come_round))
             })
             .await?;
-        self.app.pulse.engine_looked();
+        self.app.pulse.engine_looked(Instant::now());
         if self.app.clock.has_leapt() {
             return Ok(Vec::new());
         }
         *self.calendars.lock().unwrap() = calendars;
-        *self.cap.lock().unwrap() = cap;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
         let wants = |run: &Run| has_fresh(run) || come_round.contains(&run.id);
         let running: Vec<Run> = running.into_iter().filter(wants).collect();
@@ -233,86 +214,61 @@ impl Dispatcher {
     }
 
     async fn look(&self, run: &Run) -> anyhow::Result<Looked> {
-        let holds = self.holds(run);
-        let Some(line) = self.lines.get(run.channel_id) else {
+        let now = self.app.clock.now();
+        let Some(line) = self.lines.get(run.channel_id).filter(|line| !line.is_silent(now)) else {
             return Ok(Looked::Idle);
         };
         // No more than it may need: other runs of the channel want places, too.
-        let wanted = line.places.available_permits().min(BATCH).min(n_due(run, &holds, self.app.clock.now()));
-        let Ok(mut places) = line.places.clone().try_acquire_many_owned(wanted as u32) else {
+        let wanted = line.places.available_permits().min(BATCH).min(n_due(run, &self.holds(run), now));
+        let Ok(places) = line.places.clone().try_acquire_many_owned(wanted as u32) else {
             return Ok(Looked::NoPlace);
         };
-        if places.num_permits() == 0 {
+        let most = places.num_permits();
+        if most == 0 {
             return Ok(Looked::NoPlace);
         }
-        // Measured from before the claim: whoever pauses afterwards waits at least as long.
-        let begin_by = Instant::now() + BEGIN_WITHIN;
-        let (id, most) = (run.id, places.num_permits() as i64);
-        let by = Claimer { process: self.process, now: pacing::on_the_beat(self.app.clock.now()) };
-        // Counted before they are claimed: whoever waits for the wire to fall silent
-        // must not look between the claim and the counting.
-        self.wire.n.fetch_add(most as usize, Ordering::SeqCst);
-        if self.stopping.is_cancelled() {
-            self.wire.less(most as usize);
-            return Ok(Looked::Idle);
-        }
+        // Before the claim: what is claimed has everything that it needs to leave.
+        let text = self.text(run).await?;
         let part = self.parts.lock().unwrap().get(&run.channel_id).copied();
-        let leave = Leave { most, part, holds, cap: *self.cap.lock().unwrap() };
-        let claimed = self.app.db.run(move |conn| actions::claim(conn, id, &leave, by)).await;
-        let claims = claimed.iter().flat_map(|claimed| &claimed.claims);
-        let n: usize = claims.map(|claim| claim.contacts.len()).sum();
-        self.wire.less(most as usize - n);
-        let Claimed { claims, passed, fields } = claimed?;
-        if n == 0 {
-            drop(places);
-            self.wire.moved.notify_waiters();
-            return Ok(if passed > 0 { Looked::Claimed(passed) } else { Looked::Idle });
-        }
-        metrics::counter!("bugle_claimed_total").increment(n as u64);
-        metrics::gauge!("bugle_in_flight").increment(n as f64);
-        let text = self.text(run, &fields).await?;
-        for claim in claims {
-            let sends: Vec<Send> = claim
-                .contacts
-                .iter()
-                .filter_map(|contact| Some((contact.clone(), places.split(1)?)))
-                .map(|(contact, place)| Send { contact, _place: place })
-                .collect();
-            let job = Job {
-                app: self.app.clone(),
-                adapter: line.adapter.clone(),
-                text: text.clone(),
-                begins: matches!(*text, First::Bot(..)) && !run.is_test,
-                expires_at: run.window.ends,
-                begin_by,
-                settler: self.settlers[claim.lease.0 as usize % SETTLERS].clone(),
-                wire: self.wire.clone(),
-            };
-            tokio::spawn(job.send_all(claim, sends));
-        }
-        Ok(Looked::Claimed(n + passed))
+        let leave = Leave { most: most as i64, part, n_fields: run.fields.len() };
+        let Some(expected) = self.wire.expect(most) else { return Ok(Looked::Idle) };
+        let order = Order {
+            app: self.app.clone(),
+            process: self.process,
+            run: run.clone(),
+            leave,
+            line,
+            text,
+            places,
+            expected,
+            settlers: self.settlers.clone(),
+            wire: self.wire.clone(),
+        };
+        // By itself: what is claimed leaves, whoever does not wait for this tick any more.
+        tokio::spawn(order.carry_out()).await?
     }
 
     /// The text of a run, parsed once. It was pinned when the run was made; only the
     /// names it may use can become more, when contacts are added.
-    async fn text(&self, run: &Run, fields: &[String]) -> anyhow::Result<Arc<First>> {
+    async fn text(&self, run: &Run) -> anyhow::Result<Arc<First>> {
+        let n_fields = run.fields.len();
         let known = |texts: &HashMap<RunId, Text>| {
-            texts.get(&run.id).filter(|text| text.n_fields == fields.len()).map(|text| text.first.clone())
+            texts.get(&run.id).filter(|text| text.n_fields == n_fields).map(|text| text.first.clone())
         };
         if let Some(first) = known(&self.texts.lock().unwrap()) {
             return Ok(first);
         }
-        let (of, names) = (run.clone(), fields.to_vec());
+        let of = run.clone();
         let first = self
             .app
             .db
             .run(move |conn| {
                 let (_, zone) = deliveries::store::place(conn, &of)?;
-                bots::store::first(conn, &of.body, of.bot, &names, zone)
+                bots::store::first(conn, &of.body, of.bot, &of.fields, zone)
             })
             .await?;
         let first = Arc::new(first);
-        self.texts.lock().unwrap().insert(run.id, Text { first: first.clone(), n_fields: fields.len() });
+        self.texts.lock().unwrap().insert(run.id, Text { first: first.clone(), n_fields });
         Ok(first)
     }
 
@@ -323,31 +279,22 @@ impl Dispatcher {
 
     /// Sends of this process that are on the wire or not written down yet.
     pub fn in_flight(&self) -> usize {
-        self.wire.n.load(Ordering::SeqCst)
+        self.wire.in_flight()
     }
 
     /// Waits until every send of this process has settled.
     pub async fn idle(&self) {
-        loop {
-            let moved = self.wire.moved.notified();
-            if self.in_flight() == 0 {
-                return;
-            }
-            let _ = timeout(Duration::from_millis(100), moved).await;
-        }
+        self.wire.idle().await;
     }
 
     /// Claims nothing more.
     pub fn hold(&self) {
-        self.stopping.cancel();
+        self.wire.hold();
     }
 
     /// Claims nothing more and waits for what is on the wire.
     pub async fn shut_down(&self) {
-        self.hold();
-        if timeout(PATIENCE + Duration::from_secs(5), self.idle()).await.is_err() {
-            tracing::warn!(left = self.in_flight(), "sends did not settle before shutdown; they will be unconfirmed");
-        }
+        self.wire.shut_down("sends").await;
     }
 }
 
@@ -379,49 +326,131 @@ fn demand(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<f64> {
     is_open.then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
 }
 
-struct Send {
-    contact: Contact,
-    /// Given back when the send is over.
-    _place: OwnedSemaphorePermit,
+/// What the mark says of a run.
+fn stand(run: &Run) -> Fact {
+    let stand = marks::Stand {
+        schedule: run.schedule_id,
+        name: run.name.clone(),
+        state: run.state.word().to_owned(),
+        next_seq: run.next_seq,
+        ends_at: run.window.ends,
+    };
+    Fact::Run { id: run.id, stand }
+}
+
+/// What the mark says of a claim.
+fn mark(claim: &Claim) -> Fact {
+    let next_seq = claim.contacts.iter().map(|contact| contact.seq + 1).max().unwrap_or(1);
+    let lease = claim.lease;
+    Fact::Claim(marks::Claim { at: lease.taken_at, run: claim.run, next_seq, lease: lease.id, process: lease.process })
+}
+
+/// All that it takes to claim contacts of a run and to send to them.
+struct Order {
+    app: Data<App>,
+    process: Uuid,
+    run: Run,
+    leave: Leave,
+    line: Arc<Line>,
+    text: Arc<First>,
+    places: OwnedSemaphorePermit,
+    expected: Expected,
+    settlers: Vec<mpsc::UnboundedSender<Done>>,
+    wire: Arc<Wire>,
+}
+
+impl Order {
+    /// Claims, and begins what it claimed.
+    async fn carry_out(self) -> anyhow::Result<Looked> {
+        let Order { app, process, run, leave, line, text, mut places, expected, settlers, wire } = self;
+        // Before the claim: whoever pauses afterwards waits at least as long.
+        let (since, now) = (uptime(), app.clock.now());
+        let by = Claimer { process, now: pacing::on_the_beat(now) };
+        let (id, is_test, marks) = (run.id, run.is_test, app.clone());
+        let stand = (!is_test && !app.marks.knows(id)).then(|| stand(&run));
+        let claim = move |conn: &mut PgConnection| {
+            let claimed = watcher::claim(&marks, conn, |conn| actions::claim(conn, id, &leave, by))?;
+            // Tests go with their draft, and so say nothing when they are missing.
+            let claims = claimed.claims.iter().filter(|_| !is_test).map(mark);
+            marks.marks.note(stand.into_iter().chain(claims));
+            Ok::<_, losses::actions::Error>(claimed)
+        };
+        let Claimed { claims, passed } = app.db.run(claim).await?;
+        let n: usize = claims.iter().map(|claim| claim.contacts.len()).sum();
+        expected.were(n);
+        if n == 0 {
+            return Ok(if passed > 0 { Looked::Claimed(passed) } else { Looked::Idle });
+        }
+        metrics::counter!("bugle_claimed_total").increment(n as u64);
+        metrics::gauge!("bugle_in_flight").increment(n as f64);
+        for claim in claims {
+            let sends: Vec<(Contact, OwnedSemaphorePermit)> =
+                claim.contacts.iter().filter_map(|contact| Some((contact.clone(), places.split(1)?))).collect();
+            let job = Job {
+                app: app.clone(),
+                line: line.clone(),
+                text: text.clone(),
+                opens: matches!(*text, First::Bot(..)) && !run.is_test,
+                expires_at: run.window.ends,
+                term: Term::new(since, now, claim.begins_at, Some(claim.until)),
+                settler: settlers[claim.lease.id.0 as usize % SETTLERS].clone(),
+                wire: wire.clone(),
+            };
+            tokio::spawn(job.send_all(claim, sends));
+        }
+        Ok(Looked::Claimed(n + passed))
+    }
+}
+
+/// A result, with the place that is given back when it is written down.
+struct Done {
+    settled: Settled,
+    place: OwnedSemaphorePermit,
 }
 
 /// What the sends of one claim share.
 struct Job {
     app: Data<App>,
-    adapter: Arc<dyn Channel>,
+    line: Arc<Line>,
     text: Arc<First>,
     /// Whether what it sends begins conversations: a test does not.
-    begins: bool,
+    opens: bool,
     expires_at: DateTime<Utc>,
-    begin_by: Instant,
-    settler: mpsc::UnboundedSender<Settled>,
+    term: Term,
+    settler: mpsc::UnboundedSender<Done>,
     wire: Arc<Wire>,
 }
 
 impl Job {
-    async fn send_all(self, claim: Claim, sends: Vec<Send>) {
+    async fn send_all(self, claim: Claim, sends: Vec<(Contact, OwnedSemaphorePermit)>) {
         let (job, claim) = (&self, &claim);
         stream::iter(sends)
-            .for_each_concurrent(None, |send| async move {
-                let (fate, began_at) = job.send(claim, &send.contact).await;
-                let (lease, run, seq, attempt) = (claim.lease, claim.run, send.contact.seq, claim.attempt);
-                drop(send);
-                job.wire.moved.notify_waiters();
+            .for_each_concurrent(None, |(contact, place)| async move {
+                let (fate, begun_at) = job.send(claim, &contact).await;
+                let settled = Settled {
+                    lease: claim.lease,
+                    run: claim.run,
+                    seq: contact.seq,
+                    attempt: claim.attempt,
+                    refusals: contact.refusals,
+                    fate,
+                    begun_at,
+                    opens: job.opens,
+                };
                 // A settler ends only after the dispatcher, and that only when the wire is quiet.
-                let _ = job.settler.send(Settled { lease, run, seq, attempt, fate, began_at });
+                let _ = job.settler.send(Done { settled, place });
             })
             .await;
     }
 
-    /// What became of it, and when a bot took its turn in it.
+    /// What became of it, and when it was handed to the provider, if it was.
     async fn send(&self, claim: &Claim, contact: &Contact) -> (Fate, Option<DateTime<Utc>>) {
         let finally = |outcome, detail: Option<String>| (Fate::Final { outcome, detail }, None);
-        let began_at = self.app.clock.now();
         if let Some(barred) = &contact.barred {
             let (outcome, why) = barred.clone();
             return finally(outcome, why);
         }
-        let said = match self.text.render(&contact.values, began_at) {
+        let said = match self.text.render(&contact.values, self.app.clock.now()) {
             Ok(said) => said,
             Err(unsaid) => return finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
         };
@@ -434,55 +463,39 @@ impl Job {
             attempt: claim.attempt as u16,
             expires_at: self.expires_at,
         };
-        // The last look before it leaves. Past this instant a pause or stop may have
-        // answered, so what has not begun goes back untouched.
-        if !claim.seen || self.begin_by <= Instant::now() {
-            let at = self.app.clock.now();
-            return (Fate::Later { at, detail: Some("not begun in time".to_owned()) }, None);
-        }
-        let sent = timeout(PATIENCE, self.adapter.send(&part)).await;
-        let sent = sent.unwrap_or_else(|_| SendOutcome::Unknown { code: "no answer in time".to_owned() });
+        let is_off = || !claim.seen || self.wire.is_stopping();
+        let tried = self.line.send(&self.app, &part, &self.term, is_off).await;
         let now = self.app.clock.now();
-        if let SendOutcome::RetryLater { after, scope: Scope::Channel, .. } = sent {
-            let (run, until) = (claim.run, now + after);
-            let held = self.app.db.run(move |conn| actions::hold_channel(conn, run, Scope::Channel, until)).await;
-            if let Err(error) = held {
-                tracing::error!(run.id = %run, "could not hold the channel of run {run}: {error}");
-            }
+        match tried {
+            Tried::NotBegun => (Fate::not_begun(now), None),
+            Tried::Sent { outcome, begun_at } => (deliveries::fate(contact.refusals, outcome, now), Some(begun_at)),
         }
-        let began_at = self.begins.then_some(began_at);
-        (deliveries::fate(claim.attempt, sent, now), began_at)
     }
 }
 
-/// Writes results down until nobody is left to bring any.
-async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Settled>, wire: Arc<Wire>, shard: i16) {
+/// Writes results down until nobody is left to bring any. No more of them wait than there
+/// are places on the wire.
+async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Done>, wire: Arc<Wire>, shard: i16) {
     let mut batch = Vec::with_capacity(SETTLED_AT_ONCE);
     while results.recv_many(&mut batch, SETTLED_AT_ONCE).await > 0 {
         let (n, name) = (batch.len(), Uuid::new_v4());
-        let batch = Arc::new(std::mem::take(&mut batch));
-        // Not given up before the leases are: until then nobody else speaks for these sends.
-        let until = Instant::now() + deliveries::LEASE.to_std().unwrap_or_default();
-        loop {
-            let (now, results) = (app.clock.now(), batch.clone());
-            match app.db.run(move |conn| actions::settle(conn, &results, name, shard, now)).await {
-                Ok(0) => break,
-                Ok(late) => {
-                    tracing::warn!(late, "{late} results came after their lease had run out");
-                    break;
-                }
-                Err(error) if Instant::now() < until => {
-                    tracing::error!("could not write down {n} results, trying again: {error}");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                Err(error) => {
-                    tracing::error!("gave up writing down {n} results; they will be unconfirmed: {error}");
-                    break;
-                }
+        let (results, places): (Vec<Settled>, Vec<OwnedSemaphorePermit>) =
+            batch.drain(..).map(|done: Done| (done.settled, done.place)).unzip();
+        let leases: BTreeSet<LeaseId> = results.iter().map(|it| it.lease.id).collect();
+        let (results, leases) = (Arc::new(results), Arc::new(leases));
+        let clock = app.clock.clone();
+        let write = move |conn: &mut PgConnection| {
+            let late = actions::settle(conn, &results, name, shard, clock.now())?;
+            if late > 0 {
+                tracing::warn!(late, "{late} results came after their lease had run out");
             }
-        }
+            Ok(())
+        };
+        let are_given_up = move |conn: &mut PgConnection| deliveries::store::are_closed(conn, leases.iter().copied());
+        write_down(&app, write, are_given_up).await;
         metrics::counter!("bugle_settled_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").decrement(n as f64);
+        drop(places);
         wire.less(n);
     }
 }

@@ -1,23 +1,141 @@
 //! The channels as this process uses them: an adapter each, and places on the wire.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::app::App;
-use crate::channels::{Channel, Setup};
+use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
+use crate::clock::uptime;
+use crate::deliveries::actions::{self, Overrun};
+use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
 use crate::senders::setups;
 
 /// A channel as this process uses it.
 pub struct Line {
     setup: Setup,
-    pub adapter: Arc<dyn Channel>,
-    /// For campaigns.
+    adapter: Arc<dyn Channel>,
+    /// For campaigns. A place is given back when what came of its send is written down.
     pub places: Arc<Semaphore>,
     /// For replies, which never wait behind a campaign.
     pub reply_places: Arc<Semaphore>,
+    flow: Arc<Mutex<Flow>>,
+}
+
+/// What went out lately.
+#[derive(Default)]
+struct Flow {
+    /// When the sends of the last second began, by [`uptime`].
+    begun: VecDeque<Duration>,
+    /// The provider wants to be left alone until then.
+    silent_until: DateTime<Utc>,
+}
+
+/// When a claimed send may begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    /// Not before.
+    pub begins_at: Option<DateTime<Utc>>,
+    /// A hold begins, or the window ends.
+    pub until: Option<DateTime<Utc>>,
+    /// The same and [`BEGIN_WITHIN`], by [`uptime`]: whichever clock is first.
+    by: Duration,
+}
+
+impl Term {
+    /// `claiming_since`: the [`uptime`] just before the claim, when the clock said
+    /// `claimed_at`. Whoever pauses afterwards waits at least as long.
+    pub fn new(
+        claiming_since: Duration,
+        claimed_at: DateTime<Utc>,
+        begins_at: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+    ) -> Self {
+        let left = until.map_or(BEGIN_WITHIN, |until| (until - claimed_at).to_std().unwrap_or_default());
+        Term { begins_at, until, by: claiming_since + left.min(BEGIN_WITHIN) }
+    }
+
+    /// Waits until it may begin.
+    async fn come(&self, app: &App) {
+        let wait = self.begins_at.and_then(|at| (at - app.clock.now()).to_std().ok()).unwrap_or_default();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait.min(BEGIN_WITHIN)).await;
+        }
+    }
+
+    fn is_over(&self, app: &App) -> bool {
+        self.by <= uptime() || self.until.is_some_and(|until| until <= app.clock.now())
+    }
+}
+
+/// What became of an attempt to send.
+pub enum Tried {
+    Sent {
+        outcome: SendOutcome,
+        begun_at: DateTime<Utc>,
+    },
+    /// It did not begin, and goes back as it was.
+    NotBegun,
+}
+
+impl Line {
+    /// Sends one message, if it may still begin. `is_off`: the last question before it leaves.
+    pub async fn send(&self, app: &App, part: &Part, term: &Term, is_off: impl Fn() -> bool) -> Tried {
+        term.come(app).await;
+        let begun_at = app.clock.now();
+        // The last look. Past its term a pause or a stop may have answered.
+        if is_off() || term.is_over(app) || !self.begin(begun_at) {
+            return Tried::NotBegun;
+        }
+        let sent = timeout(PATIENCE, self.adapter.send(part)).await;
+        let outcome = sent.unwrap_or_else(|_| SendOutcome::Unknown { code: "no answer in time".to_owned() });
+        if let SendOutcome::RetryLater { after, scope: Scope::Channel, .. } = outcome {
+            self.slow_down(app, begun_at, after).await;
+        }
+        Tried::Sent { outcome, begun_at }
+    }
+
+    /// Whether its provider asked this process to be left alone.
+    pub fn is_silent(&self, now: DateTime<Utc>) -> bool {
+        now < self.flow.lock().unwrap().silent_until
+    }
+
+    /// Counts a send that begins now. Not while the provider wants to be left alone: then
+    /// the others of a batch need not be refused one by one.
+    fn begin(&self, now: DateTime<Utc>) -> bool {
+        let (mut flow, at) = (self.flow.lock().unwrap(), uptime());
+        if now < flow.silent_until {
+            return false;
+        }
+        while flow.begun.front().is_some_and(|begun| *begun + Duration::from_secs(1) <= at) {
+            flow.begun.pop_front();
+        }
+        flow.begun.push_back(at);
+        true
+    }
+
+    async fn slow_down(&self, app: &App, began_at: DateTime<Utc>, after: Duration) {
+        let now = app.clock.now();
+        let in_a_second = {
+            let mut flow = self.flow.lock().unwrap();
+            let is_news = flow.silent_until <= now;
+            flow.silent_until = flow.silent_until.max(now + after);
+            if !is_news {
+                return;
+            }
+            flow.begun.len()
+        };
+        let channel = ChannelId(self.setup.id);
+        let told = Overrun { until: now + after, began_at, in_a_second };
+        if let Err(error) = app.db.run(move |conn| actions::slow_down(conn, channel, told, now)).await {
+            tracing::error!(channel.id = %channel, "could not slow channel {channel} down: {error}");
+        }
+    }
 }
 
 /// One per process.
@@ -41,12 +159,29 @@ impl Lines {
             }
             // The places stay: sends under the old settings are still on the wire.
             let in_flight = app.settings.in_flight;
-            let (places, reply_places) = match known {
-                Some(line) => (line.places.clone(), line.reply_places.clone()),
-                None => (Arc::new(Semaphore::new(in_flight)), Arc::new(Semaphore::new(in_flight))),
+            let (places, reply_places, flow) = match known {
+                Some(line) => (line.places.clone(), line.reply_places.clone(), line.flow.clone()),
+                None => (Arc::new(Semaphore::new(in_flight)), Arc::new(Semaphore::new(in_flight)), Arc::default()),
             };
-            lines.insert(id, Arc::new(Line { adapter: (app.providers)(&setup), setup, places, reply_places }));
+            lines.insert(id, Arc::new(Line { adapter: (app.providers)(&setup), setup, places, reply_places, flow }));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_claimed_send_begins_within_a_second_and_before_a_hold_or_the_end() {
+        let (since, at) = (Duration::from_secs(10), "2026-03-02T09:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        let by = |left_ms: i64| Term::new(since, at, None, Some(at + TimeDelta::milliseconds(left_ms))).by;
+        assert_eq!(by(300), since + Duration::from_millis(300));
+        assert_eq!(by(5_000), since + BEGIN_WITHIN);
+        assert_eq!(by(-1), since, "it is over already");
+        assert_eq!(Term::new(since, at, None, None).by, since + BEGIN_WITHIN);
     }
 }

@@ -2,26 +2,27 @@
 //! down, bots speak up that got no reply, and replies leave: claim, send, settle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
-use diesel::QueryResult;
+use diesel::{PgConnection, QueryResult};
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, Term, Tried};
+use super::watcher;
+use super::wire::{Wire, write_down};
 use crate::app::App;
-use crate::channels::{Part, Scope, SendOutcome};
+use crate::channels::Part;
+use crate::clock::uptime;
 use crate::conversations::actions;
 use crate::conversations::outbox::{self, Reply, Settled};
-use crate::deliveries::store::{Claimer, hold_line};
-use crate::deliveries::{self, BEGIN_WITHIN, Fate, LEASE, PATIENCE};
+use crate::deliveries::store::Claimer;
+use crate::deliveries::{self, Fate, LEASE};
 use crate::ids::ChannelId;
+use crate::losses;
+use crate::marks::Fact;
 use crate::pacing;
 
 /// Replies in one claim at most.
@@ -36,23 +37,13 @@ pub struct Talker {
     app: Data<App>,
     process: Uuid,
     lines: Arc<Lines>,
-    /// Replies claimed and not settled.
-    in_flight: AtomicUsize,
-    moved: Notify,
-    stopping: CancellationToken,
+    wire: Arc<Wire>,
 }
 
 impl Talker {
     pub fn new(app: Data<App>, lines: Arc<Lines>) -> Arc<Self> {
         let process = Uuid::new_v4();
-        Arc::new(Talker {
-            app,
-            process,
-            lines,
-            in_flight: AtomicUsize::new(0),
-            moved: Notify::new(),
-            stopping: CancellationToken::new(),
-        })
+        Arc::new(Talker { app, process, lines, wire: Arc::default() })
     }
 
     /// Everything that is due, until nothing is. It returns while sends are on the wire; see [`idle`](Self::idle).
@@ -61,7 +52,7 @@ impl Talker {
         loop {
             let moved = self.open().await? + self.wake().await? + self.send().await?;
             n += moved;
-            if moved == 0 || self.stopping.is_cancelled() {
+            if moved == 0 || self.wire.is_stopping() {
                 return Ok(n);
             }
         }
@@ -73,7 +64,7 @@ impl Talker {
         loop {
             tokio::select! {
                 () = said.notified() => {}
-                () = self.stopping.cancelled() => return,
+                () = self.wire.stopped() => return,
             }
             if let Err(error) = self.send().await {
                 tracing::error!("replies: {error:#}");
@@ -114,7 +105,7 @@ impl Talker {
     async fn send(self: &Arc<Self>) -> anyhow::Result<usize> {
         let now = self.app.clock.now();
         let waiting = self.app.db.run(move |conn| outbox::channels_with_replies(conn, now)).await?;
-        if waiting.is_empty() || self.stopping.is_cancelled() || self.app.clock.has_leapt() {
+        if waiting.is_empty() || self.wire.is_stopping() || self.app.clock.has_leapt() {
             return Ok(0);
         }
         self.lines.look_up(&self.app).await?;
@@ -126,43 +117,44 @@ impl Talker {
     }
 
     async fn send_through(self: &Arc<Self>, channel: ChannelId) -> anyhow::Result<usize> {
-        let Some(line) = self.lines.get(channel) else { return Ok(0) };
-        let wanted = line.reply_places.available_permits().min(BATCH) as u32;
-        let Ok(mut places) = line.reply_places.clone().try_acquire_many_owned(wanted) else { return Ok(0) };
-        if wanted == 0 {
-            return Ok(0);
-        }
-        // Measured from before the claim: whoever stops afterwards waits at least as long.
-        let begin_by = Instant::now() + BEGIN_WITHIN;
-        let by = Claimer { process: self.process, now: pacing::on_the_beat(self.app.clock.now()) };
-        let replies = self.app.db.run(move |conn| outbox::claim(conn, channel, i64::from(wanted), by)).await?;
-        let n = replies.len();
-        if n == 0 {
-            return Ok(0);
-        }
-        self.in_flight.fetch_add(n, Ordering::SeqCst);
-        let sends: Vec<(Reply, OwnedSemaphorePermit)> =
-            replies.into_iter().filter_map(|reply| Some((reply, places.split(1)?))).collect();
-        drop(places);
+        let now = self.app.clock.now();
+        let Some(line) = self.lines.get(channel).filter(|line| !line.is_silent(now)) else { return Ok(0) };
+        let most = line.reply_places.available_permits().min(BATCH);
+        let Ok(mut places) = line.reply_places.clone().try_acquire_many_owned(most as u32) else { return Ok(0) };
+        let Some(expected) = self.wire.expect(most).filter(|_| most > 0) else { return Ok(0) };
         let me = self.clone();
-        tokio::spawn(async move { me.send_all(channel, line, sends, begin_by).await });
-        Ok(n)
+        // By itself: what is claimed leaves, whoever does not wait for this tick any more.
+        tokio::spawn(async move {
+            let (since, now) = (uptime(), me.app.clock.now());
+            let by = Claimer { process: me.process, now: pacing::on_the_beat(now) };
+            let app = me.app.clone();
+            let claim = move |conn: &mut PgConnection| {
+                let replies = watcher::claim(&app, conn, |conn| outbox::claim(conn, channel, most as i64, by))?;
+                app.marks.note(replies.iter().map(|it| Fact::Reply { at: by.now, id: it.id, attempt: it.attempt }));
+                Ok::<_, losses::actions::Error>(replies)
+            };
+            let replies = me.app.db.run(claim).await?;
+            let n = replies.len();
+            expected.were(n);
+            let begins_at = replies.iter().filter_map(|reply| reply.begins_at).max();
+            let term = Term::new(since, now, begins_at, None);
+            let sends: Vec<(Reply, OwnedSemaphorePermit)> =
+                replies.into_iter().filter_map(|reply| Some((reply, places.split(1)?))).collect();
+            if n > 0 {
+                tokio::spawn(me.send_all(line, sends, term));
+            }
+            Ok(n)
+        })
+        .await?
     }
 
-    async fn send_all(
-        self: Arc<Self>,
-        channel: ChannelId,
-        line: Arc<Line>,
-        sends: Vec<(Reply, OwnedSemaphorePermit)>,
-        begin_by: Instant,
-    ) {
+    async fn send_all(self: Arc<Self>, line: Arc<Line>, sends: Vec<(Reply, OwnedSemaphorePermit)>, term: Term) {
         let settled = stream::iter(sends)
             .map(|(reply, place)| {
-                let (me, line) = (&self, &line);
+                let (me, line, term) = (&self, &line, &term);
                 async move {
-                    let fate = me.send_one(channel, line, &reply, begin_by).await;
-                    drop(place);
-                    Settled { id: reply.id, attempt: reply.attempt, fate }
+                    let fate = me.send_one(line, &reply, term).await;
+                    (Settled { id: reply.id, attempt: reply.attempt, fate }, place)
                 }
             })
             .buffer_unordered(BATCH)
@@ -170,15 +162,16 @@ impl Talker {
         let mut settled = std::pin::pin!(settled);
         while let Some(results) = settled.next().await {
             let n = results.len();
-            self.write_down(results).await;
-            self.in_flight.fetch_sub(n, Ordering::SeqCst);
-            self.moved.notify_waiters();
+            let (results, places): (Vec<Settled>, Vec<OwnedSemaphorePermit>) = results.into_iter().unzip();
+            self.settle(results).await;
+            drop(places);
+            self.wire.less(n);
             // What stands behind them in their conversations can leave now.
             self.app.said.notify_one();
         }
     }
 
-    async fn send_one(&self, channel: ChannelId, line: &Line, reply: &Reply, begin_by: Instant) -> Fate {
+    async fn send_one(&self, line: &Line, reply: &Reply, term: &Term) -> Fate {
         if let Some(outcome) = reply.barred {
             return Fate::Final { outcome, detail: None };
         }
@@ -190,63 +183,35 @@ impl Talker {
             attempt: reply.attempt as u16,
             expires_at: self.app.clock.now() + LEASE,
         };
-        // The last look before it leaves: past this instant a stop may have answered.
-        if !reply.seen || begin_by <= Instant::now() {
-            return Fate::Later { at: self.app.clock.now(), detail: Some("not begun in time".to_owned()) };
-        }
-        let sent = timeout(PATIENCE, line.adapter.send(&part)).await;
-        let sent = sent.unwrap_or_else(|_| SendOutcome::Unknown { code: "no answer in time".to_owned() });
+        let is_off = || !reply.seen || self.wire.is_stopping();
+        let tried = line.send(&self.app, &part, term, is_off).await;
         let now = self.app.clock.now();
-        if let SendOutcome::RetryLater { after, scope: Scope::Channel, .. } = sent {
-            let held = self.app.db.run(move |conn| hold_line(conn, channel, now + after)).await;
-            if let Err(error) = held {
-                tracing::error!(channel.id = %channel, "could not hold channel {channel}: {error}");
-            }
+        match tried {
+            Tried::NotBegun => Fate::not_begun(now),
+            Tried::Sent { outcome, .. } => deliveries::fate(reply.refusals, outcome, now),
         }
-        deliveries::fate(reply.attempt, sent, now)
     }
 
-    /// Writes results down; not given up before their leases are.
-    async fn write_down(&self, results: Vec<Settled>) {
-        let until = Instant::now() + LEASE.to_std().unwrap_or_default();
+    async fn settle(&self, results: Vec<Settled>) {
         let results = Arc::new(results);
-        loop {
-            let (now, results) = (self.app.clock.now(), results.clone());
-            match self.app.db.run(move |conn| outbox::settle(conn, &results, now)).await {
-                Ok(()) => return,
-                Err(error) if Instant::now() < until => {
-                    tracing::error!("could not write down replies, trying again: {error}");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                Err(error) => {
-                    tracing::error!("gave up writing down replies; they will be unconfirmed: {error}");
-                    return;
-                }
-            }
-        }
+        let (clock, ids) = (self.app.clock.clone(), results.clone());
+        let write = move |conn: &mut PgConnection| outbox::settle(conn, &results, clock.now());
+        let are_given_up = move |conn: &mut PgConnection| outbox::are_given_up(conn, ids.iter().map(|it| it.id));
+        write_down(&self.app, write, are_given_up).await;
     }
 
     /// Waits until every reply of this process has settled.
     pub async fn idle(&self) {
-        loop {
-            let moved = self.moved.notified();
-            if self.in_flight.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            let _ = timeout(Duration::from_millis(100), moved).await;
-        }
+        self.wire.idle().await;
     }
 
     /// Claims nothing more.
     pub fn hold(&self) {
-        self.stopping.cancel();
+        self.wire.hold();
     }
 
     /// Claims nothing more and waits for what is on the wire.
     pub async fn shut_down(&self) {
-        self.hold();
-        if timeout(PATIENCE + Duration::from_secs(5), self.idle()).await.is_err() {
-            tracing::warn!("replies did not settle before shutdown; they will be unconfirmed");
-        }
+        self.wire.shut_down("replies").await;
     }
 }

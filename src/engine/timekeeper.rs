@@ -1,6 +1,6 @@
 //! Compares our clock with the database's, and notices when either leaps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -24,7 +24,7 @@ pub async fn keep(app: App) {
         every.tick().await;
         match compare(&app).await {
             Ok(Some(skew)) => {
-                app.pulse.database_answered();
+                app.pulse.database_answered(Instant::now());
                 metrics::gauge!("bugle_clock_skew_seconds").set(skew.as_seconds_f64());
                 let is_skewed = SKEWED < skew.abs();
                 if is_skewed && !was_skewed {
@@ -33,7 +33,7 @@ pub async fn keep(app: App) {
                 }
                 was_skewed = is_skewed;
             }
-            Ok(None) => app.pulse.database_answered(),
+            Ok(None) => app.pulse.database_answered(Instant::now()),
             // The database's silence is told elsewhere.
             Err(error) => tracing::debug!("the time could not be asked: {error:#}"),
         }
@@ -72,7 +72,9 @@ diesel::define_sql_function!(fn clock_timestamp() -> Timestamptz);
 /// along, each as far as the others, so that the last minute stays one minute and
 /// leases end when they would have. Whoever comes second finds nothing to move.
 fn take_along(conn: &mut PgConnection, by: TimeDelta, now: DateTime<Utc>) -> QueryResult<usize> {
-    diesel::sql_query("UPDATE leases SET taken_at = taken_at + $1, expires_at = expires_at + $1 WHERE taken_at > $2")
+    let take = "UPDATE leases SET taken_at = taken_at + $1, begun_at = begun_at + $1, expires_at = expires_at + $1
+                WHERE taken_at > $2";
+    diesel::sql_query(take)
         .bind::<Interval, _>(by)
         .bind::<Timestamptz, _>(now + TimeDelta::milliseconds(500))
         .execute(conn)

@@ -97,6 +97,28 @@ pub fn delete(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
     diesel::delete(files::table.find(id.0)).execute(conn).map(drop)
 }
 
+/// A file uploaded before then that nothing refers to and that is not being imported, locked.
+/// Passes over those that somebody is about to refer to.
+pub fn lock_unused(conn: &mut PgConnection, before: DateTime<Utc>) -> QueryResult<Option<File>> {
+    use crate::db::schema::{campaigns, drops, schedule_runs};
+    use diesel::dsl::{exists, not};
+    let id = files::id.nullable();
+    files::table
+        .filter(files::uploaded_at.le(before))
+        .filter(files::state.ne("importing"))
+        .filter(not(exists(campaigns::table.filter(campaigns::file_id.eq(id)))))
+        .filter(not(exists(schedule_runs::table.filter(schedule_runs::file_id.eq(id)))))
+        .filter(not(exists(drops::table.filter(drops::file_id.eq(id)))))
+        .order(files::id)
+        .select(Row::as_select())
+        .for_update()
+        .skip_locked()
+        .first(conn)
+        .optional()?
+        .map(TryInto::try_into)
+        .transpose()
+}
+
 /// The country chosen for the file imported last by this person.
 pub fn last_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
     files::table

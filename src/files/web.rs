@@ -1,5 +1,6 @@
 use actix_multipart::Multipart;
 use actix_web::http::{StatusCode, header};
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -17,7 +18,7 @@ use crate::channels::Kind;
 use crate::contacts::regions;
 use crate::db::DbError;
 use crate::ids::{CampaignId, FileId};
-use crate::web::{Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other};
+use crate::web::{Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other, table_in_turn};
 
 /// On the form: every number has its country code.
 const EVERYWHERE: &str = "everywhere";
@@ -354,7 +355,7 @@ async fn answer(
 }
 
 /// All problems, fetched and sent page by page.
-#[get("/files/{id}/problems.csv")]
+#[get("/files/{id}/problems.csv", wrap = "from_fn(table_in_turn)")]
 async fn download_problems(_: May<View>, app: Data<App>, id: Path<FileId>) -> Result<HttpResponse, Problem> {
     const PAGE: i64 = 5_000;
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{Holds, LatePolicy, Window};
+use crate::channels::BEGIN_WITHIN;
 
 /// How far sending may fall behind and still catch up. What is further behind
 /// counts as a stretch in which nobody could send: the clock is moved on.
@@ -211,9 +212,63 @@ pub fn allowance(clock: SendClock, released: i64, recent: i64, burst: i64, now: 
 
     let due = (clock.due(now) - released).max(0);
     let at_once = (burst - released).max(0);
-    let this_minute = ((clock.rate - GRAIN).ceil() as i64 - recent).max(0);
+    let this_minute = (most_a_minute(clock.rate) - recent).max(0);
     (due.min(at_once + this_minute), clock)
 }
+
+/// How long after the time of its claim, which is one [`on_the_beat`], a send may begin.
+pub const LATEST: TimeDelta = TimeDelta::milliseconds(BEGIN_WITHIN.as_millis() as i64 + BEAT.num_milliseconds());
+
+/// How long a claim may wait before its sends begin, well within [`BEGIN_WITHIN`].
+const SOON: TimeDelta = TimeDelta::milliseconds(500);
+
+/// Between the last look at the clock and the provider's own.
+const APART: TimeDelta = TimeDelta::milliseconds(2);
+
+/// The sends of the last minute, twice: as they were claimed, and as they may have begun.
+///
+/// A limit is for sends as they begin, and those begin up to [`LATEST`] after their claim:
+/// what was claimed a little more than a minute ago may have begun less than a minute
+/// ago. Counting it would cost two sends in a hundred for ever. So what follows waits
+/// until the last of it has begun a minute ago, where that is soon; only otherwise it is
+/// counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lately {
+    /// Claimed in `(now - 60 s, now]`.
+    pub claimed: i64,
+    /// Claimed in `(now - 60 s - LATEST, now]`.
+    pub begun: i64,
+    /// When the last began of those that only `begun` counts; at the latest, where that is
+    /// not known. `None` when none did.
+    pub last_begun: Option<DateTime<Utc>>,
+}
+
+impl Lately {
+    /// How many count against a limit at `now`.
+    pub fn counted(&self, now: DateTime<Utc>) -> i64 {
+        match self.clear_at() {
+            Some(at) if now + SOON < at => self.begun,
+            Some(_) | None => self.claimed,
+        }
+    }
+
+    /// Before when none of `n` more sends may begin, so that the limit holds.
+    pub fn wait(&self, limit: i64, n: i64) -> Option<DateTime<Utc>> {
+        self.clear_at().filter(|_| limit < self.begun + n)
+    }
+
+    fn clear_at(&self) -> Option<DateTime<Utc>> {
+        self.last_begun.map(|at| at + TimeDelta::minutes(1) + APART)
+    }
+}
+
+/// The most sends within 60 s at this rate.
+pub fn most_a_minute(rate: f64) -> i64 {
+    (rate - GRAIN).ceil() as i64
+}
+
+/// The beats that times of claims are rounded to.
+const BEAT: TimeDelta = TimeDelta::milliseconds(200);
 
 /// The last of five beats a second, to which the times of claims are rounded down.
 ///
@@ -221,8 +276,8 @@ pub fn allowance(clock: SendClock, released: i64, recent: i64, burst: i64, now: 
 /// beats apart, so a tick that comes milliseconds late does not make the ticks
 /// of the following minutes later and later.
 pub fn on_the_beat(now: DateTime<Utc>) -> DateTime<Utc> {
-    let into = now.timestamp_subsec_nanos() % 200_000_000;
-    now - TimeDelta::nanoseconds(into.into())
+    let into = i64::from(now.timestamp_subsec_nanos()) % (BEAT.num_milliseconds() * 1_000_000);
+    now - TimeDelta::nanoseconds(into)
 }
 
 #[cfg(test)]
@@ -539,6 +594,43 @@ mod tests {
         assert_eq!(run.claims.len(), 8 * 3600);
     }
 
+    /// Claims `want` sends at each look under a limit of its own, each look's sends
+    /// beginning so long after it. Returns when they began, in order.
+    fn begins(limit: i64, looks: impl Iterator<Item = (DateTime<Utc>, TimeDelta, i64)>) -> Vec<DateTime<Utc>> {
+        let (mut claimed, mut begun) = (Vec::new(), Vec::new());
+        for (now, late, want) in looks {
+            let beat = on_the_beat(now);
+            let within = |stretch| claimed.iter().rev().take_while(move |(at, _)| beat - stretch < *at);
+            let last_begun = within(MINUTE + LATEST).skip(within(MINUTE).count()).map(|(_, began)| *began).max();
+            let lately = Lately {
+                claimed: within(MINUTE).count() as i64,
+                begun: within(MINUTE + LATEST).count() as i64,
+                last_begun,
+            };
+            let n = want.min(limit - lately.counted(beat)).max(0);
+            let waits = lately.wait(limit, n).map_or(now, |at| at.max(now));
+            // What would begin after its time does not begin at all.
+            let began = (waits + late).min(now + TimeDelta::from_std(BEGIN_WITHIN).unwrap());
+            claimed.extend(std::iter::repeat_n((beat, began), n as usize));
+            begun.extend(std::iter::repeat_n(began, n as usize));
+        }
+        begun.sort();
+        begun
+    }
+
+    fn most_in_a_minute(begun: &[DateTime<Utc>]) -> usize {
+        (0..begun.len()).map(|n| begun[n..].partition_point(|at| *at < begun[n] + MINUTE)).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_limit_is_reached_though_sends_begin_a_little_after_their_claim() {
+        let looks = (0..600)
+            .map(|s| (nine() + TimeDelta::milliseconds(s * 1000 + s % 7), TimeDelta::milliseconds(s * 37 % 60), 40));
+        let begun = begins(600, looks);
+        assert!(most_in_a_minute(&begun) <= 600, "{}", most_in_a_minute(&begun));
+        assert!(begun.len() > 5_900, "{}", begun.len());
+    }
+
     #[test]
     fn a_rate_of_almost_nothing_never_comes_to_its_send() {
         let clock = SendClock { rate: 1e-12, base: 1.0, since: nine() };
@@ -700,6 +792,19 @@ mod tests {
                     .unwrap();
                 prop_assert!(in_minute <= fastest, "{} sends in a minute of at most {}", in_minute, fastest);
             }
+        }
+
+        /// However long after its claim each send begins.
+        #[test]
+        fn no_minute_of_begins_exceeds_a_limit(
+            limit in 1..200_i64, looks in prop::collection::vec((1..3_000_i64, 0..1_000_i64, 1..120_i64), 1..300),
+        ) {
+            let mut now = nine();
+            let begun = begins(limit, looks.into_iter().map(|(after, late, want)| {
+                now += TimeDelta::milliseconds(after);
+                (now, TimeDelta::milliseconds(late), want)
+            }));
+            prop_assert!(most_in_a_minute(&begun) as i64 <= limit);
         }
 
         #[test]

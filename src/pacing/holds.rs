@@ -157,6 +157,11 @@ impl Holds {
         self.ending_after(at).next().filter(|hold| hold.from <= at).map(|hold| hold.to)
     }
 
+    /// When the next hold after `at` begins.
+    pub fn closes(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.ending_after(at).map(|hold| hold.from).find(|from| at < *from)
+    }
+
     /// How much of `[from, to)` is not held.
     pub fn open_time(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> TimeDelta {
         if to <= from {

@@ -82,6 +82,18 @@ impl LocalHours {
         None
     }
 
+    /// When the first of the zones closes that are open `at`; perhaps a little before,
+    /// where clocks are set back in between.
+    pub fn closes(&self, zones: &[Tz], fallback: Tz, at: DateTime<Utc>) -> DateTime<Utc> {
+        let closes_in = |zone: &Tz| {
+            let local = at.with_timezone(zone).naive_local();
+            let closes = instant(local.date(), self.to, *zone);
+            // In the second pass of a doubled hour the first closing is gone.
+            if at < closes { closes } else { at + (self.to - local.time()) }
+        };
+        either(zones, &fallback).iter().map(closes_in).min().unwrap_or(at)
+    }
+
     fn covers(&self, time: NaiveTime) -> bool {
         self.from <= time && time < self.to
     }
@@ -250,6 +262,16 @@ mod tests {
     }
 
     #[test]
+    fn it_closes_when_the_first_zone_closes() {
+        let nine_to_eight = hours("09:00", "20:00");
+        let closes = |zones: &[Tz], at: &str| nine_to_eight.closes(zones, Tz::UTC, utc(at));
+        let coasts = [Tz::America__New_York, Tz::America__Los_Angeles];
+        assert_eq!(closes(&coasts, "2026-07-01T19:00:00Z"), utc("2026-07-02T00:00:00Z"));
+        assert_eq!(closes(&coasts[1..], "2026-07-01T19:00:00Z"), utc("2026-07-02T03:00:00Z"));
+        assert_eq!(closes(&[], "2026-07-01T19:59:59Z"), utc("2026-07-01T20:00:00Z"));
+    }
+
+    #[test]
     fn hours_end_later_than_they_begin() {
         let nine = NaiveTime::from_hms_opt(9, 0, 0).unwrap();
         assert_eq!(LocalHours::new(nine, nine), Err(EmptyHours));
@@ -309,6 +331,13 @@ mod tests {
             let ends = starts + TimeDelta::hours(50);
             let first = (0..50 * 60).map(|minute| starts + TimeDelta::minutes(minute)).find(|at| hours.is_open(&zones, Tz::UTC, *at));
             prop_assert_eq!(hours.next_open(&zones, Tz::UTC, starts, ends), first);
+            if let Some(open) = first {
+                let closes = hours.closes(&zones, Tz::UTC, open);
+                prop_assert!(open < closes);
+                let minutes = (closes - open).num_minutes();
+                let mut before = (0..minutes).map(|minute| open + TimeDelta::minutes(minute));
+                prop_assert!(before.all(|at| hours.is_open(&zones, Tz::UTC, at)));
+            }
         }
     }
 }

@@ -13,6 +13,8 @@
 //!
 //! Rule ─▶ next, upcoming                  when it comes round again
 //! zones_of_number ─▶ LocalHours           whether a contact's own clock allows it
+//! Lately ─▶ counted, wait                 a limit holds for sends as they begin
+//! Pace                                    what a provider takes, learnt from its refusals
 //! ```
 //!
 //! A claim, in three steps: the clock is led [`past`](SendClock::past) the holds;
@@ -27,14 +29,18 @@ mod forecast;
 mod holds;
 mod late;
 mod local;
+mod pace;
 mod window;
 mod zones;
 
 pub use cadence::{BadCron, CronText, Days, Missed, NoDays, Overlap, Rule, Verdict, upcoming};
-pub use clock::{LAG, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, on_the_beat, start};
+pub use clock::{
+    LAG, LATEST, Lately, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, most_a_minute, on_the_beat, start,
+};
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
 pub use holds::{Calendar, EmptyQuiet, Hold, Holds, Quiet};
 pub use late::{LateLimit, LatePolicy, TooLate};
 pub use local::{EmptyHours, LocalHours, own_zone, zones_of_number};
+pub use pace::Pace;
 pub use window::{EmptyWindow, Window, instant, window};

@@ -407,12 +407,16 @@ impl Run {
         Some((i64::from(canary.first) - i64::from(self.next_seq - 1 - self.passed_over)).max(0))
     }
 
-    /// Moves the end of a run that has not ended.
+    /// Moves the end of a run that has not ended. An earlier end lies so far ahead that
+    /// what was claimed under the old one has begun by then.
     pub fn edit_end(&mut self, ends: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refused> {
         match self.state {
             RunState::Waiting | RunState::Running | RunState::Paused { .. } => {}
             RunState::Stopped { .. } => return Err(Refused::Stopped),
             RunState::Completed { .. } | RunState::Overrun { .. } => return Err(Refused::Ended),
+        }
+        if ends < self.window.ends && ends <= now + pacing::LATEST * 2 {
+            return Err(Refused::EndNotInFuture);
         }
         self.window.ends = self.checked_end(ends, now)?;
         Ok(())
@@ -634,6 +638,9 @@ mod tests {
         assert_eq!(run.edit_end(at("08:59:00"), at("08:00:00")), Err(Refused::EndBeforeStart));
         assert_eq!(run.edit_end(at("09:05:00"), at("09:05:00")), Err(Refused::EndNotInFuture));
         assert_eq!(run.edit_end(at("09:20:00"), at("09:05:00")), Ok(()));
+        // What is claimed by now may begin until a second later.
+        assert_eq!(run.edit_end(at("09:06:00"), at("09:05:59")), Err(Refused::EndNotInFuture));
+        assert_eq!(run.edit_end(at("09:21:00"), at("09:20:59")), Ok(()), "later than it was");
     }
 
     #[test]

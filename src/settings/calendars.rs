@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, NotFound};
 
-use super::domain::{Override, QuietChoice, effective};
+use super::domain::{Cap, Override, QuietChoice, effective};
 use super::store;
 use crate::db::schema::campaigns;
 use crate::ids::CampaignId;
@@ -15,6 +15,14 @@ use crate::pacing::{Calendar, Quiet};
 
 pub fn of_campaign(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Calendar> {
     of_campaigns(conn, &[id.0])?.remove(&id).ok_or(NotFound)
+}
+
+/// Its calendar, and the most messages that a contact may get, as they are now.
+pub fn in_force(conn: &mut PgConnection, id: CampaignId) -> QueryResult<(Calendar, Option<Cap>)> {
+    let (zone, own): (String, OwnColumns) =
+        campaigns::table.find(id.0).select((campaigns::time_zone, OwnColumns::as_select())).first(conn)?;
+    let (house, blackouts) = store::house_and_blackouts(conn)?;
+    Ok((effective(&house, &blackouts, &own.read()?, zone_of(&zone)?), house.cap))
 }
 
 /// Of a campaign that does not exist yet and will say nothing of its own.
@@ -34,13 +42,12 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashMap
     }
     let (house, blackouts) = store::house_and_blackouts(conn)?;
     rows.into_iter()
-        .map(|(id, zone, own)| {
-            let Ok(zone) = zone.parse() else {
-                return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
-            };
-            Ok((CampaignId(id), effective(&house, &blackouts, &own.read()?, zone)))
-        })
+        .map(|(id, zone, own)| Ok((CampaignId(id), effective(&house, &blackouts, &own.read()?, zone_of(&zone)?))))
         .collect()
+}
+
+fn zone_of(name: &str) -> QueryResult<Tz> {
+    name.parse().map_err(|_| DeserializationError(format!("campaigns: not a time zone: {name}").into()))
 }
 
 /// What a campaign says of its own, as it is stored with it.

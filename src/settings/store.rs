@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use diesel::dsl::sql;
+use diesel::dsl::{exists, sql};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Date};
 
 use super::domain::{Approval, Blackout, Cap, House};
-use crate::db::schema::{blackouts, settings, users};
+use crate::db::schema::{blackouts, leases, schedule_runs, settings, users};
 use crate::ids::UserId;
 use crate::pacing::Quiet;
 
@@ -27,6 +27,13 @@ pub fn save(conn: &mut PgConnection, house: &House, by: Option<UserId>, now: Dat
         .set((Row::from(house), settings::updated_at.eq(now), settings::updated_by.eq(by.map(|user| user.0))))
         .execute(conn)
         .map(drop)
+}
+
+/// Whether there is any run that could send, or a send whose result is not known.
+pub fn is_anything_sending(conn: &mut PgConnection) -> QueryResult<bool> {
+    let running = exists(schedule_runs::table.filter(schedule_runs::state.eq("running")));
+    let open = exists(leases::table.filter(leases::open.gt(0)));
+    diesel::select(running.or(open)).get_result(conn)
 }
 
 /// When the settings were changed last, and by whom.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
@@ -11,7 +13,9 @@ use super::domain::{Approval, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_J
 use super::quiet_form::{own_times, typed};
 use super::store;
 use crate::app::App;
-use crate::db::DbError;
+use crate::channels::BEGIN_WITHIN;
+use crate::clock::DayFromOutside;
+use crate::db::{self, DbError};
 use crate::pacing::Quiet;
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
 
@@ -221,17 +225,22 @@ struct Show<'a> {
     errors: &'a FieldErrors,
     /// What was just changed.
     saved: Option<Card>,
+    /// There are two servers, and one of them may take over without knowing everything.
+    alone: bool,
 }
 
 impl<'a> Show<'a> {
     async fn read(frame: Frame, app: &App, errors: &'a FieldErrors) -> Result<Self, Problem> {
-        let read = app.db.run(|conn| {
-            Ok::<_, diesel::result::Error>((store::house(conn)?, store::list(conn)?, store::last_change(conn)?))
+        let several = app.settings.several_hosts;
+        let read = app.db.run(move |conn| {
+            let alone = several && db::confirms_alone(conn)?;
+            let (house, blackouts, last_change) = (store::house(conn)?, store::list(conn)?, store::last_change(conn)?);
+            Ok::<_, diesel::result::Error>((house, blackouts, last_change, alone))
         });
-        let (house, blackouts, last_change) = read.await?;
+        let (house, blackouts, last_change, alone) = read.await?;
         let zone = app.settings.time_zone;
         let forms = Forms::of(&house);
-        Ok(Show { frame, house, blackouts, last_change, zone, today: today(app), forms, errors, saved: None })
+        Ok(Show { frame, house, blackouts, last_change, zone, today: today(app), forms, errors, saved: None, alone })
     }
 
     /// Blackout dates that lie ahead, by year; or those that have passed.
@@ -271,6 +280,16 @@ fn today(app: &App) -> NaiveDate {
     app.clock.now().with_timezone(&app.settings.time_zone).date_naive()
 }
 
+/// Waits, after settings have changed, until nothing can begin any more that was claimed
+/// under the old ones. Claims read them in their own transaction, so those that have not
+/// read the new ones began before the change, and have to begin in time.
+async fn until_it_holds(app: &App) -> Result<(), Problem> {
+    if app.db.run(store::is_anything_sending).await? {
+        tokio::time::sleep(BEGIN_WITHIN + Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
 /// The page once more, with what was typed in one of its forms.
 async fn again(
     frame: Frame,
@@ -307,6 +326,7 @@ async fn set_quiet(
     };
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| actions::set_quiet(conn, quiet, jitter_minutes, by, now)).await?;
+    until_it_holds(&app).await?;
     Ok(Card::Quiet.saved())
 }
 
@@ -323,6 +343,7 @@ async fn set_cap(
     };
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| actions::set_cap(conn, cap, by, now)).await?;
+    until_it_holds(&app).await?;
     Ok(Card::Cap.saved())
 }
 
@@ -355,7 +376,10 @@ async fn add_blackouts(
     };
     let (by, now) = (may.person.id, app.clock.now());
     match app.db.run(move |conn| actions::add_blackouts(conn, &days, &name, by, now)).await {
-        Ok(()) => Ok(Card::Blackouts.saved()),
+        Ok(()) => {
+            until_it_holds(&app).await?;
+            Ok(Card::Blackouts.saved())
+        }
         Err(DbError::Work(Error::Refused(refused))) => {
             let mut errors = FieldErrors::default();
             errors.add("first_day", refused.to_string());
@@ -378,6 +402,7 @@ async fn copy_blackouts(
 ) -> Result<HttpResponse, Problem> {
     let (year, today, by, now) = (form.year, today(&app), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::copy_blackouts(conn, year, today, by, now)).await?;
+    until_it_holds(&app).await?;
     Ok(Card::Blackouts.saved())
 }
 
@@ -385,9 +410,9 @@ async fn copy_blackouts(
 async fn remove_blackout(
     may: May<StopEverything>,
     app: Data<App>,
-    day: Path<NaiveDate>,
+    day: Path<DayFromOutside>,
 ) -> Result<HttpResponse, Problem> {
-    let (day, by, now) = (day.into_inner(), may.person.id, app.clock.now());
+    let (DayFromOutside(day), by, now) = (day.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::remove_blackout(conn, day, by, now)).await?;
     Ok(Card::Blackouts.saved())
 }

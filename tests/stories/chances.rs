@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use bugle::deliveries::actions::{Leave, claim};
 use bugle::deliveries::store::Claimer;
-use bugle::pacing::{Holds, Rate};
+use bugle::pacing::Rate;
 use bugle::schedules::actions::{Edit, edit, pause, resume};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -66,11 +66,7 @@ impl Tale {
     /// A process claims something and dies.
     fn crash(&mut self) {
         let by = Claimer { process: uuid::Uuid::new_v4(), now: self.now() };
-        let holds = match self.quiet {
-            Some((from, to)) => Holds::of([bugle::pacing::Hold { from, to }]),
-            None => Holds::none(),
-        };
-        let leave = Leave { most: 3, part: None, holds, cap: None };
+        let leave = Leave { most: 3, part: None, n_fields: self.desk.n_fields(self.run) };
         let claimed = self.desk.db(|conn| claim(conn, self.run, &leave, by).unwrap());
         self.lost += claimed.claims.iter().map(|claim| claim.contacts.len()).sum::<usize>();
     }

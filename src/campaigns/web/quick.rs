@@ -1,9 +1,11 @@
 //! A quick campaign: one page, one form, one plain SMS.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -12,6 +14,7 @@ use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::super::actions::Error;
@@ -33,7 +36,7 @@ use crate::schedules::Draft;
 use crate::senders;
 use crate::settings;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, in_turn, page, page_with, reckon, see_other};
 use crate::wording::{Segments, Template as Text, segments};
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -440,19 +443,32 @@ async fn ask(may: May<Manage>, frame: Frame, app: Data<App>, begun: Query<Begun>
     page(Page::new(frame, &form, &FieldErrors::default(), &facts, zone))
 }
 
-/// The form as it came in, and what became of the file in it.
-async fn read(
-    app: &App,
-    form: &mut Multipart,
-    by: UserId,
-    now: DateTime<Utc>,
-) -> Result<(QuickForm, Option<Refusal>), Problem> {
+/// The form as it came in.
+struct Sent {
+    form: QuickForm,
+    /// The file that was in it, stored.
+    received: Option<FileId>,
+    /// Why it was not.
+    refused: Option<Refusal>,
+}
+
+async fn started(app: &App, key: &str) -> Result<Option<(CampaignId, Stands)>, Problem> {
+    let key = key.to_owned();
+    Ok(app.db.run(move |conn| quick::started(conn, &key)).await?)
+}
+
+async fn read(app: &App, form: &mut Multipart, by: UserId, now: DateTime<Utc>) -> Result<Sent, Problem> {
     let garbled = || Problem::Invalid("The form did not come through whole".to_owned());
     let (mut texts, mut received, mut refused) = (HashMap::new(), None, None);
     while let Some(mut field) = form.try_next().await.map_err(|_| garbled())? {
         match field.name().map(str::to_owned) {
-            // Chosen and then not wanted: it is not stored.
+            // Chosen and then not wanted, or sent already: it is not stored.
             Some(name) if name == "file" && texts.get("to").is_some_and(|to: &String| to == "file") => {
+                if let Some(key) = texts.get("start_key")
+                    && started(app, key).await?.is_some()
+                {
+                    continue;
+                }
                 match upload::receive(app, &mut field, Kind::Sms, by, now).await {
                     Ok(file) => received = Some(file),
                     Err(upload::Failed::Refused(Refusal::NoFile)) => {}
@@ -469,18 +485,42 @@ async fn read(
     }
     let form = QuickForm::of(texts);
     let kept = received.or(form.kept);
-    Ok((QuickForm { kept, ..form }, refused))
+    Ok(Sent { form: QuickForm { kept, ..form }, received, refused })
+}
+
+/// How long a request waits for another with the same key.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+
+/// Waits until no other request with this key is being dealt with.
+async fn turn(app: &App, key: &str) -> Result<quick::Turn, Problem> {
+    let until = Instant::now() + LONGEST_TURN;
+    loop {
+        let (db, key) = (app.db.clone(), key.to_owned());
+        let taken = spawn_blocking(move || quick::take_turn(&db, &key)).await;
+        if let Some(turn) = taken.map_err(|error| Problem::Unexpected(error.into()))?.map_err(Problem::Unexpected)? {
+            return Ok(turn);
+        }
+        if until <= Instant::now() {
+            return Err(Problem::Conflict(
+                "This is being sent off already. Look for it among the campaigns.".to_owned(),
+            ));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[post("/campaigns/quick")]
 async fn send(may: May<Manage>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
     let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
-    let (form, refused) = read(&app, &mut form, by, now).await?;
+    let Sent { form, received, refused } = read(&app, &mut form, by, now).await?;
     if Uuid::parse_str(&form.start_key).is_err() {
         return Err(Problem::Invalid("The form did not come through whole".to_owned()));
     }
-    let key = form.start_key.clone();
-    if let Some(started) = app.db.run(move |conn| quick::started(conn, &key)).await? {
+    let _turn = turn(&app, &form.start_key).await?;
+    if let Some(started) = started(&app, &form.start_key).await? {
+        if let Some(file) = received {
+            app.db.run(move |conn| files::store::delete(conn, file)).await?;
+        }
         return Ok(see_other(place(started)));
     }
     let facts = facts(&app, form.kept).await?;
@@ -618,10 +658,11 @@ struct CheckForm {
 }
 
 /// Changes nothing; it is a POST because numbers are longer than addresses may be.
-#[post("/campaigns/quick/check")]
-async fn check(_may: May<Manage>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
-    let region = if form.region == EVERYWHERE { "" } else { &form.region };
-    let typed = Typed::read(&form.numbers, region);
+#[post("/campaigns/quick/check", wrap = "from_fn(in_turn)")]
+async fn check(_may: May<Manage>, app: Data<App>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
+    let CheckForm { numbers, region } = form.into_inner();
+    let region = if region == EVERYWHERE { String::new() } else { region };
+    let typed = reckon(&app, move || Typed::read(&numbers, &region)).await?;
     let checked = (!typed.is_empty()).then_some(Checked { typed });
     page(CheckedPart { checked })
 }
@@ -635,12 +676,13 @@ struct MeasureForm {
 }
 
 /// As [`check`], for the text.
-#[post("/campaigns/quick/measure")]
+#[post("/campaigns/quick/measure", wrap = "from_fn(in_turn)")]
 async fn measure(_may: May<Manage>, app: Data<App>, form: Form<MeasureForm>) -> Result<HttpResponse, Problem> {
     let facts = facts(&app, form.kept.parse().ok().map(FileId)).await?;
     let body = form.body.replace("\r\n", "\n");
     let typed_numbers = form.to != "file" && form.to != "list";
-    let measured = Measured::of(&body, facts.fields(&form.to).as_deref(), typed_numbers);
+    let fields = facts.fields(&form.to);
+    let measured = reckon(&app, move || Measured::of(&body, fields.as_deref(), typed_numbers)).await?;
     page(MeasuredPart { measured: Some(measured) })
 }
 

@@ -16,6 +16,7 @@ mod databases;
 mod fuzz;
 mod house;
 mod letter;
+mod pair;
 mod processes;
 mod program;
 mod server;

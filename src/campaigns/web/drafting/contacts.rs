@@ -1,6 +1,7 @@
 //! Whom it goes to.
 
 use actix_multipart::Multipart;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use askama::Template;
@@ -17,7 +18,7 @@ use crate::files::upload;
 use crate::ids::{CampaignId, ListId};
 use crate::lists;
 use crate::web::chart::thousands;
-use crate::web::{Frame, Manage, May, Problem, page, see_other};
+use crate::web::{Frame, Manage, May, Problem, in_turn, page, see_other};
 
 /// Takes in the file. A form with `kind` in it says what the addresses are.
 #[post("/campaigns/{id}/file")]
@@ -177,7 +178,7 @@ pub(super) async fn set_lists(
     Ok(see_other(format!("/campaigns/{id}/edit#contacts")))
 }
 
-#[post("/campaigns/{id}/lists/count")]
+#[post("/campaigns/{id}/lists/count", wrap = "from_fn(in_turn)")]
 pub(super) async fn count_lists(
     _may: May<Manage>,
     app: Data<App>,
