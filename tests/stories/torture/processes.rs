@@ -12,6 +12,7 @@ fn killed_under_load() {
     let mut house = House::open(2);
     let kills = tries(4, 40);
     let campaign = house.campaign(600 * kills, 12_000.0);
+    house.until_sent(50);
     for _ in 0..kills {
         nap(chance.random_range(200..900));
         if house.unsent(campaign) == 0 {
