@@ -96,7 +96,9 @@ fn read(url: &str) -> Result<Said, Refused> {
     let spilt_host = said.hosts().iter().any(|host| host.contains('@') && !host.starts_with('@'));
     let spilt_port = said.get("port", "PGPORT").is_some_and(|ports| !ports.split(',').all(is_port));
     let spilt_name = is_uri(url) && said.0.get("dbname").is_some_and(|name| name.contains('@'));
-    if spilt_host || spilt_port || spilt_name { Err(Refused::Unreadable) } else { Ok(said) }
+    // libpq understands it, but nobody can add a parameter behind it.
+    let bare_mark = is_uri(url) && said.0.get("password").is_some_and(|it| it.contains('?') && url.contains(it));
+    if spilt_host || spilt_port || spilt_name || bare_mark { Err(Refused::Unreadable) } else { Ok(said) }
 }
 
 /// The parameters that stand in `url`; `None` when it makes no sense to libpq.
