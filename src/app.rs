@@ -1,5 +1,6 @@
 //! What every handler and every tick may use.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,8 @@ use crate::channels::Providers;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
+use crate::marks::Marks;
+use crate::turns::Turns;
 
 #[derive(Clone)]
 pub struct App {
@@ -17,9 +20,15 @@ pub struct App {
     pub vital: Db,
     pub clock: Clock,
     pub settings: Settings,
+    /// Where the sandbox's carrier keeps its books; the database of the product, unless it was told otherwise.
+    pub books: Db,
     pub providers: Providers,
+    /// What this process knows to have been written down.
+    pub marks: Arc<Marks>,
     /// Told when a reply waits to leave, so that nobody waits for the next tick.
     pub said: Arc<Notify>,
+    /// Places for what is slow.
+    pub turns: Arc<Turns>,
     /// When this process last saw that it lives.
     pub pulse: Arc<Pulse>,
 }
@@ -29,17 +38,27 @@ pub struct App {
 pub struct Pulse {
     database: Mutex<Option<Instant>>,
     engine: Mutex<Option<Instant>>,
+    outdated: AtomicBool,
 }
 
 impl Pulse {
     /// The database answered when it was asked for the time.
-    pub fn database_answered(&self) {
-        *self.database.lock().unwrap() = Some(Instant::now());
+    pub fn database_answered(&self, at: Instant) {
+        *self.database.lock().unwrap() = Some(at);
     }
 
     /// The dispatcher has looked for what is due, or begins to.
-    pub fn engine_looked(&self) {
-        *self.engine.lock().unwrap() = Some(Instant::now());
+    pub fn engine_looked(&self, at: Instant) {
+        *self.engine.lock().unwrap() = Some(at);
+    }
+
+    /// The programs of our own database server were replaced under it.
+    pub fn server_was_replaced(&self) {
+        self.outdated.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::SeqCst)
     }
 
     /// How long ago the database answered; `None` in a process that does not ask it for the time.

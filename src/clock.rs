@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use serde::Deserialize;
 
 /// A difference of less than this is taken over without a word: two clocks are never quite the same.
 const STEP: TimeDelta = TimeDelta::seconds(2);
@@ -121,6 +122,29 @@ pub fn uptime() -> Duration {
     Duration::new(at.tv_sec.unsigned_abs(), at.tv_nsec as u32)
 }
 
+/// Whether a day is one that calendars and databases know. What comes from outside may be any.
+pub fn is_of_our_days(day: impl Datelike) -> bool {
+    (1970..=9999).contains(&day.year())
+}
+
+/// An instant as it stands in an address, in microseconds.
+pub fn instant_from_outside(micros: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros).filter(|at| is_of_our_days(*at))
+}
+
+/// A day as it stands in an address.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "NaiveDate")]
+pub struct DayFromOutside(pub NaiveDate);
+
+impl TryFrom<NaiveDate> for DayFromOutside {
+    type Error = &'static str;
+
+    fn try_from(day: NaiveDate) -> Result<Self, &'static str> {
+        is_of_our_days(day).then_some(Self(day)).ok_or("not a day of our calendars")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +197,19 @@ mod tests {
             let told = std::fs::read_to_string("/proc/uptime").unwrap();
             let told: f64 = told.split_whitespace().next().unwrap().parse().unwrap();
             assert!((uptime().as_secs_f64() - told).abs() < 1.0, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_comes_from_outside_lies_within_our_days() {
+        for micros in [i64::MIN, -1, 8_000_000_000_000_000_000, 253_402_300_800_000_000, i64::MAX] {
+            assert_eq!(instant_from_outside(micros), None, "{micros}");
+        }
+        assert_eq!(instant_from_outside(0), Some(DateTime::UNIX_EPOCH));
+        let day = |text: &str| serde_json::from_value::<DayFromOutside>(text.into()).map(|day| day.0.to_string());
+        assert_eq!(day("2026-12-25").unwrap(), "2026-12-25");
+        for far in ["-262143-01-01", "+262142-12-31", "1969-12-31", "+10000-01-01"] {
+            assert!(day(far).is_err(), "{far}");
         }
     }
 }

@@ -11,6 +11,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
 use diesel::PgConnection;
+use diesel::connection::SimpleConnection;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::app::App;
@@ -44,6 +45,7 @@ pub fn fresh_password() -> String {
 /// Writes the demo, once for ever. Returns whether it did; an installation that has
 /// campaigns already is left alone.
 pub async fn seed(app: &App) -> anyhow::Result<bool> {
+    let _turn = turn(app).await?;
     let now = app.clock.now();
     let mine = app
         .db
@@ -57,6 +59,28 @@ pub async fn seed(app: &App) -> anyhow::Result<bool> {
     }
     Story::begin(app, now).await?.tell().await?;
     Ok(true)
+}
+
+/// Waits while another process writes the demo: an engine that ran meanwhile would run the
+/// campaigns of its past by the clock of today.
+pub async fn stand_by(app: &App) -> anyhow::Result<()> {
+    turn(app).await.map(drop)
+}
+
+/// The turn to write the demo, until it is dropped. Whoever had it and hangs is waited for no
+/// longer than a demo could take.
+async fn turn(app: &App) -> anyhow::Result<PgConnection> {
+    let db = app.db.clone();
+    let take = move || {
+        let mut conn = db.open()?;
+        conn.batch_execute(
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '120s';
+             SELECT pg_advisory_xact_lock(7305840)",
+        )
+        .context("another process has been writing the demo for two minutes")?;
+        Ok(conn)
+    };
+    tokio::task::spawn_blocking(take).await?
 }
 
 struct Story {
@@ -86,9 +110,12 @@ impl Story {
         let app = Data::new(App {
             db: app.db.clone(),
             vital: app.vital.clone(),
-            providers: carrier::providers(&app.db, &clock),
+            books: app.books.clone(),
+            providers: carrier::providers(&app.db, &app.books, &clock),
+            marks: app.marks.clone(),
             settings: app.settings.clone(),
             said: app.said.clone(),
+            turns: app.turns.clone(),
             pulse: app.pulse.clone(),
             clock,
         });

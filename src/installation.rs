@@ -27,12 +27,17 @@ pub fn take_seeding(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<
         .map(|n| n == 1)
 }
 
+/// Makes other processes that prepare this installation wait until this transaction ends:
+/// they then find what it wrote.
+pub fn take_turn(conn: &mut PgConnection) -> QueryResult<()> {
+    cookie_key(conn)?;
+    installation::table.select(installation::only).for_update().first::<bool>(conn).map(drop)
+}
+
 /// Gives an installation without channels a sandbox to try things with.
 pub fn ensure_channel(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
-        cookie_key(conn)?;
-        // One process at a time: the second finds what the first wrote.
-        installation::table.select(installation::only).for_update().first::<bool>(conn)?;
+        take_turn(conn)?;
         if channels::table.count().get_result::<i64>(conn)? > 0 {
             return Ok(());
         }

@@ -21,10 +21,11 @@
 //!           ─▶ checker     dry runs that were ordered: render every text of a draft
 //!           ─▶ talker      conversations that campaigns begin: written down; bots that got no
 //!                          reply: speak up; replies: claim, send, settle
+//!           ─▶ watcher     what this process knows, held against the database; the mark
 //!
-//! claim   one transaction: run still running (its row is locked), clock and limits asked,
-//!         the cursor moved, a lease written, the contacts read; when it has committed,
-//!         their consent asked
+//! claim   one transaction: run still running (its row is locked), nothing held because history
+//!         was lost, clock and limits asked, the cursor moved, a lease written, the contacts read;
+//!         when it has committed, their consent asked
 //! send    no connection held, bounded time, never retried inside
 //! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
 //! receipt merges upwards only; also resolves what was unconfirmed
@@ -51,11 +52,14 @@
 pub mod ids;
 pub mod clock;
 pub mod config;
+pub mod privileges;
 pub mod db;
 pub mod installation;
+pub mod marks;
 pub mod channels;
 pub mod pacing;
 pub mod wording;
+pub mod turns;
 pub mod app;
 pub mod web;
 pub mod journal;
@@ -78,10 +82,12 @@ pub mod drops;
 pub mod campaigns;
 pub mod calendar;
 pub mod conversations;
+pub mod losses;
 pub mod webchat;
 pub mod sandbox;
 
 // What moves by itself, the demo, and the front door.
 pub mod engine;
+pub mod doors;
 pub mod server;
 pub mod demo;

@@ -2,38 +2,46 @@
 
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
+mod halting;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow, bail};
-use bugle::app::App;
+use bugle::app::{App, Pulse};
 use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
-use bugle::config::Settings;
-use bugle::db::embedded::{Durability, Private};
+use bugle::config::{Network, Settings};
+use bugle::db::embedded::{Durability, Private, Watch};
+use bugle::db::reach::reach;
+use bugle::db::url::with_deadlines;
 use bugle::db::{self, Db, Purpose};
+use bugle::doors::Doors;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::metronome::{EACH_SECOND, Metronome};
 use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper};
+use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper, watcher};
+use bugle::marks::{self, Marks};
 use bugle::people::domain::NewUser;
+use bugle::people::first_password;
+use bugle::privileges::Account;
 use bugle::sandbox::carrier;
 use bugle::web::{Role, tell_of_panics};
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, files, installation, people, server};
+use bugle::{demo, files, installation, people, privileges, server, webchat};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use halting::Halt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
-
-/// The address of the person a fresh installation begins with.
-const FIRST_EMAIL: &str = "admin@bugle.example";
 
 /// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
 const VITAL_CONNECTIONS: u32 = 6;
@@ -60,12 +68,23 @@ enum Command {
     Migrate,
     /// Write the demo into an empty installation
     Seed,
+    /// Pause every campaign, also when the pages do not answer
+    PauseAll(HaltArgs),
+    /// STOP every campaign for good, also when the pages do not answer
+    StopAll(HaltArgs),
     /// Add people, or give them a new password
     #[command(subcommand)]
     User(UserCommand),
     /// Started by Bugle itself, confined: read the workbook on standard input
     #[command(hide = true)]
     ReadWorkbook { format: String, size: u64 },
+}
+
+#[derive(Args)]
+struct HaltArgs {
+    /// Do not ask for the word to be typed
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Subcommand)]
@@ -78,7 +97,7 @@ enum UserCommand {
         #[arg(long)]
         name: String,
         /// What they may do
-        #[arg(long, value_enum, default_value_t = RoleArg::Admin)]
+        #[arg(long, value_enum, default_value_t = RoleArg::Viewer)]
         role: RoleArg,
     },
     /// Set a new password, read from standard input, and sign them out everywhere
@@ -105,9 +124,20 @@ struct DatabaseArgs {
     /// PostgreSQL to use, such as postgres://bugle@db/bugle; without it Bugle runs a private one
     #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true)]
     database_url: Option<String>,
-    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve]
+    /// Folder for the private PostgreSQL [default: ./data, or /var/lib/bugle for root where ./data cannot serve],
+    /// and for the mark, which notices an older state of any database [default with a database: /var/lib/bugle for
+    /// root, ~/.local/state/bugle for others]
     #[arg(long, env = "BUGLE_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
+    /// Let the connection to a database on another machine go unencrypted
+    #[arg(long, env = "BUGLE_PLAINTEXT_DATABASE", global = true)]
+    plaintext_database: bool,
+    /// Seconds to wait for a database that is not up yet
+    #[arg(long, env = "BUGLE_WAIT", global = true, value_name = "SECONDS", default_value_t = 30)]
+    wait: u16,
+    /// Account that root steps down to; root stays root [default: postgres, or else nobody]
+    #[arg(long, env = "BUGLE_RUN_AS", global = true, value_name = "ACCOUNT")]
+    run_as: Option<String>,
 }
 
 #[derive(Args)]
@@ -121,9 +151,20 @@ struct ServeArgs {
     /// Address that browsers use, such as https://bugle.example.org; set it behind a proxy
     #[arg(long, env = "BUGLE_PUBLIC_URL", value_parser = public_url)]
     public_url: Option<String>,
+    /// Proxy whose X-Forwarded-For is believed, as 192.0.2.7 or 10.0.0.0/8; may be repeated
+    /// [default: those on this machine and in private networks]
+    #[arg(long, env = "BUGLE_TRUSTED_PROXY", value_delimiter = ',', requires = "public_url")]
+    trusted_proxy: Vec<Network>,
+    /// Let everybody read /metrics, not only this machine
+    #[arg(long, env = "BUGLE_OPEN_METRICS")]
+    open_metrics: bool,
     /// IANA time zone that new campaigns start with [default: this machine's]
     #[arg(long, env = "BUGLE_TIME_ZONE")]
     time_zone: Option<Tz>,
+    /// Where the sandbox's carrier keeps its books, if not in the database of the product: then they
+    /// bear witness to what phones got whatever happens to it
+    #[arg(long, env = "BUGLE_SANDBOX_DATABASE_URL", hide_env_values = true)]
+    sandbox_database_url: Option<String>,
     /// Most sends claimed and not written down at once, for each channel and process
     #[arg(long, env = "BUGLE_IN_FLIGHT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
@@ -192,28 +233,105 @@ fn run(cli: Cli) -> Result<()> {
         None => Command::Serve(ServeArgs::parse_default()?),
     };
     log(matches!(&command, Command::Serve(args) if args.log_json));
-    let place = Place::open(&cli.database)?;
-    db::migrate(&place.url).context("the database could not be brought up to date")?;
+    let database = cli.database;
+    let dir = database.data_dir.clone().unwrap_or_else(default_data_dir);
     match command {
-        Command::Serve(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            let served = runtime.block_on(serve(&place, args));
+        Command::Serve(mut args) => {
+            // Some ports are only root's to take.
+            let port = take_port(&args)?;
+            args.static_dir = Some(within_reach(&database, &dir, static_dir(&args))?);
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve(&place, args, port));
             // A thread that is stuck in the database keeps nobody from leaving.
             runtime.shutdown_timeout(Duration::from_secs(2));
             served
         }
         Command::Migrate => {
+            bring_up_to_date(&Place::open(&database, dir)?)?;
             println!("The database is up to date.");
             Ok(())
         }
         Command::Seed => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(seed(&place))
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            runtime()?.block_on(seed(&place))
         }
-        Command::User(command) => user(&place, command),
+        // Not brought up to date first: what hangs there must not keep these waiting.
+        Command::PauseAll(args) => halting::halt(Halt::Pause, args.yes, || Place::find(&database, dir)),
+        Command::StopAll(args) => halting::halt(Halt::Stop, args.yes, || Place::find(&database, dir)),
+        Command::User(command) => {
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            user(&place, command)
+        }
         Command::ReadWorkbook { .. } => bail!("this is answered before anything is opened"),
     }
-    // `place` goes last: it stops the private server.
+    // The place goes last: it stops the private server.
+}
+
+fn bring_up_to_date(place: &Place) -> Result<()> {
+    db::migrate(&place.url).context("the database could not be brought up to date")
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// The port, taken while we may still take any. Nobody is let in before [`serve`] listens.
+fn take_port(args: &ServeArgs) -> Result<TcpSocket> {
+    let address = SocketAddr::new(args.listen, args.port);
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        std::io::Result::Ok(socket)
+    };
+    take().with_context(|| format!("cannot listen on {address}; choose another port with --port"))
+}
+
+/// Hands what we work with to an account without privileges and becomes it, where we are root.
+fn step_down(args: &DatabaseArgs, dir: &Path, marks: &Path) -> Result<()> {
+    privileges::gain_none();
+    let Some(account) = account(args)? else { return Ok(()) };
+    match args.database_url {
+        None => db::embedded::hand_over(dir, &account)?,
+        // Where no mark can be kept, whoever opens it says so.
+        Some(_) => drop(std::fs::create_dir_all(marks).and_then(|()| account.give(marks))),
+    }
+    account.step_down()
+}
+
+fn account(args: &DatabaseArgs) -> Result<Option<Account>> {
+    match args.run_as.as_deref() {
+        Some("root") => Ok(None),
+        named => privileges::account(named),
+    }
+}
+
+/// The folder `shown` where the account that root steps down to gets at it: beside the source in
+/// root's closed home it does not, so that the data folder is given a copy.
+fn within_reach(args: &DatabaseArgs, dir: &Path, shown: PathBuf) -> Result<PathBuf> {
+    let is_closed = |whole: PathBuf| !whole.ancestors().all(privileges::is_searchable);
+    match account(args)? {
+        Some(account) if shown.canonicalize().is_ok_and(is_closed) => {
+            let copy = dir.join("static");
+            copy_folder(&shown, &copy).with_context(|| format!("cannot copy {}", shown.display()))?;
+            account.give(&copy)?;
+            Ok(copy)
+        }
+        Some(_) | None => Ok(shown),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (entry, copy) = entry.map(|it| (it.path(), to.join(it.file_name())))?;
+        if entry.is_dir() { copy_folder(&entry, &copy)? } else { std::fs::copy(&entry, &copy).map(drop)? }
+    }
+    Ok(())
 }
 
 impl ServeArgs {
@@ -227,7 +345,8 @@ impl ServeArgs {
 }
 
 fn log(json: bool) {
-    let filter = EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info"));
+    let filter =
+        EnvFilter::try_from_env("BUGLE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,bugle=info,actix_http=off"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         log.json().init()
@@ -242,76 +361,153 @@ struct Place {
     url: String,
     /// Where what is ours alone may be kept; `None` with a database of somebody else's.
     dir: Option<PathBuf>,
-    _server: Option<Private>,
+    /// Where the mark is kept, outside of the database.
+    marks: PathBuf,
+    server: Option<Private>,
 }
 
 impl Place {
-    fn open(args: &DatabaseArgs) -> Result<Self> {
-        if let Some(url) = &args.database_url {
-            return Ok(Self { url: url.clone(), dir: None, _server: None });
+    /// The database, waited for while it comes up; the private one is made when it is missing.
+    fn open(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        let marks = match &args.database_url {
+            Some(_) => args.data_dir.clone().unwrap_or_else(default_state_dir).join("marks"),
+            None => dir.join("marks"),
+        };
+        step_down(args, &dir, &marks)?;
+        let place = match &args.database_url {
+            Some(url) => {
+                let url = db::conninfo::settle(url, args.plaintext_database)?;
+                Self { url: with_deadlines(&url), dir: None, marks, server: None }
+            }
+            None => {
+                let server = Private::start(&dir, Durability::Full)?;
+                server.create_database("bugle")?;
+                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), marks, server: Some(server) }
+            }
+        };
+        reach(&place.url, Duration::from_secs(args.wait.into())).context("cannot reach the database")?;
+        Ok(place)
+    }
+
+    /// The same, of an installation that must be there already.
+    fn find(args: &DatabaseArgs, dir: PathBuf) -> Result<Self> {
+        if args.database_url.is_none() && !dir.join("postgres").is_dir() {
+            bail!("no installation lies in {}; say where it is with --data-dir or DATABASE_URL", dir.display());
         }
-        let dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
-        let server = Private::start(&dir, Durability::Full)?;
-        server.create_database("bugle")?;
-        Ok(Self { url: server.url("bugle"), dir: Some(dir), _server: Some(server) })
+        Self::open(args, dir)
+    }
+
+    fn first_password(&self) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join("first-password"))
+    }
+
+    /// What is known to have been written down from before this start.
+    async fn open_marks(&self, db: &Db) -> Result<Marks> {
+        let installation = db.run(marks::store::name_of_installation).await?;
+        Ok(Marks::open(&self.marks, &installation).unwrap_or_else(|error| {
+            tracing::warn!(
+                "no mark can be kept in {}: {error}. Started on an older state of its database, Bugle would not notice and send again; \
+                 say where the mark may be kept with --data-dir",
+                self.marks.display()
+            );
+            Marks::default()
+        }))
     }
 }
 
-/// ./data; for root only where its private server could get there.
-fn default_data_dir() -> PathBuf {
+/// Where a service keeps what must outlive it.
+fn default_state_dir() -> PathBuf {
+    let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     // SAFETY: geteuid cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
+    named("STATE_DIRECTORY")
+        .or(root.then(|| PathBuf::from("/var/lib/bugle")))
+        .or(named("XDG_STATE_HOME").map(|dir| dir.join("bugle")))
+        .or(named("HOME").map(|dir| dir.join(".local/state/bugle")))
+        .unwrap_or_else(|| PathBuf::from("data"))
+}
+
+/// ./data; for root only where it could be handed to an account without privileges.
+fn default_data_dir() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    match root && !here.ancestors().all(db::embedded::is_searchable) {
+    match privileges::is_root() && !here.ancestors().all(privileges::is_searchable) {
         true => PathBuf::from("/var/lib/bugle"),
         false => PathBuf::from("data"),
     }
 }
 
-async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
-    let settings = settings(&args)?;
+async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
+    let settings = settings(place, &args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
     // Whatever else goes on, a click on PAUSE finds a connection and a thread.
     let vital = db.beside(Purpose::Vital, VITAL_CONNECTIONS)?;
     // The carrier writes its books beside the product, never in a queue behind it.
-    let books = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
+    let beside = db.beside(Purpose::Engine, args.database_connections.div_ceil(4))?;
+    let elsewhere = match &args.sandbox_database_url {
+        Some(url) => {
+            db::migrate(url).context("the database of the sandbox could not be brought up to date")?;
+            Some(Db::connect(url, args.database_connections.div_ceil(2))?)
+        }
+        None => None,
+    };
     let app = Data::new(App {
         db: db.clone(),
         vital,
         clock: clock.clone(),
         settings,
-        providers: carrier::providers(&books, &clock),
+        books: elsewhere.clone().unwrap_or_else(|| db.clone()),
+        providers: carrier::providers(&beside, elsewhere.as_ref().unwrap_or(&beside), &clock),
+        marks: Arc::new(place.open_marks(&db).await?),
         said: Arc::default(),
+        turns: Arc::default(),
         pulse: Arc::default(),
     });
 
+    // Before anything is planned, or claimed by this process.
+    watcher::tick(&app).await?;
+    if app.settings.several_hosts && app.db.run(db::confirms_alone).await? {
+        tracing::warn!(
+            "the address names several database servers, and this one confirms what the others do not have yet: \
+             when one of them takes over, history is lost; set synchronous_standby_names"
+        );
+    }
     let story = match args.demo {
         None => place.dir.is_some(),
         Some(demo) => demo == Demo::Story,
     };
-    let sign_in = first_person(place, &app).await?;
+    let sign_in = first_person(&app).await?;
     app.db.run(move |conn| installation::ensure_channel(conn, clock.now())).await?;
     if story {
         demo::seed(&app).await.context("the demo could not be written")?;
+    } else {
+        demo::stand_by(&app).await?;
     }
 
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
     let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
+        books: elsewhere.unwrap_or_else(|| engine_db.clone()),
         db: engine_db,
         vital: app.vital.clone(),
         clock: app.clock.clone(),
         settings: app.settings.clone(),
         providers: app.providers.clone(),
+        marks: app.marks.clone(),
         said: app.said.clone(),
+        turns: app.turns.clone(),
         pulse: app.pulse.clone(),
     });
     let hub = Hub::start(app.clone());
     let lobby = Lobby::start(app.clone());
     let measures = PrometheusBuilder::new().install_recorder().map_err(|error| anyhow!(error))?;
     let key = Key::from(&app.db.run(installation::cookie_key).await?);
-    let address = SocketAddr::new(args.listen, args.port);
+    // The database is asked by pages, the engine and the carrier, and once more with a connection of its own.
+    let databases = 4 * args.database_connections + VITAL_CONNECTIONS;
+    let doors = Doors::open(app.settings.clone(), databases as usize);
+    hub.limit_to(doors.connections / 4);
+    lobby.limit_to(doors.connections / 4);
+    let address = port.local_addr()?;
     let server = {
         let (app, measures, hub, lobby) = (app.clone(), measures.clone(), hub.clone(), lobby.clone());
         actix_web::HttpServer::new(move || {
@@ -323,12 +519,12 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     };
     let server = server
         .workers(args.workers.into())
+        .max_connections((doors.connections / usize::from(args.workers)).max(1))
+        .on_connect(doors.keep())
         .worker_max_blocking_threads(args.database_connections as usize)
         .shutdown_timeout(10)
         .disable_signals()
-        .bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another port with --port"))?;
-    let address = server.addrs().first().copied().unwrap_or(address);
+        .listen(port.listen(1024).with_context(|| format!("cannot listen on {address}"))?.into_std()?)?;
     let server = server.run();
     let handle = server.handle();
 
@@ -338,11 +534,14 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     let metronome = ticks(&engine, &dispatcher, &talker, &measures, args.only);
     if args.only != Some(Half::Web) {
         // From now on somebody may ask whether it lives.
-        engine.pulse.engine_looked();
+        engine.pulse.engine_looked(Instant::now());
         tokio::spawn(talker.clone().listen());
     }
     metronome.start().await?;
 
+    if let Some(watch) = place.server.as_ref().map(Private::watch) {
+        tokio::spawn(warn_when_outdated(watch, app.pulse.clone()));
+    }
     greet(address, &app.settings, sign_in.as_deref());
     let stop = async {
         wait_for_signal().await;
@@ -358,6 +557,10 @@ async fn serve(place: &Place, args: ServeArgs) -> Result<()> {
     };
     let (served, ()) = tokio::join!(server, stop);
     served?;
+    let marks = app.marks.clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || marks.write()).await {
+        tracing::error!("the mark could not be written: {error}");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -391,9 +594,11 @@ fn ticks(
         tick!("finish", "*/30 * * * * *", app => rescuer::sweep(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("check", EACH_SECOND, app => checker::tick(&app).await);
+        tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
+    tick!("watch", EACH_SECOND, app => watcher::tick(&app).await);
     tick!("upkeep", "*/5 * * * * *", measures => {
         measures.run_upkeep();
         Ok(())
@@ -402,67 +607,56 @@ fn ticks(
         let now = app.clock.now();
         Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
     });
+    tick!("sweep visitors", "30 */10 * * * *", app => webchat::lobby::sweep(&app).await);
     metronome
 }
 
-fn settings(args: &ServeArgs) -> Result<Settings> {
+fn static_dir(args: &ServeArgs) -> PathBuf {
+    args.static_dir.clone().unwrap_or_else(|| Settings::default().static_dir)
+}
+
+fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
     let defaults = Settings::default();
     let here = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
-    let static_dir = args.static_dir.clone().unwrap_or(defaults.static_dir);
+    let static_dir = static_dir(args);
     if !static_dir.join("css").is_dir() {
         bail!("{} holds no style sheets; say where they are with --static-dir", static_dir.display());
     }
     Ok(Settings {
         secure_cookies: args.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
         public_url: args.public_url.clone(),
+        trusted_proxies: args.trusted_proxy.clone(),
+        open_metrics: args.open_metrics,
         time_zone: args.time_zone.or(here).unwrap_or(defaults.time_zone),
         in_flight: args.in_flight.into(),
         pages: args.only != Some(Half::Engine),
+        several_hosts: db::has_several_hosts(&place.url),
         static_dir,
+        first_password: place.first_password(),
     })
 }
 
-/// Makes sure somebody can sign in. Returns the password when it is ours to know.
-async fn first_person(place: &Place, app: &App) -> Result<Option<String>> {
-    let kept = place.dir.as_deref().map(password_file);
-    let password = demo::fresh_password();
+/// Makes sure somebody can sign in. Returns the password they begin with, until it is changed.
+async fn first_person(app: &App) -> Result<Option<String>> {
     let (now, new) = (
         app.clock.now(),
         NewUser {
-            email: FIRST_EMAIL.to_owned(),
+            email: first_password::EMAIL.to_owned(),
             name: "Admin".to_owned(),
             role: Role::Admin,
-            password: password.clone(),
+            password: demo::fresh_password(),
         },
     );
-    let made = app
-        .db
-        .run(move |conn| {
-            let nobody = people::store::list(conn)?.is_empty();
-            if nobody { people::actions::add_user(conn, &new, None, now).map(|_| true) } else { Ok(false) }
-        })
-        .await?;
-    match (made, kept) {
-        (true, Some(kept)) => {
-            write_private(&kept, &password)?;
-            Ok(Some(password))
+    let kept = app.settings.first_password.clone();
+    let told = app.db.run(move |conn| {
+        let keep = || kept.as_deref().map_or(Ok(()), |path| first_password::keep(path, &new.password));
+        match (people::actions::add_first_user(conn, &new, keep, now)?, &kept) {
+            (true, _) => Ok::<_, people::actions::Error>(Some(new.password)),
+            (false, Some(path)) => Ok(first_password::recall(conn, path)?),
+            (false, None) => Ok(None),
         }
-        (true, None) => Ok(Some(password)),
-        (false, Some(kept)) => Ok(std::fs::read_to_string(kept).ok()),
-        (false, None) => Ok(None),
-    }
-}
-
-fn password_file(dir: &Path) -> PathBuf {
-    dir.join("first-password")
-}
-
-/// Writes a file that only this account can read.
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    });
+    Ok(told.await?)
 }
 
 fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
@@ -471,13 +665,22 @@ fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
     println!("Listening on {}", settings.public_url.clone().unwrap_or_else(|| format!("http://{shown}")));
     match password {
         Some(password) => {
-            println!("Sign in with {FIRST_EMAIL} and password {password}");
-            println!("(the password this installation began with; change it under your name, top right)");
+            println!("Sign in with {} and password {password}", first_password::EMAIL);
+            println!("(shown until you change it: under your name, top right)");
         }
         None => {
             println!("Sign in with your e-mail address. Lost the password? `bugle user passwd EMAIL` sets a new one.")
         }
     }
+}
+
+/// Says once that the private server should be started anew.
+async fn warn_when_outdated(server: Watch, pulse: Arc<Pulse>) {
+    while !server.is_outdated() {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    pulse.server_was_replaced();
+    tracing::warn!("the programs of the private PostgreSQL were replaced, by an upgrade perhaps; restart Bugle soon");
 }
 
 async fn wait_for_signal() {
@@ -498,12 +701,7 @@ async fn leave_at_once() {
 }
 
 async fn seed(place: &Place) -> Result<()> {
-    let clock = Clock::default();
-    let db = Db::connect(&place.url, 8)?;
-    let providers = carrier::providers(&db, &clock);
-    let vital = db.clone();
-    let app =
-        App { db, vital, clock, settings: Settings::default(), providers, said: Arc::default(), pulse: Arc::default() };
+    let app = halting::app(place)?;
     match demo::seed(&app).await? {
         true => println!("The demo is written."),
         false => println!("This installation has its demo, or campaigns of its own, already. Nothing was changed."),
@@ -523,7 +721,9 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
                 RoleArg::Admin => Role::Admin,
             };
             let new = NewUser { email: people::domain::tidy_email(&email), name, role, password: read_password()? };
-            let trouble = people::domain::email_trouble(&new.email).or(people::domain::name_trouble(&new.name));
+            let trouble = people::domain::email_trouble(&new.email)
+                .or(people::domain::name_trouble(&new.name))
+                .or(people::domain::password_trouble_of(&new.password, &new.email, &new.name));
             if let Some(trouble) = trouble {
                 bail!("{trouble}");
             }
@@ -534,7 +734,14 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
             let email = people::domain::tidy_email(&email);
             let (user, _) =
                 people::store::credentials(conn, &email)?.with_context(|| format!("nobody signs in as {email}"))?;
-            people::actions::set_password(conn, user.id, &read_password()?, None, now)?;
+            let password = read_password()?;
+            if let Some(trouble) = people::domain::password_trouble_of(&password, &user.email, &user.name) {
+                bail!("{trouble}");
+            }
+            people::actions::set_password(conn, user.id, &password, None, now)?;
+            if let Some(path) = place.first_password() {
+                first_password::recall(conn, &path)?;
+            }
             println!("{email} has a new password and is signed out everywhere.");
         }
     }

@@ -8,6 +8,7 @@ use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Key, SameSite, time};
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
@@ -19,11 +20,12 @@ use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::app::App;
 use crate::people::domain::IDLE;
-use crate::people::store::PgSessions;
-use crate::web::{Problem, harden, refuse_cross_site, see_other, survive};
+use crate::people::known::{Seal, keep as keep_known};
+use crate::people::store::{ATTENDED, PgSessions};
+use crate::web::{Problem, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
 use crate::{
     blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists,
-    people, sandbox, senders, settings, webchat,
+    losses, people, sandbox, senders, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -44,6 +46,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(campaigns::web::routes)
         .configure(calendar::web::routes)
         .configure(conversations::web::routes)
+        .configure(losses::web::routes)
         .configure(webchat::web::routes)
         .configure(sandbox::web::routes);
 }
@@ -78,7 +81,12 @@ pub fn app(
         .configure(without_session)
         .configure(|cfg| {
             if data.settings.pages {
-                let pages = web::scope("").wrap(sessions(data.clone(), key)).configure(routes);
+                let pages = web::scope("")
+                    .app_data(Data::new(Seal(key.clone())))
+                    .wrap(sessions(data.clone(), key))
+                    .wrap(from_fn(attended))
+                    .wrap(from_fn(keep_known))
+                    .configure(routes);
                 cfg.configure(webchat::web::doors)
                     .service(web::scope("/static").wrap(from_fn(keep)).service(files))
                     .service(pages.default_service(web::to(not_found)));
@@ -86,6 +94,7 @@ pub fn app(
         })
         .wrap(from_fn(refuse_cross_site))
         .wrap(from_fn(survive))
+        .wrap(from_fn(in_time))
         .wrap(from_fn(harden))
         .wrap(Compress::default())
         .wrap(TracingLogger::<ByRoute>::new())
@@ -136,6 +145,16 @@ fn sessions(data: Data<App>, key: Key) -> SessionMiddleware<PgSessions> {
         .build()
 }
 
+/// Notes whether a person asks or only a page by itself, which says so or watches.
+async fn attended(
+    req: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let by_itself = req.headers().contains_key("Bugle-Poll") || req.path() == "/campaigns/live";
+    let attended = !by_itself || req.method() != Method::GET;
+    ATTENDED.scope(attended, next.call(req)).await
+}
+
 /// Lets browsers keep our own files for an hour, and those with a version in their name for good.
 async fn keep(req: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let versioned = req.path().starts_with("/static/vendor/");
@@ -177,12 +196,19 @@ async fn ready(app: Data<App>) -> HttpResponse {
     match app.pulse.engine() {
         _ if !answers => not_ready("the database does not answer"),
         Some(ago) if IDLE_ENGINE <= ago => not_ready("the engine has not looked for what is due"),
+        Some(_) | None if app.pulse.is_outdated() => {
+            HttpResponse::Ok().body("ready, but the programs of the private PostgreSQL were replaced: restart soon\n")
+        }
         Some(_) | None => HttpResponse::Ok().body("ready\n"),
     }
 }
 
+/// For this machine, unless it was said that everybody may: they tell how much is sent, and what fails.
 #[get("/metrics")]
-async fn measures(req: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn measures(app: Data<App>, req: HttpRequest) -> Result<HttpResponse, Problem> {
+    if !app.settings.open_metrics && !(is_local(&req) && plain_host(req.headers()).is_some()) {
+        return Err(Problem::NotFound);
+    }
     let handle = req.app_data::<Data<Option<PrometheusHandle>>>().and_then(|handle| handle.as_ref().as_ref());
     let handle = handle.ok_or(Problem::NotFound)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render()))

@@ -141,10 +141,13 @@ pub fn app_at(url: &str, in_flight: usize, providers: Providers) -> anyhow::Resu
     Ok(Data::new(App {
         vital: db.beside(Purpose::Vital, 4)?,
         db: db.beside(Purpose::Engine, 16)?,
+        books: db,
         clock: Clock::default(),
         settings,
         providers,
+        marks: Default::default(),
         said: Default::default(),
+        turns: Default::default(),
         pulse: Default::default(),
     }))
 }

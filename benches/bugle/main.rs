@@ -5,6 +5,7 @@
 //! `cargo bench` runs all of them, `cargo bench -- stop` those with `stop` in
 //! their name, and `-- --quick` all of them with less to do.
 
+mod besieged;
 mod calendar;
 mod child;
 mod dispatch;
@@ -46,6 +47,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("wake", |ground| Box::pin(talk::re_engagers(ground))),
     ("inbox", |ground| Box::pin(talk::inbox(ground))),
     ("widgets", |ground| Box::pin(talk::widgets(ground))),
+    ("besieged", |ground| Box::pin(besieged::besieged(ground))),
 ];
 
 #[actix_web::main]

@@ -1,10 +1,8 @@
-use std::collections::HashSet;
-
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
 use crate::channels::Kind;
-use crate::contacts::domain::{AddressProblem, normalise};
+use crate::contacts::domain::{AddressProblem, MOST_NAMED, keep_first, normalise};
 use crate::ids::UserId;
 use crate::pacing;
 
@@ -120,7 +118,7 @@ impl Reading<'_> {
             .delimiter(delimiter(text))
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
-        let (mut lines, mut seen) = (Lines::default(), HashSet::new());
+        let mut lines = Lines::default();
         let mut columns = [Some(0), Some(1), Some(2)];
         let mut first = true;
         for record in reader.records() {
@@ -139,14 +137,18 @@ impl Reading<'_> {
             // Texts that a download of ours kept from being a formula.
             let why = why.strip_prefix('\'').filter(|it| it.starts_with(['=', '+', '-', '@'])).unwrap_or(why);
             match self.entry(Typed { address, until, why }) {
-                Ok(block) if seen.insert(block.address.clone()) => lines.good.push(block),
-                Ok(_) => lines.repeated += 1,
+                Ok(block) => lines.good.push(block),
                 Err(wrong) => {
-                    let says = wrong.iter().map(|wrong| self.says(*wrong, address)).collect::<Vec<_>>().join(" ");
-                    lines.bad.push(BadLine { line, text: address.chars().take(60).collect(), says });
+                    lines.n_bad += 1;
+                    if lines.n_bad <= MOST_NAMED {
+                        let text: String = address.chars().take(60).collect();
+                        let says = wrong.iter().map(|wrong| self.says(*wrong, &text)).collect::<Vec<_>>().join(" ");
+                        lines.bad.push(BadLine { line, text, says });
+                    }
                 }
             }
         }
+        lines.repeated = keep_first(&mut lines.good, |block| &block.address);
         lines
     }
 
@@ -165,7 +167,9 @@ impl Reading<'_> {
 pub struct Lines {
     /// Each address once: its first line.
     pub good: Vec<Block>,
+    /// The first of those that cannot be read.
     pub bad: Vec<BadLine>,
+    pub n_bad: usize,
     /// Lines whose address an earlier line has.
     pub repeated: usize,
 }

@@ -1,5 +1,5 @@
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 
 use super::domain::{Entry, Lines, Reading, Typed, Wrong};
 use super::{actions, store};
@@ -18,7 +17,10 @@ use crate::contacts::quiet::{self, Whom};
 use crate::contacts::regions;
 use crate::contacts::store::usual_region;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, May, Operate, Parts, Problem, Role, View, csv, page, page_with, see_other};
+use crate::web::{
+    FieldErrors, Frame, Incoming, May, Operate, Parts, Problem, Role, View, csv, heavy, page, page_with,
+    search_in_turn, see_other, table_in_turn,
+};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // What has a name before `{id}`, which would take it for one.
@@ -35,8 +37,6 @@ pub fn routes(cfg: &mut ServiceConfig) {
 const PAGE: usize = 50;
 /// Entries read at once while exporting.
 const EXPORTED_AT_ONCE: i64 = 5000;
-/// Bad lines that an answer lists; more are only counted.
-const BAD_LINES: usize = 200;
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
@@ -87,7 +87,7 @@ impl Index {
     }
 }
 
-#[get("/blocklist")]
+#[get("/blocklist", wrap = "from_fn(search_in_turn)")]
 async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let Place { q, before } = place.into_inner();
     // What is no entry, is no place to begin.
@@ -100,7 +100,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
     page(Index { frame, q: q.trim().to_owned(), before, entries, next, zone, now })
 }
 
-#[get("/blocklist.csv")]
+#[get("/blocklist.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (q, zone) = (place.into_inner().q, app.settings.time_zone);
     let mut first = csv::mark();
@@ -228,7 +228,7 @@ impl Import<'_> {
     }
 
     fn more_bad(&self) -> usize {
-        self.lines.map_or(0, |lines| lines.bad.len().saturating_sub(BAD_LINES))
+        self.lines.map_or(0, |lines| lines.n_bad - lines.bad.len())
     }
 }
 
@@ -242,9 +242,9 @@ async fn import_page(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<
 
 /// Blocks what a file or a pasted text holds; lines that cannot be read are told and left out.
 #[post("/blocklist/import")]
-async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart) -> Result<HttpResponse, Problem> {
+async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
-    let parts = Parts::read(form).await?;
+    let parts = Parts::read(form, &["kind", "region", "text", "file"]).await?;
     let form = ImportForm { kind: parts.text("kind"), region: parts.text("region"), text: parts.text("text") };
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
     let file = parts.text("file");
@@ -256,8 +256,7 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart
     }
     let text = if file.trim().is_empty() { form.text.clone() } else { file };
     let (region, zone) = (form.region.clone(), app.settings.time_zone);
-    let reading = spawn_blocking(move || Reading { kind, region: &region, zone, now }.lines(&text));
-    let lines = reading.await.map_err(|error| Problem::Unexpected(error.into()))?;
+    let lines = heavy(move || Reading { kind, region: &region, zone, now }.lines(&text)).await?;
     if lines.good.is_empty() {
         errors.add(
             "text",

@@ -146,7 +146,7 @@ fn a_missing_value_without_a_fallback_stops_that_message_alone() {
 fn branches_labels_and_fields_work_without_a_reply() {
     let steps = bot(&[
         ("find", json!({"do": "entity", "entity": "email", "field": "note", "store": "mail", "otherwise": "far"})),
-        ("set", json!({"do": "set_field", "field": "Greeting", "value": "To #mail"})),
+        ("set", json!({"do": "set_field", "field": "Greeting", "value": "\u{3000}To #mail\u{2003}"})),
         (
             "split",
             json!({"do": "branch", "routes": [

@@ -130,7 +130,7 @@ pub enum Action {
 /// A conversation that is over stays so: there is no reply, whatever comes in.
 pub fn turn(steps: &Steps, memory: Memory, input: Input, now: DateTime<Utc>, zone: Tz) -> Turn {
     let turn = Turn { replies: Vec::new(), memory, wake: None, did: Vec::new(), trace: Vec::new() };
-    let mut walk = Walk { steps, turn, now, zone };
+    let mut walk = Walk { steps, turn, now, zone, fields: None };
     if let Some(place) = walk.take(input) {
         walk.go(place);
     }
@@ -142,6 +142,8 @@ struct Walk<'a> {
     turn: Turn,
     now: DateTime<Utc>,
     zone: Tz,
+    /// The fields that a text may have in it, once they were asked for.
+    fields: Option<Vec<String>>,
 }
 
 type Place = Result<usize, Fault>;
@@ -278,7 +280,7 @@ impl Walk<'_> {
                 Act::Branch { routes, otherwise } => self.route(routes).unwrap_or(otherwise),
                 Act::SetField { field, value, next } => {
                     if let Ok(value) = self.render(value) {
-                        self.keep(field, value);
+                        self.keep(field, value.trim().to_owned());
                     }
                     next
                 }
@@ -321,14 +323,24 @@ impl Walk<'_> {
             return;
         }
         let step = step.clone();
-        self.turn.replies.push(match self.render(text) {
+        let reply = match self.render(text) {
             Ok(text) => Reply::Text { step, text },
             Err(field) => Reply::Missing { step, field },
-        });
+        };
+        self.turn.replies.push(reply);
     }
 
     /// The text with its fields filled in, or the field that has no value.
-    fn render(&self, text: &str) -> Result<String, String> {
+    fn render(&mut self, text: &str) -> Result<String, String> {
+        let known = self.fields.take().unwrap_or_else(|| self.known());
+        let template = template(text, known.clone());
+        self.fields = Some(known);
+        let values = template.fields().iter().filter_map(|field| Some((field.clone(), self.value(field)?.into())));
+        template.render(&values.collect()).map_err(|missing| missing.field)
+    }
+
+    /// Every field that has a value, or may get one.
+    fn known(&self) -> Vec<String> {
         let memory = &self.turn.memory;
         let mut fields: Vec<String> = memory.kept.keys().chain(memory.values.keys()).cloned().collect();
         for field in self.steps.sets() {
@@ -336,9 +348,7 @@ impl Walk<'_> {
                 fields.push(field);
             }
         }
-        let template = template(text, fields);
-        let values = template.fields().iter().filter_map(|field| Some((field.clone(), self.value(field)?.into())));
-        template.render(&values.collect()).map_err(|missing| missing.field)
+        fields
     }
 
     fn value(&self, field: &str) -> Option<String> {
@@ -363,7 +373,9 @@ impl Walk<'_> {
         let memory = &mut self.turn.memory;
         let known = memory.kept.keys().chain(memory.values.keys()).find(|known| same(known, field));
         let field = known.cloned().unwrap_or_else(|| field.to_owned());
-        memory.kept.insert(field.clone(), value.clone());
+        if memory.kept.insert(field.clone(), value.clone()).is_none() {
+            self.fields = None;
+        }
         self.turn.did.push(Action::SetField { field, value });
     }
 }

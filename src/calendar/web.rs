@@ -12,6 +12,7 @@ use super::domain::{Day, Item, NAMED, Span, Standing, by_hour, days, hours, in_o
 use super::store::{self, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
+use crate::clock::DayFromOutside;
 use crate::ids::ChannelId;
 use crate::pacing::{Calendar, Holds, Quiet};
 use crate::web::chart::thousands;
@@ -154,7 +155,7 @@ async fn show_month(
     let (month, wanted) = (asked.month(today), asked.wanted());
     let html = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let span = Span::month(month, zone);
             let went = store::went(conn, &span, &wanted, false)?;
             let recurs = store::recurs(conn, &span, &wanted)?;
@@ -270,10 +271,10 @@ async fn show_day(
     app: Data<App>,
     _may: May<View>,
     frame: Frame,
-    date: Path<NaiveDate>,
+    date: Path<DayFromOutside>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    let (date, zone) = (date.into_inner(), app.settings.time_zone);
+    let (DayFromOutside(date), zone) = (date.into_inner(), app.settings.time_zone);
     if !(1970..=2200).contains(&date.year()) {
         return Err(Problem::NotFound);
     }
@@ -281,7 +282,7 @@ async fn show_day(
     let (wanted, number) = (asked.wanted(), asked.page.parse::<usize>().unwrap_or(1).max(1));
     let seen = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let span = Span::of(date, 1, zone);
             // What starts the day before may go on into this one.
             let both = Span::of(date - Days::new(1), 2, zone);

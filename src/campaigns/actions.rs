@@ -406,10 +406,31 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
 
 // ---- pause, resume, stop -------------------------------------------------------
 
-/// Pauses a campaign with all its schedules; those paused by themselves stay so.
+/// Locks a campaign that is to be paused or stopped. `None` when nothing is left to do: it
+/// was waiting for its file to be launched, and now is a draft that nobody launches.
+///
+/// The launch is struck off before the campaign is locked, as the launch itself does it. One
+/// that is under way comes first, and what it has launched is paused or stopped like any other.
+fn lock_to_hold(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<Campaign>> {
+    let was_to_launch = store::take_launch(conn, id)?.is_some();
+    let campaign = store::lock(conn, id)?;
+    if was_to_launch && campaign.state == CampaignState::Draft {
+        record(conn, id, "campaign.launch_taken_back", by, Some(campaign.state), campaign.state, None, now)?;
+        return Ok(None);
+    }
+    Ok(Some(campaign))
+}
+
+/// Pauses a campaign with all its schedules; those paused by themselves stay so. One that
+/// waits for its file to be launched is a draft again.
 pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
-        let campaign = store::lock(conn, id)?;
+        let Some(campaign) = lock_to_hold(conn, id, by, now)? else { return Ok(()) };
         let state = campaign.state.pause()?;
         for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let was = schedule.state.word();
@@ -431,7 +452,9 @@ pub fn pause(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<
 }
 
 /// Pauses every active campaign. Returns how many. The safe alternative to STOP.
-pub fn pause_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<usize, Error> {
+/// `by`: `None` when it is done from the command line.
+pub fn pause_all(conn: &mut PgConnection, by: impl Into<Option<UserId>>, now: DateTime<Utc>) -> Result<usize, Error> {
+    let by = by.into();
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
         store::forget_launches(conn)?;
@@ -483,10 +506,11 @@ fn keep_paused(schedule: Schedule, now: DateTime<Utc>) -> Schedule {
 }
 
 /// Stops a campaign, its schedules and their runs for good. Also one that has finished,
-/// while its bots still talk: they fall silent.
+/// while its bots still talk: they fall silent. One that waits for its file to be launched
+/// is a draft again.
 pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {
-        let campaign = store::lock(conn, id)?;
+        let Some(campaign) = lock_to_hold(conn, id, by, now)? else { return Ok(()) };
         let state = campaign.state.stop_with(store::talks_with_somebody(conn, id)?)?;
         for mut schedule in schedules::store::of_campaigns(conn, &[id.0])? {
             let was = schedule.state.word();
@@ -502,7 +526,9 @@ pub fn stop(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<U
 }
 
 /// Stops everything that is not stopped. Irreversible. Drafts are left alone: they send nothing.
-pub fn stop_all(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Result<Hit, Error> {
+/// `by`: `None` when it is done from the command line.
+pub fn stop_all(conn: &mut PgConnection, by: impl Into<Option<UserId>>, now: DateTime<Utc>) -> Result<Hit, Error> {
+    let by = by.into();
     conn.transaction(|conn| {
         store::take_turn(conn, true)?;
         store::forget_launches(conn)?;

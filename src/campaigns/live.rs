@@ -1,10 +1,11 @@
 //! Progress that moves by itself: one set of questions a second for everybody who looks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix_session::Session;
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -16,6 +17,9 @@ use super::screen::{Sheet, fingerprint};
 use super::store;
 use super::web::{CampaignProgress, ScheduleProgress};
 use crate::app::App;
+use crate::ids::UserId;
+use crate::people;
+use crate::people::store::SessionId;
 use crate::web::{May, Problem, View};
 
 /// How often the screen is looked over, and the longest a fact stays unseen.
@@ -24,6 +28,12 @@ const BEAT: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(15);
 /// Campaigns that one page may watch.
 const WATCHED: usize = 200;
+/// Pages that one person may watch from.
+const OF_ONE: usize = 200;
+/// Pages that are watched over all, where descriptors allow for so many.
+const OF_ALL: usize = 5_000;
+/// How often it is asked whether those who watch are still signed in.
+const STILL_IN: Duration = Duration::from_secs(15);
 /// Messages that a slow reader may be behind; one further behind is cut off and comes back.
 const BEHIND: usize = 256;
 
@@ -34,10 +44,14 @@ pub struct Hub {
     somebody: Notify,
     next: AtomicU64,
     looks: AtomicU64,
+    most: AtomicUsize,
     stop: CancellationToken,
 }
 
 struct Watcher {
+    person: UserId,
+    /// Whose end ends the stream.
+    session: Option<SessionId>,
     campaigns: BTreeSet<i64>,
     /// The fingerprint of what was last sent, by event.
     seen: HashMap<String, String>,
@@ -60,6 +74,7 @@ impl Hub {
             somebody: Notify::new(),
             next: AtomicU64::new(0),
             looks: AtomicU64::new(0),
+            most: AtomicUsize::new(OF_ALL),
             stop: CancellationToken::new(),
         }
     }
@@ -75,19 +90,35 @@ impl Hub {
         self.looks.load(Ordering::Relaxed)
     }
 
-    /// Begins a stream about campaigns, given what the page shows of each.
-    pub fn watch(&self, shown: HashMap<i64, Option<String>>) -> mpsc::Receiver<Bytes> {
+    /// Allows for no more than so many streams.
+    pub fn limit_to(&self, most: usize) {
+        self.most.store(most.min(OF_ALL), Ordering::Relaxed);
+    }
+
+    /// Begins a stream about campaigns, given what the page shows of each; `None` when the person,
+    /// or all together, have too many.
+    pub fn watch(
+        &self,
+        (person, session): (UserId, Option<SessionId>),
+        shown: HashMap<i64, Option<String>>,
+    ) -> Option<mpsc::Receiver<Bytes>> {
         let (stream, receiver) = mpsc::channel(BEHIND.max(shown.len() * 8));
         let seen = shown
             .iter()
             .filter_map(|(id, signature)| Some((format!("campaign-{id}-state"), signature.clone()?)))
             .collect();
-        let watcher = Watcher { campaigns: shown.into_keys().collect(), seen, stream };
+        let watcher = Watcher { person, session, campaigns: shown.into_keys().collect(), seen, stream };
+        let mut watchers = self.watchers.lock().unwrap();
+        watchers.retain(|_, watcher| !watcher.stream.is_closed());
+        let of_one = watchers.values().filter(|it| it.person == person).count();
+        if OF_ONE <= of_one || self.most.load(Ordering::Relaxed) <= watchers.len() {
+            return None;
+        }
         if !self.stop.is_cancelled() {
-            self.watchers.lock().unwrap().insert(self.next.fetch_add(1, Ordering::Relaxed), watcher);
+            watchers.insert(self.next.fetch_add(1, Ordering::Relaxed), watcher);
             self.somebody.notify_one();
         }
-        receiver
+        Some(receiver)
     }
 
     /// Looks once at all that anybody watches, and tells each what is new to them.
@@ -106,7 +137,7 @@ impl Hub {
         let sheets = self
             .app
             .db
-            .run(move |conn| {
+            .look(move |conn| {
                 let found = store::some(conn, &wanted)?;
                 store::sheets(conn, found)
             })
@@ -116,7 +147,7 @@ impl Hub {
             sheets.iter().map(|sheet| (sheet.campaign.id.0, events(sheet, now))).collect();
         let mut watchers = self.watchers.lock().unwrap();
         watchers.retain(|_, watcher| {
-            let Watcher { campaigns, seen, stream } = watcher;
+            let Watcher { campaigns, seen, stream, .. } = watcher;
             let events = campaigns.iter().filter_map(|id| told.get(id)).flatten();
             for event in events {
                 if seen.get(&event.name) == Some(&event.print) {
@@ -129,6 +160,22 @@ impl Hub {
             }
             true
         });
+        Ok(())
+    }
+
+    /// Ends the streams of whoever was signed out or disabled meanwhile.
+    pub async fn part(&self) -> Result<(), Problem> {
+        let sessions: HashSet<SessionId> =
+            self.watchers.lock().unwrap().values().filter_map(|watcher| watcher.session.clone()).collect();
+        let (asked, now) = (sessions.into_iter().collect::<Vec<_>>(), self.app.clock.now());
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let mut over: HashSet<SessionId> = asked.iter().cloned().collect();
+        for session in self.app.db.run(move |conn| people::store::still_in(conn, &asked, now)).await? {
+            over.remove(&session);
+        }
+        self.watchers.lock().unwrap().retain(|_, watcher| watcher.session.as_ref().is_none_or(|it| !over.contains(it)));
         Ok(())
     }
 
@@ -148,6 +195,7 @@ async fn keep_telling(hub: Data<Hub>) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut pinged = tokio::time::Instant::now();
+        let mut asked = pinged;
         loop {
             if hub.is_alone() {
                 hub.somebody.notified().await;
@@ -155,6 +203,12 @@ async fn keep_telling(hub: Data<Hub>) {
             beat.tick().await;
             if let Err(error) = hub.look().await {
                 tracing::warn!("live progress: {error}");
+            }
+            if STILL_IN <= asked.elapsed() {
+                if let Err(error) = hub.part().await {
+                    tracing::warn!("live progress: {error}");
+                }
+                asked = tokio::time::Instant::now();
             }
             if PING <= pinged.elapsed() {
                 hub.ping();
@@ -215,13 +269,19 @@ struct Watched {
 
 /// A stream of what changes in these campaigns.
 #[get("/campaigns/live")]
-pub async fn live(hub: Option<Data<Hub>>, _may: May<View>, watched: Query<Watched>) -> Result<HttpResponse, Problem> {
+pub async fn live(
+    hub: Option<Data<Hub>>,
+    may: May<View>,
+    session: Session,
+    watched: Query<Watched>,
+) -> Result<HttpResponse, Problem> {
     let hub = hub.ok_or(Problem::NotFound)?;
     let shown = watched.ids.split(',').filter_map(|part| {
         let (id, signature) = part.split_once(':').map_or((part, None), |(id, it)| (id, Some(it.to_owned())));
         Some((id.parse().ok()?, signature))
     });
-    let receiver = hub.watch(shown.take(WATCHED).collect());
+    let who = (may.person.id, SessionId::of(&session));
+    let receiver = hub.watch(who, shown.take(WATCHED).collect()).ok_or(Problem::TooMany)?;
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|bytes| (Ok::<_, actix_web::Error>(bytes), receiver))
     });

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::actions::{self, Error};
 use super::store::{self, Lists};
 use super::{CampaignKind, CampaignState, Freeze};
+use crate::db::Db;
 use crate::ids::{CampaignId, FileId, ListId, UserId};
 use crate::schedules::Draft;
 
@@ -37,6 +38,16 @@ pub enum Stands {
     Importing,
     /// Something stands in the way; the page of the draft says what.
     Draft,
+}
+
+/// The turn of one of several requests that bring the same key: what each of them uploaded
+/// would be imported for nothing. It ends when it is dropped, or its process ends.
+pub struct Turn(#[allow(dead_code, reason = "the turn is the connection's")] PgConnection);
+
+/// Takes the turn under a key, unless another request has it.
+pub fn take_turn(db: &Db, key: &str) -> anyhow::Result<Option<Turn>> {
+    let mut conn = db.open()?;
+    Ok(store::try_turn(&mut conn, key)?.then_some(Turn(conn)))
 }
 
 /// Makes a campaign with one schedule and launches it, all in one transaction. Asked

@@ -81,8 +81,8 @@ pub enum Source {
 /// The lists there are, and which of them a draft goes to.
 #[derive(Default)]
 pub struct Choice {
-    /// With their members, counted no further than [`COUNTED`].
-    pub all: Vec<(List, i64)>,
+    /// With their members, counted no further than [`COUNTED`]; `None` for a filter that nobody has counted yet.
+    pub all: Vec<(List, Option<i64>)>,
     pub chosen: Lists,
 }
 
@@ -374,12 +374,13 @@ fn choice(conn: &mut PgConnection, campaign: &Campaign, chosen: Lists) -> QueryR
     if !by_lists {
         return Ok(Choice { all: Vec::new(), chosen });
     }
-    let members = lists::store::count_members(conn, COUNTED)?;
+    let (members, counts) = (lists::store::count_members(conn, COUNTED)?, lists::store::last_counts(conn)?);
     let mut all = Vec::new();
     for list in lists::store::all(conn)? {
         let n = match &list.filter {
-            Some(filter) => lists::store::count_matching(conn, filter, list.kind, Some(COUNTED))?,
-            None => members.iter().find(|(id, _)| *id == list.id).map_or(0, |(_, n)| *n),
+            // Counting takes seconds among many contacts; only those that are chosen are counted, together.
+            Some(_) => counts.get(&list.id).map(|counted| counted.n),
+            None => Some(members.iter().find(|(id, _)| *id == list.id).map_or(0, |(_, n)| *n)),
         };
         all.push((list, n));
     }

@@ -19,6 +19,8 @@ pub struct Sheet {
     pub lines: Vec<Line>,
     /// Of campaigns with bots.
     pub talks: Talks,
+    /// Of a draft: it launches by itself when its file is imported.
+    pub launches: bool,
     /// Of a daily campaign the last day on which no file came, if none has come since.
     pub missed: Option<NaiveDate>,
 }
@@ -225,9 +227,10 @@ impl Sheet {
         self.lines.iter().any(|line| line.bot.is_some())
     }
 
-    /// Whether STOP would work: also on one that has finished, while its bots still talk.
+    /// Whether STOP would work: also on one that has finished, while its bots still talk, and
+    /// on a draft that would launch by itself.
     pub fn can_stop(&self) -> bool {
-        self.campaign.state.stop_with(self.talks.with_bot).is_ok()
+        self.launches || self.campaign.state.stop_with(self.talks.with_bot).is_ok()
     }
 
     /// Of an inbound campaign: on which channels it meets who writes first, and who else does.

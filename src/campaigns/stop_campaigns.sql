@@ -10,6 +10,6 @@ WITH hit AS (
     UPDATE campaigns c SET state = 'stopped', ended_at = $2 FROM hit WHERE c.id = hit.id
 ), written AS (
     INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'campaign.stopped', id, id, state, 'stopped', 'STOP of everything' FROM hit
+    SELECT $2, $3, 'campaign.stopped', id, id, state, 'stopped', 'STOP of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
 )
 SELECT count(*) AS n FROM hit

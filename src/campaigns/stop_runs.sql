@@ -6,6 +6,6 @@ WITH hit AS (
     UPDATE schedule_runs r SET state = 'stopped', paused_at = NULL, ended_at = $2 FROM hit WHERE r.id = hit.id
 ), written AS (
     INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'run.stopped', campaign_id, id, state, 'stopped', 'STOP of everything' FROM hit
+    SELECT $2, $3, 'run.stopped', campaign_id, id, state, 'stopped', 'STOP of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
 )
 SELECT count(*) AS n FROM hit

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
-use diesel::sql_types::{Array, Bool, Int8, Text, Timestamptz};
+use diesel::sql_types::{Array, Bool, Int8, Nullable, Text, Timestamptz};
 
 use super::screen::{Line, Sheet, Talks};
 use super::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
@@ -162,6 +162,17 @@ pub fn take_start_key(conn: &mut PgConnection, key: &str) -> QueryResult<()> {
         .map(drop)
 }
 
+/// Whether it is this connection's turn to deal with what was sent off under a key. It
+/// stays so until the connection ends, also when its process does.
+pub fn try_turn(conn: &mut PgConnection, key: &str) -> QueryResult<bool> {
+    diesel::select(
+        diesel::dsl::sql::<diesel::sql_types::Bool>("pg_try_advisory_lock(hashtextextended(")
+            .bind::<Text, _>(key)
+            .sql(", 7305817))"),
+    )
+    .get_result(conn)
+}
+
 /// The campaign that was started with this key.
 pub fn started_with(conn: &mut PgConnection, key: &str) -> QueryResult<Option<CampaignId>> {
     campaigns::table
@@ -200,6 +211,12 @@ pub fn will_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool>
         .first::<i64>(conn)
         .optional()
         .map(|found| found.is_some())
+}
+
+/// Those of these campaigns that are launched by themselves when their file is through.
+fn launching(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<i64>> {
+    let of = launches_to_come::campaign_id.eq_any(ids);
+    launches_to_come::table.filter(of).select(launches_to_come::campaign_id).load(conn)
 }
 
 /// Launches to come whose file waits for nothing any more, be it imported or not.
@@ -241,11 +258,9 @@ pub fn save_state(
         CampaignState::Active => diesel::update(it)
             .set((
                 campaigns::state.eq(state.word()),
-                campaigns::launched_at.eq(diesel::dsl::sql::<diesel::sql_types::Nullable<Timestamptz>>(
-                    "coalesce(launched_at, ",
-                )
-                .bind::<Timestamptz, _>(now)
-                .sql(")")),
+                campaigns::launched_at.eq(diesel::dsl::sql::<Nullable<Timestamptz>>("coalesce(launched_at, ")
+                    .bind::<Timestamptz, _>(now)
+                    .sql(")")),
                 campaigns::ended_at.eq(None::<DateTime<Utc>>),
             ))
             .execute(conn),
@@ -367,13 +382,13 @@ pub struct States {
 }
 
 /// Stops campaigns, then schedules, then runs: the order in which everybody locks them.
-pub fn stop_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateTime<Utc>) -> QueryResult<Hit> {
+pub fn stop_all(conn: &mut PgConnection, states: &States, by: Option<UserId>, now: DateTime<Utc>) -> QueryResult<Hit> {
     let talking = &states.talking;
     let mut stop = |sql: &'static str, states: &[&'static str]| {
         diesel::sql_query(sql)
             .bind::<Array<Text>, _>(states)
             .bind::<Timestamptz, _>(now)
-            .bind::<Int8, _>(by.0)
+            .bind::<Nullable<Int8>, _>(by.map(|user| user.0))
             .bind::<Array<Text>, _>(talking)
             .get_result::<N>(conn)
             .map(|it| it.n)
@@ -385,7 +400,12 @@ pub fn stop_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateT
 }
 
 /// Pauses campaigns, then their schedules, then their runs. Returns how many campaigns.
-pub fn pause_all(conn: &mut PgConnection, states: &States, by: UserId, now: DateTime<Utc>) -> QueryResult<usize> {
+pub fn pause_all(
+    conn: &mut PgConnection,
+    states: &States,
+    by: Option<UserId>,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
     #[derive(QueryableByName)]
     struct Id {
         #[diesel(sql_type = Int8)]
@@ -395,7 +415,7 @@ pub fn pause_all(conn: &mut PgConnection, states: &States, by: UserId, now: Date
         diesel::sql_query(sql)
             .bind::<Array<Text>, _>(states)
             .bind::<Timestamptz, _>(now)
-            .bind::<Int8, _>(by.0)
+            .bind::<Nullable<Int8>, _>(by.map(|user| user.0))
             .bind::<Array<Int8>, _>(campaigns)
             .load::<Id>(conn)
             .map(|ids| ids.into_iter().map(|it| it.id).collect::<Vec<i64>>())
@@ -528,7 +548,6 @@ pub fn list(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Campaign>> {
     use diesel::dsl::{exists, sql};
-    use diesel::sql_types::Nullable;
 
     let mut found = campaigns::table.select(Row::as_select()).order(campaigns::id.desc()).limit(limit).into_boxed();
     if !q.is_empty() {
@@ -657,10 +676,15 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         true => senders::store::met_by(conn)?,
         false => Default::default(),
     };
+    let launching = match found.iter().any(|campaign| campaign.state == CampaignState::Draft) {
+        true => launching(conn, &ids)?,
+        false => Vec::new(),
+    };
     let sheet = |campaign: Campaign| {
         let missed = missed.get(&campaign.id).copied();
         let talks = talks.get(&campaign.id).copied().unwrap_or_default();
-        Sheet { campaign, lines: Vec::new(), missed, talks }
+        let launches = launching.contains(&campaign.id.0);
+        Sheet { campaign, lines: Vec::new(), talks, launches, missed }
     };
     let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
@@ -865,12 +889,23 @@ pub fn barred(conn: &mut PgConnection, runs: &[i64], now: DateTime<Utc>) -> Quer
 #[derive(Debug, Queryable)]
 pub struct Happened {
     pub at: DateTime<Utc>,
-    /// `None`: the clock did it.
-    pub who: Option<String>,
+    /// `None`: the clock did it, or somebody at the terminal.
+    who: Option<String>,
     pub happened: String,
     pub was: Option<String>,
     pub became: Option<String>,
     pub why: Option<String>,
+}
+
+impl Happened {
+    pub fn who(&self) -> &str {
+        let at_the_terminal = self.why.as_deref().is_some_and(|why| why.ends_with("from the terminal"));
+        match &self.who {
+            Some(name) => name,
+            None if at_the_terminal => "the terminal",
+            None => "the clock",
+        }
+    }
 }
 
 /// The last `limit` things that happened to a campaign, newest first.

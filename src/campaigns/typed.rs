@@ -1,9 +1,7 @@
 //! Numbers as people type or paste them: which can be sent to, and what is wrong with the others.
 
-use std::collections::HashSet;
-
 use crate::channels::Kind;
-use crate::contacts::domain::normalise;
+use crate::contacts::domain::{MOST_NAMED, keep_first, normalise};
 
 /// More of them belong into a file.
 pub const MOST: usize = 10_000;
@@ -13,7 +11,9 @@ pub const MOST: usize = 10_000;
 pub struct Typed {
     /// International digits, each once, in the order in which they were typed.
     pub good: Vec<String>,
+    /// The first of those that are none.
     pub bad: Vec<Bad>,
+    pub n_bad: usize,
     /// How many stood there another time.
     pub repeated: usize,
 }
@@ -33,7 +33,7 @@ impl Typed {
     ///
     /// `region`: the country that numbers without a country code belong to; empty when all have theirs.
     pub fn read(text: &str, region: &str) -> Typed {
-        let (mut typed, mut seen) = (Typed::default(), HashSet::new());
+        let mut typed = Typed::default();
         for (n, line) in text.lines().enumerate() {
             let is_separator = |c: char| matches!(c, ',' | ';' | '\t');
             let whole = line.replace(is_separator, " ");
@@ -43,17 +43,19 @@ impl Typed {
             for piece in pieces.into_iter().map(str::trim).filter(|piece| !piece.is_empty()) {
                 for part in parts(piece, region) {
                     match normalise(Kind::Sms, &part, region) {
-                        Ok(number) if seen.insert(number.clone()) => typed.good.push(number),
-                        Ok(_) => typed.repeated += 1,
-                        Err(problem) => typed.bad.push(Bad {
-                            row: n + 1,
-                            says: problem.says(Kind::Sms, &part, region),
-                            text: part.chars().take(60).collect(),
-                        }),
+                        Ok(number) => typed.good.push(number),
+                        Err(problem) => {
+                            typed.n_bad += 1;
+                            if typed.n_bad <= MOST_NAMED {
+                                let text: String = part.chars().take(60).collect();
+                                typed.bad.push(Bad { row: n + 1, says: problem.says(Kind::Sms, &text, region), text });
+                            }
+                        }
                     }
                 }
             }
         }
+        typed.repeated = keep_first(&mut typed.good, |number| number);
         typed
     }
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -21,7 +22,9 @@ use crate::contacts::quiet::{self, Whom};
 use crate::db::DbError;
 use crate::senders;
 use crate::senders::domain::Sender;
-use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, csv, page, page_with, see_other};
+use crate::web::{
+    FieldErrors, Frame, May, Problem, Role, StopEverything, View, csv, page, page_with, see_other, table_in_turn,
+};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(show)
@@ -162,7 +165,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>
     page(Show { frame, rules, usual, senders, changes, last_change, asked, tried, zone })
 }
 
-#[get("/settings/consent/changes.csv")]
+#[get("/settings/consent/changes.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(_may: May<View>, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
     let (begins, zone) = (as_stored(asked.q.trim()), app.settings.time_zone);
     let mut first = csv::mark();

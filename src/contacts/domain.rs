@@ -110,12 +110,17 @@ pub fn last_day(until: DateTime<Utc>, zone: Tz) -> NaiveDate {
     (until - TimeDelta::seconds(1)).with_timezone(&zone).date_naive()
 }
 
+/// Of what somebody pasted, so many pieces that are no addresses are kept and named; more are only counted.
+pub const MOST_NAMED: usize = 200;
+
 /// Addresses that somebody pasted.
 #[derive(Debug, Default, PartialEq)]
 pub struct Pasted {
     /// In the form in which they are kept, each once.
     pub good: Vec<String>,
+    /// The first of those that are none.
     pub bad: Vec<BadAddress>,
+    pub n_bad: usize,
     /// How many stood there again.
     pub repeated: usize,
 }
@@ -129,17 +134,33 @@ pub struct BadAddress {
 
 /// Reads addresses that stand one in a line, or with commas or semicolons between them.
 pub fn read_pasted(kind: Kind, text: &str, region: &str) -> Pasted {
-    let (mut pasted, mut seen) = (Pasted::default(), std::collections::HashSet::new());
+    let mut pasted = Pasted::default();
     for piece in text.split(['\n', '\r', ',', ';', '\t']).map(str::trim).filter(|piece| !piece.is_empty()) {
         match normalise(kind, piece, region) {
-            Ok(address) if seen.insert(address.clone()) => pasted.good.push(address),
-            Ok(_) => pasted.repeated += 1,
+            Ok(address) => pasted.good.push(address),
             Err(problem) => {
-                pasted.bad.push(BadAddress { text: piece.to_owned(), says: problem.says(kind, piece, region) })
+                pasted.n_bad += 1;
+                if pasted.n_bad <= MOST_NAMED {
+                    let text: String = piece.chars().take(100).collect();
+                    let says = problem.says(kind, &text, region);
+                    pasted.bad.push(BadAddress { text, says });
+                }
             }
         }
     }
+    pasted.repeated = keep_first(&mut pasted.good, |address| address);
     pasted
+}
+
+/// Keeps the first of those with the same address, in their order. Returns how many went.
+pub fn keep_first<T>(all: &mut Vec<T>, address: impl Fn(&T) -> &str) -> usize {
+    let n = all.len();
+    let mut seen = std::collections::HashSet::with_capacity(n);
+    let is_first: Vec<bool> = all.iter().map(|it| seen.insert(address(it))).collect();
+    drop(seen);
+    let mut is_first = is_first.into_iter();
+    all.retain(|_| is_first.next().unwrap_or(true));
+    n - all.len()
 }
 
 /// What is known about a contact beside its address.
@@ -174,6 +195,9 @@ pub fn as_stored(text: &str) -> String {
     digits.trim_start_matches('0').to_owned()
 }
 
+/// Digits of the shortest phone number anywhere.
+const SHORTEST_PHONE: usize = 4;
+
 fn phone(text: &str, region: &str) -> Result<String, AddressProblem> {
     // More than any writing of 15 digits needs, and cheap to refuse.
     if text.len() > 60 {
@@ -196,6 +220,10 @@ fn phone(text: &str, region: &str) -> Result<String, AddressProblem> {
     }
     if digits.is_empty() {
         return Err(AddressProblem::NotAPhone);
+    }
+    // No country has shorter ones, and a text may hold millions of such.
+    if digits.len() < SHORTEST_PHONE {
+        return Err(AddressProblem::NoSuchNumber);
     }
 
     let region = (!region.is_empty()).then(|| Region::from_code(region).ok()).flatten();

@@ -1,3 +1,4 @@
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -12,7 +13,7 @@ use super::search::{self, Ask, Found};
 use super::store::{self, Contact};
 use crate::app::App;
 use crate::channels::Kind;
-use crate::web::{Frame, May, Problem, Role, View, csv, page};
+use crate::web::{Frame, May, Problem, Role, View, csv, page, search_in_turn, table_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(index).service(export);
@@ -95,7 +96,7 @@ impl Index {
     }
 }
 
-#[get("/contacts")]
+#[get("/contacts", wrap = "from_fn(search_in_turn)")]
 async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (ask, now) = (place.ask(), app.clock.now());
     let wanted = ask.clone();
@@ -105,7 +106,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
 }
 
 /// Whoever the page would show, page after page, with a column for each field.
-#[get("/contacts.csv")]
+#[get("/contacts.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (ask, now, zone) = (Ask { after: String::new(), ..place.ask() }, app.clock.now(), app.settings.time_zone);
     let fields = app.db.run(store::all_fields).await?;

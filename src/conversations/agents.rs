@@ -1,6 +1,8 @@
 //! What agents do with a conversation. Each function is one transaction: a second agent waits
 //! for the first, and is then told what the first one did.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
@@ -85,14 +87,19 @@ fn fill_in(conn: &mut PgConnection, it: &Conversation, text: &str) -> Result<Str
     if text.trim().is_empty() {
         return Err(Refused::Empty.into());
     }
+    // With its fallbacks a text may be longer than what leaves, but not by so much.
+    if text.len() > LONGEST_REPLY * 8 {
+        return Err(Refused::TooLong.into());
+    }
     let values = inbox::values(conn, it.contact)?;
     let mut text = text.trim().to_owned();
     if text.contains('#') {
         let mut fields: Vec<String> = values.keys().cloned().collect();
         fields.extend(usual_fields(conn)?.into_iter().filter(|field| !values.contains_key(field)));
         // What has a fallback is meant as a field, whatever it is called.
+        let meant: HashSet<&str> = text.split('#').skip(1).filter_map(|rest| Some(rest.split_once('|')?.0)).collect();
         let unknown = Template::parse(&text, &fields).unknown().to_vec();
-        fields.extend(unknown.into_iter().filter(|word| text.contains(&format!("#{word}|"))));
+        fields.extend(unknown.into_iter().filter(|word| meant.contains(word.as_str())));
         let template = Template::parse(&text, &fields);
         if let Some(field) = template.unknown().first() {
             return Err(Refused::Unknown(field.clone()).into());

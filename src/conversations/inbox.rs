@@ -18,6 +18,7 @@ use crate::bots;
 use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::State;
 use crate::channels::Kind;
+use crate::clock::instant_from_outside;
 use crate::contacts::domain::{as_stored, in_full};
 use crate::contacts::search::starts;
 use crate::contacts::store::Contact;
@@ -132,7 +133,7 @@ impl Place {
     pub fn parse(text: &str) -> Place {
         let parsed = text.split_at_checked(1).and_then(|(which, rest)| {
             let (at, id) = rest.split_once('.')?;
-            let at = DateTime::from_timestamp_micros(at.parse().ok()?)?;
+            let at = instant_from_outside(at.parse().ok()?)?;
             let id = id.parse().ok()?;
             match which {
                 "w" => Some(Place::Waiting(at, id)),

@@ -13,7 +13,7 @@ use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::schema::{channels, conversations, leases, messages, schedules};
 use crate::deliveries::store::{Claimer, Room, channel_room, take_channel_room};
-use crate::deliveries::{Fate, LEASE, Outcome, Word, merge};
+use crate::deliveries::{Fate, LEASE, LOST, Outcome, Word, merge};
 use crate::ids::{CampaignId, ChannelId, MessageId, ScheduleId};
 use crate::pacing::LATEST;
 
@@ -387,6 +387,57 @@ pub fn stop_queued(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<u
             .limit(1000)
             .select(messages::id)
             .load(conn)
+    })
+}
+
+/// Gives up what was due by `until` among the messages up to number `last`: it may have left,
+/// and the database may have lost that. Bots that were to speak up by then stay silent.
+/// Returns how many messages.
+pub fn lose(conn: &mut PgConnection, last: MessageId, until: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        diesel::update(conversations::table.filter(conversations::wake_at.le(until)))
+            .set(conversations::wake_at.eq(None::<DateTime<Utc>>))
+            .execute(conn)?;
+        let due = || {
+            messages::table
+                .filter(messages::state.eq("queued"))
+                .filter(messages::id.le(last.0))
+                .filter(messages::due_at.le(until))
+        };
+        let ids: Vec<i64> = due().order(messages::id).select(messages::id).load(conn)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        touch(conn, &ids)?;
+        let word = settled(Word::finally(Outcome::Unconfirmed), Some(LOST), now);
+        diesel::update(due().filter(messages::id.eq_any(ids))).set(word).execute(conn)
+    })
+}
+
+/// Lets those leave again that were given up so since `since`, and of which nothing has been heard. Returns how many.
+pub fn send_again(conn: &mut PgConnection, since: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let lost = || {
+            messages::table
+                .filter(messages::outcome.eq(Outcome::Unconfirmed.code()))
+                .filter(messages::progress.is_null())
+                .filter(messages::detail.eq(LOST))
+                .filter(messages::settled_at.ge(since))
+        };
+        let ids: Vec<i64> = lost().order(messages::id).select(messages::id).load(conn)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        touch(conn, &ids)?;
+        diesel::update(lost().filter(messages::id.eq_any(ids)))
+            .set((
+                messages::state.eq("queued"),
+                messages::outcome.eq(None::<i16>),
+                messages::detail.eq(None::<&str>),
+                messages::settled_at.eq(None::<DateTime<Utc>>),
+                messages::due_at.eq(now),
+            ))
+            .execute(conn)
     })
 }
 

@@ -3,11 +3,15 @@
 //! The server is a child of this process, reachable through a Unix socket in a
 //! folder only its account may enter, and it dies with us. Root may not run
 //! Postgres, so as root it runs under an account without privileges.
+//!
+//! Who may connect is the account of the server, and root, as the kernel tells; nobody has a
+//! password. Bugle is the role `bugle` there, which owns its database and can do nothing else;
+//! the cluster belongs to the role `postgres`, which is used at start only.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -16,7 +20,14 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
+
+use super::reach;
+use crate::privileges::{self, Account, is_searchable};
+
+/// What we keep in the data folder. As root it is handed to the account that works with it.
+const OURS: [&str; 7] = ["postgres", "postgres.new", "postgres.log", "socket", "lock", "first-password", "marks"];
 
 /// What to say when a machine has no Postgres.
 const INSTALL_HINT: &str = "No PostgreSQL server programs (initdb, postgres) were found.\n\
@@ -33,7 +44,7 @@ pub enum Durability {
 
 /// A running private server. Dropping it stops the server, if this process started it.
 pub struct Private {
-    socket: PathBuf,
+    root: PathBuf,
     /// `None`: it was running already, for another process.
     child: Option<Child>,
 }
@@ -44,77 +55,157 @@ struct Child {
     ended: Mutex<mpsc::Receiver<ExitStatus>>,
 }
 
+/// Sees what becomes of a private server.
+#[derive(Clone)]
+pub struct Watch {
+    data: PathBuf,
+}
+
+impl Watch {
+    /// Whether the server's programs were replaced while it runs, by an upgrade: what it has not
+    /// loaded yet may no longer fit. Starting Bugle anew ends that.
+    pub fn is_outdated(&self) -> bool {
+        postmaster(&self.data).is_some_and(was_replaced)
+    }
+}
+
+/// Makes the folder `root` when it is missing, and gives it to `account` with what we keep there.
+pub fn hand_over(root: &Path, account: &Account) -> Result<()> {
+    fs::create_dir_all(root).with_context(|| format!("cannot make the folder {}", root.display()))?;
+    let root = root.canonicalize()?;
+    if let Some(closed) = root.ancestors().skip(1).find(|dir| !is_searchable(dir)) {
+        bail!(
+            "{} cannot be entered by the account {}, which Bugle works under as root. Choose another folder with --data-dir, such as /var/lib/bugle.",
+            closed.display(),
+            account.name
+        );
+    }
+    for entry in OURS.map(|name| root.join(name)) {
+        match account.give(&entry) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            Err(_) | Ok(()) => {}
+        }
+    }
+    Ok(std::os::unix::fs::chown(&root, Some(account.user), Some(account.group))?)
+}
+
 impl Private {
     /// Starts the server whose data lie under `root`, which is made when missing.
     pub fn start(root: &Path, durability: Durability) -> Result<Self> {
         let programs = find_programs()?;
-        let account = unprivileged_account()?;
-        let (data, socket) = (root.join("postgres"), root.join("socket"));
-        for dir in [root, &socket] {
-            fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        let account = privileges::account(None)?;
+        match &account {
+            Some(account) => hand_over(root, account)?,
+            None => fs::create_dir_all(root).with_context(|| format!("cannot make the folder {}", root.display()))?,
         }
-        let root = &root.canonicalize()?;
-        let (data, socket) =
-            (root.join(data.file_name().unwrap_or_default()), root.join(socket.file_name().unwrap_or_default()));
-        fs::set_permissions(&socket, Permissions::from_mode(0o700))?;
-        if let Some((user, group)) = account {
-            fs::set_permissions(root, Permissions::from_mode(0o711))?;
-            chown(&socket, Some(user), Some(group))?;
-            if let Some(closed) = root.ancestors().find(|dir| !is_searchable(dir)) {
-                bail!(
-                    "{} cannot be entered by the account that PostgreSQL runs under. Choose another folder with --data-dir, such as /var/lib/bugle.",
-                    closed.display()
-                );
-            }
+        let root = root.canonicalize()?;
+        let closed = Permissions::from_mode(0o700);
+        fs::set_permissions(&root, closed.clone())
+            .with_context(|| format!("{} belongs to somebody else", root.display()))?;
+        let (data, socket) = (root.join("postgres"), root.join("socket"));
+        fs::create_dir_all(&socket)?;
+        fs::set_permissions(&socket, closed)?;
+        if let Some(account) = &account {
+            account.give(&socket)?;
         }
 
+        let mut server = Self { root, child: None };
         // Two first starts at once must not both make the cluster; the loser finds it running.
-        let lock = File::create(root.join("lock"))?;
-        // SAFETY: flock on a descriptor that we own.
-        if unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) } != 0 {
-            return Err(std::io::Error::last_os_error()).context("cannot lock the data folder");
-        }
+        let _turn = server.take_turn()?;
         // A server whose owner was killed is on its way out and holds its data until then.
         let began = Instant::now();
-        while !answers(&socket) && is_alive(&data) && began.elapsed() < Duration::from_secs(30) {
+        while !server.answers() && is_alive(&data) && began.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_millis(20));
         }
-        if answers(&socket) {
-            return Ok(Self { socket, child: None });
+        if server.answers() {
+            return Ok(server);
         }
         if data.join("PG_VERSION").exists() {
             check_version(&programs, &data)?;
         } else {
-            make_cluster(&programs, account, root, &data)?;
+            make_cluster(&programs, account.as_ref(), &server.root, &data)?;
         }
-
-        let log = root.join("postgres.log");
-        let child = spawn(&programs, account, root, &data, &socket, &log, durability)?;
-        let private = Self { socket, child: Some(child) };
-        private.wait_until_ready(&log)?;
-        Ok(private)
+        let name = account.as_ref().map(|account| account.name.clone()).or_else(privileges::own_name);
+        write_who_may_connect(&data, &name.context("the account that Bugle runs under has no name")?)?;
+        server.child = Some(spawn(&programs, account.as_ref(), &server.root, &data, &socket, durability)?);
+        server.wait_until_ready()?;
+        server.keep_roles()?;
+        Ok(server)
     }
 
-    /// Where `database` is, as libpq wants to be told.
+    /// Where `database` is for Bugle, as libpq wants to be told.
     pub fn url(&self, database: &str) -> String {
-        format!("host={} user=bugle dbname={database}", self.socket.display())
+        self.url_of("bugle", database)
     }
 
-    /// Makes `database` unless it is there.
+    /// The same for the role that the cluster belongs to.
+    pub fn keeper_url(&self, database: &str) -> String {
+        self.url_of("postgres", database)
+    }
+
+    fn url_of(&self, role: &str, database: &str) -> String {
+        format!("host={} user={role} dbname={database}", self.root.join("socket").display())
+    }
+
+    /// Makes `database` for Bugle unless it is there, and sees to it that Bugle owns all of it.
     pub fn create_database(&self, database: &str) -> Result<()> {
-        use diesel::connection::SimpleConnection;
-        let mut conn = PgConnection::establish(&self.url("postgres"))?;
-        match conn.batch_execute(&format!("CREATE DATABASE {database}")) {
-            Err(error) if !error.to_string().contains("already exists") => Err(error.into()),
-            Err(_) | Ok(()) => Ok(()),
+        // Of two that look at once, one would find it missing and then there.
+        let _turn = self.take_turn()?;
+        let conn = &mut PgConnection::establish(&self.keeper_url("postgres"))?;
+        let known = format!("SELECT 1 FROM pg_database WHERE datname = '{database}'");
+        if diesel::RunQueryDsl::execute(diesel::sql_query(known), conn)? == 0 {
+            conn.batch_execute(&format!("CREATE DATABASE {database} OWNER bugle"))?;
         }
+        let conn = &mut PgConnection::establish(&self.keeper_url(database))?;
+        Ok(conn.batch_execute(include_str!("own_everything.sql"))?)
     }
 
-    fn wait_until_ready(&self, log: &Path) -> Result<()> {
+    /// To ask later whether the running server is still sound.
+    pub fn watch(&self) -> Watch {
+        Watch { data: self.root.join("postgres") }
+    }
+
+    /// Until the file is dropped, other processes that start on these data wait.
+    fn take_turn(&self) -> Result<File> {
+        let path = self.root.join("lock");
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        // SAFETY: flock on a descriptor that we own.
+        if unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) } != 0 {
+            return Err(std::io::Error::last_os_error()).context("cannot lock the data folder");
+        }
+        Ok(lock)
+    }
+
+    fn answers(&self) -> bool {
+        let socket = self.root.join("socket/.s.PGSQL.5432");
+        socket.exists() && reach::answers(&format!("{} connect_timeout=2", self.keeper_url("postgres")))
+    }
+
+    /// Makes the roles that the cluster should have. One of before belonged to `bugle`, which
+    /// cannot be renamed by itself: somebody comes, does it, and goes.
+    fn keep_roles(&self) -> Result<()> {
+        let of_before = format!("{} connect_timeout=2", self.url("postgres"));
+        if PgConnection::establish(&self.keeper_url("postgres")).is_err() {
+            PgConnection::establish(&of_before)?
+                .batch_execute("DROP ROLE IF EXISTS bugle_mover; CREATE ROLE bugle_mover SUPERUSER LOGIN")?;
+            PgConnection::establish(&self.url_of("bugle_mover", "postgres"))?
+                .batch_execute("BEGIN; ALTER ROLE bugle RENAME TO postgres; CREATE ROLE bugle LOGIN; COMMIT")?;
+            tracing::info!("the private PostgreSQL now belongs to the role postgres; Bugle is an ordinary one there");
+        }
+        PgConnection::establish(&self.keeper_url("postgres"))?.batch_execute(
+            "DO $$ BEGIN
+                 IF to_regrole('bugle') IS NULL THEN CREATE ROLE bugle LOGIN; END IF;
+             END $$;
+             DROP ROLE IF EXISTS bugle_mover",
+        )?;
+        Ok(())
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
         let began = Instant::now();
-        while !answers(&self.socket) {
+        while !self.answers() {
             let ended = self.child.as_ref().and_then(|child| child.ended.lock().unwrap().try_recv().ok());
-            let said = || fs::read_to_string(log).unwrap_or_default();
+            let said = || fs::read_to_string(self.root.join("postgres.log")).unwrap_or_default();
             if let Some(status) = ended {
                 bail!("PostgreSQL ended at once ({status}):\n{}", said());
             }
@@ -144,7 +235,7 @@ impl Drop for Private {
 }
 
 /// The folder with initdb and postgres: from PATH, or where distributions put them, newest first.
-fn find_programs() -> Result<PathBuf> {
+pub fn find_programs() -> Result<PathBuf> {
     let mut candidates: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     if let Ok(answer) = Command::new("pg_config").arg("--bindir").output() {
@@ -172,36 +263,10 @@ fn find_programs() -> Result<PathBuf> {
         .context(INSTALL_HINT)
 }
 
-/// As root: user and group of an account that may run Postgres. It must be in
-/// /etc/passwd; initdb does not take a bare number.
-fn unprivileged_account() -> Result<Option<(u32, u32)>> {
-    // SAFETY: geteuid cannot fail.
-    if unsafe { libc::geteuid() } != 0 {
-        return Ok(None);
-    }
-    let accounts = fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
-    for wanted in ["postgres", "nobody"] {
-        for line in accounts.lines() {
-            let fields: Vec<&str> = line.split(':').collect();
-            if let [name, _, user, group, ..] = fields[..]
-                && name == wanted
-            {
-                return Ok(Some((user.parse()?, group.parse()?)));
-            }
-        }
-    }
-    bail!("PostgreSQL does not run as root, and there is neither an account `postgres` nor `nobody` to run it as.")
-}
-
-/// Whether everyone may pass through the folder.
-pub fn is_searchable(dir: &Path) -> bool {
-    fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
-}
-
-fn program(programs: &Path, name: &str, account: Option<(u32, u32)>, root: &Path) -> Command {
+fn program(programs: &Path, name: &str, account: Option<&Account>, root: &Path) -> Command {
     let mut command = Command::new(programs.join(name));
-    if let Some((user, group)) = account {
-        command.uid(user).gid(group);
+    if let Some(account) = account {
+        command.uid(account.user).gid(account.group);
     }
     command.current_dir(root).stdin(Stdio::null()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     command
@@ -224,20 +289,20 @@ fn check_version(programs: &Path, data: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_cluster(programs: &Path, account: Option<(u32, u32)>, root: &Path, data: &Path) -> Result<()> {
+fn make_cluster(programs: &Path, account: Option<&Account>, root: &Path, data: &Path) -> Result<()> {
     // Renamed at the end: an initdb that was killed leaves no half cluster.
     let half = root.join("postgres.new");
     match fs::remove_dir_all(&half) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         Err(_) | Ok(()) => fs::create_dir(&half)?,
     }
-    if let Some((user, group)) = account {
-        chown(&half, Some(user), Some(group))?;
+    if let Some(account) = account {
+        account.give(&half)?;
     }
     let made = program(programs, "initdb", account, root)
         .arg("-D")
         .arg(&half)
-        .args(["-U", "bugle", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+        .args(["-U", "postgres", "-A", "peer", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
         .output()?;
     if !made.status.success() {
         bail!("initdb failed: {}", String::from_utf8_lossy(&made.stderr));
@@ -246,16 +311,35 @@ fn make_cluster(programs: &Path, account: Option<(u32, u32)>, root: &Path, data:
     Ok(())
 }
 
+/// Lets in the account called `name`, and root, by what the kernel says of them. Written at
+/// every start, so that data of before follow.
+fn write_who_may_connect(data: &Path, name: &str) -> Result<()> {
+    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+    let mut map = String::new();
+    for (account, role) in [quoted.as_str(), "root"].iter().flat_map(|it| ROLES.map(|role| (it, role))) {
+        map.push_str(&format!("bugle {account} {role}\n"));
+    }
+    fs::write(data.join("pg_ident.conf"), map)?;
+    fs::write(data.join("pg_hba.conf"), "local all all peer map=bugle\nlocal replication all peer map=bugle\n")?;
+    Ok(())
+}
+
+/// As whom one may connect.
+const ROLES: [&str; 3] = ["bugle", "postgres", "bugle_mover"];
+
 fn spawn(
     programs: &Path,
-    account: Option<(u32, u32)>,
+    account: Option<&Account>,
     root: &Path,
     data: &Path,
     socket: &Path,
-    log: &Path,
     durability: Durability,
 ) -> Result<Child> {
-    let log = File::create(log)?;
+    // Statements that failed stand in it, and with them what people are called.
+    let log = root.join("postgres.log");
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&log)?;
+    fs::set_permissions(&log, Permissions::from_mode(0o600))?;
+    let log = opened;
     let parent = std::process::id();
     let mut command = program(programs, "postgres", account, root);
     command.arg("-D").arg(data).arg("-k").arg(socket);
@@ -267,6 +351,9 @@ fn spawn(
         "max_wal_size=2GB",
         "log_min_messages=warning",
     ];
+    // Loaded once, before an upgrade can put others in their place that do not fit this server.
+    let preload = format!("shared_preload_libraries={}", libraries(programs).join(","));
+    settings.push(&preload);
     if durability == Durability::None {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
     }
@@ -313,16 +400,49 @@ fn spawn(
     Ok(Child { pid, stopping, ended: Mutex::new(ended) })
 }
 
-/// Whether a server process holds these data.
-fn is_alive(data: &Path) -> bool {
-    let pid = fs::read_to_string(data.join("postmaster.pid")).ok();
-    let pid = pid.and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
-    // SAFETY: signal 0 only asks.
-    pid.is_some_and(|pid| unsafe { libc::kill(pid, 0) } == 0)
+/// Libraries of the server that our migrations make use of, as far as they lie where we know.
+fn libraries(programs: &Path) -> Vec<&'static str> {
+    // Programs in PATH may be links to where they really lie, with their libraries beside them.
+    let Ok(server) = programs.join("postgres").canonicalize() else { return Vec::new() };
+    let programs = server.parent().unwrap_or(programs);
+    let folders = ["../lib", "../lib/postgresql", "../lib64/pgsql"].map(|folder| programs.join(folder));
+    let is_there = |name: &&str| folders.iter().any(|folder| folder.join(format!("{name}.so")).is_file());
+    ["plpgsql", "pg_trgm"].into_iter().filter(is_there).collect()
 }
 
-fn answers(socket: &Path) -> bool {
-    socket.join(".s.PGSQL.5432").exists()
-        && PgConnection::establish(&format!("host={} user=bugle dbname=postgres connect_timeout=2", socket.display()))
-            .is_ok()
+/// The process that the data say holds them.
+fn postmaster(data: &Path) -> Option<i32> {
+    fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+}
+
+/// Whether a server process holds these data.
+fn is_alive(data: &Path) -> bool {
+    // SAFETY: signal 0 only asks.
+    postmaster(data).is_some_and(|pid| unsafe { libc::kill(pid, 0) } == 0)
+}
+
+/// Whether the program file that the process runs is no longer where it was.
+fn was_replaced(pid: i32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path.to_string_lossy().ends_with(" (deleted)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_replaced_while_it_runs_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("sleep");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut running = Command::new(&program).arg("60").spawn().unwrap();
+        let pid = running.id() as i32;
+        let before = was_replaced(pid);
+        fs::copy("/bin/sleep", dir.path().join("new")).unwrap();
+        fs::rename(dir.path().join("new"), &program).unwrap();
+        let after = was_replaced(pid);
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert_eq!((before, after), (false, true));
+    }
 }

@@ -8,14 +8,18 @@
 //! has taken over meanwhile, begins anew with that one.
 
 mod assembled;
+pub mod conninfo;
 pub mod embedded;
 mod gone;
 mod health;
 mod migrations;
+mod pair;
 mod pool;
 mod prepared;
+pub mod reach;
 pub mod schema;
 mod session;
+mod snapshot;
 mod ticket;
 pub mod url;
 mod warden;
@@ -31,7 +35,8 @@ use r2d2::PooledConnection;
 pub use assembled::Assembled;
 pub use gone::is_gone;
 pub use health::Health;
-pub use migrations::{migrate, unmigrate};
+pub use migrations::{Refused, migrate, unmigrate};
+pub use pair::{confirms_alone, has_several_hosts};
 pub use prepared::Prepared;
 pub use session::{CannotConnect, Purpose};
 
@@ -160,7 +165,8 @@ impl Db {
             }
         }
         let unchanged = ticket.give_up();
-        if ticket.backend().is_none() && !self.health.is_silent() {
+        // Waiting for a thread: all are in use. A pool has given up waiting for a connection by now.
+        if !ticket.is_begun() && !self.health.is_silent() {
             return Err(DbError::Busy);
         }
         self.health.no_answer("a statement was given up");

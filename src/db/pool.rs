@@ -31,6 +31,8 @@ pub(super) struct Pool {
     pub(super) purpose: Purpose,
     pub(super) size: u32,
     broken: Arc<AtomicU64>,
+    /// The server that answered last.
+    pub(super) server: Arc<Mutex<Option<Arc<str>>>>,
     health: Arc<Health>,
     replaced: CancellationToken,
     /// Work that nobody waits for any more and that has not come back, with the server that it was given to.
@@ -40,7 +42,8 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn open(url: String, purpose: Purpose, size: u32, health: Arc<Health>) -> anyhow::Result<Pool> {
         let broken = Arc::new(AtomicU64::new(0));
-        let manager = Manager { url: url.clone(), purpose, broken: broken.clone() };
+        let server = Arc::new(Mutex::new(None));
+        let manager = Manager { url: url.clone(), purpose, broken: broken.clone(), server: server.clone() };
         let connections = r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
@@ -60,6 +63,7 @@ impl Pool {
             purpose,
             size,
             broken,
+            server,
             health,
             replaced: CancellationToken::new(),
             stuck: Mutex::default(),
@@ -114,6 +118,7 @@ impl Pool {
         if ticket.is_given_up() {
             return Err(DbError::Cancelled);
         }
+        ticket.begin();
         let Ok(mut lent) = self.lend() else {
             return Err(match self.health.is_silent() {
                 true => self.health.lost(true),

@@ -382,6 +382,32 @@ diesel::table! {
 }
 
 diesel::table! {
+    losses (id) {
+        id -> Int8,
+        noticed_at -> Timestamptz,
+        reaches -> Nullable<Timestamptz>,
+        until -> Timestamptz,
+        replies -> Int8,
+        released_at -> Nullable<Timestamptz>,
+        released_by -> Nullable<Int8>,
+        again -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    lost_runs (loss_id, run_id) {
+        loss_id -> Int8,
+        run_id -> Int8,
+        name -> Text,
+        known -> Bool,
+        lo -> Int4,
+        hi -> Int4,
+        waiting -> Int8,
+        held -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     messages (id) {
         id -> Int8,
         conversation_id -> Int8,
@@ -444,6 +470,8 @@ diesel::table! {
         filter -> Nullable<Jsonb>,
         created_by -> Nullable<Int8>,
         created_at -> Timestamptz,
+        counted -> Nullable<Int8>,
+        counted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -582,6 +610,7 @@ diesel::table! {
         user_id -> Nullable<Int8>,
         state -> Jsonb,
         expires_at -> Timestamptz,
+        begun_at -> Timestamptz,
     }
 }
 
@@ -688,6 +717,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     leases,
     list_members,
     lists,
+    losses,
+    lost_runs,
     messages,
     missed_days,
     openings,
@@ -716,5 +747,8 @@ diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
 diesel::joinable!(campaigns -> files (file_id));
+diesel::joinable!(files -> users (uploaded_by));
 diesel::joinable!(approvals -> users (approved_by));
 diesel::joinable!(settings -> users (updated_by));
+diesel::joinable!(losses -> users (released_by));
+diesel::joinable!(lost_runs -> losses (loss_id));

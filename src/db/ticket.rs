@@ -27,6 +27,8 @@ pub(super) struct Ticket {
     state: AtomicU8,
     /// The server's process that works for it, and which server that is; none while it waits for a connection.
     backend: OnceLock<(i32, Arc<str>)>,
+    /// Whether a thread has taken it up.
+    begun: AtomicBool,
     done: AtomicBool,
 }
 
@@ -51,6 +53,15 @@ impl Ticket {
     fn may_write(&self) -> bool {
         let writing = |state| (state < GIVEN_UP).then_some(WRITING);
         self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, writing).is_ok()
+    }
+
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a thread has taken it up; it may still be asking its connection for a sign of life.
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
     }
 
     pub(super) fn begun_by(&self, backend: i32, server: &Arc<str>) {

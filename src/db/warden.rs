@@ -82,19 +82,24 @@ fn free(db: &Db, pool: &Arc<Pool>) {
         let (backends, server) = {
             let mut stuck = pool.stuck.lock().unwrap();
             stuck.retain(|ticket| !ticket.is_done());
-            // Those that wait for a thread or a connection come when one is free.
-            let begun: Vec<(i32, Arc<str>)> = stuck.iter().filter_map(|ticket| ticket.backend()).collect();
-            match begun.first() {
-                _ if stuck.is_empty() => return,
-                None => continue,
-                Some((_, server)) => (begun.iter().map(|(pid, _)| *pid).collect::<Vec<i32>>(), server.clone()),
+            // Those that wait for a thread come when one is free.
+            if !stuck.iter().any(|ticket| ticket.is_begun()) {
+                match stuck.is_empty() {
+                    true => return,
+                    false => continue,
+                }
             }
+            let begun: Vec<(i32, Arc<str>)> = stuck.iter().filter_map(|ticket| ticket.backend()).collect();
+            // Those without one have a connection that does not even say whether it is alive.
+            let server = begun.first().map(|(_, server)| server.clone());
+            let server = server.or_else(|| pool.server.lock().unwrap().clone());
+            (begun.into_iter().map(|(pid, _)| pid).collect::<Vec<i32>>(), server)
         };
         let url = pool.url.clone();
         let same = within(FRESH, move || {
             let mut session = Session::open(&url, Purpose::Vital)?;
-            let is_same = session.server == server;
-            if is_same {
+            let is_same = server.is_none_or(|server| session.server == server);
+            if is_same && !backends.is_empty() {
                 // It is there and slow, or one of its processes stands still.
                 diesel::sql_query("SELECT pg_terminate_backend(pid) FROM unnest($1) AS u (pid)")
                     .bind::<Array<Integer>, _>(backends)

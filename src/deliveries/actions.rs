@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::store::{self, Claimer, Closed, Room, Take};
 use super::turn::{self, Turn};
-use super::{Claim, Counts, Fate, PartId, Settled, merge};
+use super::{Claim, Counts, Fate, Lease, PartId, Settled, merge};
 use crate::channels::{Receipt, ReceiptStatus};
 use crate::consent;
 use crate::files;
-use crate::ids::{ChannelId, FileId, LeaseId, RunId};
+use crate::ids::{ChannelId, FileId, RunId};
 use crate::pacing::{self, Holds, Pace};
 use crate::runs::{self, Clock, Run, same_group};
 use crate::settings::{self, Cap};
@@ -190,7 +190,7 @@ pub fn settle(
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     conn.transaction(|conn| {
-        let mut closed: BTreeMap<LeaseId, Closed> = BTreeMap::new();
+        let mut closed: BTreeMap<Lease, Closed> = BTreeMap::new();
         for it in results {
             let closed = closed.entry(it.lease).or_default();
             closed.sends += 1;
@@ -201,7 +201,7 @@ pub fn settle(
         let mut results: Vec<&Settled> = results.iter().collect();
         results.sort_by_key(|it| (it.run, it.seq));
         let (in_time, late): (Vec<&Settled>, Vec<&Settled>) =
-            results.iter().copied().partition(|it| held.contains(&it.lease));
+            results.iter().copied().partition(|it| held.contains(&it.lease.id));
         store::write_words(conn, &in_time, shard, now)?;
         store::write_retries(conn, &in_time, shard)?;
         let begun: Vec<(RunId, i32, DateTime<Utc>)> = results
@@ -319,6 +319,50 @@ pub fn rescue_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Op
         let change = Counts { unconfirmed: n as i64, ..Counts::default() };
         store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
         Ok(Some(n))
+    })
+}
+
+/// Moves the cursor of a run to where somebody knows that it stood, and marks unconfirmed
+/// whom it passes: they may have been sent to. Returns the first and the last of them, none
+/// when the cursor stands there already.
+pub fn lose(conn: &mut PgConnection, run: RunId, next_seq: i32, now: DateTime<Utc>) -> QueryResult<(i32, i32)> {
+    conn.transaction(|conn| {
+        let run = runs::store::lock(conn, run)?;
+        let next_seq = next_seq.min(run.last_seq + 1).max(run.next_seq);
+        let unconfirmed = store::lose(conn, run.id, next_seq, now)?;
+        let change = Counts { unconfirmed, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        Ok((run.next_seq, next_seq - 1))
+    })
+}
+
+/// Marks those unconfirmed who waited for another try that was due by `until`. Returns which
+/// runs they are of, and how many.
+pub fn lose_waiting(
+    conn: &mut PgConnection,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<store::LostWaiting>> {
+    conn.transaction(|conn| {
+        let lost = store::lose_waiting(conn, until, now)?;
+        let change = |n| Counts { unconfirmed: n, retrying: -n, ..Counts::default() };
+        let changes = lost.iter().map(|it| (RunId(it.run_id), change(it.n))).collect();
+        store::count(conn, &changes, 0)?;
+        Ok(lost)
+    })
+}
+
+/// Lets those of a run be sent to again who were marked so since `since`, and of whom nothing has been
+/// heard, if the run has not ended. Returns how many.
+pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<i64> {
+    conn.transaction(|conn| {
+        if runs::store::lock(conn, run)?.state.has_ended() {
+            return Ok(0);
+        }
+        let n = store::send_again(conn, run, since, now)?;
+        let change = Counts { unconfirmed: -n, retrying: n, ..Counts::default() };
+        store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
+        Ok(n)
     })
 }
 

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::channels::{ReceiptStatus, RejectClass, Scope, SendOutcome};
 use crate::ids::{LeaseId, RunId};
@@ -11,14 +12,25 @@ use crate::runs::RunState;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Outlives the call and the writing down of its result, so that a living sender keeps its lease.
 pub const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// Why a contact is unconfirmed of which the database knows less than somebody else did.
+pub const LOST: &str = "the database lost what it knew of it";
 /// How often a provider may say "later" about one recipient before the recipient is given up.
 const MAX_REFUSALS: i16 = 5;
+
+/// A lease as its holder knows it. Its number alone does not name it: after history was lost,
+/// numbers are given out a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    pub id: LeaseId,
+    pub process: Uuid,
+    pub taken_at: DateTime<Utc>,
+}
 
 /// The right to send to some contacts of a run once.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub run: RunId,
-    pub lease: LeaseId,
+    pub lease: Lease,
     /// 1 for the first try at these contacts.
     pub attempt: i16,
     /// None of them begins before this instant, so that rates and limits hold.
@@ -272,7 +284,7 @@ impl Word {
 /// What the claim's holder learned about one contact.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    pub lease: LeaseId,
+    pub lease: Lease,
     pub run: RunId,
     pub seq: i32,
     pub attempt: i16,

@@ -89,6 +89,7 @@ pub struct Look {
     pub next: Option<i32>,
 }
 
+/// To be asked on one snapshot: what stands above the rows is then what the rows say.
 pub fn look(conn: &mut PgConnection, run: RunId, ask: Ask, page: usize) -> QueryResult<Look> {
     let head = head(conn, run)?;
     let mut entries = entries(conn, run, &ask, page as i64 + 1)?;

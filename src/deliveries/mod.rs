@@ -32,6 +32,6 @@ pub mod web;
 
 pub use crate::channels::BEGIN_WITHIN;
 pub use domain::{
-    Claim, Contact, Counts, Fate, Group, LEASE, OnRecord, Outcome, PATIENCE, PartId, Settled, Show, Standing, Word,
-    even_part, fate, merge,
+    Claim, Contact, Counts, Fate, Group, LEASE, LOST, Lease, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
+    Standing, Word, even_part, fate, merge,
 };

@@ -33,6 +33,11 @@ impl Wire {
 /// when nothing can begin any more, and only says that nobody knows what has.
 pub async fn wait(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::result::Error>> {
     let began = Instant::now();
+    // Forgotten by the database, it is missed: by this process, and by the one that starts next.
+    let (marks, now) = (app.marks.clone(), app.clock.now());
+    if let Err(error) = app.db.run(move |conn| marks.witness(conn, now)).await {
+        tracing::warn!("what is answered now is not in the mark yet: {error}");
+    }
     let mut nap = Duration::from_millis(2);
     loop {
         let looked = look(app, scope).await;

@@ -12,7 +12,7 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::turn::Candidate;
-use super::{Claim, Contact, Counts, Fate, LEASE, Outcome, PartId, Settled, Word};
+use super::{Claim, Contact, Counts, Fate, LEASE, LOST, Lease, Outcome, PartId, Settled, Word};
 use crate::channels::Kind;
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
@@ -337,7 +337,7 @@ pub fn claim(
     let rows: Vec<ClaimRow> = Prepared(query).load(conn)?;
     Ok(Claim {
         run: run.id,
-        lease: LeaseId(rows.first().map_or(0, |row| row.lease)),
+        lease: Lease { id: LeaseId(rows.first().map_or(0, |row| row.lease)), process: by.process, taken_at: by.now },
         attempt,
         begins_at: None,
         until: run.window.ends,
@@ -650,28 +650,31 @@ pub struct Closed {
 
 /// Takes sends off each lease that still has so many open. Returns the leases
 /// that held; one that expired was given up and is not among them, nor is one from
-/// which this very `batch` took its part before.
-pub fn close_part(
-    conn: &mut PgConnection,
-    closed: &BTreeMap<LeaseId, Closed>,
-    batch: Uuid,
-) -> QueryResult<Vec<LeaseId>> {
+/// which this very `batch` took its part before, nor one whose number has been given to another.
+pub fn close_part(conn: &mut PgConnection, closed: &BTreeMap<Lease, Closed>, batch: Uuid) -> QueryResult<Vec<LeaseId>> {
     #[derive(QueryableByName)]
     struct Held {
         #[diesel(sql_type = Int8)]
         id: i64,
     }
-    let ids: Vec<i64> = closed.keys().map(|id| id.0).collect();
+    let ids: Vec<i64> = closed.keys().map(|lease| lease.id.0).collect();
     let (ns, begun): (Vec<i32>, Vec<Option<DateTime<Utc>>>) = closed.values().map(|it| (it.sends, it.begun_at)).unzip();
+    let (processes, taken): (Vec<Uuid>, Vec<DateTime<Utc>>) =
+        closed.keys().map(|lease| (lease.process, lease.taken_at)).unzip();
     let close = diesel::sql_query(
         "UPDATE leases l SET open = l.open - u.n, last_batch = $3, begun_at = greatest(l.begun_at, u.begun_at)
-         FROM unnest($1::bigint[], $2::integer[], $4::timestamptz[]) AS u (id, n, begun_at)
-         WHERE l.id = u.id AND l.open >= u.n AND l.last_batch IS DISTINCT FROM $3 RETURNING l.id",
+         FROM unnest($1::bigint[], $2::integer[], $4::timestamptz[], $5::uuid[], $6::timestamptz[])
+              AS u (id, n, begun_at, process, taken_at)
+         WHERE l.id = u.id AND l.process = u.process AND l.taken_at = u.taken_at
+           AND l.open >= u.n AND l.last_batch IS DISTINCT FROM $3
+         RETURNING l.id",
     )
     .bind::<Array<Int8>, _>(ids)
     .bind::<Array<Int4>, _>(ns)
     .bind::<SqlUuid, _>(batch)
-    .bind::<Array<Nullable<Timestamptz>>, _>(begun);
+    .bind::<Array<Nullable<Timestamptz>>, _>(begun)
+    .bind::<Array<SqlUuid>, _>(processes)
+    .bind::<Array<Timestamptz>, _>(taken);
     let held: Vec<Held> = Prepared(close).load(conn)?;
     Ok(held.into_iter().map(|held| LeaseId(held.id)).collect())
 }
@@ -1087,6 +1090,61 @@ pub fn rescue(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> Qu
         .bind::<Interval, _>(LATEST)
         .execute(conn)?;
     Ok(n)
+}
+
+// ---- lost history --------------------------------------------------------------
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = Int8)]
+    n: i64,
+}
+
+/// Moves the cursor of a locked run to `next_seq` and marks the contacts it passes unconfirmed.
+/// Returns how many.
+pub fn lose(conn: &mut PgConnection, run: RunId, next_seq: i32, now: DateTime<Utc>) -> QueryResult<i64> {
+    diesel::sql_query(include_str!("lose.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Int4, _>(next_seq)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(LOST)
+        .get_result::<Count>(conn)
+        .map(|it| it.n)
+}
+
+/// Contacts of a run that may have had another try.
+#[derive(QueryableByName)]
+pub struct LostWaiting {
+    #[diesel(sql_type = Int8)]
+    pub run_id: i64,
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    #[diesel(sql_type = Int8)]
+    pub n: i64,
+}
+
+/// Marks those unconfirmed who waited for another try that was due by `until`.
+pub fn lose_waiting(
+    conn: &mut PgConnection,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<LostWaiting>> {
+    diesel::sql_query(include_str!("lose_waiting.sql"))
+        .bind::<Timestamptz, _>(until)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(LOST)
+        .load(conn)
+}
+
+/// Puts those of a locked run back who were marked so since `since`, for another try. Returns how many.
+pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now: DateTime<Utc>) -> QueryResult<i64> {
+    diesel::sql_query(include_str!("send_again.sql"))
+        .bind::<Int8, _>(run.0)
+        .bind::<Timestamptz, _>(since)
+        .bind::<Text, _>(LOST)
+        .bind::<Timestamptz, _>(now)
+        .get_result::<Count>(conn)
+        .map(|it| it.n)
 }
 
 // ---- asking ------------------------------------------------------------------

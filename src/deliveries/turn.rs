@@ -17,9 +17,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::store::{self, Elsewhere, Held};
-use super::{Fate, Outcome, Settled};
+use super::{Fate, Lease, Outcome, Settled};
 use crate::ids::LeaseId;
 use crate::pacing::{LocalHours, own_zone, zones_of_number};
 use crate::runs::{Busy, Run};
@@ -286,7 +287,9 @@ impl Asked<'_> {
                 }
                 Verdict::LeaveOut { outcome, detail } => {
                     let fate = Fate::Final { outcome, detail: Some(detail) };
-                    let (lease, run, attempt) = (LeaseId(0), self.run.id, attempt - 1);
+                    // Nobody claimed it.
+                    let lease = Lease { id: LeaseId(0), process: Uuid::nil(), taken_at: self.now };
+                    let (run, attempt) = (self.run.id, attempt - 1);
                     left_out.push(Settled {
                         lease,
                         run,

@@ -1,4 +1,5 @@
 use actix_web::http::header;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -13,7 +14,7 @@ use crate::ids::RunId;
 use crate::runs::RunState;
 use crate::web::chart::thousands;
 use crate::web::csv::as_text;
-use crate::web::{Frame, May, Problem, View, page};
+use crate::web::{Frame, May, Problem, View, in_turn, page, table_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(read).service(export);
@@ -108,7 +109,7 @@ impl Ledger {
     }
 }
 
-#[get("/runs/{id}")]
+#[get("/runs/{id}", wrap = "from_fn(in_turn)")]
 async fn read(
     _may: May<View>,
     frame: Frame,
@@ -117,7 +118,7 @@ async fn read(
     filter: Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let (id, ask) = (id.into_inner(), filter.ask());
-    let seen = app.db.run(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
+    let seen = app.db.look(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
     page(Ledger { frame, seen })
 }
 
@@ -126,7 +127,7 @@ async fn read(
 /// Rows read at once while exporting.
 const EXPORTED_AT_ONCE: i64 = 2000;
 
-#[get("/runs/{id}/ledger.csv")]
+#[get("/runs/{id}/ledger.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(
     _may: May<View>,
     app: Data<App>,

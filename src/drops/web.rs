@@ -1,6 +1,5 @@
 use std::borrow::Borrow;
 
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError, get, post};
@@ -9,7 +8,6 @@ use chrono::{DateTime, Days as Span, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use diesel::PgConnection;
 use diesel::result::QueryResult;
-use futures_util::TryStreamExt;
 use serde::Deserialize;
 
 use super::actions::{self, Error};
@@ -27,7 +25,7 @@ use crate::ids::{CampaignId, DropId};
 use crate::pacing::{self, Window};
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Htmx, Manage, May, Operate, Person, Problem, Role, View, page, page_with, see_other,
+    FieldErrors, Frame, Htmx, Incoming, Manage, May, Operate, Person, Problem, Role, View, page, page_with, see_other,
 };
 
 /// Days that the list goes back, beside today.
@@ -443,7 +441,7 @@ async fn drop_file(
     may: May<Operate>,
     app: Data<App>,
     id: Path<CampaignId>,
-    mut form: Multipart,
+    form: Incoming,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
@@ -453,40 +451,32 @@ async fn drop_file(
         Err(error) => return not_taken(&app, person, id, error, String::new(), htmx).await,
     };
     let kind = Kind::of_word(&kind).unwrap_or(Kind::Sms);
+    let form = match upload::Form::read(form, &["cells"]).await {
+        Ok(form) => form,
+        Err(failed) => return unjudged(&app, person, id, failed.into(), String::new(), htmx).await,
+    };
     let (mut name, mut pasted) = (String::new(), String::new());
-    let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
-    loop {
-        let mut field = match form.try_next().await {
-            Ok(Some(field)) => field,
-            Ok(None) => break,
-            Err(_) => {
-                received = received.or(Err(Refusal::BrokeOff.into()));
-                break;
-            }
-        };
-        let is_given = field.content_disposition().and_then(|it| it.get_filename()).is_some_and(|it| !it.is_empty());
-        match field.name() {
-            Some("file") if is_given => {
-                name = upload::plain_name(
-                    field.content_disposition().and_then(|it| it.get_filename()).unwrap_or_default(),
-                );
-                received = upload::receive(&app, &mut field, kind, by, now).await;
-            }
-            Some("cells") if received.is_err() && name.is_empty() => {
-                let Ok(cells) = field.bytes(LARGEST_PASTE).await else {
-                    let why = "This is too much to paste. Save it as a file and drop that.".to_owned();
-                    return unjudged(&app, person, id, Problem::Invalid(why), pasted, htmx).await;
-                };
-                let cells = cells.map_err(|_| upload::Failed::Refused(Refusal::BrokeOff))?;
-                if !cells.trim_ascii().is_empty() {
-                    name = pasted_name(Some(&plan), today(zone, now));
-                    pasted = String::from_utf8_lossy(&cells).into_owned();
-                    received = upload::receive_text(&app, &name, &cells, kind, by, now).await;
-                }
-            }
-            Some(_) | None => {}
+    let cells = form.texts.bytes("cells");
+    let received = match &form.file {
+        Err(Refusal::NoFile) if cells.len() > LARGEST_PASTE => {
+            let why = "This is too much to paste. Save it as a file and drop that.".to_owned();
+            return unjudged(&app, person, id, Problem::Invalid(why), pasted, htmx).await;
         }
-    }
+        Err(Refusal::NoFile) if !cells.trim_ascii().is_empty() => {
+            name = pasted_name(Some(&plan), today(zone, now));
+            pasted = String::from_utf8_lossy(cells).into_owned();
+            upload::receive_text(&app, &name, cells, kind, by, now).await
+        }
+        Err(Refusal::NoFile) => Err(Refusal::NoFile.into()),
+        Err(refusal) => {
+            let why = Problem::Invalid(refusal.to_string());
+            return unjudged(&app, person, id, why, pasted, htmx).await;
+        }
+        Ok(file) => {
+            name = file.name.clone();
+            form.keep(&app, kind, by, now).await
+        }
+    };
     let dropped = match received {
         Ok(file) => app.db.run(move |conn| actions::take(conn, id, &name, Some(file), by, now)).await,
         Err(upload::Failed::Refused(Refusal::NoFile)) => {
@@ -500,7 +490,7 @@ async fn drop_file(
             let why = refusal.to_string();
             app.db.run(move |conn| actions::refuse(conn, id, &name, &why, by, now)).await
         }
-        Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
+        Err(failed) => return Err(failed.into()),
     };
     match dropped {
         Ok(dropped) => answer(&app, person, dropped, pasted, htmx).await,

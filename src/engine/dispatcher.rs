@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::lines::{Line, Lines, Term, Tried};
+use super::watcher;
 use super::wire::{Expected, Wire, write_down};
 use crate::app::App;
 use crate::bots::{self, first::First};
@@ -33,6 +34,8 @@ use crate::deliveries::actions::{Claimed, Leave};
 use crate::deliveries::store::Claimer;
 use crate::deliveries::{self, Claim, Contact, Fate, Outcome, PartId, Settled, actions, even_part};
 use crate::ids::{CampaignId, ChannelId, LeaseId, RunId};
+use crate::losses;
+use crate::marks::{self, Fact};
 use crate::pacing::{self, Calendar, Holds};
 use crate::runs::{self, Clock, Run};
 use crate::settings;
@@ -171,7 +174,7 @@ impl Dispatcher {
                 QueryResult::Ok((running, calendars, limits, come_round))
             })
             .await?;
-        self.app.pulse.engine_looked();
+        self.app.pulse.engine_looked(Instant::now());
         if self.app.clock.has_leapt() {
             return Ok(Vec::new());
         }
@@ -323,6 +326,25 @@ fn demand(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<f64> {
     is_open.then(|| run.clock.rate().max(n_due(run, holds, now) as f64))
 }
 
+/// What the mark says of a run.
+fn stand(run: &Run) -> Fact {
+    let stand = marks::Stand {
+        schedule: run.schedule_id,
+        name: run.name.clone(),
+        state: run.state.word().to_owned(),
+        next_seq: run.next_seq,
+        ends_at: run.window.ends,
+    };
+    Fact::Run { id: run.id, stand }
+}
+
+/// What the mark says of a claim.
+fn mark(claim: &Claim) -> Fact {
+    let next_seq = claim.contacts.iter().map(|contact| contact.seq + 1).max().unwrap_or(1);
+    let lease = claim.lease;
+    Fact::Claim(marks::Claim { at: lease.taken_at, run: claim.run, next_seq, lease: lease.id, process: lease.process })
+}
+
 /// All that it takes to claim contacts of a run and to send to them.
 struct Order {
     app: Data<App>,
@@ -344,7 +366,16 @@ impl Order {
         // Before the claim: whoever pauses afterwards waits at least as long.
         let (since, now) = (uptime(), app.clock.now());
         let by = Claimer { process, now: pacing::on_the_beat(now) };
-        let Claimed { claims, passed } = app.db.run(move |conn| actions::claim(conn, run.id, &leave, by)).await?;
+        let (id, is_test, marks) = (run.id, run.is_test, app.clone());
+        let stand = (!is_test && !app.marks.knows(id)).then(|| stand(&run));
+        let claim = move |conn: &mut PgConnection| {
+            let claimed = watcher::claim(&marks, conn, |conn| actions::claim(conn, id, &leave, by))?;
+            // Tests go with their draft, and so say nothing when they are missing.
+            let claims = claimed.claims.iter().filter(|_| !is_test).map(mark);
+            marks.marks.note(stand.into_iter().chain(claims));
+            Ok::<_, losses::actions::Error>(claimed)
+        };
+        let Claimed { claims, passed } = app.db.run(claim).await?;
         let n: usize = claims.iter().map(|claim| claim.contacts.len()).sum();
         expected.were(n);
         if n == 0 {
@@ -362,7 +393,7 @@ impl Order {
                 opens: matches!(*text, First::Bot(..)) && !run.is_test,
                 expires_at: run.window.ends,
                 term: Term::new(since, now, claim.begins_at, Some(claim.until)),
-                settler: settlers[claim.lease.0 as usize % SETTLERS].clone(),
+                settler: settlers[claim.lease.id.0 as usize % SETTLERS].clone(),
                 wire: wire.clone(),
             };
             tokio::spawn(job.send_all(claim, sends));
@@ -450,7 +481,7 @@ async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Done>, wire
         let (n, name) = (batch.len(), Uuid::new_v4());
         let (results, places): (Vec<Settled>, Vec<OwnedSemaphorePermit>) =
             batch.drain(..).map(|done: Done| (done.settled, done.place)).unzip();
-        let leases: BTreeSet<LeaseId> = results.iter().map(|it| it.lease).collect();
+        let leases: BTreeSet<LeaseId> = results.iter().map(|it| it.lease.id).collect();
         let (results, leases) = (Arc::new(results), Arc::new(leases));
         let clock = app.clock.clone();
         let write = move |conn: &mut PgConnection| {

@@ -137,3 +137,35 @@ async fn watch(mut scheduler: JobScheduler, ticks: Vec<Arc<Tick>>, stopping: Can
     }
     let _ = timeout(FAREWELL, scheduler.shutdown()).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_scheduler_that_calls_nobody_is_set_up_anew() {
+        let mut metronome = Metronome::default();
+        let (called, n) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (tell, count) = (called.clone(), n.clone());
+        metronome.add(EACH_SECOND, "count", move || {
+            let (tell, count) = (tell.clone(), count.clone());
+            async move {
+                count.fetch_add(1, Ordering::SeqCst);
+                tell.notify_one();
+                Ok(())
+            }
+        });
+        // As one is whose clock was set back: it has the jobs, and none is due for years.
+        let idle = JobScheduler::new().await.unwrap();
+        let watching = tokio::spawn(watch(idle, metronome.ticks.clone(), metronome.stopping.clone()));
+
+        for _ in 0..2 {
+            timeout(Duration::from_secs(60), called.notified()).await.unwrap();
+        }
+        metronome.stop();
+        watching.await.unwrap();
+        assert!(2 <= n.load(Ordering::SeqCst));
+    }
+}

@@ -15,4 +15,5 @@ pub mod rescuer;
 pub mod starter;
 pub mod talker;
 pub mod timekeeper;
+pub mod watcher;
 pub mod wire;

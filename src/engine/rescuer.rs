@@ -1,9 +1,13 @@
 //! Ends what has come to its end, finds what a dead process left behind, and judges
 //! the first contacts of runs that wait for them.
 
+use chrono::{DateTime, Utc};
+use diesel::{PgConnection, QueryResult};
+
 use crate::app::App;
 use crate::deliveries;
-use crate::ids::CampaignId;
+use crate::ids::{CampaignId, RunId};
+use crate::marks;
 use crate::runs;
 use crate::{campaigns, schedules};
 
@@ -24,7 +28,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
             Err(error) => tracing::error!(run.id = %run, "the first of run {run} could not be judged: {error}"),
         }
     }
-    for run in app.db.run(move |conn| runs::store::perhaps_ended(conn, now)).await? {
+    for run in app.db.run(move |conn| perhaps_ended(conn, now)).await? {
         match app.db.run(move |conn| schedules::actions::end_run(conn, run, now)).await {
             Ok(Some(campaign)) => n += 1 + finish(app, vec![campaign]).await,
             Ok(None) => {}
@@ -32,6 +36,12 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         }
     }
     Ok(n)
+}
+
+/// Runs that may have come to their end; none while everything is held: whoever releases it may
+/// want those to be sent to again whom the end would leave out.
+fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
+    if marks::store::is_held(conn)? { Ok(Vec::new()) } else { runs::store::perhaps_ended(conn, now) }
 }
 
 /// Ends campaigns that nothing is left of in any other way: whoever ended their last

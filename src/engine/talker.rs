@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::lines::{Line, Lines, Term, Tried};
+use super::watcher;
 use super::wire::{Wire, write_down};
 use crate::app::App;
 use crate::channels::Part;
@@ -20,6 +21,8 @@ use crate::conversations::outbox::{self, Reply, Settled};
 use crate::deliveries::store::Claimer;
 use crate::deliveries::{self, Fate, LEASE};
 use crate::ids::ChannelId;
+use crate::losses;
+use crate::marks::Fact;
 use crate::pacing;
 
 /// Replies in one claim at most.
@@ -124,7 +127,13 @@ impl Talker {
         tokio::spawn(async move {
             let (since, now) = (uptime(), me.app.clock.now());
             let by = Claimer { process: me.process, now: pacing::on_the_beat(now) };
-            let replies = me.app.db.run(move |conn| outbox::claim(conn, channel, most as i64, by)).await?;
+            let app = me.app.clone();
+            let claim = move |conn: &mut PgConnection| {
+                let replies = watcher::claim(&app, conn, |conn| outbox::claim(conn, channel, most as i64, by))?;
+                app.marks.note(replies.iter().map(|it| Fact::Reply { at: by.now, id: it.id, attempt: it.attempt }));
+                Ok::<_, losses::actions::Error>(replies)
+            };
+            let replies = me.app.db.run(claim).await?;
             let n = replies.len();
             expected.were(n);
             let begins_at = replies.iter().filter_map(|reply| reply.begins_at).max();

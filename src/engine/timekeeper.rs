@@ -1,6 +1,6 @@
 //! Compares our clock with the database's, and notices when either leaps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -24,7 +24,7 @@ pub async fn keep(app: App) {
         every.tick().await;
         match compare(&app).await {
             Ok(Some(skew)) => {
-                app.pulse.database_answered();
+                app.pulse.database_answered(Instant::now());
                 metrics::gauge!("bugle_clock_skew_seconds").set(skew.as_seconds_f64());
                 let is_skewed = SKEWED < skew.abs();
                 if is_skewed && !was_skewed {
@@ -33,7 +33,7 @@ pub async fn keep(app: App) {
                 }
                 was_skewed = is_skewed;
             }
-            Ok(None) => app.pulse.database_answered(),
+            Ok(None) => app.pulse.database_answered(Instant::now()),
             // The database's silence is told elsewhere.
             Err(error) => tracing::debug!("the time could not be asked: {error:#}"),
         }

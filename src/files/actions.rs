@@ -1,5 +1,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind::ForeignKeyViolation;
+use diesel::result::Error::DatabaseError;
 
 use super::domain::{File, Mapping, State, Unchanged};
 use super::store;
@@ -70,6 +72,34 @@ pub fn cancel(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc
         store::save(conn, &file)?;
         record(conn, &file, "file.cancel_ordered", was, by, now)?;
         Ok(file)
+    })
+}
+
+/// Deletes a file that nothing refers to, with its rows.
+pub fn delete(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+    conn.transaction(|conn| {
+        let file = store::lock(conn, id)?;
+        if let State::Importing { .. } = file.state {
+            return Err(Unchanged::AlreadyImporting.into());
+        }
+        if !store::used(conn, &[id.0])?.is_empty() {
+            return Err(Unchanged::InUse.into());
+        }
+        store::delete(conn, id).map_err(|error| match error {
+            // Somebody has chosen it this moment.
+            DatabaseError(ForeignKeyViolation, _) => Error::Unchanged(Unchanged::InUse),
+            error => error.into(),
+        })?;
+        let entry = Entry {
+            happened: "file.deleted",
+            campaign: None,
+            subject: id.0,
+            by: Some(by),
+            was: Some(file.state.word()),
+            became: None,
+            why: Some(&file.name),
+        };
+        Ok(journal::record(conn, &entry, now)?)
     })
 }
 

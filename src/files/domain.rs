@@ -544,6 +544,17 @@ impl State {
             State::Cancelled { .. } => "cancelled",
         }
     }
+
+    /// As people read it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            State::Received => "waits for its columns",
+            State::Importing { .. } => "being imported",
+            State::Imported { .. } => "imported",
+            State::Refused { .. } => "could not be read",
+            State::Cancelled { .. } => "cancelled",
+        }
+    }
 }
 
 /// Why a file stayed as it was. The text is shown.
@@ -555,6 +566,8 @@ pub enum Unchanged {
     AlreadyImported,
     #[error("This file cannot be read. Upload a corrected one.")]
     Refused,
+    #[error("A campaign, a run or a day's drop refers to this file.")]
+    InUse,
     #[error("This import was cancelled already.")]
     AlreadyCancelled,
     #[error(transparent)]

@@ -210,7 +210,9 @@ fn first_rows(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -272,6 +274,34 @@ mod tests {
         let head = head(b"phone,name,,\n1,a\n2,b,c,d\n3\n4,x\n5,x\n6,x\n").unwrap();
         assert_eq!(head.headers, ["phone", "name"]);
         assert_eq!(head.sample, [["1", "a"], ["2", "b"], ["3", ""], ["4", "x"], ["5", "x"]]);
+    }
+
+    proptest! {
+        /// Nothing that is sent breaks the reading; what comes of it fits a page.
+        #[test]
+        fn any_bytes_are_a_head_or_refused(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..300),
+                "[a-c,;|\"\t\r\n\u{0}é\u{feff} ]{0,300}".prop_map(String::into_bytes),
+            ],
+        ) {
+            for encoding in Encoding::ALL {
+                match read_csv_head(Cursor::new(&bytes), encoding) {
+                    Ok(head) => {
+                        prop_assert!(!head.headers.is_empty() && head.sample.len() <= N_SAMPLE_ROWS);
+                        prop_assert!(head.sample.iter().all(|row| row.len() == head.headers.len()));
+                    }
+                    Err(Unread::Refused(_)) => {}
+                    Err(Unread::Broken(error)) => return Err(TestCaseError::fail(error.to_string())),
+                }
+            }
+            if !bytes.starts_with(b"PK") && !bytes.starts_with(b"\xd0\xcf") {
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(&bytes).unwrap();
+                let is_utf8 = std::str::from_utf8(&bytes).is_ok();
+                prop_assert!(!matches!(read_head(&file, bytes.len() as u64, is_utf8), Err(Unread::Broken(_))));
+            }
+        }
     }
 
     #[test]

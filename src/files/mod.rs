@@ -14,6 +14,9 @@
 //!   [`domain::Rules`] about each row and stores the good ones, all of them in
 //!   one transaction at the end: a file is an audience or it is not.
 //!
+//! * What came to be of no campaign goes after a day ([`sweep`]): forms that were sent
+//!   twice, refused or given up leave files behind.
+//!
 //! Deliberately absent: correcting rows here. The person who has the table
 //! corrects it there, with the downloaded list of problems beside it.
 
@@ -28,4 +31,5 @@ pub mod store;
 pub mod actions;
 pub mod upload;
 pub mod import;
+pub mod sweep;
 pub mod web;

@@ -9,6 +9,8 @@ pub enum Refusal {
     TooLarge { most_mib: u64 },
     #[error("The workbook is larger than {most_mib} MiB. Save it as CSV, which may be larger, and upload that.")]
     WorkbookTooLarge { most_mib: u64 },
+    #[error("This form brought more than one file, and none of them was kept. Upload them one by one.")]
+    SeveralFiles,
     #[error("The upload broke off before the file was complete. Upload it again.")]
     BrokeOff,
     #[error("This is {what}, whatever its name says. Save the table as .xlsx or .csv and upload that.")]

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::domain::{Counts, Encoding, File, Format, Head, RowProblem, State};
 use crate::channels::Kind;
 use crate::contacts;
-use crate::db::schema::{file_chunks, file_problems, file_rows, files};
+use crate::db::schema::{file_chunks, file_problems, file_rows, files, users};
 use crate::ids::{FileId, UserId};
 
 /// Uploads are kept in pieces of this size.
@@ -95,6 +96,72 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
 /// Forgets a file that came to nothing, its pieces with it.
 pub fn delete(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
     diesel::delete(files::table.find(id.0)).execute(conn).map(drop)
+}
+
+/// A file uploaded before then that nothing refers to and that is not being imported, locked.
+/// Passes over those that somebody is about to refer to.
+pub fn lock_unused(conn: &mut PgConnection, before: DateTime<Utc>) -> QueryResult<Option<File>> {
+    use crate::db::schema::{campaigns, drops, schedule_runs};
+    use diesel::dsl::{exists, not};
+    let id = files::id.nullable();
+    files::table
+        .filter(files::uploaded_at.le(before))
+        .filter(files::state.ne("importing"))
+        .filter(not(exists(campaigns::table.filter(campaigns::file_id.eq(id)))))
+        .filter(not(exists(schedule_runs::table.filter(schedule_runs::file_id.eq(id)))))
+        .filter(not(exists(drops::table.filter(drops::file_id.eq(id)))))
+        .order(files::id)
+        .select(Row::as_select())
+        .for_update()
+        .skip_locked()
+        .first(conn)
+        .optional()?
+        .map(TryInto::try_into)
+        .transpose()
+}
+
+/// Which of these something refers to.
+pub fn used(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashSet<i64>> {
+    #[derive(QueryableByName)]
+    struct Used {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let used: Vec<Used> = diesel::sql_query(include_str!("used.sql")).bind::<Array<BigInt>, _>(ids).load(conn)?;
+    Ok(used.into_iter().map(|used| used.id).collect())
+}
+
+/// A file in the list of them.
+pub struct Kept {
+    pub file: File,
+    /// The name of that person.
+    pub uploaded_by: Option<String>,
+    pub is_used: bool,
+}
+
+impl Kept {
+    /// Whether it can be deleted.
+    pub fn may_go(&self) -> bool {
+        !self.is_used && !matches!(self.file.state, State::Importing { .. })
+    }
+}
+
+/// Up to `n` files older than `before`, the newest first.
+pub fn page(conn: &mut PgConnection, before: Option<FileId>, n: i64) -> QueryResult<Vec<Kept>> {
+    let rows: Vec<(Row, Option<String>)> = files::table
+        .left_join(users::table)
+        .filter(files::id.lt(before.map_or(i64::MAX, |id| id.0)))
+        .order(files::id.desc())
+        .limit(n)
+        .select((Row::as_select(), users::name.nullable()))
+        .load(conn)?;
+    let ids: Vec<i64> = rows.iter().map(|(row, _)| row.id).collect();
+    let used = used(conn, &ids)?;
+    let kept = |(row, uploaded_by): (Row, Option<String>)| {
+        let is_used = used.contains(&row.id);
+        Ok(Kept { file: row.try_into()?, uploaded_by, is_used })
+    };
+    rows.into_iter().map(kept).collect()
 }
 
 /// The country chosen for the file imported last by this person.

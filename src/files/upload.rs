@@ -7,7 +7,6 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use actix_multipart::Field;
 use chrono::{DateTime, Utc};
 use diesel::Connection;
-use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
@@ -21,20 +20,33 @@ use crate::channels::Kind;
 use crate::db::Db;
 use crate::ids::{FileId, UserId};
 use crate::journal::{self, Entry};
+use crate::web::{Budget, Incoming, Parts, Unfit};
 
 /// The largest file that is taken.
 pub const LARGEST: u64 = 512 << 20;
-/// How much more of a file that is too large is read, so that the browser hears
-/// why it was refused. Past this the connection is cut.
-const PATIENCE: u64 = 512 << 20;
+/// What comes with it in its form: rows that are pasted instead, at most.
+const TEXTS: usize = 5 << 20;
+const BUDGET: Budget = Budget { whole: LARGEST + TEXTS as u64, texts: TEXTS };
 
 /// Why an upload came to nothing. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// It is the form that is wrong, not the file in it.
+    #[error(transparent)]
+    Unfit(Unfit),
     #[error(transparent)]
     Broken(#[from] anyhow::Error),
+}
+
+impl From<Unfit> for Failed {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::BrokeOff => Failed::Refused(Refusal::BrokeOff),
+            Unfit::TooLarge { .. } | Unfit::TooManyParts => Failed::Unfit(unfit),
+        }
+    }
 }
 
 impl From<Unread> for Failed {
@@ -46,50 +58,73 @@ impl From<Unread> for Failed {
     }
 }
 
-/// Takes in the file that a form's field holds. It then waits for its mapping.
-pub async fn receive(
-    app: &App,
-    field: &mut Field,
-    kind: Kind,
-    by: UserId,
-    now: DateTime<Utc>,
-) -> Result<FileId, Failed> {
+/// A form that may bring a file, come in whole. Nothing of it is stored until somebody keeps it.
+pub struct Form {
+    pub texts: Parts,
+    pub file: Result<Arrived, Refusal>,
+}
+
+/// A file that came in and lies in a temporary one.
+pub struct Arrived {
+    pub name: String,
+    spool: Spool,
+}
+
+impl Form {
+    /// Reads a form with these texts and a file called `file`.
+    pub async fn read(form: Incoming, texts: &[&'static str]) -> Result<Form, Failed> {
+        const FILE: &str = "file";
+        let mut incoming = form.within(BUDGET);
+        let names: Vec<&str> = texts.iter().copied().chain([FILE]).collect();
+        let mut read = Form { texts: Parts::default(), file: Err(Refusal::NoFile) };
+        while let Some((name, mut field)) = incoming.next(&names).await? {
+            if name == FILE {
+                read.file = match (spool(&mut incoming, &mut field).await?, read.file) {
+                    // A field that nothing was chosen in.
+                    (Err(Refusal::NoFile), before) => before,
+                    (file, Err(Refusal::NoFile)) => file,
+                    (_, _) => Err(Refusal::SeveralFiles),
+                };
+            } else if let Some(name) = texts.iter().find(|text| **text == name) {
+                read.texts.add(name, incoming.text(&mut field).await?);
+            }
+        }
+        Ok(read)
+    }
+
+    /// Stores its file, which then waits for its mapping.
+    pub async fn keep(self, app: &App, kind: Kind, by: UserId, now: DateTime<Utc>) -> Result<FileId, Failed> {
+        let Arrived { name, spool } = self.file?;
+        let db = app.db.clone();
+        let kept = spawn_blocking(move || {
+            let head = read_head(&spool.file, spool.size, spool.utf8.passed())?;
+            let mut conn = db.open().map_err(anyhow::Error::from)?;
+            Ok(conn.transaction(|conn| spool.keep(conn, &name, kind, &head, by, now))?)
+        });
+        kept.await.map_err(anyhow::Error::from)?
+    }
+}
+
+/// Takes in the file that a form's field holds.
+async fn spool(incoming: &mut Incoming, field: &mut Field) -> Result<Result<Arrived, Refusal>, Failed> {
     let name = field.content_disposition().and_then(|d| d.get_filename()).map(plain_name).unwrap_or_default();
     let mut spool = Spool::new().map_err(anyhow::Error::from)?;
     let mut piece = Vec::new();
-    let mut n_dropped = 0;
-    while let Some(bytes) = field.try_next().await.map_err(|_| Refusal::BrokeOff)? {
+    while let Some(bytes) = incoming.piece(field).await? {
         if spool.size + (piece.len() + bytes.len()) as u64 > LARGEST {
-            piece.clear();
-            n_dropped += bytes.len() as u64;
-            if n_dropped > PATIENCE {
-                break;
-            }
-        } else if n_dropped == 0 {
-            piece.extend_from_slice(&bytes);
+            return Ok(Err(Refusal::TooLarge { most_mib: LARGEST >> 20 }));
         }
+        piece.extend_from_slice(&bytes);
         if piece.len() >= store::CHUNK {
             (spool, piece) = blocking(move || spool.add(piece)).await?;
         }
     }
-    if n_dropped > 0 {
-        return Err(Refusal::TooLarge { most_mib: LARGEST >> 20 }.into());
-    }
     let (spool, _) = blocking(move || spool.add(piece)).await?;
     if spool.size == 0 && name.is_empty() {
-        return Err(Refusal::NoFile.into());
+        return Ok(Err(Refusal::NoFile));
     }
-
-    let db = app.db.clone();
     let name = if name.is_empty() { "upload".to_owned() } else { name };
-    spawn_blocking(move || {
-        let head = read_head(&spool.file, spool.size, spool.utf8.passed())?;
-        let mut conn = db.open().map_err(anyhow::Error::from)?;
-        let id = conn.transaction(|conn| spool.keep(conn, &name, kind, &head, by, now))?;
-        Ok(id)
-    })
-    .await
-    .map_err(anyhow::Error::from)?
+    Ok(Ok(Arrived { name, spool }))
 }
 
 /// The same for bytes that are at hand, such as the demo's.

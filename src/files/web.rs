@@ -1,23 +1,25 @@
-use actix_multipart::Multipart;
 use actix_web::http::{StatusCode, header};
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
-use futures_util::{TryStreamExt, stream};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use futures_util::stream;
 use serde::Deserialize;
 
 use super::actions::{self, Look};
 use super::domain::{File, Mapping, State, Unchanged, Use, letters};
 use super::import::MOST_LISTED;
 use super::refusal::Refusal;
-use super::store::{self, Listed, Taken};
+use super::store::{self, Kept, Listed, Taken};
 use super::upload;
 use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::regions;
 use crate::db::DbError;
 use crate::ids::{CampaignId, FileId};
-use crate::web::{Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other};
+use crate::web::{Frame, Htmx, Incoming, May, Operate, Problem, Role, View, page, page_with, see_other, table_in_turn};
 
 /// On the form: every number has its country code.
 const EVERYWHERE: &str = "everywhere";
@@ -25,12 +27,14 @@ const EVERYWHERE: &str = "everywhere";
 pub fn configure(pages: &mut ServiceConfig) {
     // `new` before `{id}`, which would take it for one.
     pages
+        .service(index)
         .service(new)
         .service(create)
         .service(show)
         .service(renew)
         .service(import)
         .service(cancel)
+        .service(delete)
         .service(download_problems)
         .service(preview);
 }
@@ -222,6 +226,55 @@ impl Chosen {
     }
 }
 
+/// Files on one page.
+const PAGE: usize = 50;
+
+#[derive(Template)]
+#[template(path = "files/index.html")]
+struct Index {
+    frame: Frame,
+    files: Vec<Kept>,
+    before: Option<FileId>,
+    next: Option<FileId>,
+    zone: Tz,
+}
+
+impl Index {
+    fn day(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).format("%-d %B %Y, %H:%M").to_string()
+    }
+
+    fn size(&self, file: &File) -> String {
+        match file.size_bytes {
+            n if n < 1 << 10 => format!("{n} B"),
+            n if n < 1 << 20 => format!("{} KiB", n >> 10),
+            n => format!("{} MiB", grouped(n >> 20)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Place {
+    before: Option<FileId>,
+}
+
+/// What was uploaded, the newest first.
+#[get("/files")]
+async fn index(_: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
+    let before = place.before;
+    let mut files = app.db.run(move |conn| store::page(conn, before, PAGE as i64 + 1)).await?;
+    let next = (files.len() > PAGE).then(|| files[PAGE - 1].file.id);
+    files.truncate(PAGE);
+    page(Index { frame, files, before, next, zone: app.settings.time_zone })
+}
+
+#[post("/files/{id}/delete")]
+async fn delete(may: May<Operate>, app: Data<App>, id: Path<FileId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::delete(conn, id, by, now)).await?;
+    Ok(see_other("/files"))
+}
+
 #[get("/files/new")]
 async fn new(_: May<Operate>, frame: Frame, purpose: Query<Purpose>) -> Result<HttpResponse, Problem> {
     page(New { frame, purpose: purpose.into_inner(), refusal: None })
@@ -229,37 +282,21 @@ async fn new(_: May<Operate>, frame: Frame, purpose: Query<Purpose>) -> Result<H
 
 /// Takes a file in and asks what its columns are. Campaigns have an upload of their own.
 #[post("/files")]
-async fn create(may: May<Operate>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
+async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let mut purpose = Purpose::default();
-    let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
-    loop {
-        let mut field = match form.try_next().await {
-            Ok(Some(field)) => field,
-            Ok(None) => break,
-            Err(_) if received.is_err() => {
-                received = Err(Refusal::BrokeOff.into());
-                break;
-            }
-            Err(_) => break,
-        };
-        match field.name() {
-            Some("campaign") => {
-                let text = field.bytes(32).await.ok().and_then(Result::ok).unwrap_or_default();
-                let id = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-                purpose.campaign = id.map(CampaignId);
-            }
-            Some("file") => {
-                received = upload::receive(&app, &mut field, Kind::Sms, may.person.id, app.clock.now()).await;
-            }
-            Some(_) | None => {}
+    let kept = match upload::Form::read(form, &["campaign"]).await {
+        Ok(form) => {
+            purpose.campaign = form.texts.text("campaign").trim().parse().ok().map(CampaignId);
+            form.keep(&app, Kind::Sms, may.person.id, app.clock.now()).await
         }
-    }
-    match received {
+        Err(failed) => Err(failed),
+    };
+    match kept {
         Ok(id) => Ok(see_other(format!("/files/{id}{}", purpose.query()))),
         Err(upload::Failed::Refused(refusal)) => {
             page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, purpose, refusal: Some(&refusal) })
         }
-        Err(upload::Failed::Broken(error)) => Err(Problem::Unexpected(error)),
+        Err(failed) => Err(failed.into()),
     }
 }
 
@@ -354,7 +391,7 @@ async fn answer(
 }
 
 /// All problems, fetched and sent page by page.
-#[get("/files/{id}/problems.csv")]
+#[get("/files/{id}/problems.csv", wrap = "from_fn(table_in_turn)")]
 async fn download_problems(_: May<View>, app: Data<App>, id: Path<FileId>) -> Result<HttpResponse, Problem> {
     const PAGE: i64 = 5_000;
 
@@ -435,6 +472,7 @@ impl From<upload::Failed> for Problem {
     fn from(failed: upload::Failed) -> Self {
         match failed {
             upload::Failed::Refused(refusal) => Problem::Invalid(refusal.to_string()),
+            upload::Failed::Unfit(unfit) => unfit.into(),
             upload::Failed::Broken(error) => Problem::Unexpected(error),
         }
     }

@@ -181,7 +181,7 @@ async fn look(app: &App, frame: Frame, id: ContactId, before: Option<RunId>) -> 
     let now = app.clock.now();
     let (contact, lists, turns, next, changes, left_out) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let contact = contacts::store::find(conn, id, now)?;
             let lists = lists::store::of_contact(conn, id.0)?;
             let mut turns = store::turns(conn, id.0, before, PAGE as i64 + 1)?;

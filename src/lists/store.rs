@@ -1,5 +1,7 @@
 //! Lists, their members, and the audiences that several lists make together.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, NotFound};
@@ -69,7 +71,36 @@ pub fn rename(conn: &mut PgConnection, id: ListId, name: &str) -> QueryResult<()
 }
 
 pub fn set_filter(conn: &mut PgConnection, id: ListId, filter: &Filter) -> QueryResult<()> {
-    diesel::update(lists::table.find(id.0)).set(lists::filter.eq(serde_json::json!(filter))).execute(conn).map(drop)
+    let uncounted = (lists::counted.eq(None::<i64>), lists::counted_at.eq(None::<DateTime<Utc>>));
+    diesel::update(lists::table.find(id.0))
+        .set((lists::filter.eq(serde_json::json!(filter)), uncounted))
+        .execute(conn)
+        .map(drop)
+}
+
+/// How many contacts a filter had when it was counted last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub n: i64,
+    pub at: DateTime<Utc>,
+}
+
+/// The last counts of lists made by filter, of those that were counted.
+pub fn last_counts(conn: &mut PgConnection) -> QueryResult<BTreeMap<ListId, Counted>> {
+    let rows: Vec<(i64, i64, DateTime<Utc>)> = lists::table
+        .filter(lists::filter.is_not_null())
+        .filter(lists::counted.is_not_null())
+        .select((lists::id, lists::counted.assume_not_null(), lists::counted_at.assume_not_null()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, n, at)| (ListId(id), Counted { n, at })).collect())
+}
+
+/// Keeps a count of a list whose filter is still this one.
+pub fn keep_count(conn: &mut PgConnection, id: ListId, filter: &Filter, counted: Counted) -> QueryResult<()> {
+    diesel::update(lists::table.find(id.0).filter(lists::filter.eq(serde_json::json!(filter))))
+        .set((lists::counted.eq(counted.n), lists::counted_at.eq(counted.at)))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Fails with the name of the foreign key of whatever still uses the list.
@@ -365,15 +396,17 @@ fn holds(sql: &mut Assembled, condition: &Condition, kind: Kind) {
         look(sql.sql(before), field).sql(between).text(value).sql(after);
     };
     // A text that is no number is neither greater nor less than one, and CASE asks
-    // that first.
+    // that first. Only blanks and digits that Postgres takes in a number count: \s and \d
+    // match others as well.
     let number = |sql: &mut Assembled, compared: &'static str| {
-        look(sql.sql("coalesce(CASE WHEN "), field)
-            .sql(" ~ '^\\s*[-+]?\\d{1,20}(,\\d{3})*(\\.\\d{1,20})?\\s*$' THEN replace(");
+        look(sql.sql("coalesce(CASE WHEN "), field).sql(
+            " ~ '^[ \\t\\n\\v\\f\\r]*[-+]?[0-9]{1,20}(,[0-9]{3})*(\\.[0-9]{1,20})?[ \\t\\n\\v\\f\\r]*$' THEN replace(",
+        );
         look(sql, field).sql(", ',', '')::numeric").sql(compared).text(value).sql("::numeric END, false)");
     };
     // Written as ISO 8601 has it, days sort as texts.
     let date = |sql: &mut Assembled, compared: &'static str| {
-        look(sql.sql("coalesce(CASE WHEN "), field).sql(" ~ '^\\s*\\d{4}-\\d{2}-\\d{2}' THEN substr(ltrim(");
+        look(sql.sql("coalesce(CASE WHEN "), field).sql(" ~ '^ *[0-9]{4}-[0-9]{2}-[0-9]{2}' THEN substr(ltrim(");
         look(sql, field).sql("), 1, 10) COLLATE \"C\"").sql(compared).text(value).sql(" END, false)");
     };
     match op {

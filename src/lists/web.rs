@@ -1,19 +1,18 @@
 use std::collections::BTreeMap;
 
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 
 use super::actions::{self, Error};
 use super::domain::{Condition, Field, Filter, Join, List, MOST_CONDITIONS, Op, Refused};
-use super::store::{self, Source, Wanted};
+use super::store::{self, Counted, Source, Wanted};
 use crate::app::App;
 use crate::channels::Kind;
 use crate::contacts::domain::{Pasted, in_full, last_day, read_pasted};
@@ -24,7 +23,8 @@ use crate::db::DbError;
 use crate::ids::{ContactId, FileId, ListId};
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Htmx, Manage, May, Operate, Parts, Problem, Role, View, csv, page, page_with, see_other,
+    FieldErrors, Frame, Htmx, Incoming, Manage, May, Operate, Parts, Problem, Role, View, csv, heavy, in_turn, page,
+    page_with, see_other, table_in_turn,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -55,6 +55,8 @@ const PAGE: usize = 50;
 const EXPORTED_AT_ONCE: i64 = 2000;
 /// Contacts that the index counts of one list; more are “more than”.
 const COUNTED: i64 = 100_000;
+/// How long the count of a filter is shown before it is counted again.
+const KEPT: TimeDelta = TimeDelta::minutes(10);
 /// Bad addresses that an answer names; more are only counted.
 const NAMED: usize = 100;
 /// Bytes of addresses that are checked while they are typed, at most.
@@ -76,34 +78,69 @@ fn n_contacts(n: i64, most: Option<i64>) -> String {
 #[template(path = "lists/index.html")]
 struct Index {
     frame: Frame,
-    lists: Vec<(List, Option<String>)>,
+    lists: Vec<(List, Now)>,
+    zone: Tz,
+}
+
+/// How many contacts a list has now, as far as it is known without counting.
+enum Now {
+    Known(String),
+    /// As it was some time ago; `stale` when it is time to count again.
+    Counted {
+        words: String,
+        at: DateTime<Utc>,
+        stale: bool,
+    },
+    Unknown,
+}
+
+impl Index {
+    fn time(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).format("%H:%M").to_string()
+    }
 }
 
 #[get("/lists")]
 async fn index(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
-    let (lists, counts) = app
+    let (now, zone) = (app.clock.now(), app.settings.time_zone);
+    let (lists, members, counts) = app
         .db
-        .run(|conn| Ok::<_, diesel::result::Error>((store::all(conn)?, store::count_members(conn, COUNTED + 1)?)))
+        .run(|conn| {
+            let members = store::count_members(conn, COUNTED + 1)?;
+            Ok::<_, diesel::result::Error>((store::all(conn)?, members, store::last_counts(conn)?))
+        })
         .await?;
-    let counts: BTreeMap<ListId, i64> = counts.into_iter().collect();
+    let members: BTreeMap<ListId, i64> = members.into_iter().collect();
     let counted = |list: List| {
-        let count = counts.get(&list.id).map(|n| n_contacts(*n, Some(COUNTED)));
-        (list, count)
+        let words = |n: &i64| n_contacts(*n, Some(COUNTED));
+        let now = match (members.get(&list.id), counts.get(&list.id)) {
+            (Some(n), _) => Now::Known(words(n)),
+            (None, Some(Counted { n, at })) => Now::Counted { words: words(n), at: *at, stale: *at + KEPT < now },
+            (None, None) => Now::Unknown,
+        };
+        (list, now)
     };
-    page(Index { frame, lists: lists.into_iter().map(counted).collect() })
+    page(Index { frame, lists: lists.into_iter().map(counted).collect(), zone })
 }
 
-/// How many contacts are on a list now, in words; asked for by the page when it shows a filter.
-#[get("/lists/{id}/count")]
+/// How many contacts are on a list, in words; asked for by the page when it shows a filter. Counting
+/// takes seconds among many contacts, so a count of the last minutes will do for everybody.
+#[get("/lists/{id}/count", wrap = "from_fn(in_turn)")]
 async fn count_now(_may: May<View>, app: Data<App>, id: Path<ListId>) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
+    let (id, now) = (id.into_inner(), app.clock.now());
     let words = app
         .db
         .run(move |conn| {
             let list = store::find(conn, id)?;
-            let n = match &list.filter {
-                Some(filter) => store::count_matching(conn, filter, list.kind, Some(COUNTED + 1))?,
-                None => store::count_audience(conn, &[id], &[], list.kind)?,
+            let last = store::last_counts(conn)?.get(&id).copied().filter(|last| now <= last.at + KEPT);
+            let n = match (&list.filter, last) {
+                (Some(_), Some(last)) => last.n,
+                (Some(filter), None) => {
+                    let n = store::count_matching(conn, filter, list.kind, Some(COUNTED + 1))?;
+                    store::keep_count(conn, id, filter, Counted { n, at: now })?;
+                    n
+                }
+                (None, _) => store::count_audience(conn, &[id], &[], list.kind)?,
             };
             Ok::<_, diesel::result::Error>(n_contacts(n, Some(COUNTED)))
         })
@@ -123,8 +160,8 @@ struct PasteForm {
 }
 
 impl PasteForm {
-    async fn read(form: Multipart) -> Result<Self, Problem> {
-        let parts = Parts::read(form).await?;
+    async fn read(form: Incoming) -> Result<Self, Problem> {
+        let parts = Parts::read(form, &["name", "kind", "region", "text"]).await?;
         let [name, kind, region, text] = ["name", "kind", "region", "text"].map(|name| parts.text(name));
         Ok(PasteForm { name, kind, region, text })
     }
@@ -136,8 +173,7 @@ impl PasteForm {
     /// Sorts the addresses out where many of them hold nobody up.
     async fn pasted(&self) -> Result<Pasted, Problem> {
         let (kind, text, region) = (self.kind(), self.text.clone(), self.region.clone());
-        let pasted = spawn_blocking(move || read_pasted(kind, &text, &region)).await;
-        pasted.map_err(|error| Problem::Unexpected(error.into()))
+        heavy(move || read_pasted(kind, &text, &region)).await
     }
 }
 
@@ -159,7 +195,7 @@ impl Checked<'_> {
     }
 
     fn more_bad(&self) -> usize {
-        self.pasted.bad.len().saturating_sub(NAMED)
+        self.pasted.n_bad - self.pasted.bad.len().min(NAMED)
     }
 }
 
@@ -186,8 +222,8 @@ async fn new_by_hand(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<
 }
 
 /// Says which of the typed addresses are good, while they are typed.
-#[post("/lists/check")]
-async fn check(_may: May<Operate>, form: Multipart) -> Result<HttpResponse, Problem> {
+#[post("/lists/check", wrap = "from_fn(in_turn)")]
+async fn check(_may: May<Operate>, form: Incoming) -> Result<HttpResponse, Problem> {
     let form = PasteForm::read(form).await?;
     if form.text.len() > CHECKED_WHILE_TYPED {
         return page(TooMany);
@@ -198,7 +234,7 @@ async fn check(_may: May<Operate>, form: Multipart) -> Result<HttpResponse, Prob
 
 /// Makes a list of the good addresses; the bad ones are named on its page.
 #[post("/lists")]
-async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Multipart) -> Result<HttpResponse, Problem> {
+async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let form = PasteForm::read(form).await?;
     let (kind, pasted) = (form.kind(), form.pasted().await?);
@@ -467,7 +503,7 @@ async fn new_filter(_may: May<Operate>, frame: Frame, app: Data<App>) -> Result<
     page(filter_page(&app, frame, None, FilterForm::empty(), FieldErrors::default()).await?)
 }
 
-#[post("/lists/new/filter")]
+#[post("/lists/new/filter", wrap = "from_fn(in_turn)")]
 async fn create_filter(
     may: May<Operate>,
     frame: Frame,
@@ -500,7 +536,7 @@ async fn create_filter(
 }
 
 /// The count beside the conditions, while they are changed.
-#[post("/lists/preview")]
+#[post("/lists/preview", wrap = "from_fn(in_turn)")]
 async fn preview_count(
     _may: May<Operate>,
     app: Data<App>,
@@ -529,7 +565,7 @@ async fn edit_filter(
     page(filter_page(&app, frame, Some(list.id), FilterForm::of(&list, &filter), FieldErrors::default()).await?)
 }
 
-#[post("/lists/{id}/filter")]
+#[post("/lists/{id}/filter", wrap = "from_fn(in_turn)")]
 async fn change_filter(
     may: May<Operate>,
     frame: Frame,
@@ -617,7 +653,7 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
     let asked = wanted.clone();
     let (list, mut members, count, region) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let list = store::find(conn, id)?;
             let members = store::members(conn, &list, &asked, PAGE as i64 + 1, now)?;
             let count = match list.filter {
@@ -645,7 +681,7 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
     })
 }
 
-#[get("/lists/{id}")]
+#[get("/lists/{id}", wrap = "from_fn(in_turn)")]
 async fn show(
     _may: May<View>,
     frame: Frame,
@@ -680,7 +716,7 @@ async fn add(
     frame: Frame,
     app: Data<App>,
     id: Path<ListId>,
-    form: Multipart,
+    form: Incoming,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let kind = app.db.run(move |conn| store::find(conn, id)).await?.kind;
@@ -758,7 +794,7 @@ async fn delete(may: May<Manage>, frame: Frame, app: Data<App>, id: Path<ListId>
 }
 
 /// Everybody on the list now, page after page.
-#[get("/lists/{id}/members.csv")]
+#[get("/lists/{id}/members.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(
     _may: May<View>,
     app: Data<App>,

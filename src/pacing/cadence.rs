@@ -120,6 +120,11 @@ impl CronText {
     }
 
     fn read(text: &str) -> Option<Cron> {
+        // Such fields are taken for days that never come, after a search of seconds.
+        let has_gap = |field: &str| field.contains('+') || field.split(',').any(str::is_empty);
+        if text.split(' ').any(has_gap) {
+            return None;
+        }
         CronParser::builder().seconds(Seconds::Disallowed).build().parse(text).ok()
     }
 }
@@ -391,6 +396,16 @@ mod tests {
     }
 
     #[test]
+    fn a_field_with_nothing_in_it_is_named_and_not_searched_for() {
+        for (text, field) in
+            [("0 12 15W * +", "weekday"), ("0 , 15W * *", "hour"), ("0 9 1,,15 * *", "day of the month")]
+        {
+            let refused = text.parse::<CronText>();
+            assert!(matches!(refused, Err(BadCron::Field { name, .. }) if name == field), "{text}: {refused:?}");
+        }
+    }
+
+    #[test]
     fn cron_runs_come_at_their_local_times() {
         let rule = cron("30 9 1,15 * *");
         let all = upcoming(&rule, utc("2026-03-01T12:00:00Z"), Tz::Europe__Dublin, None, 2);
@@ -513,6 +528,15 @@ mod tests {
             prop_assert!(found[0] > after && found.is_sorted_by(|a, b| a < b));
             let weeks = 10 / days.iter().count() as i64 + 2;
             prop_assert!(found[9] - after < TimeDelta::weeks(weeks), "none is left out");
+        }
+
+        #[test]
+        fn whatever_is_typed_as_cron_is_read_or_refused(
+            text in "([-0-9*/,#LW?A-Z@~ ]{0,12} ){4}[-0-9*/,#LW?A-Z]{0,12}|\\PC{0,40}",
+        ) {
+            if let Ok(cron) = text.parse::<CronText>() {
+                prop_assert_eq!(cron.text().parse::<CronText>(), Ok(cron));
+            }
         }
 
         #[test]

@@ -1,11 +1,13 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::domain::{FAILURES_OF_EMAIL, FAILURES_OF_PEER, NewUser, Refused, User, hash_password, suspended_until};
+use super::domain::{NewUser, Refused, User, hash_password, heard_again};
 use super::store;
 use crate::db::violates_unique;
 use crate::ids::UserId;
+use crate::installation;
 use crate::journal::{self, Entry};
+use crate::web::Role;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +17,8 @@ pub enum Error {
     Db(#[from] diesel::result::Error),
     #[error("the password could not be hashed: {0}")]
     Hashing(#[from] argon2::password_hash::Error),
+    #[error("the first password could not be written down: {0}")]
+    Keeping(#[from] std::io::Error),
 }
 
 /// What an attempt to sign in met.
@@ -22,8 +26,8 @@ pub enum Error {
 pub enum Attempt {
     /// The password may be looked at. Without a user there is nothing it could fit.
     Heard { user: Option<(User, String)> },
-    /// Not even the right password would do.
-    Suspended { until: DateTime<Utc> },
+    /// It comes too soon after one that failed. Not even the right password would do.
+    TooSoon { until: DateTime<Utc> },
 }
 
 /// Begins an attempt to sign in with a tidied e-mail address.
@@ -33,12 +37,8 @@ pub enum Attempt {
 pub fn attempt(conn: &mut PgConnection, email: &str, peer: &str, now: DateTime<Utc>) -> QueryResult<Attempt> {
     conn.transaction(|conn| {
         store::take_turns(conn, email)?;
-        let of_email = store::failures_of_email(conn, email, now)?;
-        let of_peer = store::failures_of_peer(conn, peer, now)?;
-        let until =
-            suspended_until(&of_email, FAILURES_OF_EMAIL, now).max(suspended_until(&of_peer, FAILURES_OF_PEER, now));
-        if let Some(until) = until {
-            return Ok(Attempt::Suspended { until });
+        if let Some(until) = heard_again(&store::failures(conn, email, peer, now)?, now) {
+            return Ok(Attempt::TooSoon { until });
         }
         store::insert_failure(conn, email, peer, now)?;
         Ok(Attempt::Heard { user: store::credentials(conn, email)? })
@@ -48,13 +48,13 @@ pub fn attempt(conn: &mut PgConnection, email: &str, peer: &str, now: DateTime<U
 /// Ends an attempt whose password, behind `password_hash`, was right.
 ///
 /// `None` when the person was disabled or got another password in the meantime.
-pub fn welcome(conn: &mut PgConnection, email: &str, password_hash: &str) -> QueryResult<Option<User>> {
+pub fn welcome(conn: &mut PgConnection, email: &str, peer: &str, password_hash: &str) -> QueryResult<Option<User>> {
     conn.transaction(|conn| {
         let Some((user, current_hash)) = store::credentials(conn, email)? else { return Ok(None) };
         if current_hash != password_hash {
             return Ok(None);
         }
-        store::forget_failures(conn, email)?;
+        store::forget_failures_from(conn, email, peer)?;
         Ok(Some(user))
     })
 }
@@ -77,6 +77,26 @@ pub fn add_user(
         let entry = Entry { became: Some(new.role.word()), ..about(id, "user.added", by) };
         journal::record(conn, &entry, now)?;
         Ok(id)
+    })
+}
+
+/// Adds the person an installation begins with, unless there is somebody already. Returns
+/// whether it did; of several processes that start together one does.
+///
+/// `keep` writes their password down. It comes first: without it nobody could sign in.
+pub fn add_first_user(
+    conn: &mut PgConnection,
+    new: &NewUser,
+    keep: impl FnOnce() -> std::io::Result<()>,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    conn.transaction(|conn| {
+        installation::take_turn(conn)?;
+        if !store::list(conn)?.is_empty() {
+            return Ok(false);
+        }
+        keep()?;
+        add_user(conn, new, None, now).map(|_| true)
     })
 }
 
@@ -134,6 +154,35 @@ pub fn enable_user(conn: &mut PgConnection, id: UserId, by: Option<UserId>, now:
         store::end_sessions(conn, id)?;
         store::set_disabled_at(conn, id, None)?;
         let entry = Entry { was: Some("disabled"), became: Some("enabled"), ..about(id, "user.enabled", by) };
+        journal::record(conn, &entry, now)?;
+        Ok(())
+    })
+}
+
+/// Gives a person another role, from their next request on.
+pub fn set_role(
+    conn: &mut PgConnection,
+    id: UserId,
+    role: Role,
+    by: Option<UserId>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if by == Some(id) {
+        return Err(Refused::OwnRole.into());
+    }
+    conn.transaction(|conn| {
+        // Before the person, so that two admins who do it to one another take turns.
+        let admins = store::lock_enabled_admins(conn)?;
+        let user = store::lock(conn, id)?;
+        if user.role == role {
+            return Ok(());
+        }
+        if admins == [id] {
+            return Err(Refused::LastAdmin.into());
+        }
+        store::set_role(conn, id, role)?;
+        let entry =
+            Entry { was: Some(user.role.word()), became: Some(role.word()), ..about(id, "user.role_changed", by) };
         journal::record(conn, &entry, now)?;
         Ok(())
     })

@@ -1,4 +1,6 @@
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use argon2::Argon2;
 use argon2::password_hash::{self, PasswordHasher, PasswordVerifier};
@@ -9,6 +11,8 @@ use crate::web::{Person, Role};
 
 /// A session that is not used for so long is over.
 pub const IDLE: TimeDelta = TimeDelta::hours(12);
+/// And one that began so long ago, however much it is used.
+pub const LONGEST_SESSION: TimeDelta = TimeDelta::days(7);
 
 /// Somebody who can sign in, or could before they were disabled.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +54,8 @@ pub enum Refused {
     AlreadyDisabled,
     #[error("This person is enabled already.")]
     AlreadyEnabled,
+    #[error("You cannot change your own role.")]
+    OwnRole,
 }
 
 /// An e-mail address the way we compare and keep it.
@@ -75,15 +81,42 @@ pub fn name_trouble(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a new password. Length is all that is asked for: rules about
-/// kinds of characters make passwords worse (NIST SP 800-63B, section 3.1.1.2).
+/// What is wrong with a new password, whosever it is. Rules about kinds of characters make
+/// passwords worse; length, and not being one of those that everybody tries first, make them
+/// better (NIST SP 800-63B, section 3.1.1.2).
 pub fn password_trouble(password: &str) -> Option<&'static str> {
+    let different: HashSet<char> = password.chars().collect();
     match password.chars().count() {
         0..10 => Some("Use 10 characters or more."),
-        10..=200 => None,
-        _ => Some("Use 200 characters at most."),
+        201.. => Some("Use 200 characters at most."),
+        _ if different.len() < 4 => Some("Use more different characters."),
+        _ if is_common(password) => Some("This password is one of the first that everybody tries. Choose another."),
+        _ => None,
     }
 }
+
+/// The same for somebody's password: their own address and name are no secret.
+pub fn password_trouble_of(password: &str, email: &str, name: &str) -> Option<&'static str> {
+    let letters =
+        |text: &str| text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect::<String>();
+    let said = letters(password);
+    let local = email.split('@').next().unwrap_or_default();
+    let known = [letters(email), letters(local), letters(name)];
+    let is_known = !said.is_empty() && known.contains(&said);
+    password_trouble(password).or(is_known.then_some("Choose one that is not made of the name or e-mail address."))
+}
+
+/// Whether it is a common password, or a common word in a few digits and signs.
+fn is_common(password: &str) -> bool {
+    let plain = password.trim().to_lowercase();
+    let word = plain.trim_matches(|c: char| !c.is_alphabetic());
+    let dressed = plain.chars().count() - word.chars().count();
+    COMMON.contains(plain.as_str()) || (dressed < 8 && COMMON.contains(word))
+}
+
+/// The common ones of 10 characters and more, and the common words that are shorter. From the list
+/// that comes with Django, which Royce Williams made of passwords that had leaked.
+static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
 /// The password as it is kept: argon2id with its default cost (19 MiB, two passes,
 /// the least that OWASP's password storage cheat sheet asks for) and a fresh salt.
@@ -102,22 +135,27 @@ pub fn is_password(password: &str, hash: Option<&str>) -> bool {
 /// Costs as much to check as [`hash_password`] spends, and belongs to no password we know.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGF0IGFsbCE$8mbsQt1nOj4vCB3rW4N6iPbsXv6gXl9c8ABq7kZk0Yw";
 
-/// So many failures within [`WINDOW`] suspend an e-mail address.
-pub const FAILURES_OF_EMAIL: usize = 5;
-/// The same for the network a browser is in, where a whole office may share one address.
-pub const FAILURES_OF_PEER: usize = 50;
-/// Also how long a suspension lasts after the last failure.
-pub const WINDOW: TimeDelta = TimeDelta::minutes(15);
+/// How long a failure is held against a browser.
+pub const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
+/// From so many failures on the wait does not grow any more: it is four minutes then.
+pub const STEPS: u32 = 9;
 
-/// Until when nobody gets in, if failures suspend at `now`.
+/// From when on the next attempt is heard, if not at once: a second after the first failure, twice
+/// as long after each further one.
 ///
-/// `latest`: when attempts failed, newest first. Failures older than two
-/// [`WINDOW`]s cannot matter any more.
-pub fn suspended_until(latest: &[DateTime<Utc>], limit: usize, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// `latest`: when attempts failed, newest first, no more than [`STEPS`] and none that is
+/// [`FORGOTTEN`]. Nobody is shut out for long, so that nobody can have others shut out.
+pub fn heard_again(latest: &[DateTime<Utc>], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let newest = latest.first()?;
-    let enough = latest.get(limit.checked_sub(1)?)?;
-    let until = *newest + WINDOW;
-    (*newest - *enough < WINDOW && now < until).then_some(until)
+    let steps = u32::try_from(latest.len()).unwrap_or(STEPS).min(STEPS);
+    let at = *newest + TimeDelta::seconds(1 << (steps - 1));
+    (now < at).then_some(at)
+}
+
+/// Whose failures are counted together: those of a browser in which somebody has signed in with
+/// this address before, or else those of the network. So strangers slow down only strangers.
+pub fn whose(known_browser: Option<&str>, network: String) -> String {
+    known_browser.map_or(network, |browser| format!("browser {browser}"))
 }
 
 /// The network that failures are counted for.
@@ -141,29 +179,50 @@ mod tests {
         "2026-03-02T09:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minute)
     }
 
-    fn until(minutes: &[i64], now: i64) -> Option<DateTime<Utc>> {
-        let mut latest: Vec<_> = minutes.iter().map(|minute| at(*minute)).collect();
-        latest.reverse();
-        suspended_until(&latest, 5, at(now))
+    fn again(seconds: &[i64], now: i64) -> Option<i64> {
+        let begin = at(0);
+        let latest: Vec<_> = seconds.iter().rev().map(|second| begin + TimeDelta::seconds(*second)).collect();
+        heard_again(&latest, begin + TimeDelta::seconds(now)).map(|at| (at - begin).num_seconds())
     }
 
     #[test]
-    fn five_failures_suspend_until_a_quarter_of_an_hour_after_the_last() {
-        assert_eq!(until(&[0, 1, 2, 3], 3), None);
-        assert_eq!(until(&[0, 1, 2, 3, 4], 4), Some(at(19)));
-        assert_eq!(until(&[0, 1, 2, 3, 4], 18), Some(at(19)));
-        assert_eq!(until(&[0, 1, 2, 3, 4], 19), None);
+    fn each_failure_doubles_the_wait_up_to_four_minutes() {
+        assert_eq!(again(&[], 0), None);
+        assert_eq!((again(&[0], 0), again(&[0], 1)), (Some(1), None));
+        assert_eq!((again(&[0, 1], 2), again(&[0, 1], 3)), (Some(3), None));
+        assert_eq!(again(&[0, 1, 3, 7], 7), Some(15));
+        assert_eq!(again(&[1, 2, 3, 4, 5, 6, 7, 8, 9], 9), Some(9 + 256));
+        assert_eq!(again(&[0; 40], 0), Some(256));
     }
 
     #[test]
-    fn failures_far_apart_do_not_suspend() {
-        assert_eq!(until(&[0, 5, 10, 15, 20], 20), None);
+    fn a_known_browser_is_counted_by_itself() {
+        assert_eq!(whose(None, "203.0.113.9".into()), "203.0.113.9");
+        assert_eq!(whose(Some("1f"), "203.0.113.9".into()), "browser 1f");
     }
 
     #[test]
-    fn after_a_suspension_five_fresh_failures_are_needed() {
-        assert_eq!(until(&[4, 4, 4, 4, 4, 19], 19), None);
-        assert_eq!(until(&[0, 1, 2, 3, 4, 20, 20, 20, 20, 20], 21), Some(at(35)));
+    fn what_everybody_tries_first_is_no_password() {
+        for common in [
+            "1234567890",
+            "password12",
+            "Password1234",
+            "!!sunshine!!",
+            "qwertyuiop",
+            "1111111111",
+            "          ",
+            "abababababab",
+        ] {
+            assert!(password_trouble(common).is_some(), "{common}");
+        }
+        for good in ["correct horse battery", "sunflowers and 12 bees", "kX7-pq2-mmN"] {
+            assert_eq!(password_trouble(good), None, "{good}");
+        }
+        for own in ["ada.lovelace@example.org", "AdaLovelace1815", "ada-lovelace-99", "2026 Ada Lovelace"] {
+            assert_eq!(password_trouble(own), None, "{own}");
+            assert!(password_trouble_of(own, "ada.lovelace@example.org", "Ada Lovelace").is_some(), "{own}");
+        }
+        assert_eq!(password_trouble_of("4815162342 7", "ada@example.org", "7"), None);
     }
 
     #[test]

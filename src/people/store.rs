@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use actix_session::Session;
 use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key};
 use actix_web::cookie::time::Duration;
 use actix_web::web::Data;
@@ -9,9 +10,10 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::domain::{FAILURES_OF_EMAIL, FAILURES_OF_PEER, IDLE, NewUser, User, WINDOW};
+use super::domain::{FORGOTTEN, IDLE, LONGEST_SESSION, NewUser, STEPS, User};
 use crate::app::App;
 use crate::db::DbError;
 use crate::db::schema::{sessions, sign_in_failures, users};
@@ -82,6 +84,10 @@ pub fn set_password_hash(conn: &mut PgConnection, id: UserId, password_hash: &st
     diesel::update(users::table.find(id.0)).set(users::password_hash.eq(password_hash)).execute(conn).map(drop)
 }
 
+pub fn set_role(conn: &mut PgConnection, id: UserId, role: Role) -> QueryResult<()> {
+    diesel::update(users::table.find(id.0)).set(users::role.eq(role.word())).execute(conn).map(drop)
+}
+
 pub fn set_disabled_at(conn: &mut PgConnection, id: UserId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
     diesel::update(users::table.find(id.0)).set(users::disabled_at.eq(at)).execute(conn).map(drop)
 }
@@ -121,24 +127,20 @@ pub fn take_turns(conn: &mut PgConnection, email: &str) -> QueryResult<()> {
         .map(drop)
 }
 
-/// When attempts for this e-mail address failed, newest first, as far as it can matter.
-pub fn failures_of_email(conn: &mut PgConnection, email: &str, now: DateTime<Utc>) -> QueryResult<Vec<DateTime<Utc>>> {
+/// When attempts for this e-mail address from one network, or known browser, failed: newest first,
+/// as far as it can matter.
+pub fn failures(
+    conn: &mut PgConnection,
+    email: &str,
+    peer: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<DateTime<Utc>>> {
     sign_in_failures::table
         .filter(sign_in_failures::email.eq(email))
-        .filter(sign_in_failures::at.gt(now - WINDOW * 2))
-        .order(sign_in_failures::at.desc())
-        .limit(FAILURES_OF_EMAIL as i64)
-        .select(sign_in_failures::at)
-        .load(conn)
-}
-
-/// The same for attempts from one network.
-pub fn failures_of_peer(conn: &mut PgConnection, peer: &str, now: DateTime<Utc>) -> QueryResult<Vec<DateTime<Utc>>> {
-    sign_in_failures::table
         .filter(sign_in_failures::peer.eq(peer))
-        .filter(sign_in_failures::at.gt(now - WINDOW * 2))
+        .filter(sign_in_failures::at.gt(now - FORGOTTEN))
         .order(sign_in_failures::at.desc())
-        .limit(FAILURES_OF_PEER as i64)
+        .limit(i64::from(STEPS))
         .select(sign_in_failures::at)
         .load(conn)
 }
@@ -154,6 +156,13 @@ pub fn forget_failures(conn: &mut PgConnection, email: &str) -> QueryResult<()> 
     diesel::delete(sign_in_failures::table.filter(sign_in_failures::email.eq(email))).execute(conn).map(drop)
 }
 
+/// The same for one network, or known browser.
+pub fn forget_failures_from(conn: &mut PgConnection, email: &str, peer: &str) -> QueryResult<()> {
+    let those =
+        sign_in_failures::table.filter(sign_in_failures::email.eq(email)).filter(sign_in_failures::peer.eq(peer));
+    diesel::delete(those).execute(conn).map(drop)
+}
+
 // Sessions
 
 /// Signs the person out everywhere.
@@ -163,9 +172,42 @@ pub fn end_sessions(conn: &mut PgConnection, id: UserId) -> QueryResult<()> {
 
 /// Deletes what time has made meaningless: sessions that are over, and old failures.
 pub fn sweep(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
-    let n_sessions = diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(conn)?;
-    let old = sign_in_failures::table.filter(sign_in_failures::at.le(now - WINDOW * 2));
+    let over = sessions::expires_at.le(now).or(sessions::begun_at.le(now - LONGEST_SESSION));
+    let n_sessions = diesel::delete(sessions::table.filter(over)).execute(conn)?;
+    let old = sign_in_failures::table.filter(sign_in_failures::at.le(now - FORGOTTEN));
     Ok(n_sessions + diesel::delete(old).execute(conn)?)
+}
+
+tokio::task_local! {
+    /// Whether a person is behind the request that is being answered, or only a page that asks
+    /// again and again by itself. Such a page keeps no session alive.
+    pub static ATTENDED: bool;
+}
+
+/// What a session is known by in the database; worth nothing to who would take it over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SessionId(pub Vec<u8>);
+
+impl SessionId {
+    /// Where a session that was read keeps its own.
+    const IN_SESSION: &'static str = "session_id";
+
+    pub fn of(session: &Session) -> Option<SessionId> {
+        session.get(Self::IN_SESSION).ok().flatten()
+    }
+}
+
+/// Which of these sessions are not over, and belong to somebody who may be in.
+pub fn still_in(conn: &mut PgConnection, ids: &[SessionId], now: DateTime<Utc>) -> QueryResult<Vec<SessionId>> {
+    let found: Vec<Vec<u8>> = sessions::table
+        .inner_join(users::table.on(sessions::user_id.eq(users::id.nullable())))
+        .filter(users::disabled_at.is_null())
+        .filter(sessions::key_hash.eq_any(ids.iter().map(|id| &id.0)))
+        .filter(sessions::expires_at.gt(now))
+        .filter(sessions::begun_at.gt(now - LONGEST_SESSION))
+        .select(sessions::key_hash)
+        .load(conn)?;
+    Ok(found.into_iter().map(SessionId).collect())
 }
 
 /// A session in use is written again after so long, not for every request.
@@ -202,8 +244,10 @@ impl PgSessions {
 impl SessionStore for PgSessions {
     async fn load(&self, key: &SessionKey) -> Result<Option<State>, LoadError> {
         let (id, now) = (hash(key), self.app.clock.now());
-        match self.run(move |conn| find_session(conn, &id, now)).await {
-            Ok(state) => state.map(to_state).transpose().map_err(LoadError::Deserialization),
+        let asked = id.clone();
+        let attended = ATTENDED.try_with(|attended| *attended).unwrap_or(true);
+        match self.run(move |conn| find_session(conn, &asked, attended, now)).await {
+            Ok(state) => state.map(|found| to_state(found, &id)).transpose().map_err(LoadError::Deserialization),
             // An error here would be an empty page. Whoever asks for the person will say that we are busy.
             Err(error) => {
                 tracing::error!("reading a session: {error:#}");
@@ -218,7 +262,7 @@ impl SessionStore for PgSessions {
 
     async fn save(&self, state: State, ttl: &Duration) -> Result<SessionKey, SaveError> {
         let key = generate_session_key();
-        let (id, expires_at) = (hash(&key), self.expiry(ttl));
+        let (id, expires_at, now) = (hash(&key), self.expiry(ttl), self.app.clock.now());
         let user = user_in(&state).map_err(SaveError::Serialization)?;
         let state = to_json(state).map_err(SaveError::Serialization)?;
         self.run(move |conn| {
@@ -228,6 +272,7 @@ impl SessionStore for PgSessions {
                     sessions::user_id.eq(user.map(|user| user.0)),
                     sessions::state.eq(state),
                     sessions::expires_at.eq(expires_at),
+                    sessions::begun_at.eq(now),
                 ))
                 .execute(conn)
         })
@@ -275,11 +320,12 @@ type Found = (serde_json::Value, Option<Person>);
 
 /// A session that is not over, with the person whose it is. `None` too when that
 /// person is disabled.
-fn find_session(conn: &mut PgConnection, id: &[u8], now: DateTime<Utc>) -> QueryResult<Option<Found>> {
+fn find_session(conn: &mut PgConnection, id: &[u8], attended: bool, now: DateTime<Utc>) -> QueryResult<Option<Found>> {
     let found = sessions::table
         .left_join(users::table.on(sessions::user_id.eq(users::id.nullable()).and(users::disabled_at.is_null())))
         .filter(sessions::key_hash.eq(id))
         .filter(sessions::expires_at.gt(now))
+        .filter(sessions::begun_at.gt(now - LONGEST_SESSION))
         .select((sessions::state, sessions::expires_at, sessions::user_id, Option::<Row>::as_select()))
         .first::<(serde_json::Value, DateTime<Utc>, Option<i64>, Option<Row>)>(conn)
         .optional()?;
@@ -288,17 +334,18 @@ fn find_session(conn: &mut PgConnection, id: &[u8], now: DateTime<Utc>) -> Query
     if user_id.is_some() && row.is_none() {
         return Ok(None);
     }
-    if expires_at < now + IDLE - EXTEND_AFTER {
+    if attended && expires_at < now + IDLE - EXTEND_AFTER {
         diesel::update(sessions::table.find(id)).set(sessions::expires_at.eq(now + IDLE)).execute(conn)?;
     }
     let user = row.map(User::try_from).transpose()?;
     Ok(Some((state, user.map(|user| user.as_person()))))
 }
 
-fn to_state((state, person): Found) -> anyhow::Result<State> {
+fn to_state((state, person): Found, id: &[u8]) -> anyhow::Result<State> {
     let mut state: State = serde_json::from_value(state)?;
     if let Some(person) = person {
         state.insert(Person::IN_SESSION.to_owned(), serde_json::to_string(&person)?);
+        state.insert(SessionId::IN_SESSION.to_owned(), serde_json::to_string(&SessionId(id.to_vec()))?);
     }
     Ok(state)
 }
@@ -306,6 +353,7 @@ fn to_state((state, person): Found) -> anyhow::Result<State> {
 fn to_json(mut state: State) -> anyhow::Result<serde_json::Value> {
     state.remove(Person::IN_SESSION);
     state.remove(Person::UNKNOWN_IN_SESSION);
+    state.remove(SessionId::IN_SESSION);
     Ok(serde_json::to_value(state)?)
 }
 

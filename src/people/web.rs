@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
@@ -7,12 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::actions::{self, Attempt, Error};
 use super::domain::{
-    NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble, peer_of, tidy_email,
+    NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble_of, peer_of, tidy_email, whose,
 };
-use super::store;
+use super::{first_password, known, store};
 use crate::app::App;
 use crate::config::Settings;
 use crate::db::DbError;
@@ -31,6 +34,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(add)
         .service(show)
         .service(set_password)
+        .service(set_role)
         .service(disable)
         .service(enable)
         .service(account)
@@ -89,16 +93,16 @@ async fn sign_in(
     let next = destination(&form.next);
     let refuse = |status, message: &str| page_with(status, SignIn { email: &form.email, next, message: Some(message) });
 
-    match prove(&app, &req, &form.email, &form.password).await? {
+    let browser = known::read(&req, &form.email);
+    match prove(&app, &req, browser.as_deref(), &form.email, &form.password).await? {
         Proof::Right(user) => {
             stay_signed_in(&session, &user.as_person())?;
+            known::remember(&req, &user.email, browser);
             tracing::info!(user.id = %user.id, "user {} signed in", user.id);
             Ok(see_other(next))
         }
         Proof::Wrong => refuse(StatusCode::UNPROCESSABLE_ENTITY, NO_MATCH),
-        Proof::Suspended { until } => {
-            refuse(StatusCode::TOO_MANY_REQUESTS, &try_again_at(until, app.settings.time_zone))
-        }
+        Proof::TooSoon { until } => refuse(StatusCode::TOO_MANY_REQUESTS, &try_again_in(until, app.clock.now())),
     }
 }
 
@@ -120,27 +124,39 @@ fn stay_signed_in(session: &Session, person: &Person) -> Result<(), Problem> {
 enum Proof {
     Right(User),
     Wrong,
-    Suspended { until: DateTime<Utc> },
+    TooSoon { until: DateTime<Utc> },
 }
 
 /// Passwords looked at side by side. Each takes 19 MiB and a core for a while.
 static HASHERS: Semaphore = Semaphore::const_new(4);
+/// The same for browsers that are known: a crowd of strangers does not stand before them.
+static HASHERS_OF_KNOWN: Semaphore = Semaphore::const_new(2);
 
-async fn prove(app: &App, req: &HttpRequest, email: &str, password: &str) -> Result<Proof, Problem> {
-    let (email, peer, now) = (tidy_email(email), peer(req, &app.settings), app.clock.now());
-    let attempt = app.db.run({
-        let email = email.clone();
+/// How long a password waits to be looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn prove(
+    app: &App,
+    req: &HttpRequest,
+    browser: Option<&str>,
+    email: &str,
+    password: &str,
+) -> Result<Proof, Problem> {
+    let hashers = if browser.is_some() { &HASHERS_OF_KNOWN } else { &HASHERS };
+    let (email, peer, now) = (tidy_email(email), whose(browser, peer(req, &app.settings)), app.clock.now());
+    let attempt = app.vital.run({
+        let (email, peer) = (email.clone(), peer.clone());
         move |conn| actions::attempt(conn, &email, &peer, now)
     });
     let user = match attempt.await? {
-        Attempt::Suspended { until } => return Ok(Proof::Suspended { until }),
+        Attempt::TooSoon { until } => return Ok(Proof::TooSoon { until }),
         Attempt::Heard { user } => user,
     };
 
     // Looked at for unknown addresses too, so that the time it takes tells nothing.
     let hash = user.map(|(_, hash)| hash);
     let (hash, right) = {
-        let _turn = HASHERS.acquire().await.map_err(|error| Problem::Unexpected(error.into()))?;
+        let Ok(Ok(_turn)) = timeout(PATIENCE, hashers.acquire()).await else { return Err(Problem::Busy) };
         let password = password.to_owned();
         tokio::task::spawn_blocking(move || (is_password(&password, hash.as_deref()), hash))
             .await
@@ -148,7 +164,7 @@ async fn prove(app: &App, req: &HttpRequest, email: &str, password: &str) -> Res
             .map_err(|error| Problem::Unexpected(error.into()))?
     };
     let Some(hash) = hash.filter(|_| right) else { return Ok(Proof::Wrong) };
-    let user = app.db.run(move |conn| actions::welcome(conn, &email, &hash)).await?;
+    let user = app.vital.run(move |conn| actions::welcome(conn, &email, &peer, &hash)).await?;
     Ok(user.map_or(Proof::Wrong, Proof::Right))
 }
 
@@ -156,10 +172,12 @@ fn peer(req: &HttpRequest, settings: &Settings) -> String {
     caller(req, settings).map_or_else(|| "unknown".to_owned(), peer_of)
 }
 
-fn try_again_at(until: DateTime<Utc>, zone: Tz) -> String {
-    // Rounded up: whoever comes back at the minute shown gets in.
-    let minute = until + TimeDelta::milliseconds(59_999);
-    format!("Too many attempts. Try again at {}.", minute.with_timezone(&zone).format("%H:%M"))
+fn try_again_in(until: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    // Rounded up: whoever comes back after the seconds shown gets in.
+    match (until - now + TimeDelta::milliseconds(999)).num_seconds() {
+        ..=1 => "Too many attempts. Try again in a second.".to_owned(),
+        n => format!("Too many attempts. Try again in {n} seconds."),
+    }
 }
 
 // Settings: people
@@ -199,7 +217,7 @@ impl NewForm {
         if let Some(trouble) = email_trouble(&email) {
             errors.add("email", trouble);
         }
-        if let Some(trouble) = password_trouble(&self.password) {
+        if let Some(trouble) = password_trouble_of(&self.password, &email, &self.name) {
             errors.add("password", trouble);
         }
         let role = Role::of_word(&self.role);
@@ -223,24 +241,22 @@ struct New<'a> {
     errors: &'a FieldErrors,
 }
 
-impl New<'_> {
-    /// The roles to choose from, with what they are for.
-    fn roles(&self) -> [(&'static str, &'static str); 4] {
-        Role::ALL.map(|role| {
-            let words = match role {
-                Role::Viewer => "Viewer: looks at everything",
-                Role::Operator => "Operator: uploads, pauses, resumes",
-                Role::Manager => "Manager: creates, edits, launches, stops one",
-                Role::Admin => "Admin: stops everything, manages people and channels",
-            };
-            (role.word(), words)
-        })
-    }
+/// The roles to choose from, with what they are for.
+fn roles() -> [(&'static str, &'static str); 4] {
+    Role::ALL.map(|role| {
+        let words = match role {
+            Role::Viewer => "Viewer: looks at everything",
+            Role::Operator => "Operator: uploads, pauses, resumes",
+            Role::Manager => "Manager: creates, edits, launches, stops one",
+            Role::Admin => "Admin: stops everything, manages people and channels",
+        };
+        (role.word(), words)
+    })
 }
 
 #[get("/settings/people/new")]
 async fn new_page(_may: May<StopEverything>, frame: Frame) -> Result<HttpResponse, Problem> {
-    let form = NewForm { role: Role::Admin.word().to_owned(), ..NewForm::default() };
+    let form = NewForm { role: Role::Viewer.word().to_owned(), ..NewForm::default() };
     page(New { frame, form: &form, errors: &FieldErrors::default() })
 }
 
@@ -320,17 +336,37 @@ async fn set_password(
     if id == by {
         return Ok(see_other("/account"));
     }
-    if let Some(trouble) = password_trouble(&form.password) {
+    let user = app.db.run(move |conn| store::find(conn, id)).await?;
+    if let Some(trouble) = password_trouble_of(&form.password, &user.email, &user.name) {
         let mut errors = FieldErrors::default();
         errors.add("password", trouble);
-        let user = app.db.run(move |conn| store::find(conn, id)).await?;
         let zone = app.settings.time_zone;
         let again = Show { frame, user: &user, zone, errors: &errors, changed: false };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let password = form.into_inner().password;
     app.db.run(move |conn| actions::set_password(conn, id, &password, Some(by), now)).await?;
+    first_password::was_changed(&app).await;
     Ok(see_other(format!("/settings/people/{id}?changed=true")))
+}
+
+#[derive(Deserialize)]
+struct RoleForm {
+    #[serde(default)]
+    role: String,
+}
+
+#[post("/settings/people/{id}/role")]
+async fn set_role(
+    may: May<StopEverything>,
+    app: Data<App>,
+    id: Path<UserId>,
+    form: Form<RoleForm>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let role = Role::of_word(&form.role).ok_or_else(|| Problem::Invalid("Choose a role".to_owned()))?;
+    app.db.run(move |conn| actions::set_role(conn, id, role, Some(by), now)).await?;
+    Ok(see_other(format!("/settings/people/{id}")))
 }
 
 #[post("/settings/people/{id}/disable")]
@@ -380,14 +416,15 @@ async fn set_own_password(
     form: Form<OwnPasswordForm>,
 ) -> Result<HttpResponse, Problem> {
     let mut errors = FieldErrors::default();
-    if let Some(trouble) = password_trouble(&form.password) {
+    if let Some(trouble) = password_trouble_of(&form.password, &may.person.email, &may.person.name) {
         errors.add("password", trouble);
     } else {
         // Counted like signing in: an unlocked screen is no place to guess at leisure.
-        match prove(&app, &req, &may.person.email, &form.current).await? {
+        let browser = known::read(&req, &may.person.email);
+        match prove(&app, &req, browser.as_deref(), &may.person.email, &form.current).await? {
             Proof::Right(_) => {}
             Proof::Wrong => errors.add("current", "This is not your current password."),
-            Proof::Suspended { until } => errors.add("current", try_again_at(until, app.settings.time_zone)),
+            Proof::TooSoon { until } => errors.add("current", try_again_in(until, app.clock.now())),
         }
     }
     if !errors.is_empty() {
@@ -395,6 +432,7 @@ async fn set_own_password(
     }
     let (id, now, password) = (may.person.id, app.clock.now(), form.into_inner().password);
     app.db.run(move |conn| actions::set_password(conn, id, &password, Some(id), now)).await?;
+    first_password::was_changed(&app).await;
     // That ended all sessions, this one too.
     stay_signed_in(&session, &may.person)?;
     Ok(see_other("/account?changed=true"))
@@ -406,29 +444,14 @@ impl From<Error> for Problem {
             Error::Refused(refused) => Problem::Conflict(refused.to_string()),
             Error::Db(error) => error.into(),
             Error::Hashing(error) => Problem::Unexpected(anyhow::anyhow!("hashing a password: {error}")),
+            Error::Keeping(error) => Problem::Unexpected(error.into()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
-
-    fn peer_told(public_url: Option<&str>) -> String {
-        let req = TestRequest::default()
-            .peer_addr("192.0.2.1:5000".parse().unwrap())
-            .insert_header(("X-Forwarded-For", "198.51.100.66, 203.0.113.9"))
-            .to_http_request();
-        peer(&req, &Settings { public_url: public_url.map(str::to_owned), ..Settings::default() })
-    }
-
-    #[test]
-    fn a_forwarded_address_is_believed_behind_a_proxy_only_and_only_its_last_hop() {
-        assert_eq!(peer_told(Some("https://bugle.test")), "203.0.113.9");
-        assert_eq!(peer_told(None), "192.0.2.1");
-    }
 
     #[test]
     fn signing_in_leads_to_pages_of_ours_only() {
@@ -439,9 +462,11 @@ mod tests {
     }
 
     #[test]
-    fn the_minute_shown_is_never_too_early() {
-        let shown = |text: &str| try_again_at(text.parse().unwrap(), chrono_tz::Europe::Dublin);
-        assert_eq!(shown("2026-07-02T09:15:00Z"), "Too many attempts. Try again at 10:15.");
-        assert_eq!(shown("2026-07-02T09:15:00.5Z"), "Too many attempts. Try again at 10:16.");
+    fn the_wait_shown_is_never_too_short() {
+        let now = "2026-07-02T09:15:00Z".parse().unwrap();
+        let shown = |text: &str| try_again_in(text.parse().unwrap(), now);
+        assert_eq!(shown("2026-07-02T09:15:00.5Z"), "Too many attempts. Try again in a second.");
+        assert_eq!(shown("2026-07-02T09:15:04Z"), "Too many attempts. Try again in 4 seconds.");
+        assert_eq!(shown("2026-07-02T09:15:04.001Z"), "Too many attempts. Try again in 5 seconds.");
     }
 }

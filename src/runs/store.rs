@@ -7,7 +7,7 @@ use diesel::result::Error::{DeserializationError, SerializationError};
 
 use super::{Clock, Rules, Run, RunState};
 use crate::bots::domain::Pinned;
-use crate::db::schema::{campaigns, schedule_runs};
+use crate::db::schema::{campaigns, losses, schedule_runs};
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
 use crate::settings;
@@ -24,11 +24,13 @@ pub fn lock(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
     schedule_runs::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
-/// Like [`lock`], if it is running; `None` otherwise. This is where a claim feels a pause or a stop.
+/// Like [`lock`], if it is running and not everything is held; `None` otherwise. This is where a
+/// claim feels a pause or a stop, and lost history.
 pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Run>> {
     schedule_runs::table
         .find(id.0)
         .filter(schedule_runs::state.eq("running"))
+        .filter(diesel::dsl::not(diesel::dsl::exists(losses::table.filter(losses::released_at.is_null()))))
         .select(Row::as_select())
         .for_no_key_update()
         .first(conn)

@@ -26,7 +26,10 @@ use crate::webchat;
 const BATCH: i64 = 500;
 
 struct PostgresBooks {
+    /// The carrier's own; what phones got survives whatever happens to the product's.
     db: Db,
+    /// Where the rules stand.
+    product: Db,
     clock: Clock,
     rules: Mutex<KnownRules>,
 }
@@ -55,7 +58,7 @@ impl PostgresBooks {
             let mut known = self.rules.lock().await;
             let changes = CHANGES.load(Ordering::SeqCst);
             if known.read.is_none_or(|(at, then)| then != changes || at.elapsed() >= BELIEVED) {
-                match self.db.run(store::rules).await {
+                match self.product.run(store::rules).await {
                     Ok(rules) => known.rules = Arc::new(Rules::new(rules)),
                     Err(error) => tracing::warn!("the rules of the phones stay as they were: {error}"),
                 }
@@ -81,10 +84,11 @@ impl Books for PostgresBooks {
     }
 }
 
-/// The adapters this installation can make: the web chat, and for everything else the sandbox.
-pub fn providers(db: &Db, clock: &Clock) -> Providers {
-    let books: Arc<dyn Books> =
-        Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone(), rules: Mutex::default() });
+/// The adapters this installation can make: the web chat, and for everything else the sandbox,
+/// whose carrier keeps its books in `books`.
+pub fn providers(db: &Db, books: &Db, clock: &Clock) -> Providers {
+    let (product, rules) = (db.clone(), Mutex::default());
+    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: books.clone(), product, clock: clock.clone(), rules });
     let chats = webchat::books(db, clock);
     Arc::new(move |setup| match setup.provider.as_str() {
         "webchat" => Arc::new(Webchat::new(setup, chats.clone())) as Arc<dyn Channel>,
@@ -98,14 +102,14 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
     loop {
         let now = app.clock.now();
-        let receipts = app.db.run(move |conn| store::due_receipts(conn, BATCH, now)).await?;
+        let receipts = app.books.run(move |conn| store::due_receipts(conn, BATCH, now)).await?;
         let (ids, told): (Vec<i64>, Vec<_>) =
             receipts.into_iter().map(|(id, channel, receipt)| (id, (channel, Event::Receipt(receipt)))).unzip();
         let reported = report(app, told).await?;
         if reported > 0 {
-            app.db.run(move |conn| store::reported(conn, &ids)).await?;
+            app.books.run(move |conn| store::reported(conn, &ids)).await?;
         }
-        app.db.run(move |conn| store::write_replies(conn, BATCH, now)).await?;
+        app.books.run(move |conn| store::write_replies(conn, BATCH, now)).await?;
         match reported + report_written(app).await? {
             0 => return Ok(n),
             more => n += more,
@@ -118,12 +122,12 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
 /// They are crossed off only after they were taken in: a crash in between repeats them under
 /// the same id.
 pub async fn report_written(app: &App) -> anyhow::Result<usize> {
-    let written = app.db.run(|conn| store::untold(conn, BATCH)).await?;
+    let written = app.books.run(|conn| store::untold(conn, BATCH)).await?;
     let (ids, told): (Vec<i64>, Vec<_>) =
         written.into_iter().map(|(id, channel, inbound)| (id, (channel, Event::Inbound(inbound)))).unzip();
     let reported = report(app, told).await?;
     if reported > 0 {
-        app.db.run(move |conn| store::told(conn, &ids)).await?;
+        app.books.run(move |conn| store::told(conn, &ids)).await?;
     }
     Ok(reported)
 }

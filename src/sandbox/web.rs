@@ -87,7 +87,7 @@ impl Wall {
     /// `None` when nothing came after what the page shows.
     async fn read(app: &App, looking: Looking) -> Result<Option<Wall>, Problem> {
         let (digits, before, since) = (looking.digits(), looking.before, looking.since);
-        let found = app.db.run(move |conn| store::wall(conn, &digits, before, since, WALL as i64 + 1)).await?;
+        let found = app.books.run(move |conn| store::wall(conn, &digits, before, since, WALL as i64 + 1)).await?;
         let Some((newest, mut phones)) = found else { return Ok(None) };
         let next = (phones.len() > WALL).then(|| phones[WALL - 1].last);
         phones.truncate(WALL);
@@ -281,10 +281,8 @@ impl Reply {
 
     async fn read(app: &App, number: &str, form: ReplyForm) -> Result<Reply, Problem> {
         let wanted = number.to_owned();
-        let (last, senders) = app
-            .db
-            .run(move |conn| QueryResult::Ok((store::last_channel(conn, &wanted)?, senders::store::list(conn)?)))
-            .await?;
+        let last = app.books.run(move |conn| store::last_channel(conn, &wanted)).await?;
+        let senders = app.db.run(senders::store::list).await?;
         let channels: Vec<(i64, String)> = senders
             .into_iter()
             .filter(|it| it.provider == "sandbox" && (is_phone(number) || !it.kind.is_phone()))
@@ -325,19 +323,19 @@ async fn held(
 async fn screen(app: &App, frame: &Frame, number: &str, scrolled: Scrolled) -> Result<Screen, Problem> {
     let Scrolled { before, since } = scrolled;
     let wanted = number.to_owned();
-    let (mut messages, sources) = app
+    let read = move |conn: &mut _| store::messages(conn, &wanted, since.unwrap_or(0), before, SHOWN as i64 + 1);
+    let mut messages = app.books.run(read).await?;
+    let parts = || messages.iter().filter_map(|message| message.part.as_deref());
+    let runs: Vec<RunId> = parts().filter_map(PartId::parse).map(|part| part.run).collect();
+    let replies: Vec<MessageId> = parts().filter_map(parse_part_id).map(|(id, _)| id).collect();
+    let sources = app
         .db
         .run(move |conn| {
-            let messages = store::messages(conn, &wanted, since.unwrap_or(0), before, SHOWN as i64 + 1)?;
-            let parts = || messages.iter().filter_map(|message| message.part.as_deref());
-            let runs: Vec<RunId> = parts().filter_map(PartId::parse).map(|part| part.run).collect();
-            let replies: Vec<MessageId> = parts().filter_map(parse_part_id).map(|(id, _)| id).collect();
-            let sources = Sources {
+            QueryResult::Ok(Sources {
                 runs: ledger::names(conn, &runs)?,
                 conversations: conversations::store::of_messages(conn, &replies)?,
                 senders: senders::store::list(conn)?,
-            };
-            QueryResult::Ok((messages, sources))
+            })
         })
         .await?;
     let more = messages.len() > SHOWN;
@@ -415,7 +413,7 @@ async fn write(
         };
     }
     let (now, phone) = (app.clock.now(), number.clone());
-    app.db.run(move |conn| store::write(conn, channel, &phone, &text, now)).await?;
+    app.books.run(move |conn| store::write(conn, channel, &phone, &text, now)).await?;
     // It stands in the books: what is not reported now is with the next tick.
     if let Err(error) = carrier::report_written(&app).await {
         tracing::warn!("what a phone wrote is reported later: {error:#}");

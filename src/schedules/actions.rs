@@ -58,6 +58,21 @@ pub fn pause(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<
     })
 }
 
+/// Like [`pause`], without anybody's order, and with the reason. Returns whether it went on until now.
+pub fn pause_because(conn: &mut PgConnection, id: ScheduleId, why: &str, now: DateTime<Utc>) -> Result<bool, Error> {
+    conn.transaction(|conn| {
+        let mut held = hold(conn, id)?;
+        let was = held.schedule.state.word();
+        if was != "active" || held.home.state != "active" {
+            return Ok(false);
+        }
+        held.schedule.pause(PausedWith::Schedule, now)?;
+        held.pause_runs(now)?;
+        held.save(conn, "schedule.paused", was, None, Some(why), now)?;
+        Ok(true)
+    })
+}
+
 /// Lets the schedule go on where it stopped.
 pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
     conn.transaction(|conn| {

@@ -17,7 +17,9 @@ use crate::channels::sandbox::Knobs;
 use crate::channels::webchat::{Side, Widget, origin};
 use crate::db::DbError;
 use crate::ids::{CampaignId, ChannelId};
-use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
+use crate::web::{
+    FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, plain_host, see_other,
+};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list).service(new_page).service(add).service(show).service(change);
@@ -272,8 +274,12 @@ impl Edit<'_> {
 }
 
 fn site(req: &HttpRequest, app: &App) -> String {
-    let told = req.connection_info();
-    app.settings.public_url.clone().unwrap_or_else(|| format!("{}://{}", told.scheme(), told.host()))
+    // What a browser or a proxy says of our name is copied into other people's pages: only what nobody
+    // can have made up is believed.
+    app.settings.public_url.clone().unwrap_or_else(|| {
+        let address = req.app_config().local_addr().to_string();
+        format!("http://{}", plain_host(req.headers()).unwrap_or(&address))
+    })
 }
 
 fn own_of(provider: &str) -> Own {

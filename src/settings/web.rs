@@ -14,7 +14,8 @@ use super::quiet_form::{own_times, typed};
 use super::store;
 use crate::app::App;
 use crate::channels::BEGIN_WITHIN;
-use crate::db::DbError;
+use crate::clock::DayFromOutside;
+use crate::db::{self, DbError};
 use crate::pacing::Quiet;
 use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
 
@@ -224,17 +225,22 @@ struct Show<'a> {
     errors: &'a FieldErrors,
     /// What was just changed.
     saved: Option<Card>,
+    /// There are two servers, and one of them may take over without knowing everything.
+    alone: bool,
 }
 
 impl<'a> Show<'a> {
     async fn read(frame: Frame, app: &App, errors: &'a FieldErrors) -> Result<Self, Problem> {
-        let read = app.db.run(|conn| {
-            Ok::<_, diesel::result::Error>((store::house(conn)?, store::list(conn)?, store::last_change(conn)?))
+        let several = app.settings.several_hosts;
+        let read = app.db.run(move |conn| {
+            let alone = several && db::confirms_alone(conn)?;
+            let (house, blackouts, last_change) = (store::house(conn)?, store::list(conn)?, store::last_change(conn)?);
+            Ok::<_, diesel::result::Error>((house, blackouts, last_change, alone))
         });
-        let (house, blackouts, last_change) = read.await?;
+        let (house, blackouts, last_change, alone) = read.await?;
         let zone = app.settings.time_zone;
         let forms = Forms::of(&house);
-        Ok(Show { frame, house, blackouts, last_change, zone, today: today(app), forms, errors, saved: None })
+        Ok(Show { frame, house, blackouts, last_change, zone, today: today(app), forms, errors, saved: None, alone })
     }
 
     /// Blackout dates that lie ahead, by year; or those that have passed.
@@ -404,9 +410,9 @@ async fn copy_blackouts(
 async fn remove_blackout(
     may: May<StopEverything>,
     app: Data<App>,
-    day: Path<NaiveDate>,
+    day: Path<DayFromOutside>,
 ) -> Result<HttpResponse, Problem> {
-    let (day, by, now) = (day.into_inner(), may.person.id, app.clock.now());
+    let (DayFromOutside(day), by, now) = (day.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::remove_blackout(conn, day, by, now)).await?;
     Ok(Card::Blackouts.saved())
 }

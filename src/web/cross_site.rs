@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -20,11 +22,19 @@ pub async fn refuse_cross_site(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let changes = matches!(*req.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
-    let asks_itself = ["/webhooks/", "/webchat/"].iter().any(|under| req.path().starts_with(under));
-    if changes && !asks_itself && !is_ours(req.headers(), app.settings.public_url.as_deref()) {
+    let public_url = app.settings.public_url.as_deref();
+    if changes && !is_own_host(req.headers(), public_url) {
+        return Ok(req.error_response(Problem::UnknownHost).map_into_right_body());
+    }
+    if changes && !asks_itself(req.path()) && !is_ours(req.headers(), public_url) {
         return Ok(req.error_response(Problem::CrossSite).map_into_right_body());
     }
     Ok(next.call(req).await?.map_into_left_body())
+}
+
+/// Whether what lies there judges by itself who may ask: it has no session.
+pub(super) fn asks_itself(path: &str) -> bool {
+    ["/webhooks/", "/webchat/"].iter().any(|under| path.starts_with(under))
 }
 
 /// `public_url`: where browsers find us, if that is not what `Host` says.
@@ -43,11 +53,32 @@ pub fn is_own_origin(origin: &str, headers: &HeaderMap, public_url: Option<&str>
     let Some(from) = authority(origin) else { return false };
     match public_url {
         Some(url) => origin.eq_ignore_ascii_case(url.trim_end_matches('/')),
-        None => {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-            host.is_some_and(|host| host.eq_ignore_ascii_case(from))
-        }
+        None => host(headers).is_some_and(|host| host.eq_ignore_ascii_case(from)) && is_own_host(headers, None),
     }
+}
+
+/// Whether a request was made to a name that can only be ours. Without a public URL that is an
+/// address or `localhost`: any other name may be somebody's who has it lead here.
+fn is_own_host(headers: &HeaderMap, public_url: Option<&str>) -> bool {
+    host(headers).filter(|_| public_url.is_none()).is_none_or(is_nobodys)
+}
+
+/// `Host`, if it is one that nobody can have made up: an address, or `localhost`.
+pub fn plain_host(headers: &HeaderMap) -> Option<&str> {
+    host(headers).filter(|host| is_nobodys(host))
+}
+
+fn is_nobodys(host: &str) -> bool {
+    // Without its port; an IPv6 address has brackets.
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default())
 }
 
 /// `host[:port]` of an origin such as `https://bugle.example:8443`.
@@ -78,11 +109,29 @@ mod tests {
 
     #[test]
     fn an_older_browser_is_judged_by_its_origin() {
-        assert!(ours(&[("origin", "http://bugle.test:8080"), ("host", "bugle.test:8080")], None));
-        assert!(!ours(&[("origin", "http://bugle.test:8081"), ("host", "bugle.test:8080")], None));
+        assert!(ours(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")], None));
+        assert!(ours(&[("origin", "http://localhost:8080"), ("host", "localhost:8080")], None));
+        assert!(ours(&[("origin", "http://[::1]:8080"), ("host", "[::1]:8080")], None));
+        assert!(!ours(&[("origin", "http://127.0.0.1:8081"), ("host", "127.0.0.1:8080")], None));
         assert!(!ours(&[("origin", "http://evil.test"), ("host", "bugle.test")], None));
         assert!(!ours(&[("origin", "null"), ("host", "null")], None));
         assert!(!ours(&[("host", "bugle.test")], None));
+    }
+
+    #[test]
+    fn a_name_that_leads_here_is_not_ours_unless_we_were_told() {
+        let host = |host: &'static str, public: Option<&str>| {
+            let pair = (HeaderName::from_static("host"), HeaderValue::from_static(host));
+            is_own_host(&[pair].into_iter().collect(), public)
+        };
+        for ours in ["localhost", "LOCALHOST:8080", "192.0.2.7:8080", "[::1]:8080", "[fd00::1]"] {
+            assert!(host(ours, None), "{ours}");
+        }
+        for foreign in ["rebound.test:8080", "localhost.rebound.test", "127.0.0.1.rebound.test", "", "[rebound.test]"] {
+            assert!(!host(foreign, None), "{foreign}");
+        }
+        assert!(!ours(&[("origin", "http://rebound.test"), ("host", "rebound.test")], None));
+        assert!(host("bugle.test", Some("https://bugle.test")), "its proxy lets through what it is set up for");
     }
 
     #[test]

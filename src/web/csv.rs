@@ -9,9 +9,30 @@ use super::Problem;
 
 /// Text that no spreadsheet takes for a formula: what came from a file or a
 /// provider must not run on the machine of the person who opens the table.
+///
+/// A cell may also begin within the text: where lists have semicolons between them, a spreadsheet cuts
+/// there, whatever quotes stand around it.
 pub fn as_text(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    let mut safe = String::with_capacity(text.len() + 1);
+    // A sign of ours stands before it, with nothing but blanks in between.
+    let mut guarded = false;
+    for cell in text.split_inclusive(CUTS) {
+        let begins = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || c == '\u{feff}');
+        let odd = safe.is_empty() && cell.starts_with(['\t', '\r']);
+        if odd || (begins.starts_with(SIGNS) && !guarded) {
+            safe.push('\'');
+            guarded = true;
+        }
+        guarded &= cell.trim().is_empty();
+        safe.push_str(cell);
+    }
+    safe
 }
+
+/// What formulas begin with.
+const SIGNS: [char; 4] = ['=', '+', '-', '@'];
+/// Where a spreadsheet may take one cell for two.
+const CUTS: [char; 4] = [';', '\t', '\n', '\r'];
 
 /// The first bytes of a table: without them Excel takes UTF-8 for something else.
 pub fn mark() -> Vec<u8> {
@@ -49,7 +70,19 @@ mod tests {
         for formula in ["=1+1", "+353", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
             assert_eq!(as_text(formula), format!("'{formula}"));
         }
-        assert_eq!(as_text("35387=1"), "35387=1");
+        for (text, safe) in [
+            ("hi;=cmd|' /C calc'!A0", "hi;'=cmd|' /C calc'!A0"),
+            ("hi; \"=1+1", "hi;' \"=1+1"),
+            ("a\n@x", "a\n'@x"),
+            (" =1", "' =1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            ("\"=1", "'\"=1"),
+        ] {
+            assert_eq!(as_text(text), safe);
+        }
+        for plain in ["35387=1", "a;b; c", "one - two", "12-30", "", "a\n\nb"] {
+            assert_eq!(as_text(plain), plain);
+        }
         assert_eq!(lines([["353", "=cmd", "a,b"]]).unwrap(), b"353,'=cmd,\"a,b\"\n");
     }
 }

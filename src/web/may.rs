@@ -3,9 +3,11 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use actix_session::SessionExt;
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use super::{Click, Problem};
+use crate::app::App;
 use crate::db::Lost;
 use crate::ids::UserId;
 
@@ -130,6 +132,8 @@ pub struct Frame {
     pub person: Person,
     /// Path of the page, to mark where we are in the rail.
     pub path: String,
+    /// Whether everything is held, because history was lost.
+    pub held: bool,
 }
 
 impl Frame {
@@ -149,6 +153,7 @@ impl FromRequest for Frame {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Person::of(req).map(|person| Frame { person, path: req.path().to_owned() }))
+        let held = req.app_data::<Data<App>>().is_some_and(|app| app.marks.is_held());
+        ready(Person::of(req).map(|person| Frame { person, path: req.path().to_owned(), held }))
     }
 }

@@ -1,11 +1,14 @@
 //! What all pages share: who is asking and what they may, how to answer, and how to say no.
 
+mod bodies;
 pub mod chart;
 mod cross_site;
 pub mod csv;
 mod forms;
 mod headers;
+mod heavy;
 mod htmx;
+mod in_turn;
 mod may;
 mod multipart;
 mod panics;
@@ -16,14 +19,17 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use askama::Template;
 
-pub use cross_site::{is_own_origin, refuse_cross_site};
+pub use bodies::in_time;
+pub use cross_site::{is_own_origin, plain_host, refuse_cross_site};
 pub use forms::FieldErrors;
 pub use headers::harden;
+pub use heavy::heavy;
 pub use htmx::Htmx;
+pub use in_turn::{in_turn, reckon, search_in_turn, table_in_turn};
 pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
-pub use multipart::Parts;
+pub use multipart::{Budget, Incoming, Parts, Unfit};
 pub use panics::{survive, tell_of_panics};
-pub use peer::caller;
+pub use peer::{caller, is_local};
 pub use problem::{Click, Problem};
 
 /// Answers with a rendered template.

@@ -20,16 +20,28 @@ pub enum Problem {
     /// The request was made by another site's page.
     #[error("cross-site request")]
     CrossSite,
+    /// The request was made to a name that we do not know to be ours.
+    #[error("unknown host")]
+    UnknownHost,
     #[error("not found")]
     NotFound,
     /// The request does not make sense; says what to do about it.
     #[error("{0}")]
     Invalid(String),
+    /// More was sent than is taken in; says how much fits.
+    #[error("{0}")]
+    TooLarge(String),
     /// The thing asked about is no longer in the state the page showed.
     #[error("{0}")]
     Conflict(String),
     #[error("busy")]
     Busy,
+    /// So many slow questions of this person, or of all, are under way that one more has to wait.
+    #[error("too many questions at once")]
+    TooMany,
+    /// The body of the request did not come in time.
+    #[error("too late")]
+    TooLate,
     /// The question takes longer than anybody may keep the database busy.
     #[error("too slow")]
     TooSlow,
@@ -153,13 +165,17 @@ impl ResponseError for Problem {
         match self {
             Problem::SignInFirst { .. } => StatusCode::UNAUTHORIZED,
             Problem::NotAllowed | Problem::CrossSite => StatusCode::FORBIDDEN,
+            Problem::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Conflict(_) => StatusCode::CONFLICT,
             Problem::Busy | Problem::TooSlow | Problem::NoDatabase(_) | Problem::NotDone(..) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Problem::Unseen(_) => StatusCode::OK,
+            Problem::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Problem::TooLate => StatusCode::REQUEST_TIMEOUT,
             Problem::Panicked | Problem::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -170,12 +186,18 @@ impl ResponseError for Problem {
             Problem::SignInFirst { htmx, next } => return sign_in(*htmx, next.as_deref()),
             Problem::NotAllowed => ("You may not do this", "Ask an admin of this installation for the right."),
             Problem::CrossSite => ("This request came from another site", "Open Bugle itself and do it there."),
+            Problem::UnknownHost => (
+                "Bugle does not know itself by this name",
+                "Start it with --public-url and the address that browsers use, or open it by its IP address.",
+            ),
             Problem::NotFound => ("Not found", "It may have been deleted, or the address is mistyped."),
-            Problem::Invalid(reason) => (reason.as_str(), "Nothing was changed."),
+            Problem::Invalid(reason) | Problem::TooLarge(reason) => (reason.as_str(), "Nothing was changed."),
             Problem::Conflict(reason) => {
                 (reason.as_str(), "Nothing was changed. Reload the page to see how things are now.")
             }
             Problem::Busy => ("Busy right now", "Please try again in a moment."),
+            Problem::TooMany => ("Too many slow questions at once", "Wait until one has its answer, and try again."),
+            Problem::TooLate => ("This request took too long to arrive", "Nothing was changed. Please try again."),
             Problem::TooSlow => (
                 "This takes too long to find out",
                 "Nothing was changed. Ask for less, or try again when less is going on.",
@@ -201,7 +223,12 @@ impl ResponseError for Problem {
                 WENT_WRONG
             }
         };
-        HttpResponse::build(self.status_code())
+        let mut response = HttpResponse::build(self.status_code());
+        if let Problem::TooLarge(_) = self {
+            // What is left of it is not read.
+            response.force_close();
+        }
+        response
             .content_type("text/html; charset=utf-8")
             .insert_header(("HX-Reselect", "#problem"))
             .insert_header(("HX-Retarget", "#notice"))

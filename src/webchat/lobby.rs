@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::web::{Bytes, Data};
@@ -30,6 +30,12 @@ const BEHIND: usize = 64;
 const READ_AT_ONCE: i64 = 2000;
 /// Pages in which one visitor may have the widget open.
 const PAGES: usize = 10;
+/// Visitors that are forgotten at once.
+const SWEPT_AT_ONCE: i64 = 50_000;
+/// Streams to one address on the internet.
+const OF_ONE_ADDRESS: usize = 50;
+/// Streams over all, where descriptors allow for so many.
+const OF_ALL: usize = 2_000;
 
 /// Told when this process has written something for a visitor, or has heard one.
 pub(super) static NEWS: Notify = Notify::const_new();
@@ -41,6 +47,7 @@ pub struct Lobby {
     next: AtomicU64,
     looks: AtomicU64,
     knocks: Mutex<Knocks>,
+    most: AtomicUsize,
     stop: CancellationToken,
 }
 
@@ -49,6 +56,8 @@ type Knocks = HashMap<(Knock, String), (DateTime<Utc>, u32)>;
 
 struct Stream {
     visitor: i64,
+    /// The address that it goes to; `None` within the machine, where a proxy may speak for many.
+    from: Option<String>,
     /// The number of the last message it was given.
     seen: i64,
     to: mpsc::Sender<Bytes>,
@@ -87,6 +96,7 @@ impl Lobby {
             next: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             knocks: Mutex::default(),
+            most: AtomicUsize::new(OF_ALL),
             stop: CancellationToken::new(),
         }
     }
@@ -102,17 +112,26 @@ impl Lobby {
         self.looks.load(Ordering::Relaxed)
     }
 
-    /// Begins a stream of what comes after number `seen`; `None` when the visitor has too many.
-    pub fn enter(&self, visitor: VisitorId, seen: i64) -> Option<mpsc::Receiver<Bytes>> {
+    /// Allows for no more than so many streams.
+    pub fn limit_to(&self, most: usize) {
+        self.most.store(most.min(OF_ALL), Ordering::Relaxed);
+    }
+
+    /// Begins a stream of what comes after number `seen`; `None` when the visitor, the address
+    /// or all together have too many.
+    pub fn enter(&self, visitor: VisitorId, seen: i64, from: Option<String>) -> Option<mpsc::Receiver<Bytes>> {
         let (to, receiver) = mpsc::channel(BEHIND);
         let mut streams = self.streams.lock().unwrap();
         streams.retain(|_, stream| !stream.to.is_closed());
-        if self.stop.is_cancelled() || streams.values().filter(|it| it.visitor == visitor.0).count() >= PAGES {
+        let of_visitor = streams.values().filter(|it| it.visitor == visitor.0).count();
+        let of_address = streams.values().filter(|it| it.from.is_some() && it.from == from).count();
+        let full = PAGES <= of_visitor || OF_ONE_ADDRESS <= of_address;
+        if full || self.most.load(Ordering::Relaxed) <= streams.len() || self.stop.is_cancelled() {
             return None;
         }
         // Says at once that the line is open.
         let _ = to.try_send(Bytes::from_static(b": open\n\n"));
-        streams.insert(self.next.fetch_add(1, Ordering::Relaxed), Stream { visitor: visitor.0, seen, to });
+        streams.insert(self.next.fetch_add(1, Ordering::Relaxed), Stream { visitor: visitor.0, from, seen, to });
         NEWS.notify_one();
         Some(receiver)
     }
@@ -143,7 +162,7 @@ impl Lobby {
             stream.seen = last.seq;
             stream.to.try_send(new.into_iter().map(event).collect::<String>().into()).is_ok()
         });
-        Ok(READ_AT_ONCE as usize <= n)
+        Ok(READ_AT_ONCE as usize <= n || missed.values().any(|lines| store::OF_ONE <= lines.len() as i64))
     }
 
     fn ping(&self) {
@@ -168,6 +187,13 @@ impl Lobby {
         *n += 1;
         Ok(())
     }
+}
+
+/// Forgets visitors who opened a page a day ago and never said a word; the widget makes them known
+/// anew when they come back.
+pub async fn sweep(app: &App) -> anyhow::Result<()> {
+    let then = app.clock.now() - TimeDelta::days(1);
+    Ok(app.db.run(move |conn| store::sweep(conn, then, SWEPT_AT_ONCE)).await.map(drop)?)
 }
 
 async fn keep_telling(lobby: Data<Lobby>) {

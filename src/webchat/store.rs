@@ -41,6 +41,23 @@ pub fn insert(
         .map(VisitorId)
 }
 
+/// Deletes visitors from before `then` who never said a word, and to whom nothing was said: up to `n`.
+pub fn sweep(conn: &mut PgConnection, then: DateTime<Utc>, n: i64) -> QueryResult<usize> {
+    let silent = webchat_visitors::table
+        .filter(webchat_visitors::last_seq.eq(0))
+        .filter(webchat_visitors::seen_at.lt(then))
+        .order(webchat_visitors::seen_at)
+        .limit(n)
+        .select(webchat_visitors::id)
+        .for_update()
+        .skip_locked();
+    let ids: Vec<i64> = silent.load(conn)?;
+    // Asked again: one may have written meanwhile.
+    let those =
+        webchat_visitors::table.filter(webchat_visitors::id.eq_any(ids)).filter(webchat_visitors::last_seq.eq(0));
+    diesel::delete(those).execute(conn)
+}
+
 pub fn find(conn: &mut PgConnection, id: VisitorId) -> QueryResult<Visitor> {
     webchat_visitors::table.find(id.0).select(Visitor::as_select()).first(conn)
 }
@@ -198,13 +215,17 @@ struct Missed {
     at: DateTime<Utc>,
 }
 
+/// Messages of one visitor that are read at once.
+pub const OF_ONE: i64 = 100;
+
 /// What stands after these numbers, by visitor; at most `n` messages, so ask again when it is that many.
 pub fn missed(conn: &mut PgConnection, seen: &[(i64, i64)], n: i64) -> QueryResult<HashMap<i64, Vec<Line>>> {
     let (visitors, seqs): (Vec<i64>, Vec<i64>) = seen.iter().copied().unzip();
     let ask = diesel::sql_query(include_str!("missed.sql"))
         .bind::<Array<Int8>, _>(visitors)
         .bind::<Array<Int8>, _>(seqs)
-        .bind::<Int8, _>(n);
+        .bind::<Int8, _>(n)
+        .bind::<Int8, _>(OF_ONE);
     let rows: Vec<Missed> = Prepared(ask).load(conn)?;
     let mut by_visitor: HashMap<i64, Vec<Line>> = HashMap::new();
     for row in rows {

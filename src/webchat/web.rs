@@ -1,9 +1,10 @@
 use std::ops::AsyncFnOnce;
+use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, get, post, route};
+use actix_web::{Error, HttpRequest, HttpResponse, get, post, route};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -162,6 +163,14 @@ async fn at_the_door(
     answer
 }
 
+/// A body that was read, or why not in words that the asking page may read, too.
+fn whole(body: Result<Bytes, Error>) -> Result<Bytes, Refused> {
+    body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLong,
+        _ => Refused::Unreadable,
+    })
+}
+
 /// A browser asks before a page of another site may ask.
 #[route("/webchat/{channel}/{door}", method = "OPTIONS")]
 async fn may_it_ask(app: Data<App>, req: HttpRequest, path: Path<(ChannelId, String)>) -> HttpResponse {
@@ -179,6 +188,11 @@ fn from_where(req: &HttpRequest, app: &App) -> String {
     caller(req, &app.settings).map_or_else(|| "unknown".to_owned(), peer_of)
 }
 
+/// The same, unless it is this machine.
+fn from_afar(req: &HttpRequest, app: &App) -> Option<String> {
+    caller(req, &app.settings).filter(|address| !address.to_canonical().is_loopback()).map(peer_of)
+}
+
 fn knock(lobby: &Option<Data<Lobby>>, knock: Knock, req: &HttpRequest, app: &App) -> Result<(), Refused> {
     let (Some(lobby), now) = (lobby, app.clock.now()) else { return Ok(()) };
     lobby.knock(knock, &from_where(req, app), now).map_err(|until| Refused::TooFast { until, now })
@@ -188,6 +202,10 @@ fn knock(lobby: &Option<Data<Lobby>>, knock: Knock, req: &HttpRequest, app: &App
 
 const SCRIPT: &str = include_str!("widget.js");
 const SHEET: &str = include_str!("widget.css");
+
+/// Both as they are sent, made once.
+static LEAN_SCRIPT: LazyLock<String> = LazyLock::new(|| lean(SCRIPT));
+static LEAN_SHEET: LazyLock<String> = LazyLock::new(lean_sheet);
 
 /// The script without the spaces and remarks that only its readers need. Lines stay lines, and
 /// strings as they are; it knows neither regular expressions nor templates in templates.
@@ -214,7 +232,7 @@ fn lean(script: &str) -> String {
     lean
 }
 
-/// The sheet, in the same way, in front of it what the channel says.
+/// The sheet, in front of it what the channel says.
 fn sheet(widget: &Widget) -> String {
     let (left, right) = match widget.side {
         Side::Left => ("20px", "auto"),
@@ -222,6 +240,11 @@ fn sheet(widget: &Widget) -> String {
     };
     let (accent, ink) = (&widget.accent, domain::ink_on(&widget.accent));
     let mut sheet = format!(":host{{--accent:{accent};--on-accent:{ink};--left:{left};--right:{right}}}");
+    sheet.push_str(&LEAN_SHEET);
+    sheet
+}
+
+fn lean_sheet() -> String {
     let rules = SHEET.split_once("*/").map_or(SHEET, |(_, rules)| rules);
     let mut lean = rules.lines().map(str::trim).collect::<String>();
     for (loose, tight) in [
@@ -237,8 +260,7 @@ fn sheet(widget: &Widget) -> String {
     ] {
         lean = lean.replace(loose, tight);
     }
-    sheet.push_str(&lean);
-    sheet
+    lean
 }
 
 /// The script that a page names: the widget, told how this channel wants it.
@@ -255,7 +277,7 @@ async fn widget_script(app: Data<App>, req: HttpRequest, channel: Path<ChannelId
             .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
             // Pages that let in only who says so let it in.
             .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
-            .body(format!("({})({told});\n", lean(SCRIPT))))
+            .body(format!("({})({told});\n", *LEAN_SCRIPT)))
     })
     .await
 }
@@ -285,9 +307,14 @@ struct After {
 
 /// What was said: the newest, or what comes after a number.
 #[get("/webchat/{channel}/messages")]
-async fn history(app: Data<App>, req: HttpRequest, channel: Path<ChannelId>, after: Query<After>) -> HttpResponse {
+async fn history(
+    app: Data<App>,
+    req: HttpRequest,
+    channel: Path<ChannelId>,
+    after: Result<Query<After>, Error>,
+) -> HttpResponse {
     at_the_door(&app, &req, channel.into_inner(), async |door| {
-        let now = app.clock.now();
+        let (now, after) = (app.clock.now(), after.map_err(|_| Refused::Unreadable)?);
         let Known { visitor, renew } = door.visitor(&req, now)?;
         let after = after.after;
         let (last, lines) = app
@@ -321,10 +348,10 @@ async fn say(
     lobby: Option<Data<Lobby>>,
     req: HttpRequest,
     channel: Path<ChannelId>,
-    body: Bytes,
+    body: Result<Bytes, Error>,
 ) -> HttpResponse {
     at_the_door(&app, &req, channel.into_inner(), async |door| {
-        let now = app.clock.now();
+        let (now, body) = (app.clock.now(), whole(body)?);
         let visitor = door.visitor(&req, now)?.visitor;
         // Written as JSON, each byte may take six.
         if body.len() > LONGEST * 6 + 200 {
@@ -361,14 +388,15 @@ async fn stream(
     lobby: Option<Data<Lobby>>,
     req: HttpRequest,
     channel: Path<ChannelId>,
-    after: Query<After>,
+    after: Result<Query<After>, Error>,
 ) -> HttpResponse {
     at_the_door(&app, &req, channel.into_inner(), async |door| {
+        let after = after.map_err(|_| Refused::Unreadable)?;
         let visitor = door.visitor(&req, app.clock.now())?.visitor;
         let told = req.headers().get("Last-Event-ID").and_then(|value| value.to_str().ok()?.parse().ok());
         let seen = told.or(after.after).unwrap_or(0);
         let lobby = lobby.as_ref().ok_or(Refused::NotNow(Problem::Busy))?;
-        let receiver = lobby.enter(visitor, seen).ok_or(Refused::TooManyPages)?;
+        let receiver = lobby.enter(visitor, seen, from_afar(&req, &app)).ok_or(Refused::TooManyPages)?;
         let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|bytes| (Ok::<_, actix_web::Error>(bytes), receiver))
         });
@@ -390,9 +418,14 @@ struct Shown {
 
 /// The widget shows every message up to a number: those of ours are delivered.
 #[post("/webchat/{channel}/ack")]
-async fn acknowledge(app: Data<App>, req: HttpRequest, channel: Path<ChannelId>, body: Bytes) -> HttpResponse {
+async fn acknowledge(
+    app: Data<App>,
+    req: HttpRequest,
+    channel: Path<ChannelId>,
+    body: Result<Bytes, Error>,
+) -> HttpResponse {
     at_the_door(&app, &req, channel.into_inner(), async |door| {
-        let now = app.clock.now();
+        let (now, body) = (app.clock.now(), whole(body)?);
         let visitor = door.visitor(&req, now)?.visitor;
         let Shown { seq } = serde_json::from_slice(&body).map_err(|_| Refused::Unreadable)?;
         let (shown, parts) = app

@@ -1,5 +1,7 @@
 //! Texts with fields in them.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 /// A text with fields in it, parsed once and rendered for every contact.
@@ -37,7 +39,7 @@ impl Template {
         longest_first.sort_by_key(|name| std::cmp::Reverse(name.chars().count()));
 
         let mut template = Template { pieces: Vec::new(), fields: Vec::new(), unknown: Vec::new() };
-        let mut plain = String::new();
+        let (mut plain, mut seen) = (String::new(), HashSet::new());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('#') {
             plain.push_str(before);
@@ -56,9 +58,8 @@ impl Template {
                 let (word, beyond) = after.split_at(after.find(|c: char| !is_of_word(c)).unwrap_or(after.len()));
                 plain.push('#');
                 if word.starts_with(char::is_alphabetic) {
-                    let unknown = &mut template.unknown;
-                    if !unknown.iter().any(|name| name == word) {
-                        unknown.push(word.to_owned());
+                    if seen.insert(word) {
+                        template.unknown.push(word.to_owned());
                     }
                     // The # that closes its fallback must not open a field.
                     let (_, more) = fallback(beyond);

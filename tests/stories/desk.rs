@@ -25,6 +25,7 @@ use bugle::engine::talker::Talker;
 use bugle::engine::{importer, rescuer, starter};
 use bugle::files::upload;
 use bugle::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId, UserId};
+use bugle::marks::Marks;
 use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
@@ -59,6 +60,17 @@ static TEMPLATE: LazyLock<Mutex<&'static str>> = LazyLock::new(|| {
     db::migrate(&SERVER.url("template_desk")).unwrap();
     Mutex::new("template_desk")
 });
+
+/// A new database with nothing in it, and how Bugle gets there.
+pub fn empty_database(name: &str) -> String {
+    SERVER.create_database(name).unwrap();
+    SERVER.url(name)
+}
+
+/// A connection to the same database that may do everything.
+pub fn keeper_of(name: &str) -> PgConnection {
+    PgConnection::establish(&SERVER.keeper_url(name)).unwrap()
+}
 
 /// Signs session cookies in stories.
 const KEY: [u8; 64] = [7; 64];
@@ -129,10 +141,15 @@ impl Desk {
         let name = format!("desk_{}", N.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
         {
             let template = TEMPLATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let mut server = PgConnection::establish(&SERVER.url("postgres")).unwrap();
-            diesel::sql_query(format!("CREATE DATABASE {name} TEMPLATE {template}")).execute(&mut server).unwrap();
+            let mut server = PgConnection::establish(&SERVER.keeper_url("postgres")).unwrap();
+            let copy = format!("CREATE DATABASE {name} TEMPLATE {template} OWNER bugle");
+            diesel::sql_query(copy).execute(&mut server).unwrap();
         }
-        let url = SERVER.url(&name);
+        Desk::open_on(SERVER.url(&name), time).await
+    }
+
+    /// On a database that is up to date and empty.
+    pub async fn open_on(url: String, time: &str) -> Desk {
         let app = app_at(&url, Clock::stopped_at(instant(time)));
         let now = app.clock.now();
         let conn = &mut app.db.lend().unwrap();
@@ -168,6 +185,11 @@ impl Desk {
         let request = request.set_form([("email", email), ("password", password)]);
         let response = service(request).await;
         response.response().cookies().next().expect("signed in").into_owned()
+    }
+
+    /// The browser of whoever sits at this desk.
+    pub fn cookie(&self) -> &Cookie<'static> {
+        &self.cookie
     }
 
     // ---- time and the engine ----
@@ -238,6 +260,27 @@ impl Desk {
     /// The engine of another process on the same database.
     pub fn another_engine(&self) -> Arc<Dispatcher> {
         Dispatcher::new(app_at(&self.url, self.app.clock.clone()))
+    }
+
+    /// Another process on the same database, which remembers nothing yet.
+    pub fn another_process(&self) -> Data<App> {
+        app_at(&self.url, self.app.clock.clone())
+    }
+
+    /// The same process with new connections, which remembers what it did; what it had on the wire is forgotten.
+    pub fn reconnects(&mut self) {
+        let marks = self.app.marks.clone();
+        self.goes_on_as(marks);
+    }
+
+    /// From here on this desk is served by a process that remembers this.
+    pub fn goes_on_as(&mut self, marks: Arc<Marks>) {
+        let mut app = app_parts(&self.url, self.app.clock.clone());
+        app.marks = marks;
+        self.app = Data::new(app);
+        self.dispatcher = Dispatcher::new(self.app.clone());
+        self.talker = Talker::new(self.app.clone(), self.dispatcher.lines());
+        self.service = OnceCell::new();
     }
 
     /// Sets how the carrier behaves from now on.
@@ -590,18 +633,16 @@ fn post(path: &str) -> TestRequest {
 }
 
 fn app_at(url: &str, clock: Clock) -> Data<App> {
+    Data::new(app_parts(url, clock))
+}
+
+fn app_parts(url: &str, clock: Clock) -> App {
     let db = Db::connect(url, 8).unwrap();
     let vital = db.beside(Purpose::Vital, 4).unwrap();
-    let providers = carrier::providers(&Db::connect(url, 4).unwrap(), &clock);
-    Data::new(App {
-        db,
-        vital,
-        clock,
-        settings: Settings::default(),
-        providers,
-        said: Arc::default(),
-        pulse: Arc::default(),
-    })
+    let (books, marks) = (Db::connect(url, 4).unwrap(), Arc::default());
+    let providers = carrier::providers(&books, &books, &clock);
+    let (settings, said, turns, pulse) = (Settings::default(), Arc::default(), Arc::default(), Arc::default());
+    App { db, vital, clock, settings, books, providers, marks, said, turns, pulse }
 }
 
 /// `n` different numbers at which the carrier does nothing special.

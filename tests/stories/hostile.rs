@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use actix_web::test::TestRequest;
 use bugle::db::is_gone;
 use bugle::engine::{checker, importer};
 use bugle::files::domain::Format;
@@ -27,7 +28,7 @@ const REL: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relatio
 const PACKAGE_REL: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
 
 /// A workbook of one sheet with these rows, and other parts beside it.
-fn xlsx(rows: &str, besides: &[(&str, &str)]) -> Vec<u8> {
+pub fn xlsx(rows: &str, besides: &[(&str, &str)]) -> Vec<u8> {
     let relationship = |kind: &str, target: &str| {
         format!(
             "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/{kind}\" Target=\"{target}\"/></Relationships>"
@@ -60,7 +61,7 @@ fn row(n: usize, cells: &[&str]) -> String {
 }
 
 /// `n` good rows below a header.
-fn rows(n: usize) -> String {
+pub fn rows(n: usize) -> String {
     let good = (0..n).map(|i| row(i + 2, &[&format!("+3538612{i:05}"), "x"]));
     [row(1, &["Phone", "Name"])].into_iter().chain(good).collect()
 }
@@ -324,4 +325,180 @@ async fn a_database_that_went_away_is_told_from_work_that_fails() {
     assert!(!is_gone(&inside.into()));
     let nowhere = PgConnection::establish("postgres:///nowhere?host=/nowhere").err().unwrap();
     assert!(is_gone(&nowhere.into()));
+}
+
+// ---- forms -------------------------------------------------------------------------
+
+/// A part of a form: its name, the name of its file if it is one, and what is in it.
+type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
+
+/// A form as a browser sends it, without the line that ends it.
+fn unended(parts: &[Part<'_>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, file, bytes) in parts {
+        let file = file.map(|file| format!("; filename=\"{file}\"")).unwrap_or_default();
+        body.extend(format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n").bytes());
+        body.extend(*bytes);
+        body.extend(b"\r\n");
+    }
+    body
+}
+
+impl Desk {
+    async fn sends(&self, path: &str, body: Vec<u8>) -> Answer {
+        let cookie = self.sign_in("admin@example.org", "admin password").await;
+        let request = TestRequest::post()
+            .uri(path)
+            .insert_header(("Sec-Fetch-Site", "same-origin"))
+            .insert_header(("Content-Type", "multipart/form-data; boundary=edge"))
+            .set_payload(body);
+        self.send(request.cookie(cookie)).await
+    }
+
+    async fn sends_form(&self, path: &str, parts: &[Part<'_>]) -> Answer {
+        self.sends(path, [unended(parts), b"--edge--\r\n".to_vec()].concat()).await
+    }
+}
+
+const PEOPLE: &[u8] = b"Phone,Name\n+353861234567,Anna\n";
+
+#[actix_web::test]
+async fn a_form_with_several_files_or_without_an_end_keeps_none() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let campaign = desk.fill_in("/campaigns", &[("name", "Offer"), ("kind", "once_off"), ("time_zone", "UTC")]).await;
+    let draft = campaign.location.unwrap().strip_suffix("/edit").unwrap().to_owned();
+    let daily = desk.daily("Daily", "", &[("Main", "09:00-10:00", 60.0, None)]).await.0;
+    let before = desk.number("SELECT count(*) AS n FROM files");
+    for path in ["/files", &format!("{draft}/file"), &format!("/campaigns/{daily}/drops")] {
+        let file = ("file", Some("a.csv"), PEOPLE);
+        let several = desk.sends_form(path, &[file, file, file]).await;
+        assert!([409, 422].contains(&several.status), "{path}: {}", several.status);
+        several.shows("This form brought more than one file, and none of them was kept.");
+        let cut = desk.sends(path, unended(&[file, ("file", Some("b.csv"), PEOPLE)])).await;
+        assert_eq!(cut.status, 422, "{path}");
+        cut.shows("The upload broke off before the file was complete.");
+        assert_eq!(desk.number("SELECT count(*) AS n FROM files"), before, "{path}");
+    }
+    // A field that nothing was chosen in is none.
+    let one = [("file", Some("a.csv"), PEOPLE), ("file", Some(""), b"" as &[u8])];
+    assert_eq!(desk.sends_form("/files", &one).await.status, 303);
+}
+
+#[actix_web::test]
+async fn a_form_has_one_budget_for_everything_in_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let long = "x".repeat(7000);
+    for path in ["/blocklist/import", "/lists", "/lists/check", "/bots/import", "/campaigns/quick", "/files"] {
+        let many: Vec<Part<'_>> = (0..101).map(|_| ("f", None, b"" as &[u8])).collect();
+        let answer = desk.sends_form(path, &many).await;
+        assert_eq!(answer.status, 422, "{path}");
+        answer.shows("This form has more parts than any of ours");
+    }
+    for path in ["/blocklist/import", "/lists", "/bots/import"] {
+        // Nothing but names; then one text that is too long; then more than anybody reads.
+        let names: Vec<Part<'_>> = (0..2500).map(|_| (long.as_str(), None, b"" as &[u8])).collect();
+        let large = vec![b'1'; 17 << 20];
+        for parts in [&names[..], &[("text", None, &large)], &[("text", None, &large), ("text", None, &large)]] {
+            let answer = desk.sends_form(path, parts).await;
+            assert_eq!(answer.status, 413, "{path}");
+            answer.shows("At most 16 MiB fit here");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn fields_that_a_form_does_not_have_are_not_kept() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let large = vec![b'x'; 512 << 10];
+    let key = uuid::Uuid::new_v4().to_string();
+    let names: Vec<String> = (0..50).map(|n| format!("f{n}")).collect();
+    // Ten times what the texts of a form may have.
+    let unknown = names.iter().map(|name| (name.as_str(), None, large.as_slice()));
+    let parts: Vec<Part<'_>> = [("start_key", None, key.as_bytes())].into_iter().chain(unknown).collect();
+    let answer = desk.sends_form("/campaigns/quick", &parts).await;
+    assert_eq!(answer.status, 422);
+    answer.shows("Give the campaign a name.");
+    let known = [("start_key", None, key.as_bytes()), ("body", None, &large.repeat(11))];
+    let answer = desk.sends_form("/campaigns/quick", &known).await;
+    assert_eq!(answer.status, 413);
+    answer.shows("At most 5 MiB fit here");
+}
+
+#[actix_web::test]
+async fn what_was_sent_off_already_stores_no_other_file() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (key, channel) = (uuid::Uuid::new_v4().to_string(), desk.channel.to_string());
+    let texts = [
+        ("start_key", key.as_str()),
+        ("name", "Offer"),
+        ("channel", &channel),
+        ("region", "everywhere"),
+        ("body", "Hello"),
+        ("when", "now"),
+        ("rate", "60"),
+        ("to", "file"),
+    ];
+    let texts = texts.iter().map(|(name, text)| (*name, None, text.as_bytes()));
+    let parts: Vec<Part<'_>> = texts.chain([("file", Some("a.csv"), PEOPLE)]).collect();
+    let first = desk.sends_form("/campaigns/quick", &parts).await;
+    let second = desk.sends_form("/campaigns/quick", &parts).await;
+    assert_eq!((first.status, second.status), (303, 303));
+    assert_eq!(first.location, second.location);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM files"), 1);
+}
+
+#[actix_web::test]
+async fn of_very_many_pasted_lines_the_bad_ones_are_counted() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bad = "1\n".repeat(150_000);
+    let region = ("region", None, b"IE" as &[u8]);
+    let text = ("text", None, bad.as_bytes());
+    let page = desk.sends_form("/blocklist/import", &[region, text]).await;
+    assert_eq!(page.status, 422);
+    page.shows("150,000 could not be read");
+    assert_eq!(page.html.matches("is not a phone number in Ireland").count(), 200);
+
+    let page = desk.sends_form("/lists", &[("name", None, b"All"), region, text]).await;
+    assert_eq!(page.status, 422);
+    page.shows("150000 left out");
+    assert!(page.html.matches("is not a phone number in Ireland").count() <= 200);
+
+    let good = format!("0861234567\n{bad}086 123 4567\n");
+    let page = desk.sends_form("/lists", &[("name", None, b"All"), region, ("text", None, good.as_bytes())]).await;
+    assert_eq!(page.status, 200);
+    page.shows("1 address added, 1 there again, 150000 left out.");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM contacts"), 1);
+}
+
+#[actix_web::test]
+async fn files_are_listed_and_those_that_nothing_refers_to_can_be_deleted() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.campaign("Offer", 2, "10:00-11:00", 60.0).await;
+    let loose = desk.upload("/files", "loose.csv", PEOPLE, &[]).await.location.unwrap();
+    let page = desk.visit("/files").await;
+    page.shows(">people.csv</a>");
+    page.shows("in use");
+    page.shows(r#"action="/files/2/delete""#);
+    page.lacks(r#"action="/files/1/delete""#);
+    page.shows("by Ada");
+    desk.visit(&loose).await.shows(r#"href="/files""#);
+
+    let used = desk.submit("/files/1/delete").await;
+    assert_eq!(used.status, 409);
+    used.shows("A campaign, a run or a day's drop refers to this file.");
+    desk.fill_in("/files/2/import", &[("use-0", "channel_id"), ("region", "IE")]).await;
+    assert_eq!(desk.submit("/files/2/delete").await.status, 409);
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(desk.submit("/files/2/delete").await.status, 303);
+    desk.visit("/files").await.lacks("loose.csv");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM file_rows WHERE file_id = 2"), 0);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM file_chunks"), 0);
+    assert_eq!(
+        desk.number("SELECT count(*) AS n FROM journal WHERE happened = 'file.deleted' AND user_id IS NOT NULL"),
+        1
+    );
+
+    desk.gives_the_admin_the_role(bugle::web::Role::Viewer);
+    assert_eq!(desk.submit("/files/1/delete").await.status, 403);
+    desk.visit("/files").await.lacks("/delete");
 }

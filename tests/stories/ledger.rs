@@ -8,6 +8,7 @@ use bugle::deliveries::{OnRecord, Outcome, PartId, Show, Standing, Word};
 use bugle::ids::RunId;
 use bugle::pacing::LatePolicy;
 use bugle::runs;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::desk::{Desk, phones};
@@ -201,4 +202,28 @@ async fn a_webhook_call_has_a_size() {
     let request =
         TestRequest::post().uri(&format!("/webhooks/{}", desk.channel)).set_payload(vec![b' '; 256 * 1024 + 1]);
     assert_eq!(desk.send(request).await.status, 413);
+}
+
+#[actix_web::test]
+async fn a_ledger_page_is_of_one_instant() {
+    let desk = Desk::open_at("2026-03-02 08:59").await;
+    let (.., run) = desk.campaign("Spring", 6, "09:00-10:00", 6000.0).await;
+    desk.at("2026-03-02 09:01");
+    bugle::engine::starter::tick(&desk.app).await.unwrap();
+    let claim = desk.claims(run);
+    let before = desk.visit(&format!("/runs/{run}")).await;
+
+    // The page stands still between its rows and the numbers above them, and all settle meanwhile.
+    let mut other = diesel::PgConnection::establish(&desk.url).unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE tallies IN ACCESS EXCLUSIVE MODE").unwrap();
+    let path = format!("/runs/{run}");
+    let waits = "SELECT count(*) AS n FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                 WHERE c.relname = 'tallies' AND NOT l.granted";
+    let (page, ()) = futures_util::join!(desk.visit(&path), async {
+        super::desk::until("the page waits", || desk.number(waits) > 0).await;
+        desk.settles_with(&mut other, &claim);
+        other.batch_execute("COMMIT").unwrap();
+    });
+    assert_eq!(page.html, before.html);
+    assert_ne!(desk.visit(&path).await.html, before.html);
 }

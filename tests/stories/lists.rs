@@ -90,6 +90,20 @@ async fn each_way_to_compare_finds_whom_it_says() {
 }
 
 #[actix_web::test]
+async fn a_value_that_postgres_takes_for_no_number_is_compared_with_none() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    for (n, value) in ["7", " \t7 ", "\u{3000}7", "7\u{2003}", "\u{a0}7", "\u{ff17}", "\u{667}"].iter().enumerate() {
+        let values = serde_json::json!({ "balance": value, "due": format!("{value}026-04-01") });
+        desk.sql(&format!(
+            "INSERT INTO contacts (kind, address, \"values\") VALUES ('sms', '35386123450{n}', '{values}')"
+        ));
+    }
+    let list = |name: &str, field: &str, op: &str, value: &str| desk.filter(name, Join::All, &[(field, op, value)]);
+    assert_eq!(desk.audience(&[list("numbers", "value:balance", "greater_than", "5")], &[]), "01");
+    assert_eq!(desk.audience(&[list("days", "value:due", "after", "2026-03-31")], &[]), "0");
+}
+
+#[actix_web::test]
 async fn conditions_hold_all_or_any() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.import_csv(PEOPLE).await;

@@ -4,6 +4,7 @@
 //! carrier that counts. When it is over, the counts of every run are held
 //! against its rows.
 
+mod database;
 mod desk;
 mod calendar;
 mod chances;
@@ -16,6 +17,7 @@ mod controls;
 mod controls_core;
 mod creating;
 mod drops;
+mod history;
 mod hostile;
 mod importing;
 mod inbox;
@@ -33,7 +35,9 @@ mod recurring;
 mod screen;
 mod settings;
 mod signing_in;
+mod starting;
 mod strangers;
 mod talking;
+mod torture;
 mod webchat;
 mod wire;

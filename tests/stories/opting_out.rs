@@ -21,13 +21,17 @@ use crate::desk::{Answer, Desk, phones, until};
 
 impl Desk {
     /// Another process claims everybody who is due, and then stands still.
-    fn claims(&self, run: RunId) -> Claim {
+    pub fn claims(&self, run: RunId) -> Claim {
         let by = Claimer { process: uuid::Uuid::new_v4(), now: self.app.clock.now() };
         let leave = Leave { most: 100, part: None, n_fields: self.n_fields(run) };
         self.db(|conn| deliveries::actions::claim(conn, run, &leave, by).unwrap()).claims.remove(0)
     }
 
     fn settles(&self, claim: &Claim) {
+        self.db(|conn| self.settles_with(conn, claim));
+    }
+
+    pub fn settles_with(&self, conn: &mut PgConnection, claim: &Claim) {
         let settled = |seq| Settled {
             lease: claim.lease,
             run: claim.run,
@@ -40,7 +44,7 @@ impl Desk {
         };
         let results: Vec<Settled> = claim.contacts.iter().map(|contact| settled(contact.seq)).collect();
         let now = self.app.clock.now();
-        self.db(|conn| deliveries::actions::settle(conn, &results, uuid::Uuid::new_v4(), 0, now).unwrap());
+        deliveries::actions::settle(conn, &results, uuid::Uuid::new_v4(), 0, now).unwrap();
     }
 
     /// The provider tells in a signed call what somebody wrote.
@@ -99,8 +103,8 @@ async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_
     let address = format!("+{}", to[3]);
     let entry = [("kind", "sms"), ("address", address.as_str())];
     let answered = join_all([
-        timed("a word", desk.is_told("in-1", &to[0], "STOP")),
-        timed("words in doubt", desk.is_told("in-2", &to[1], "Please stop texting me")),
+        timed("a word", desk.is_told("told-1", &to[0], "STOP")),
+        timed("words in doubt", desk.is_told("told-2", &to[1], "Please stop texting me")),
         timed("a word told again", desk.is_told("told-before", &to[2], "STOP")),
         timed("blocked on the list", desk.fill_in("/blocklist", &entry)),
         timed("blocked in the inbox", desk.submit(&block)),
@@ -121,10 +125,10 @@ async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_
         assert!(status < 400 && BEGIN_WITHIN <= took, "{what}: {status} after {took:?}");
     }
     // Who is not on the wire is not waited for, and nobody is once it is quiet.
-    let (_, status, took) = timed("a stranger", desk.is_told("in-3", "12025559999", "STOP")).await;
+    let (_, status, took) = timed("a stranger", desk.is_told("told-3", "12025559999", "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
     desk.settles(&claim);
-    let (_, status, took) = timed("told once more", desk.is_told("in-1", &to[0], "STOP")).await;
+    let (_, status, took) = timed("told once more", desk.is_told("told-1", &to[0], "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
 }
 
@@ -143,7 +147,7 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     let by = || Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
     let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
     assert_eq!(claimed.len(), 2);
-    let (_, status, took) = timed("a word", desk.is_told("in-1", it, "STOP")).await;
+    let (_, status, took) = timed("a word", desk.is_told("told-1", it, "STOP")).await;
     assert!(status == 204 && BEGIN_WITHIN <= took, "{status} after {took:?}");
 
     let settled: Vec<outbox::Settled> = claimed
@@ -157,16 +161,16 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     desk.db(|conn| outbox::settle(conn, &settled, desk.app.clock.now()).unwrap());
     let confirmation = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
     assert!(confirmation.len() == 1 && confirmation[0].barred.is_none());
-    let (_, status, took) = timed("told again", desk.is_told("in-1", it, "STOP")).await;
+    let (_, status, took) = timed("told again", desk.is_told("told-1", it, "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
 }
 
-/// Commits of claims that wait at the last moment, until let go.
-struct Turnstile(PgConnection);
+/// Commits that wait at the last moment, until let go.
+pub struct Turnstile(PgConnection);
 
 impl Turnstile {
     /// `event`: on which table's rows what happens.
-    fn before(desk: &Desk, event: &str) -> Turnstile {
+    pub fn before(desk: &Desk, event: &str) -> Turnstile {
         desk.db(|conn| {
             conn.batch_execute(&format!(
                 "CREATE FUNCTION wait_at_the_turnstile() RETURNS trigger LANGUAGE plpgsql AS
@@ -181,13 +185,13 @@ impl Turnstile {
         Turnstile(conn)
     }
 
-    async fn somebody_waits(&self, desk: &Desk) {
+    pub async fn somebody_waits(&self, desk: &Desk) {
         let waits = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        until("the claim is about to commit", || desk.number(waits) > 0).await;
+        until("somebody is about to commit", || desk.number(waits) > 0).await;
     }
 
-    fn let_go(mut self) {
+    pub fn let_go(mut self) {
         self.0.batch_execute("SELECT pg_advisory_unlock(77)").unwrap();
     }
 }
@@ -206,7 +210,7 @@ async fn a_claim_that_commits_after_an_opt_out_does_not_pass_it_by() {
         engine.idle().await;
     });
     turnstile.somebody_waits(&desk).await;
-    assert_eq!(desk.is_told("in-1", &to[0], "STOP").await.status, 204);
+    assert_eq!(desk.is_told("told-1", &to[0], "STOP").await.status, 204);
     let entry = [("kind", "sms"), ("address", &format!("+{}", to[1]))];
     assert_eq!(desk.fill_in("/blocklist", &entry).await.status, 303);
     turnstile.let_go();
@@ -234,7 +238,7 @@ async fn a_reply_whose_claim_commits_after_an_opt_out_does_not_pass_it_by() {
         talker.idle().await;
     });
     turnstile.somebody_waits(&desk).await;
-    assert_eq!(desk.is_told("in-1", it, "STOP").await.status, 204);
+    assert_eq!(desk.is_told("told-1", it, "STOP").await.status, 204);
     turnstile.let_go();
     tick.await.unwrap();
     desk.talk().await;

@@ -5,7 +5,10 @@ use bugle::engine::{importer, launcher};
 use bugle::schedules::Draft;
 use bugle::web::Role;
 
-use super::desk::{Answer, Desk, phones};
+use futures_util::future::join_all;
+
+use super::desk::{Answer, Desk, phones, until};
+use super::opting_out::Turnstile;
 
 const KEY: &str = "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f01";
 
@@ -276,6 +279,95 @@ async fn after_stop_nothing_launches_by_itself() {
     importer::tick(&desk.app).await.unwrap();
     assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
     assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE state = 'draft'"), 1);
+}
+
+#[actix_web::test]
+async fn a_launch_to_come_that_is_stopped_or_paused_never_comes() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    const OTHER: &str = "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f02";
+    send_file(&desk, &many(), &[]).await;
+    send_file(&desk, &many(), &[("start_key", OTHER), ("name", "Quick two")]).await;
+    desk.visit("/campaigns/quick/1").await.shows(r#"action="/campaigns/1/stop""#);
+    let row = desk.visit("/campaigns").await;
+    row.shows("launches when its file is imported");
+    row.shows(r#"href="/campaigns/1/stop""#);
+    desk.visit("/campaigns/1/stop").await.shows("Stopped, it is a draft");
+
+    let stopped = desk.press("/campaigns/1/stop").await;
+    assert_eq!(stopped.status, 200, "{}", stopped.html);
+    stopped.shows("It is a draft. Nothing leaves until somebody launches it.");
+    assert_eq!(desk.submit("/campaigns/2/pause").await.status, 303);
+    while importer::tick(&desk.app).await.unwrap() > 0 {}
+    assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE state = 'draft'"), 2);
+    let taken_back = "SELECT count(*) AS n FROM journal WHERE happened = 'campaign.launch_taken_back'";
+    assert_eq!(desk.number(taken_back), 2);
+    assert_eq!(desk.submit("/campaigns/1/stop").await.status, 409, "there is nothing left to stop");
+}
+
+#[actix_web::test]
+async fn a_stop_that_meets_the_launch_stops_what_it_launched() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    send_file(&desk, &many(), &[]).await;
+    while importer::tick(&desk.app).await.unwrap() > 0 {}
+    // The launch stands still just before it commits.
+    let turnstile = Turnstile::before(&desk, "DELETE ON launches_to_come");
+    let app = desk.app.clone();
+    let launch = actix_web::rt::spawn(async move { launcher::tick(&app).await.unwrap() });
+    turnstile.somebody_waits(&desk).await;
+    let waits = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted";
+    let (stopped, ()) = futures_util::join!(desk.submit("/campaigns/1/stop"), async {
+        until("the stop waits for the launch", || desk.number(waits) > 0).await;
+        turnstile.let_go();
+    });
+    assert_eq!((stopped.status, launch.await.unwrap()), (303, 1));
+    assert_eq!(desk.state("campaigns", 1), "stopped");
+    desk.later(60);
+    desk.tick().await;
+    assert!(desk.received().is_empty());
+}
+
+#[actix_web::test]
+async fn sent_eight_times_at_once_one_file_is_kept_and_imported() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let (file, small) = (many(), b"mobile,name\n0871000001,Ada\n");
+    for (key, bytes, at) in [
+        (KEY, &file[..], "/campaigns/quick/1"),
+        ("0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f02", small, "/campaigns?open=2#campaign-2"),
+    ] {
+        let more = [("start_key", key), ("name", key)];
+        let answers = join_all((0..8).map(|_| send_file(&desk, bytes, &more))).await;
+        let places: Vec<_> = answers.iter().map(|answer| answer.location.as_deref()).collect();
+        assert_eq!(places, vec![Some(at); 8]);
+    }
+    let ordered = "SELECT count(*) AS n FROM journal WHERE happened = 'file.import_ordered'";
+    assert_eq!((desk.number("SELECT count(*) AS n FROM files"), desk.number(ordered)), (2, 2));
+    let last = || desk.number("SELECT last_value AS n FROM files_id_seq");
+    let before = last();
+    assert_eq!(send_file(&desk, small, &[]).await.status, 303);
+    assert_eq!(last(), before, "sent once more, it is not even stored");
+}
+
+#[actix_web::test]
+async fn what_a_refused_form_brought_is_kept_for_a_day() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let (.., run) = desk.campaign("Spring", 1, "14:00-15:00", 60.0).await;
+    let refused = send_file(&desk, b"mobile,name\n0871000001,Ada\n", &[("body", "")]).await;
+    assert_eq!(refused.status, 422);
+    refused.shows("is kept.");
+    let forgotten = async || bugle::files::sweep::tick(&desk.app).await.unwrap();
+    desk.at("2026-03-03 14:04");
+    assert_eq!(forgotten().await, 0);
+    desk.later(60);
+    assert_eq!((forgotten().await, forgotten().await), (1, 0));
+    assert_eq!(
+        desk.number(&format!("SELECT file_id - (SELECT max(id) FROM files) AS n FROM schedule_runs WHERE id = {run}")),
+        0
+    );
+    assert_eq!(
+        desk.number("SELECT count(*) AS n FROM journal WHERE happened = 'file.forgotten' AND user_id IS NULL"),
+        1
+    );
 }
 
 #[actix_web::test]

@@ -19,7 +19,7 @@ fn rule(days: Days, at: &str) -> Rule {
     Rule::Weekly { days, at: format!("{at}:00").parse().unwrap() }
 }
 
-fn every_day() -> Recurrence {
+pub fn every_day() -> Recurrence {
     let missed = Missed::Late { within: TimeDelta::hours(2) };
     Recurrence { rule: rule(Days::ALL, "09:00"), last_date: None, missed, overlap: Overlap::Skip }
 }
@@ -43,7 +43,7 @@ fn join(desk: &Desk, list: ListId, addresses: &[String]) {
 }
 
 /// A launched recurring campaign on a list of `n` people, in Dublin, that ends at `end`.
-fn recurring(desk: &Desk, n: usize, it: Recurrence, end: &str, rate: f64) -> (CampaignId, ScheduleId, ListId) {
+pub fn recurring(desk: &Desk, n: usize, it: Recurrence, end: &str, rate: f64) -> (CampaignId, ScheduleId, ListId) {
     let list = list(desk, &phones(n));
     let (campaign, schedule) = on_list(desk, list, it, end, Freeze::Start, |plan| plan.rate = Rate::Fixed(rate));
     (campaign, schedule, list)

@@ -110,7 +110,8 @@ async fn two_hundred_pages_ask_the_database_as_often_as_one() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (campaign, schedule, _) = desk.campaign("Spring offer", 30, "09:00-10:00", 10.0).await;
     let hub = Hub::new(desk.app.clone());
-    let mut streams: Vec<_> = (0..200).map(|_| hub.watch(HashMap::from([(campaign.0, None)]))).collect();
+    let mut streams: Vec<_> =
+        (0..200).map(|_| hub.watch((desk.admin, None), HashMap::from([(campaign.0, None)])).unwrap()).collect();
     let before = hub.looks();
     hub.look().await.unwrap();
     assert_eq!(hub.looks() - before, 1);

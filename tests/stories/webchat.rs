@@ -286,8 +286,8 @@ async fn a_widget_that_was_away_is_given_exactly_what_it_missed() {
         told.lines().filter_map(|line| line.strip_prefix("id: ")?.parse::<i64>().ok()).collect::<Vec<_>>()
     };
     let lobby = &page.lobby;
-    let mut one = lobby.enter(VisitorId(1), 3).unwrap();
-    let mut other = lobby.enter(VisitorId(1), 0).unwrap();
+    let mut one = lobby.enter(VisitorId(1), 3, None).unwrap();
+    let mut other = lobby.enter(VisitorId(1), 0, None).unwrap();
     lobby.look().await.unwrap();
     assert_eq!((heard(&mut one), heard(&mut other)), (vec![4, 5], vec![1, 2, 3, 4, 5]));
     lobby.look().await.unwrap();
@@ -313,7 +313,7 @@ async fn a_thousand_open_widgets_cost_one_question() {
          SELECT {channel}, 'visitor-' || n, now(), now() FROM generate_series(1, 1000) n"
     ));
     let lobby = Lobby::new(desk.app.clone());
-    let mut streams: Vec<_> = (1..=1000).map(|n| lobby.enter(VisitorId(n), 0).unwrap()).collect();
+    let mut streams: Vec<_> = (1..=1000).map(|n| lobby.enter(VisitorId(n), 0, None).unwrap()).collect();
     let began = std::time::Instant::now();
     for _ in 0..10 {
         lobby.look().await.unwrap();

@@ -22,7 +22,7 @@ use crate::bots::store::{self, UsedBy};
 use crate::contacts::store::usual_fields;
 use crate::db::DbError;
 use crate::ids::BotId;
-use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, Role, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, Role, View, page, page_with, reckon, see_other};
 
 /// One step of the draft.
 #[derive(Template)]
@@ -224,6 +224,7 @@ struct Seen {
     fields: Vec<String>,
     used_by: Vec<UsedBy>,
     findings: Vec<Finding>,
+    drawing: Drawing,
 }
 
 async fn look(app: &App, id: BotId) -> Result<Seen, Problem> {
@@ -235,8 +236,11 @@ async fn look(app: &App, id: BotId) -> Result<Seen, Problem> {
             Ok::<_, diesel::result::Error>((bot, draft, store::newest_version(conn, id)?, usual_fields(conn)?, used_by))
         })
         .await?;
-    let findings = check(&draft.steps, &fields);
-    Ok(Seen { bot, draft, newest, fields, used_by, findings })
+    let looked = move || {
+        let (findings, drawing) = (check(&draft.steps, &fields), draw(&draft.steps));
+        Seen { bot, draft, newest, fields, used_by, findings, drawing }
+    };
+    reckon(app, looked).await
 }
 
 /// What somebody typed into a card that could not be saved.
@@ -247,6 +251,12 @@ struct Typed {
 }
 
 impl Seen {
+    /// The same bot with another draft.
+    fn with(self, draft: Draft) -> Seen {
+        let (findings, drawing) = (check(&draft.steps, &self.fields), draw(&draft.steps));
+        Seen { findings, drawing, draft, ..self }
+    }
+
     fn card(
         &self,
         at: usize,
@@ -276,8 +286,8 @@ impl Seen {
         .map_err(|error| Problem::Unexpected(error.into()))
     }
 
-    fn part(&self, part: &str, drawing: &Drawing) -> Result<String, Problem> {
-        let n_errors = errors(&self.findings);
+    fn part(&self, part: &str) -> Result<String, Problem> {
+        let (n_errors, drawing) = (errors(&self.findings), &self.drawing);
         Side { steps: &self.draft.steps, findings: &self.findings, drawing, n_errors, part }
             .render()
             .map_err(|error| Problem::Unexpected(error.into()))
@@ -293,7 +303,6 @@ impl Seen {
         note: String,
     ) -> Result<Editor, Problem> {
         let may = frame.may(&Role::Manager) && self.bot.archived_at.is_none();
-        let drawing = draw(&self.draft.steps);
         let steps = &self.draft.steps.0;
         let open = open.or_else(|| steps.first().map(|step| step.id.0.as_str())).map(str::to_owned);
         let cards = (0..steps.len())
@@ -306,8 +315,8 @@ impl Seen {
         Ok(Editor {
             frame,
             cards,
-            checks: self.part("checks", &drawing)?,
-            flow: self.part("flow", &drawing)?,
+            checks: self.part("checks")?,
+            flow: self.part("flow")?,
             differs: self.newest.as_ref().is_none_or(|newest| newest.steps != self.draft.steps),
             newest: self.newest.as_ref().map(|newest| newest.n),
             used_by: self.used_by,
@@ -431,7 +440,7 @@ pub(super) async fn save(
     if !htmx.0 {
         return Ok(see_other(shown(id, looks_at.as_ref())));
     }
-    let seen = Seen { findings: check(&draft.steps, &seen.fields), draft, ..seen };
+    let seen = reckon(&app, move || seen.with(draft)).await?;
     if whole {
         return redraw(seen, &app, frame, looks_at.as_ref());
     }
@@ -459,8 +468,7 @@ fn conflicted(says: &str) -> HttpResponse {
 }
 
 fn saved(seen: &Seen, said: String) -> Result<String, Problem> {
-    let drawing = draw(&seen.draft.steps);
-    let (checks, flow) = (seen.part("checks", &drawing)?, seen.part("flow", &drawing)?);
+    let (checks, flow) = (seen.part("checks")?, seen.part("flow")?);
     Saved { draft: &seen.draft, said, findings: &seen.findings, checks, flow }
         .render()
         .map_err(|error| Problem::Unexpected(error.into()))

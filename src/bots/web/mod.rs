@@ -5,7 +5,6 @@ mod simulator;
 mod step_form;
 mod versions;
 
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
@@ -22,7 +21,7 @@ use super::steps::{Act, Step, StepId, Steps};
 use super::store::{self, Listed, UsedBy};
 use crate::app::App;
 use crate::db::DbError;
-use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Parts, Problem, Role, View, page, page_with};
+use crate::web::{FieldErrors, Frame, Htmx, Incoming, Manage, May, Parts, Problem, Role, View, page, page_with};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // What has a name before `{id}`, which would take it for one.
@@ -199,9 +198,9 @@ async fn import_page(_may: May<Manage>, frame: Frame) -> Result<HttpResponse, Pr
 
 /// Makes a bot of what was exported, here or elsewhere. What is pasted counts before the file.
 #[post("/bots/import")]
-async fn import(may: May<Manage>, frame: Frame, app: Data<App>, form: Multipart) -> Result<HttpResponse, Problem> {
+async fn import(may: May<Manage>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
-    let parts = Parts::read(form).await?;
+    let parts = Parts::read(form, &["text", "file", "name"]).await?;
     let text = parts.text("text");
     let text = if text.trim().is_empty() { parts.text("file") } else { text };
     let form = ImportForm { name: parts.text("name"), text };

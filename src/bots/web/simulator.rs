@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
-use chrono::{DateTime, Datelike, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,13 +22,18 @@ use crate::bots::domain::Bot;
 use crate::bots::steps::{Act, Steps};
 use crate::bots::store;
 use crate::bots::turn::{Action, Input, Memory, Reply, State, turn};
+use crate::clock::is_of_our_days;
 use crate::files;
 use crate::ids::{BotId, FileId};
 use crate::lists::store::{Source, sources};
-use crate::web::{FieldErrors, Frame, May, Problem, View, page, page_with};
+use crate::web::{FieldErrors, Frame, May, Problem, View, in_turn, page, page_with, reckon};
 
 /// Rounds of one trial at most.
 const MOST_ROUNDS: usize = 200;
+/// Values that a trial begins with at most.
+const MOST_VALUES: usize = 200;
+/// Bytes of values at most, and of what is said.
+const MOST_TEXT: usize = 16 << 10;
 /// Files to take a contact from.
 const FILES: i64 = 30;
 /// Rows of a file to choose from.
@@ -60,22 +66,31 @@ struct Round {
     did: Vec<String>,
 }
 
-/// The conversation told from its beginning.
+/// The conversation so far.
 struct Told {
     rounds: Vec<Round>,
     memory: Memory,
     wake: Option<DateTime<Utc>>,
 }
 
+/// Tells it from its beginning.
 fn tell(steps: &Steps, values: &Map<String, Value>, trial: &Trial, zone: Tz) -> Told {
-    let first = (trial.begun, None, Input::Begin(values.clone()));
-    let events = trial.events.iter().map(|event| {
-        let input = event.said.clone().map_or(Input::Woke, Input::Said);
-        (event.at, Some(event), input)
-    });
     let mut told = Told { rounds: Vec::new(), memory: Memory::default(), wake: None };
-    for (at, event, input) in std::iter::once(first).chain(events) {
-        let taken = turn(steps, told.memory, input, at, zone);
+    told.take(steps, trial.begun, None, Input::Begin(values.clone()), zone);
+    for event in &trial.events {
+        told.go_on(steps, event, zone);
+    }
+    told
+}
+
+impl Told {
+    fn go_on(&mut self, steps: &Steps, event: &Event, zone: Tz) {
+        let input = event.said.clone().map_or(Input::Woke, Input::Said);
+        self.take(steps, event.at, Some(event), input, zone);
+    }
+
+    fn take(&mut self, steps: &Steps, at: DateTime<Utc>, event: Option<&Event>, input: Input, zone: Tz) {
+        let taken = turn(steps, std::mem::take(&mut self.memory), input, at, zone);
         let name = |id: &_| steps.get(id).map_or(String::new(), |step| step.name.clone());
         let reply = |reply: Reply| match reply {
             Reply::Text { text, .. } => (text, None),
@@ -84,7 +99,7 @@ fn tell(steps: &Steps, values: &Map<String, Value>, trial: &Trial, zone: Tz) -> 
                 (text.to_owned(), Some(field))
             }
         };
-        told.rounds.push(Round {
+        self.rounds.push(Round {
             at,
             said: event.and_then(|event| event.said.clone()),
             woke: event.is_some_and(|event| event.said.is_none()),
@@ -92,10 +107,9 @@ fn tell(steps: &Steps, values: &Map<String, Value>, trial: &Trial, zone: Tz) -> 
             steps: taken.trace.iter().map(name).collect::<Vec<_>>().join(" → "),
             did: taken.did.iter().map(did_in_words).collect(),
         });
-        told.memory = taken.memory;
-        told.wake = taken.wake;
+        self.memory = taken.memory;
+        self.wake = taken.wake;
     }
-    told
 }
 
 fn did_in_words(action: &Action) -> String {
@@ -116,23 +130,37 @@ impl Trial {
     /// Whether its times are some that calendars know: the page may hold anything.
     fn is_of_our_days(&self) -> bool {
         let instants = [self.begun, self.clock].into_iter().chain(self.events.iter().map(|event| event.at));
-        instants.into_iter().all(|at| (1970..=9999).contains(&at.year()))
+        instants.into_iter().all(is_of_our_days)
+    }
+
+    /// Whether so much was said that one should start again.
+    fn is_full(&self) -> bool {
+        let said: usize = self.events.iter().filter_map(|event| event.said.as_ref()).map(String::len).sum();
+        self.events.len() >= MOST_ROUNDS || said >= MOST_TEXT
     }
 
     /// Turns the clock, and lets the bot speak up on the way when it is due.
-    fn turn_to(&mut self, steps: &Steps, values: &Map<String, Value>, to: DateTime<Utc>, zone: Tz) {
-        while let Some(due) = tell(steps, values, self, zone).wake.filter(|due| *due <= to) {
+    fn turn_to(&mut self, told: &mut Told, steps: &Steps, to: DateTime<Utc>, zone: Tz) {
+        while let Some(due) = told.wake.filter(|due| *due <= to) {
             if self.events.len() >= MOST_ROUNDS {
                 break;
             }
-            self.events.push(Event { at: due, said: None });
+            self.happens(told, steps, Event { at: due, said: None }, zone);
         }
         self.clock = to;
+    }
+
+    fn happens(&mut self, told: &mut Told, steps: &Steps, event: Event, zone: Tz) {
+        told.go_on(steps, &event, zone);
+        self.events.push(event);
     }
 }
 
 /// `field = value` in each line.
 fn read_values(text: &str) -> Result<Map<String, Value>, String> {
+    if text.len() > MOST_TEXT || text.lines().count() > MOST_VALUES {
+        return Err(format!("Give {MOST_VALUES} values at most, and {} KB of text.", MOST_TEXT >> 10));
+    }
     let mut values = Map::new();
     for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match line.split_once('=') {
@@ -262,7 +290,7 @@ fn sample(steps: &Steps) -> BTreeMap<String, String> {
     unknown.map(|field| (field.to_lowercase(), value(&field).to_owned())).collect()
 }
 
-#[get("/bots/{id}/try")]
+#[get("/bots/{id}/try", wrap = "from_fn(in_turn)")]
 pub(super) async fn begin(
     _may: May<View>,
     frame: Frame,
@@ -281,11 +309,25 @@ pub(super) async fn begin(
         _ => sample(&around.steps),
     };
     let form = TryForm { version, values: values_as_text(&values), ..TryForm::default() };
-    let trial = Trial::new(app.clock.now());
-    page(shown(&app, frame, around, (asked.file, asked.row), form, trial, FieldErrors::default()))
+    let (zone, now) = (app.settings.time_zone, app.clock.now());
+    let tried = reckon(&app, move || {
+        let (trial, values) = (Trial::new(now), read_values(&form.values).unwrap_or_default());
+        let told = tell(&around.steps, &values, &trial, zone);
+        Tried { around, form, trial, told, errors: FieldErrors::default() }
+    });
+    page(shown(frame, tried.await?, (asked.file, asked.row), zone))
 }
 
-#[post("/bots/{id}/try")]
+/// A trial after what was pressed.
+struct Tried {
+    around: Around,
+    form: TryForm,
+    trial: Trial,
+    told: Told,
+    errors: FieldErrors,
+}
+
+#[post("/bots/{id}/try", wrap = "from_fn(in_turn)")]
 pub(super) async fn go_on(
     _may: May<View>,
     frame: Frame,
@@ -294,8 +336,15 @@ pub(super) async fn go_on(
     form: Form<TryForm>,
 ) -> Result<HttpResponse, Problem> {
     let (version, around) = around(&app, id.into_inner(), form.version.clone(), None).await?;
-    let mut form = TryForm { version, ..form.into_inner() };
+    let form = TryForm { version, ..form.into_inner() };
     let (zone, now) = (app.settings.time_zone, app.clock.now());
+    let tried = reckon(&app, move || pressed(around, form, now, zone)).await?;
+    let status = if tried.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    page_with(status, shown(frame, tried, (None, None), zone))
+}
+
+fn pressed(around: Around, mut form: TryForm, now: DateTime<Utc>, zone: Tz) -> Tried {
+    let steps = &around.steps;
     let trial: Option<Trial> = serde_json::from_str(&form.trial).ok();
     let mut trial = trial.filter(Trial::is_of_our_days).unwrap_or_else(|| Trial::new(now));
     trial.events.truncate(MOST_ROUNDS);
@@ -307,51 +356,50 @@ pub(super) async fn go_on(
             Map::new()
         }
     };
+    let mut told = tell(steps, &values, &trial, zone);
     // The clock is turned first, whichever button was pressed.
     if form.clock != trial.clock.with_timezone(&zone).format(LOCAL).to_string() && form.press != "restart" {
         let local = NaiveDateTime::parse_from_str(form.clock.get(..16).unwrap_or_default(), LOCAL).ok();
         match local.and_then(|local| zone.from_local_datetime(&local).earliest()) {
-            Some(to) if to >= trial.clock => trial.turn_to(&around.steps, &values, to.with_timezone(&Utc), zone),
+            Some(to) if to >= trial.clock => trial.turn_to(&mut told, steps, to.with_timezone(&Utc), zone),
             Some(_) => errors.add("clock", "The clock only goes forward. Start again to go back."),
             None => errors.add("clock", "Write a day and a time."),
         }
     }
     if errors.is_empty() {
         match form.press.as_str() {
-            "restart" => trial = Trial::new(now),
+            "restart" => {
+                trial = Trial::new(now);
+                told = tell(steps, &values, &trial, zone);
+            }
             "back" => {
                 trial.events.pop();
                 trial.clock = trial.events.last().map_or(trial.begun, |event| event.at);
+                told = tell(steps, &values, &trial, zone);
             }
             "skip" => {
-                if let Some(due) = tell(&around.steps, &values, &trial, zone).wake {
-                    trial.turn_to(&around.steps, &values, due.max(trial.clock), zone);
+                if let Some(due) = told.wake {
+                    let to = due.max(trial.clock);
+                    trial.turn_to(&mut told, steps, to, zone);
                 }
             }
             "clock" => {}
-            _ if trial.events.len() >= MOST_ROUNDS => {
+            _ if trial.is_full() => {
                 errors.add("said", format!("A trial has at most {MOST_ROUNDS} rounds. Start again."));
             }
+            _ if form.said.len() > MOST_TEXT => errors.add("said", "This is too long to be tried."),
             _ => {
-                trial.events.push(Event { at: trial.clock, said: Some(std::mem::take(&mut form.said)) });
+                let said = Some(std::mem::take(&mut form.said));
+                let event = Event { at: trial.clock, said };
+                trial.happens(&mut told, steps, event, zone);
             }
         }
     }
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    page_with(status, shown(&app, frame, around, (None, None), form, trial, errors))
+    Tried { around, form, trial, told, errors }
 }
 
-fn shown(
-    app: &App,
-    frame: Frame,
-    around: Around,
-    (file, row): (Option<i64>, Option<i32>),
-    form: TryForm,
-    trial: Trial,
-    errors: FieldErrors,
-) -> Try {
-    let zone = app.settings.time_zone;
-    let told = tell(&around.steps, &read_values(&form.values).unwrap_or_default(), &trial, zone);
+fn shown(frame: Frame, tried: Tried, (file, row): (Option<i64>, Option<i32>), zone: Tz) -> Try {
+    let Tried { around, form, trial, told, errors } = tried;
     let offers = match &told.memory.state {
         State::Waiting { step, .. } => match around.steps.get(step).map(|step| &step.act) {
             Some(Act::Ask(ask)) => match &ask.accept {
@@ -403,12 +451,14 @@ mod tests {
         let begun = "2026-03-02T10:00:00Z".parse().unwrap();
         let mut trial = Trial::new(begun);
         let (values, zone) = (Map::new(), chrono_tz::UTC);
-        trial.turn_to(&steps, &values, "2026-03-02T13:59:00Z".parse().unwrap(), zone);
+        let mut told = tell(&steps, &values, &trial, zone);
+        trial.turn_to(&mut told, &steps, "2026-03-02T13:59:00Z".parse().unwrap(), zone);
         assert_eq!(trial.events, []);
-        trial.turn_to(&steps, &values, "2026-03-05T10:00:00Z".parse().unwrap(), zone);
+        trial.turn_to(&mut told, &steps, "2026-03-05T10:00:00Z".parse().unwrap(), zone);
         let at: Vec<String> = trial.events.iter().map(|event| event.at.to_rfc3339()).collect();
         assert_eq!(at, ["2026-03-02T14:00:00+00:00", "2026-03-03T14:00:00+00:00"]);
-        assert_eq!(tell(&steps, &values, &trial, zone).memory.state, State::Closed);
+        assert_eq!(told.memory.state, State::Closed);
+        assert_eq!(tell(&steps, &values, &trial, zone).memory, told.memory);
     }
 
     #[test]

@@ -292,28 +292,25 @@ async fn ask_stop(
     htmx: Htmx,
     id: Path<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
-    let app = app.without_delay();
-    let (sheet, n) = sheet_of(&app, *id).await?;
-    let line = &sheet.lines[n];
-    let talks = match line.bot {
-        Some(_) => Some(
-            app.db
-                .run({
-                    let id = *id;
-                    move |conn| store::n_with_bot(conn, Scope::Schedule(id.0))
-                })
-                .await?,
-        ),
-        None => None,
-    };
+    let (id, app) = (*id, app.without_delay());
+    let (sheet, n_talks) = app
+        .db
+        .look(move |conn| {
+            let sheet = store::sheet_of_schedule(conn, id)?;
+            Ok::<_, diesel::result::Error>((sheet, store::n_with_bot(conn, Scope::Schedule(id.0))?))
+        })
+        .await?;
+    let line = sheet.lines.iter().find(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
+    let talks = line.bot.as_ref().map(|_| n_talks);
     let question = super::stop::Question {
         title: format!("Stop {}?", line.schedule.plan.name),
         action: format!("/schedules/{id}/stop"),
         target: format!("#schedule-{id}"),
         unsent: thousands(line.counts.unsent()),
         talks: talks.map(thousands),
+        launches: false,
         schedules: None,
-        back: place_of(&sheet, *id),
+        back: place_of(&sheet, id),
     };
     question.answer(frame, htmx)
 }
@@ -433,7 +430,7 @@ async fn campaign_plan(
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
     let (id, app) = (*id, app.without_delay());
-    let sheet: Sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
+    let sheet: Sheet = app.db.look(move |conn| store::sheet(conn, id)).await?;
     let held: Vec<&Line> =
         sheet.lines.iter().filter(|line| sheet.campaign.state.resumes(&line.schedule.state)).collect();
     let (note, plan) = match held.is_empty() && sheet.campaign.state.resume().is_err() {
@@ -456,11 +453,13 @@ async fn ask_stop_campaign(
     id: Path<CampaignId>,
 ) -> Result<HttpResponse, Problem> {
     let (id, app) = (*id, app.without_delay());
-    let sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
-    let talks = match sheet.has_bot() {
-        true => Some(app.db.run(move |conn| store::n_with_bot(conn, Scope::Campaign(id.0))).await?),
-        false => None,
-    };
+    let (sheet, n_talks) = app
+        .db
+        .look(move |conn| {
+            Ok::<_, diesel::result::Error>((store::sheet(conn, id)?, store::n_with_bot(conn, Scope::Campaign(id.0))?))
+        })
+        .await?;
+    let talks = sheet.has_bot().then_some(n_talks);
     let hit = sheet.lines.iter().filter(|line| line.can_stop(&sheet.campaign));
     let question = super::stop::Question {
         title: format!("Stop {}?", sheet.campaign.name),
@@ -468,6 +467,7 @@ async fn ask_stop_campaign(
         target: format!("#campaign-{id}"),
         talks: talks.map(thousands),
         unsent: thousands(hit.clone().map(|line| line.counts.unsent()).sum()),
+        launches: sheet.launches,
         schedules: Some(hit.count()),
         back: format!("/campaigns?open={id}#campaign-{id}"),
     };

@@ -1,5 +1,6 @@
 //! The list, its rows, and what an open row holds.
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -19,7 +20,7 @@ use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{Forecast, Holds};
 use crate::runs::Run;
 use crate::web::chart::Timeline;
-use crate::web::{Frame, Htmx, May, Person, Problem, View, page};
+use crate::web::{Frame, Htmx, May, Person, Problem, View, page, search_in_turn};
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -53,7 +54,7 @@ impl Asked {
     }
 }
 
-#[get("/campaigns")]
+#[get("/campaigns", wrap = "from_fn(search_in_turn)")]
 async fn index(
     app: Data<App>,
     _may: May<View>,
@@ -65,7 +66,7 @@ async fn index(
     let wanted = place.clone();
     let (mut sheets, opened, nothing_yet) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let after = wanted.after.map(CampaignId);
             let mut found = store::list(conn, &wanted.q, wanted.show, after, ROWS as i64 + 1, now)?;
             // The row to open is shown even when it is on another page of the list.
@@ -148,7 +149,7 @@ async fn head(
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
     let id = *id;
-    let sheet = app.db.run(move |conn| store::sheet(conn, id)).await?;
+    let sheet = app.db.look(move |conn| store::sheet(conn, id)).await?;
     if asked.was.as_deref() == Some(&sheet.signature()) {
         return Ok(HttpResponse::NoContent().finish());
     }
@@ -187,7 +188,7 @@ pub fn html(body: String) -> HttpResponse {
 
 /// The sheet that a schedule is on, and its line there.
 pub async fn sheet_of(app: &App, id: ScheduleId) -> Result<(Sheet, usize), Problem> {
-    let sheet = app.db.run(move |conn| store::sheet_of_schedule(conn, id)).await?;
+    let sheet = app.db.look(move |conn| store::sheet_of_schedule(conn, id)).await?;
     let n = sheet.lines.iter().position(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
     Ok((sheet, n))
 }
@@ -249,7 +250,7 @@ pub async fn answer_row(
     let open = place.open == Some(id.0);
     let (sheet, inside) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let sheet = store::sheet(conn, id)?;
             let inside = if open { Some(store::inside(conn, &sheet, HISTORY)?) } else { None };
             Ok::<_, Problem>((sheet, inside))
@@ -266,6 +267,7 @@ fn stillness(sheet: &Sheet) -> Option<Note> {
         CampaignState::Paused if sheet.has_bot() => screen::BEGINS_NOTHING,
         CampaignState::Paused => "Paused. Nothing more will leave.",
         CampaignState::Stopped => "Stopped. Nothing more will leave.",
+        CampaignState::Draft => "It is a draft. Nothing leaves until somebody launches it.",
         _ => return None,
     };
     Some(Note { tone: "good", text: text.to_owned() })

@@ -1,17 +1,17 @@
 //! A quick campaign: one page, one form, one plain SMS.
 
-use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
-use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::super::actions::Error;
@@ -33,7 +33,9 @@ use crate::schedules::Draft;
 use crate::senders;
 use crate::settings;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, page, page_with, see_other};
+use crate::web::{
+    FieldErrors, Frame, Htmx, Incoming, Manage, May, Problem, heavy, in_turn, page, page_with, reckon, see_other,
+};
 use crate::wording::{Segments, Template as Text, segments};
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -48,7 +50,7 @@ const LONGEST_TEXT: usize = 5000;
 const FASTEST: f64 = 6_000_000.0;
 /// Files up to this size are imported while one waits; larger ones by a tick.
 const SMALL: i64 = 1 << 20;
-/// Bytes that one typed field may have.
+/// Bytes that the typed numbers may have.
 const LONGEST_FIELD: usize = 512 << 10;
 /// What cannot be used is listed up to here.
 const LISTED: usize = 20;
@@ -97,8 +99,27 @@ impl QuickForm {
         }
     }
 
-    fn of(mut texts: HashMap<String, String>) -> Self {
-        let mut take = |name: &str| texts.remove(name).unwrap_or_default();
+    /// What it is sent with, apart from a file.
+    const FIELDS: [&'static str; 15] = [
+        "start_key",
+        "name",
+        "channel",
+        "to",
+        "numbers",
+        "region",
+        "kept",
+        "list",
+        "body",
+        "when",
+        "date",
+        "time",
+        "rate",
+        "end",
+        "only_good",
+    ];
+
+    fn of(sent: &upload::Form) -> Self {
+        let take = |name: &str| sent.texts.text(name);
         QuickForm {
             start_key: take("start_key"),
             name: take("name"),
@@ -116,6 +137,19 @@ impl QuickForm {
             end: take("end"),
             only_good: take("only_good") == "yes",
         }
+    }
+
+    fn has_numbers(&self) -> bool {
+        self.to != "file" && self.to != "list"
+    }
+
+    /// What its numbers are, when it goes to numbers.
+    async fn typed(&self) -> Result<Option<Typed>, Problem> {
+        if !self.has_numbers() {
+            return Ok(None);
+        }
+        let (numbers, region) = (self.numbers.clone(), self.stored_region().to_owned());
+        heavy(move || Typed::read(&numbers, &region)).await.map(Some)
     }
 
     /// As files keep it: empty when every number has its country code.
@@ -149,7 +183,7 @@ fn time_of(text: &str) -> Option<NaiveTime> {
 }
 
 impl QuickForm {
-    fn parse(&self, facts: &Facts, zone: Tz, now: DateTime<Utc>) -> Result<Parsed, FieldErrors> {
+    fn parse(&self, facts: &Facts, typed: Option<Typed>, zone: Tz, now: DateTime<Utc>) -> Result<Parsed, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = self.name.trim();
         if name.is_empty() {
@@ -164,7 +198,7 @@ impl QuickForm {
         if self.region != EVERYWHERE && regions::name(&self.region).is_none() {
             errors.add("region", "Choose the country that numbers without a country code belong to.");
         }
-        let to = self.whom(facts, &mut errors);
+        let to = self.whom(facts, typed.unwrap_or_default(), &mut errors);
         if self.body.trim().is_empty() {
             errors.add("body", "Write the text.");
         } else if self.body.chars().count() > LONGEST_TEXT {
@@ -226,7 +260,7 @@ impl QuickForm {
         }
     }
 
-    fn whom(&self, facts: &Facts, errors: &mut FieldErrors) -> Option<Wanted> {
+    fn whom(&self, facts: &Facts, typed: Typed, errors: &mut FieldErrors) -> Option<Wanted> {
         match self.to.as_str() {
             "file" => {
                 match (&facts.kept, self.kept) {
@@ -244,7 +278,6 @@ impl QuickForm {
                 list.map(|(id, _)| Wanted::List(*id))
             }
             _ => {
-                let typed = Typed::read(&self.numbers, self.stored_region());
                 let why = match typed.good.len() {
                     0 if typed.is_empty() => Some("Type or paste at least one number.".to_owned()),
                     0 => Some("None of these is a number that can be sent to.".to_owned()),
@@ -272,7 +305,7 @@ struct Checked {
 
 impl Checked {
     fn n(&self) -> String {
-        numbers(self.typed.good.len() + self.typed.bad.len())
+        numbers(self.typed.good.len() + self.typed.n_bad)
     }
 
     fn good(&self) -> String {
@@ -283,7 +316,7 @@ impl Checked {
     }
 
     fn bad(&self) -> String {
-        thousands(self.typed.bad.len() as i64)
+        thousands(self.typed.n_bad as i64)
     }
 
     fn listed(&self) -> &[typed::Bad] {
@@ -291,7 +324,7 @@ impl Checked {
     }
 
     fn more(&self) -> usize {
-        self.typed.bad.len().saturating_sub(LISTED)
+        self.typed.n_bad - self.listed().len()
     }
 }
 
@@ -391,11 +424,17 @@ struct MeasuredPart {
 }
 
 impl<'a> Page<'a> {
-    fn new(frame: Frame, form: &'a QuickForm, errors: &'a FieldErrors, facts: &'a Facts, zone: Tz) -> Self {
-        let checked = (form.to != "file" && form.to != "list" && !form.numbers.trim().is_empty())
-            .then(|| Checked { typed: Typed::read(&form.numbers, form.stored_region()) });
+    fn new(
+        frame: Frame,
+        form: &'a QuickForm,
+        errors: &'a FieldErrors,
+        facts: &'a Facts,
+        typed: Option<Typed>,
+        zone: Tz,
+    ) -> Self {
+        let checked = typed.filter(|typed| !typed.is_empty()).map(|typed| Checked { typed });
         let fields = facts.fields(&form.to);
-        let typed_numbers = form.to != "file" && form.to != "list";
+        let typed_numbers = form.has_numbers();
         let measured = (!form.body.is_empty()).then(|| Measured::of(&form.body, fields.as_deref(), typed_numbers));
         Page { frame, form, errors, facts, zone, checked, measured, asks: false }
     }
@@ -437,55 +476,61 @@ async fn ask(may: May<Manage>, frame: Frame, app: Data<App>, begun: Query<Begun>
     }
     let facts = facts(&app, None).await?;
     let form = QuickForm::fresh(key, last, zone, app.clock.now());
-    page(Page::new(frame, &form, &FieldErrors::default(), &facts, zone))
+    page(Page::new(frame, &form, &FieldErrors::default(), &facts, None, zone))
 }
 
-/// The form as it came in, and what became of the file in it.
-async fn read(
-    app: &App,
-    form: &mut Multipart,
-    by: UserId,
-    now: DateTime<Utc>,
-) -> Result<(QuickForm, Option<Refusal>), Problem> {
-    let garbled = || Problem::Invalid("The form did not come through whole".to_owned());
-    let (mut texts, mut received, mut refused) = (HashMap::new(), None, None);
-    while let Some(mut field) = form.try_next().await.map_err(|_| garbled())? {
-        match field.name().map(str::to_owned) {
-            // Chosen and then not wanted: it is not stored.
-            Some(name) if name == "file" && texts.get("to").is_some_and(|to: &String| to == "file") => {
-                match upload::receive(app, &mut field, Kind::Sms, by, now).await {
-                    Ok(file) => received = Some(file),
-                    Err(upload::Failed::Refused(Refusal::NoFile)) => {}
-                    Err(upload::Failed::Refused(refusal)) => refused = Some(refusal),
-                    Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
-                }
-            }
-            Some(name) if name != "file" => {
-                let bytes = field.bytes(LONGEST_FIELD).await.map_err(|_| garbled())?.map_err(|_| garbled())?;
-                texts.insert(name, String::from_utf8(bytes.to_vec()).map_err(|_| garbled())?);
-            }
-            Some(_) | None => {}
+async fn started(app: &App, key: &str) -> Result<Option<(CampaignId, Stands)>, Problem> {
+    let key = key.to_owned();
+    Ok(app.db.run(move |conn| quick::started(conn, &key)).await?)
+}
+
+/// How long a request waits for another with the same key.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+
+/// Waits until no other request with this key is being dealt with.
+async fn turn(app: &App, key: &str) -> Result<quick::Turn, Problem> {
+    let until = Instant::now() + LONGEST_TURN;
+    loop {
+        let (db, key) = (app.db.clone(), key.to_owned());
+        let taken = spawn_blocking(move || quick::take_turn(&db, &key)).await;
+        if let Some(turn) = taken.map_err(|error| Problem::Unexpected(error.into()))?.map_err(Problem::Unexpected)? {
+            return Ok(turn);
         }
+        if until <= Instant::now() {
+            return Err(Problem::Conflict(
+                "This is being sent off already. Look for it among the campaigns.".to_owned(),
+            ));
+        }
+        sleep(Duration::from_millis(100)).await;
     }
-    let form = QuickForm::of(texts);
-    let kept = received.or(form.kept);
-    Ok((QuickForm { kept, ..form }, refused))
 }
 
 #[post("/campaigns/quick")]
-async fn send(may: May<Manage>, frame: Frame, app: Data<App>, mut form: Multipart) -> Result<HttpResponse, Problem> {
+async fn send(may: May<Manage>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
-    let (form, refused) = read(&app, &mut form, by, now).await?;
-    if Uuid::parse_str(&form.start_key).is_err() {
+    let sent = upload::Form::read(form, &QuickForm::FIELDS).await?;
+    let mut form = QuickForm::of(&sent);
+    if Uuid::parse_str(&form.start_key).is_err() || form.numbers.len() > LONGEST_FIELD {
         return Err(Problem::Invalid("The form did not come through whole".to_owned()));
     }
-    let key = form.start_key.clone();
-    if let Some(started) = app.db.run(move |conn| quick::started(conn, &key)).await? {
+    let _turn = turn(&app, &form.start_key).await?;
+    if let Some(started) = started(&app, &form.start_key).await? {
         return Ok(see_other(place(started)));
     }
+    let mut refused = None;
+    // Chosen and then not wanted: it is not stored.
+    if form.to == "file" {
+        match sent.keep(&app, Kind::Sms, by, now).await {
+            Ok(file) => form.kept = Some(file),
+            Err(upload::Failed::Refused(Refusal::NoFile)) => {}
+            Err(upload::Failed::Refused(refusal)) => refused = Some(refusal),
+            Err(error) => return Err(error.into()),
+        }
+    }
     let facts = facts(&app, form.kept).await?;
+    let typed = form.typed().await?;
     let again = |errors: FieldErrors, asks: bool| {
-        let page = Page { asks, ..Page::new(frame, &form, &errors, &facts, zone) };
+        let page = Page { asks, ..Page::new(frame, &form, &errors, &facts, typed.clone(), zone) };
         page_with(StatusCode::UNPROCESSABLE_ENTITY, page)
     };
     if let Some(refusal) = refused {
@@ -493,7 +538,7 @@ async fn send(may: May<Manage>, frame: Frame, app: Data<App>, mut form: Multipar
         errors.add("file", refusal.to_string());
         return again(errors, false);
     }
-    let parsed = match form.parse(&facts, zone, now) {
+    let parsed = match form.parse(&facts, typed.clone(), zone, now) {
         Ok(parsed) => parsed,
         Err(errors) => return again(errors, false),
     };
@@ -544,11 +589,7 @@ async fn contacts(app: &App, parsed: &Parsed, region: String, by: UserId) -> Res
         Wanted::Numbers(typed) => {
             let (db, name, bytes) = (app.db.clone(), format!("{}.csv", parsed.name), typed.as_file());
             let received = spawn_blocking(move || upload::receive_here(&db, &name, &bytes, Kind::Sms, by, now));
-            match received.await.map_err(|error| Problem::Unexpected(error.into()))? {
-                Ok(file) => file,
-                Err(upload::Failed::Refused(refusal)) => return Err(Problem::Invalid(refusal.to_string())),
-                Err(upload::Failed::Broken(error)) => return Err(Problem::Unexpected(error)),
-            }
+            received.await.map_err(|error| Problem::Unexpected(error.into()))??
         }
     };
     let found = app.db.run(move |conn| files::store::find(conn, file)).await?;
@@ -618,10 +659,11 @@ struct CheckForm {
 }
 
 /// Changes nothing; it is a POST because numbers are longer than addresses may be.
-#[post("/campaigns/quick/check")]
-async fn check(_may: May<Manage>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
-    let region = if form.region == EVERYWHERE { "" } else { &form.region };
-    let typed = Typed::read(&form.numbers, region);
+#[post("/campaigns/quick/check", wrap = "from_fn(in_turn)")]
+async fn check(_may: May<Manage>, app: Data<App>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
+    let CheckForm { numbers, region } = form.into_inner();
+    let region = if region == EVERYWHERE { String::new() } else { region };
+    let typed = reckon(&app, move || Typed::read(&numbers, &region)).await?;
     let checked = (!typed.is_empty()).then_some(Checked { typed });
     page(CheckedPart { checked })
 }
@@ -635,12 +677,13 @@ struct MeasureForm {
 }
 
 /// As [`check`], for the text.
-#[post("/campaigns/quick/measure")]
+#[post("/campaigns/quick/measure", wrap = "from_fn(in_turn)")]
 async fn measure(_may: May<Manage>, app: Data<App>, form: Form<MeasureForm>) -> Result<HttpResponse, Problem> {
     let facts = facts(&app, form.kept.parse().ok().map(FileId)).await?;
     let body = form.body.replace("\r\n", "\n");
     let typed_numbers = form.to != "file" && form.to != "list";
-    let measured = Measured::of(&body, facts.fields(&form.to).as_deref(), typed_numbers);
+    let fields = facts.fields(&form.to);
+    let measured = reckon(&app, move || Measured::of(&body, fields.as_deref(), typed_numbers)).await?;
     page(MeasuredPart { measured: Some(measured) })
 }
 

@@ -104,6 +104,8 @@ pub struct Question {
     pub unsent: String,
     /// Conversations in which its bot falls silent; `None` where it has no bot.
     pub talks: Option<String>,
+    /// It waits for its file, and is a draft again when it is stopped.
+    pub launches: bool,
     /// How many schedules; `None` when it is one of them.
     pub schedules: Option<usize>,
     pub back: String,
@@ -151,7 +153,7 @@ async fn question(
     errors: FieldErrors,
 ) -> Result<HttpResponse, Problem> {
     let now = app.clock.now();
-    let would = app.db.run(move |conn| actions::would_stop(conn, now)).await?;
+    let would = app.db.look(move |conn| actions::would_stop(conn, now)).await?;
     let form = StopAll {
         campaigns: thousands(would.hit.campaigns),
         schedules: thousands(would.hit.schedules),

@@ -1,5 +1,6 @@
 //! The list of conversations.
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -13,7 +14,7 @@ use crate::app::App;
 use crate::contacts::quiet::{self, Whom};
 use crate::ids::{CampaignId, ChannelId, UserId};
 use crate::web::chart::thousands;
-use crate::web::{Frame, Htmx, May, Problem, View, page};
+use crate::web::{Frame, Htmx, May, Problem, View, page, search_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(index).service(keys);
@@ -179,14 +180,14 @@ struct News {
     list: List,
 }
 
-#[get("/inbox")]
+#[get("/inbox", wrap = "from_fn(search_in_turn)")]
 async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Looking>) -> Result<HttpResponse, Problem> {
     let (looking, now) = (looking.into_inner(), app.clock.now());
     let ask = looking.ask(may.person.id);
     let (wanted, seen) = (ask.clone(), looking.seen.clone());
     let found = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             // Before the list: what comes in between is told again, and nothing is lost.
             let news = inbox::news(conn)?;
             if seen == news {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use actix_web::http::{StatusCode, header};
+use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -22,7 +23,8 @@ use crate::contacts::quiet::{self, Whom};
 use crate::db::DbError;
 use crate::ids::{ConversationId, MessageId, UserId};
 use crate::web::{
-    FieldErrors, Frame, Htmx, May, Operate, Person, Problem, Role, View, csv, page, page_with, see_other,
+    FieldErrors, Frame, Htmx, May, Operate, Person, Problem, Role, View, csv, in_turn, page, page_with, see_other,
+    table_in_turn,
 };
 use crate::wording::{Segments, segments};
 
@@ -239,7 +241,7 @@ async fn look(
     let body = form.body.clone();
     let (thread, mut messages, agents, measured) = app
         .db
-        .run(move |conn| {
+        .look(move |conn| {
             let thread = inbox::thread(conn, id, now)?;
             let messages = inbox::messages(conn, id, which, PAGE as i64 + 1)?;
             let agents = if may_answer { inbox::agents(conn)? } else { Vec::new() };
@@ -370,7 +372,7 @@ struct MeasuredPart {
 }
 
 /// Changes nothing; it is a POST because texts are longer than addresses may be.
-#[post("/inbox/{id:\\d+}/measure")]
+#[post("/inbox/{id:\\d+}/measure", wrap = "from_fn(in_turn)")]
 async fn measure(
     _may: May<Operate>,
     app: Data<App>,
@@ -702,7 +704,7 @@ fn told(
     })
 }
 
-#[get("/inbox/{id:\\d+}/transcript.csv")]
+#[get("/inbox/{id:\\d+}/transcript.csv", wrap = "from_fn(table_in_turn)")]
 async fn as_table(may: May<View>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let look = look(&app, &may.person, id.into_inner(), None, ReplyForm::default()).await?;
     let name = format!("conversation-{}.csv", look.id);

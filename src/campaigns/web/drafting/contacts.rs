@@ -1,10 +1,9 @@
 //! Whom it goes to.
 
-use actix_multipart::Multipart;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use askama::Template;
-use futures_util::TryStreamExt;
 
 use super::{Typed, again, problem};
 use crate::app::App;
@@ -12,12 +11,11 @@ use crate::campaigns::review::{self, Choice};
 use crate::campaigns::store::Lists;
 use crate::campaigns::{CampaignState, Freeze, Refused, actions, store};
 use crate::channels::Kind;
-use crate::files::refusal::Refusal;
 use crate::files::upload;
 use crate::ids::{CampaignId, ListId};
 use crate::lists;
 use crate::web::chart::thousands;
-use crate::web::{Frame, Manage, May, Problem, page, see_other};
+use crate::web::{Frame, Incoming, Manage, May, Problem, in_turn, page, see_other};
 
 /// Takes in the file. A form with `kind` in it says what the addresses are.
 #[post("/campaigns/{id}/file")]
@@ -26,33 +24,20 @@ pub(super) async fn upload_file(
     frame: Frame,
     app: Data<App>,
     id: Path<CampaignId>,
-    mut form: Multipart,
+    form: Incoming,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     // Asked before the upload, so that nothing is stored for a campaign that cannot have it.
     if app.db.run(move |conn| store::find(conn, id)).await?.state != CampaignState::Draft {
         return Err(Problem::Conflict(Refused::AlreadyLaunched.to_string()));
     }
-    let mut kind = Kind::Sms;
-    let mut received = Err(upload::Failed::Refused(Refusal::NoFile));
-    loop {
-        let mut field = match form.try_next().await {
-            Ok(Some(field)) => field,
-            Ok(None) => break,
-            Err(_) => {
-                received = Err(Refusal::BrokeOff.into());
-                break;
-            }
-        };
-        match field.name() {
-            Some("kind") => {
-                let text = field.bytes(32).await.ok().and_then(Result::ok).unwrap_or_default();
-                kind = std::str::from_utf8(&text).ok().and_then(Kind::of_word).unwrap_or(kind);
-            }
-            Some("file") => received = upload::receive(&app, &mut field, kind, by, now).await,
-            Some(_) | None => {}
+    let received = match upload::Form::read(form, &["kind"]).await {
+        Ok(form) => {
+            let kind = Kind::of_word(&form.texts.text("kind")).unwrap_or(Kind::Sms);
+            form.keep(&app, kind, by, now).await
         }
-    }
+        Err(failed) => Err(failed),
+    };
     match received {
         Ok(file) => {
             app.db.run(move |conn| actions::set_file(conn, id, Some(file))).await.map_err(problem)?;
@@ -62,7 +47,7 @@ pub(super) async fn upload_file(
             let why = refusal.to_string();
             again(&app, frame, id, |facts| Typed { file_error: Some(why), ..Typed::nothing(facts) }).await
         }
-        Err(upload::Failed::Broken(error)) => Err(Problem::Unexpected(error)),
+        Err(failed) => Err(failed.into()),
     }
 }
 
@@ -177,7 +162,7 @@ pub(super) async fn set_lists(
     Ok(see_other(format!("/campaigns/{id}/edit#contacts")))
 }
 
-#[post("/campaigns/{id}/lists/count")]
+#[post("/campaigns/{id}/lists/count", wrap = "from_fn(in_turn)")]
 pub(super) async fn count_lists(
     _may: May<Manage>,
     app: Data<App>,

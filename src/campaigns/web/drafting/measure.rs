@@ -1,5 +1,6 @@
 //! What a text comes to, as it is typed.
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};
 use askama::Template;
@@ -10,8 +11,12 @@ use crate::app::App;
 use crate::campaigns::review::{self, Contacts};
 use crate::channels::Kind;
 use crate::ids::CampaignId;
-use crate::web::{Manage, May, Problem, page};
+use crate::web::chart::thousands;
+use crate::web::{Manage, May, Problem, in_turn, page, reckon};
 use crate::wording::{Segments, Template as Text, segments};
+
+/// Bytes that are measured while they are typed.
+const MOST: usize = 16 << 10;
 
 /// What a text comes to.
 pub(super) struct Measured {
@@ -73,7 +78,7 @@ struct MeasureForm {
 }
 
 /// Changes nothing; it is a POST because texts are longer than addresses may be.
-#[post("/wording/measure")]
+#[post("/wording/measure", wrap = "from_fn(in_turn)")]
 pub(super) async fn measure(
     may: May<Manage>,
     app: Data<App>,
@@ -84,5 +89,12 @@ pub(super) async fn measure(
         Some(campaign) => app.db.run(move |conn| review::contacts_of(conn, campaign, by)).await?,
         None => None,
     };
-    page(MeasuredPart { measured: Some(Measured::of(&body, contacts.as_ref())) })
+    if body.len() > MOST {
+        return Err(Problem::Invalid(format!(
+            "At most {} characters are counted as they are typed",
+            thousands(MOST as i64)
+        )));
+    }
+    let measured = reckon(&app, move || Measured::of(&body, contacts.as_ref())).await?;
+    page(MeasuredPart { measured: Some(measured) })
 }

@@ -11,6 +11,7 @@ mod schedules;
 
 use actix_session::Session;
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
@@ -39,7 +40,7 @@ use crate::pacing::{LatePolicy, Overlap, TooLate};
 use crate::runs::Busy;
 use crate::settings::QuietForm;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Manage, May, Problem, Right, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Manage, May, Problem, Right, View, in_turn, page, page_with, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // `new` before `{id}`, which would take it for one.
@@ -214,7 +215,7 @@ struct Opened {
     group: String,
 }
 
-#[get("/campaigns/{id}/edit")]
+#[get("/campaigns/{id}/edit", wrap = "from_fn(in_turn)")]
 async fn edit_page(
     may: May<Manage>,
     frame: Frame,
@@ -268,7 +269,7 @@ async fn show(may: May<View>, app: Data<App>, id: Path<CampaignId>) -> Result<Ht
 
 async fn facts(app: &App, id: CampaignId, by: UserId) -> Result<Facts, Problem> {
     let now = app.clock.now();
-    Ok(app.db.run(move |conn| gather(conn, id, by, now)).await?)
+    Ok(app.db.look(move |conn| gather(conn, id, by, now)).await?)
 }
 
 /// Shows the page again with what was typed and what is wrong with it.

@@ -1,6 +1,7 @@
 //! What it comes to, and the launch.
 
 use actix_session::Session;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -26,7 +27,7 @@ use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
 use crate::schedules::{Draft, When};
 use crate::web::chart::{Timeline, thousands};
-use crate::web::{Frame, Htmx, Manage, May, Problem, page, see_other};
+use crate::web::{Frame, Htmx, Manage, May, Problem, in_turn, page, see_other};
 
 impl Review {
     /// What late start means here, if it would start late.
@@ -178,7 +179,7 @@ struct Reviewed {
     typed: Typed,
 }
 
-#[get("/campaigns/{id}/review")]
+#[get("/campaigns/{id}/review", wrap = "from_fn(in_turn)")]
 pub(super) async fn review_again(
     may: May<Manage>,
     app: Data<App>,

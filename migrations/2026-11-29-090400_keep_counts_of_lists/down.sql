@@ -1,0 +1,1 @@
+ALTER TABLE lists DROP COLUMN counted, DROP COLUMN counted_at;

@@ -1,0 +1,1 @@
+DROP INDEX webchat_visitors_silent;

@@ -1,0 +1,2 @@
+DROP TABLE lost_runs;
+DROP TABLE losses;
