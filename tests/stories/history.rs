@@ -17,7 +17,6 @@ use bugle::engine::{rescuer, starter, watcher};
 use bugle::ids::{CampaignId, RunId, ScheduleId};
 use bugle::marks::Marks;
 use bugle::marks::store::{is_held, name_of_installation};
-use bugle::pacing::Holds;
 use bugle::schedules::actions::{pause, resume};
 use bugle::server;
 use bugle::web::Role;
@@ -374,7 +373,7 @@ async fn a_result_of_what_was_lost_closes_no_lease_that_has_its_number_now() {
     let process = uuid::Uuid::new_v4();
     let claim = || {
         desk.later(2);
-        let leave = deliveries::actions::Leave { most: 3, part: None, holds: Holds::none(), cap: None };
+        let leave = deliveries::actions::Leave { most: 3, part: None, n_fields: desk.n_fields(run) };
         let by = Claimer { process, now: desk.app.clock.now() };
         desk.db(|conn| deliveries::actions::claim(conn, run, &leave, by).unwrap()).claims.remove(0)
     };
@@ -388,7 +387,16 @@ async fn a_result_of_what_was_lost_closes_no_lease_that_has_its_number_now() {
 
     let accepted = Fate::Accepted { provider_ref: None };
     let settled = |it: &deliveries::Claim| -> Vec<Settled> {
-        let of = |seq| Settled { lease: it.lease, run, seq, attempt: 1, fate: accepted.clone(), began_at: None };
+        let of = |seq| Settled {
+            lease: it.lease,
+            run,
+            seq,
+            attempt: 1,
+            refusals: 0,
+            fate: accepted.clone(),
+            begun_at: Some(now),
+            opens: false,
+        };
         it.contacts.iter().map(|contact| of(contact.seq)).collect()
     };
     let settle = |results: &[Settled]| {
