@@ -371,10 +371,9 @@ async fn a_result_of_what_was_lost_closes_no_lease_that_has_its_number_now() {
     let (.., run) = desk.campaign("Spring offer", 6, "09:00-12:00", 6000.0).await;
     starter::tick(&desk.app).await.unwrap();
     let process = uuid::Uuid::new_v4();
-    let n_fields = desk.db(|conn| bugle::runs::store::find(conn, run).unwrap().fields.len());
     let claim = || {
         desk.later(2);
-        let leave = deliveries::actions::Leave { most: 3, part: None, n_fields };
+        let leave = deliveries::actions::Leave { most: 3, part: None, n_fields: desk.n_fields(run) };
         let by = Claimer { process, now: desk.app.clock.now() };
         desk.db(|conn| deliveries::actions::claim(conn, run, &leave, by).unwrap()).claims.remove(0)
     };
@@ -395,7 +394,7 @@ async fn a_result_of_what_was_lost_closes_no_lease_that_has_its_number_now() {
             attempt: 1,
             refusals: 0,
             fate: accepted.clone(),
-            begun_at: None,
+            begun_at: Some(now),
             opens: false,
         };
         it.contacts.iter().map(|contact| of(contact.seq)).collect()

@@ -84,13 +84,13 @@ async fn while_no_reply_can_be_written_down_no_more_is_claimed_than_there_are_pl
     for phone in phones(80) {
         desk.hears_as(&phone, &phone, "hi");
     }
-    desk.sql("CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'disk full'; END $$");
-    desk.sql("CREATE TRIGGER full BEFORE UPDATE ON messages FOR EACH ROW WHEN (NEW.state = 'settled') EXECUTE FUNCTION full()");
+    desk.sql("CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'disk full'; END $$");
+    desk.sql("CREATE TRIGGER disk_full BEFORE UPDATE ON messages FOR EACH ROW WHEN (NEW.state = 'settled') EXECUTE FUNCTION disk_full()");
     assert_eq!(desk.talker.tick().await.unwrap(), 64);
     until("all that was claimed has left", || desk.received().len() == 64).await;
     assert_eq!(desk.talker.tick().await.unwrap(), 0);
 
-    desk.sql("DROP TRIGGER full ON messages");
+    desk.sql("DROP TRIGGER disk_full ON messages");
     desk.talk().await;
     assert_eq!(desk.received().len(), 80);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state IN ('queued', 'claimed')"), 0);
@@ -193,7 +193,9 @@ async fn nothing_begins_after_the_end_or_in_a_hold_though_it_was_claimed_before(
     for (window, rules) in cases {
         let desk = Desk::open_at("2026-03-02 09:00").await;
         let (.., run) = desk.campaign("Spring offer", 5, window, 6000.0).await;
-        rules.iter().for_each(|rule| drop(desk.sql(rule)));
+        for rule in rules {
+            desk.sql(rule);
+        }
         desk.tick().await;
         let before = desk.received().len();
         desk.app.clock.set(instant("2026-03-02 09:09:59") + TimeDelta::milliseconds(200));
