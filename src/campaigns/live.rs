@@ -9,6 +9,8 @@ use actix_session::Session;
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{HttpResponse, get};
 use askama::Template;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +46,8 @@ pub struct Hub {
     somebody: Notify,
     next: AtomicU64,
     looks: AtomicU64,
+    /// When what is shown was so.
+    looked_at: Mutex<Option<DateTime<Utc>>>,
     most: AtomicUsize,
     stop: CancellationToken,
 }
@@ -74,6 +78,7 @@ impl Hub {
             somebody: Notify::new(),
             next: AtomicU64::new(0),
             looks: AtomicU64::new(0),
+            looked_at: Mutex::default(),
             most: AtomicUsize::new(OF_ALL),
             stop: CancellationToken::new(),
         }
@@ -143,24 +148,25 @@ impl Hub {
             })
             .await?;
         let now = self.app.clock.now();
+        *self.looked_at.lock().unwrap() = Some(now);
         let told: HashMap<i64, Vec<Event>> =
             sheets.iter().map(|sheet| (sheet.campaign.id.0, events(sheet, now))).collect();
         let mut watchers = self.watchers.lock().unwrap();
         watchers.retain(|_, watcher| {
             let Watcher { campaigns, seen, stream, .. } = watcher;
-            let events = campaigns.iter().filter_map(|id| told.get(id)).flatten();
-            for event in events {
-                if seen.get(&event.name) == Some(&event.print) {
-                    continue;
-                }
-                if stream.try_send(event.wire.clone()).is_err() {
-                    return false;
-                }
-                seen.insert(event.name.clone(), event.print.clone());
-            }
-            true
+            // Whoever was told that nothing moves any more is told that it does.
+            let moves = seen.contains_key(SILENCE).then(Event::moves);
+            let mut events = moves.iter().chain(campaigns.iter().filter_map(|id| told.get(id)).flatten());
+            events.all(|event| tell(event, seen, stream))
         });
         Ok(())
+    }
+
+    /// Tells everybody that what they see moves no more, and since when.
+    pub fn fall_silent(&self) {
+        let since = *self.looked_at.lock().unwrap().get_or_insert_with(|| self.app.clock.now());
+        let event = Event::stands_still(since.with_timezone(&self.app.settings.time_zone));
+        self.watchers.lock().unwrap().retain(|_, Watcher { seen, stream, .. }| tell(&event, seen, stream));
     }
 
     /// Ends the streams of whoever was signed out or disabled meanwhile.
@@ -203,6 +209,7 @@ async fn keep_telling(hub: Data<Hub>) {
             beat.tick().await;
             if let Err(error) = hub.look().await {
                 tracing::warn!("live progress: {error}");
+                hub.fall_silent();
             }
             if STILL_IN <= asked.elapsed() {
                 if let Err(error) = hub.part().await {
@@ -222,6 +229,21 @@ async fn keep_telling(hub: Data<Hub>) {
     }
 }
 
+/// The event that says since when nothing moves.
+const SILENCE: &str = "silence";
+
+/// Sends what its reader has not seen yet. Returns whether they are still there.
+fn tell(event: &Event, seen: &mut HashMap<String, String>, stream: &mpsc::Sender<Bytes>) -> bool {
+    if seen.get(&event.name) == Some(&event.print) {
+        return true;
+    }
+    let is_sent = stream.try_send(event.wire.clone()).is_ok();
+    if is_sent {
+        seen.insert(event.name.clone(), event.print.clone());
+    }
+    is_sent
+}
+
 /// One server-sent event, ready for the wire.
 struct Event {
     name: String,
@@ -231,6 +253,19 @@ struct Event {
 }
 
 impl Event {
+    fn stands_still(since: DateTime<Tz>) -> Event {
+        let words = format!(
+            "<p class=\"note warn\" role=\"status\"><b>These numbers are of {}.</b> The database does not answer; nothing begins to be sent until it does.</p>",
+            since.format("%H:%M:%S")
+        );
+        Event::of(SILENCE.to_owned(), &words, fingerprint(&words))
+    }
+
+    /// Takes that back.
+    fn moves() -> Event {
+        Event::of(SILENCE.to_owned(), "<!-- moving -->", String::new())
+    }
+
     fn of(name: String, content: &str, print: String) -> Event {
         let mut wire = format!("event: {name}\n");
         for line in content.lines() {

@@ -32,12 +32,13 @@ impl Server {
         let root = std::env::temp_dir().join(name);
         let server = Some(Private::start(&root, Durability::None).unwrap());
         let it = Server { root, server };
+        it.server.as_ref().unwrap().create_database("words").unwrap();
         PgConnection::establish(&it.url()).unwrap().batch_execute("CREATE TABLE words (word text)").unwrap();
         it
     }
 
     fn url(&self) -> String {
-        self.server.as_ref().unwrap().url("postgres")
+        self.server.as_ref().unwrap().url("words")
     }
 
     fn restart(&mut self) {
@@ -163,7 +164,7 @@ async fn a_commit_that_was_on_its_way_when_the_server_fell_silent_may_have_come_
 async fn another_server_that_takes_over_is_found_with_no_hand_on_it() {
     let (first, second) = (Server::start(), Server::start());
     let hosts = format!("{},{}", first.root.join("socket").display(), second.root.join("socket").display());
-    let url = format!("host={hosts} user=bugle dbname=postgres");
+    let url = format!("host={hosts} user=bugle dbname=words");
     let pages = Db::connect(&url, 4).unwrap();
     let pools = [pages.beside(Purpose::Vital, 4).unwrap(), pages.beside(Purpose::Engine, 4).unwrap()];
     for db in &pools {
@@ -334,4 +335,34 @@ async fn when_the_clock_leaps_forward_nothing_is_claimed_for_as_long() {
     assert!(!app.clock.has_leapt());
     timekeeper::compare(&app).await.unwrap();
     assert!(app.clock.has_leapt());
+}
+
+#[actix_web::test]
+async fn pages_that_are_open_say_since_when_they_stand_still() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, ..) = desk.campaign("Spring offer", 10, "09:00-18:00", 60.0).await;
+    let hub = bugle::campaigns::live::Hub::new(desk.app.clone());
+    let mut stream = hub.watch((desk.admin, None), [(campaign.0, None)].into()).unwrap();
+    hub.look().await.unwrap();
+    let mut heard = move || {
+        let events = std::iter::from_fn(|| stream.try_recv().ok());
+        events
+            .map(|it| String::from_utf8(it.to_vec()).unwrap())
+            .filter(|it| it.contains("event: silence"))
+            .collect::<Vec<_>>()
+    };
+    assert!(heard().is_empty());
+    desk.later(5);
+    lock_out(&desk);
+    for _ in 0..2 {
+        assert!(hub.look().await.is_err());
+        hub.fall_silent();
+    }
+    let told = heard();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("These numbers are of 09:00:00."), "{told:?}");
+    let_in(&desk);
+    // The pool finds its way back by itself.
+    while hub.look().await.is_err() {}
+    assert_eq!(heard(), ["event: silence\ndata: <!-- moving -->\n\n"]);
 }

@@ -21,15 +21,15 @@ use bugle::schedules::actions::{pause, resume};
 use bugle::server;
 use bugle::web::Role;
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::PgConnection;
 
-use crate::desk::{Answer, Desk, Received, phones, prompt, until};
+use crate::desk::{Answer, Desk, Received, keeper_of, phones, prompt, until};
 use crate::recurring::{every_day, recurring};
 
 /// The server of a desk's database, with everybody thrown out of that.
 fn beside(desk: &Desk) -> (PgConnection, String) {
     let name = desk.url.rsplit_once("dbname=").unwrap().1.to_owned();
-    let mut server = PgConnection::establish(&desk.url.replace(&name, "postgres")).unwrap();
+    let mut server = keeper_of("postgres");
     let out = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'");
     server.batch_execute(&out).unwrap();
     (server, name)
@@ -45,7 +45,7 @@ impl Dump {
     fn of(desk: &mut Desk) -> Dump {
         let received = desk.received();
         let (mut server, name) = beside(desk);
-        server.batch_execute(&format!("CREATE DATABASE {name}_then TEMPLATE {name}")).unwrap();
+        server.batch_execute(&format!("CREATE DATABASE {name}_then TEMPLATE {name} OWNER bugle")).unwrap();
         desk.reconnects();
         Dump { name: format!("{name}_then"), received }
     }
@@ -55,7 +55,7 @@ impl Dump {
         let forgotten = desk.received().split_off(self.received.len());
         let (mut server, name) = beside(desk);
         server.batch_execute(&format!("DROP DATABASE {name}")).unwrap();
-        server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {}", self.name)).unwrap();
+        server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {} OWNER bugle", self.name)).unwrap();
         desk.reconnects();
         forgotten
     }
