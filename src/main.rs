@@ -437,6 +437,7 @@ fn default_data_dir() -> PathBuf {
 }
 
 async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
+    let told_to_stop = told_to_stop();
     let settings = settings(place, &args)?;
     let clock = Clock::default();
     let db = Db::connect(&place.url, args.database_connections).context("cannot reach the database")?;
@@ -544,7 +545,7 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     }
     greet(address, &app.settings, sign_in.as_deref());
     let stop = async {
-        wait_for_signal().await;
+        told_to_stop.await;
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         dispatcher.hold();
         talker.hold();
@@ -683,19 +684,24 @@ async fn warn_when_outdated(server: Watch, pulse: Arc<Pulse>) {
     tracing::warn!("the programs of the private PostgreSQL were replaced, by an upgrade perhaps; restart Bugle soon");
 }
 
-async fn wait_for_signal() {
+/// Waits to be told to stop. From the call on, and not from the first time that somebody
+/// waits, being told ends the process no more.
+fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
 /// Whoever asks twice does not want to wait; and whatever hangs, the process is gone in a
 /// minute and a half. Its private PostgreSQL goes with it.
 async fn leave_at_once() {
-    let _ = tokio::time::timeout(Duration::from_secs(90), wait_for_signal()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(90), told_to_stop()).await;
     tracing::warn!("leaving at once; what is on the wire will be unconfirmed");
     std::process::exit(1);
 }

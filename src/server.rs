@@ -206,7 +206,8 @@ async fn ready(app: Data<App>) -> HttpResponse {
 /// For this machine, unless it was said that everybody may: they tell how much is sent, and what fails.
 #[get("/metrics")]
 async fn measures(app: Data<App>, req: HttpRequest) -> Result<HttpResponse, Problem> {
-    if !app.settings.open_metrics && !(is_local(&req) && plain_host(req.headers()).is_some()) {
+    let is_ours = is_local(&req) && plain_host(req.headers()).is_some();
+    if !app.settings.open_metrics && !is_ours {
         return Err(Problem::NotFound);
     }
     let handle = req.app_data::<Data<Option<PrometheusHandle>>>().and_then(|handle| handle.as_ref().as_ref());

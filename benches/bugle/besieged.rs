@@ -104,7 +104,7 @@ impl Drop for Serving {
 
 /// A filter list whose count reads every contact twenty times.
 fn filter(house: &House) -> anyhow::Result<i64> {
-    let condition = |k| Condition {
+    let condition = |k: usize| Condition {
         field: Field::Value(["name", "balance"][k % 2].to_owned()),
         op: Op::Contains,
         value: format!("nobody has {k}"),

@@ -199,7 +199,7 @@ mod tests {
         (1..=30).for_each(|n| known.learn(claim(n)));
         known.learn(Fact::Reaches {
             until: at(31),
-            entry: Some((9, at(3))),
+            newest: Newest { entry: Some((9, at(3))), ..Newest::default() },
             top: Top { run: 7, lease: 2, message: 4 },
         });
         known.learn(Fact::Reply { at: at(40), id: MessageId(12), attempt: 2 });
