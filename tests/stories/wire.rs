@@ -91,6 +91,7 @@ async fn while_no_reply_can_be_written_down_no_more_is_claimed_than_there_are_pl
     assert_eq!(desk.talker.tick().await.unwrap(), 0);
 
     desk.sql("DROP TRIGGER disk_full ON messages");
+    desk.talker.idle().await;
     desk.talk().await;
     assert_eq!(desk.received().len(), 80);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state IN ('queued', 'claimed')"), 0);
@@ -352,7 +353,7 @@ async fn a_carrier_that_throttles_makes_nobody_be_given_up_and_is_sent_to_as_fas
     let (run, refused) = throttled(&desk).await;
     let counts = desk.counts(run);
     assert_eq!((counts.failed, counts.unconfirmed, counts.in_flight()), (0, 0, 0));
-    assert!(refused < 100, "refused {refused} times");
+    assert!(refused < 40, "refused {refused} times");
     assert!(counts.sent() > 60 * 20 * 6 / 10, "{} sent", counts.sent());
     // The others are overrun, those that waited for another try among them.
     assert_eq!(desk.state("schedule_runs", run.0), "overrun");
