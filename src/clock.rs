@@ -69,11 +69,12 @@ impl Clock {
         }
     }
 
-    /// Hears what the database's clock showed at this moment. A stopped clock does not care.
-    pub fn hear(&self, told: DateTime<Utc>) -> Compared {
+    /// Hears what the database's clock showed at this moment, give or take `error`. A
+    /// stopped clock does not care.
+    pub fn hear(&self, told: DateTime<Utc>, error: TimeDelta) -> Compared {
         match &self.0 {
             Kind::Hand(_) => Compared::Kept,
-            Kind::Steered(steering) => steering.lock().unwrap().hear(told, uptime()),
+            Kind::Steered(steering) => steering.lock().unwrap().hear(told, error, uptime()),
         }
     }
 
@@ -95,8 +96,12 @@ impl Steering {
         }
     }
 
-    fn hear(&mut self, told: DateTime<Utc>, up: Duration) -> Compared {
+    fn hear(&mut self, told: DateTime<Utc>, error: TimeDelta, up: Duration) -> Compared {
         let leap = self.told.map_or(TimeDelta::zero(), |_| told - self.now(up));
+        // What may be an error of the asking is no reason to go otherwise.
+        if self.told.is_some() && leap.abs() <= error {
+            return Compared::Kept;
+        }
         self.told = Some((told, up));
         if leap.abs() < STEP {
             return Compared::Kept;
@@ -149,6 +154,8 @@ impl TryFrom<NaiveDate> for DayFromOutside {
 mod tests {
     use super::*;
 
+    const NONE: TimeDelta = TimeDelta::zero();
+
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
@@ -160,30 +167,38 @@ mod tests {
     #[test]
     fn between_two_words_of_the_database_time_goes_on_as_the_machine_counts() {
         let mut steering = Steering::default();
-        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
+        steering.hear(at("2026-03-02T09:00:00Z"), NONE, up(100));
         assert_eq!(steering.now(up(107)), at("2026-03-02T09:00:07Z"));
-        assert_eq!(steering.hear(at("2026-03-02T09:00:07.2Z"), up(107)), Compared::Kept);
+        assert_eq!(steering.hear(at("2026-03-02T09:00:07.2Z"), NONE, up(107)), Compared::Kept);
         assert_eq!(steering.now(up(108)), at("2026-03-02T09:00:08.2Z"));
+    }
+
+    #[test]
+    fn what_may_be_an_error_of_the_asking_is_not_followed() {
+        let mut steering = Steering::default();
+        steering.hear(at("2026-03-02T09:00:00Z"), NONE, up(100));
+        steering.hear(at("2026-03-02T09:00:01.2Z"), TimeDelta::milliseconds(250), up(101));
+        assert_eq!(steering.now(up(101)), at("2026-03-02T09:00:01Z"));
     }
 
     #[test]
     fn a_leap_forward_is_followed_and_holds_claims_for_as_long_but_a_minute_at_most() {
         let mut steering = Steering::default();
-        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
-        assert_eq!(steering.hear(at("2026-03-02T09:10:01Z"), up(101)), Compared::Leapt(TimeDelta::seconds(600)));
+        steering.hear(at("2026-03-02T09:00:00Z"), NONE, up(100));
+        assert_eq!(steering.hear(at("2026-03-02T09:10:01Z"), NONE, up(101)), Compared::Leapt(TimeDelta::seconds(600)));
         assert_eq!(steering.now(up(101)), at("2026-03-02T09:10:01Z"));
         assert_eq!(steering.holds_until, up(161));
         let mut steering = Steering::default();
-        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
-        steering.hear(at("2026-03-02T09:00:11Z"), up(101));
+        steering.hear(at("2026-03-02T09:00:00Z"), NONE, up(100));
+        steering.hear(at("2026-03-02T09:00:11Z"), NONE, up(101));
         assert_eq!(steering.holds_until, up(111));
     }
 
     #[test]
     fn a_leap_back_is_followed_and_holds_nothing() {
         let mut steering = Steering::default();
-        steering.hear(at("2026-03-02T09:00:00Z"), up(100));
-        assert_eq!(steering.hear(at("2026-03-02T08:59:16Z"), up(101)), Compared::Leapt(TimeDelta::seconds(-45)));
+        steering.hear(at("2026-03-02T09:00:00Z"), NONE, up(100));
+        assert_eq!(steering.hear(at("2026-03-02T08:59:16Z"), NONE, up(101)), Compared::Leapt(TimeDelta::seconds(-45)));
         assert_eq!((steering.now(up(102)), steering.holds_until), (at("2026-03-02T08:59:17Z"), up(0)));
     }
 

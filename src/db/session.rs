@@ -75,7 +75,7 @@ impl Purpose {
     fn idle(self) -> u32 {
         match self {
             Purpose::Engine | Purpose::Vital => 2_000,
-            Purpose::Pages => 5_000,
+            Purpose::Pages => 15_000,
             Purpose::Long => 60_000,
         }
     }

@@ -55,8 +55,9 @@ pub async fn compare(app: &App) -> anyhow::Result<Option<TimeDelta>> {
     if PROMPT < took {
         return Ok(None);
     }
-    let now = read + TimeDelta::from_std(took / 2)?;
-    if let Compared::Leapt(by) = app.clock.hear(now) {
+    let error = TimeDelta::from_std(took / 2)?;
+    let now = read + error;
+    if let Compared::Leapt(by) = app.clock.hear(now, error) {
         tracing::warn!("the database's clock leapt by {:+.1} s", by.as_seconds_f64());
         metrics::counter!("bugle_clock_leaps_total").increment(1);
         if by < TimeDelta::zero() {

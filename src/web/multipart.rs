@@ -162,11 +162,10 @@ impl Parts {
         Ok(form.within(Self::BUDGET).texts(known).await?)
     }
 
-    /// Keeps the first of each name.
+    /// Keeps the last of each name.
     pub fn add(&mut self, name: &'static str, text: Vec<u8>) {
-        if self.0.iter().all(|(other, _)| *other != name) {
-            self.0.push((name, text));
-        }
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, text));
     }
 
     /// The text of a part, in UTF-8 or as old spreadsheets write it; empty when there is no such part.

@@ -233,7 +233,7 @@ async fn the_server_bears_with_nothing_for_ever() {
     let server = Server::start();
     let db = Db::connect(&server.url(), 1).unwrap();
     for (purpose, statement, lock, idle) in [
-        (Purpose::Pages, "8s", "5s", "5s"),
+        (Purpose::Pages, "8s", "5s", "15s"),
         (Purpose::Vital, "0", "3s", "2s"),
         (Purpose::Engine, "0", "4s", "2s"),
         (Purpose::Long, "0", "1min", "1min"),
@@ -315,7 +315,7 @@ async fn when_the_clock_is_set_back_what_was_claimed_is_moved_along() {
     desk.dispatch().await;
     assert!(desk.number("SELECT count(*) AS n FROM leases") > 0);
     let app = bugle::app::App { clock: Clock::default(), ..desk.app.get_ref().clone() };
-    app.clock.hear(Utc::now() + TimeDelta::seconds(600));
+    app.clock.hear(Utc::now() + TimeDelta::seconds(600), TimeDelta::zero());
     desk.sql("UPDATE leases SET taken_at = now() + interval '590 s', expires_at = now() + interval '650 s'");
 
     timekeeper::compare(&app).await.unwrap();
@@ -330,7 +330,7 @@ async fn when_the_clock_is_set_back_what_was_claimed_is_moved_along() {
 async fn when_the_clock_leaps_forward_nothing_is_claimed_for_as_long() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let clock = Clock::default();
-    clock.hear(Utc::now() - TimeDelta::seconds(30));
+    clock.hear(Utc::now() - TimeDelta::seconds(30), TimeDelta::zero());
     let app = Arc::new(bugle::app::App { clock, ..desk.app.get_ref().clone() });
     assert!(!app.clock.has_leapt());
     timekeeper::compare(&app).await.unwrap();

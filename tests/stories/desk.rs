@@ -150,6 +150,7 @@ impl Desk {
 
     /// On a database that is up to date and empty.
     pub async fn open_on(url: String, time: &str) -> Desk {
+        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::ERROR).try_init();
         let app = app_at(&url, Clock::stopped_at(instant(time)));
         let now = app.clock.now();
         let conn = &mut app.db.lend().unwrap();
@@ -315,7 +316,7 @@ impl Desk {
                 conn,
                 &format!(
                     "INSERT INTO files (name, size_bytes, sha256, format, headers, mapping, state, rows_done, rows_good, uploaded_by, uploaded_at, finished_at)
-                     VALUES ('people.csv', 1, '', 'csv', '[\"phone\", \"name\", \"balance\"]', '{{}}', 'imported', {0}, {0}, {admin}, '{now}', '{now}')
+                     VALUES ('people.csv', 1, '', 'csv', '[\"phone\", \"name\", \"balance\"]', '[]', 'imported', {0}, {0}, {admin}, '{now}', '{now}')
                      RETURNING id AS n",
                     addresses.len()
                 ),

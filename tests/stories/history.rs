@@ -20,8 +20,8 @@ use bugle::marks::store::{is_held, name_of_installation};
 use bugle::schedules::actions::{pause, resume};
 use bugle::server;
 use bugle::web::Role;
-use diesel::connection::SimpleConnection;
 use diesel::PgConnection;
+use diesel::connection::SimpleConnection;
 
 use crate::desk::{Answer, Desk, Received, keeper_of, phones, prompt, until};
 use crate::recurring::{every_day, recurring};

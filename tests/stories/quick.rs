@@ -315,7 +315,8 @@ async fn a_stop_that_meets_the_launch_stops_what_it_launched() {
     let app = desk.app.clone();
     let launch = actix_web::rt::spawn(async move { launcher::tick(&app).await.unwrap() });
     turnstile.somebody_waits(&desk).await;
-    let waits = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted";
+    let waits = "SELECT count(*) AS n FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                 WHERE l.locktype = 'transactionid' AND NOT l.granted AND a.datname = current_database()";
     let (stopped, ()) = futures_util::join!(desk.submit("/campaigns/1/stop"), async {
         until("the stop waits for the launch", || desk.number(waits) > 0).await;
         turnstile.let_go();

@@ -17,7 +17,7 @@ use diesel::prelude::*;
 
 use crate::desk::{Desk, instant};
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 const NO_MATCH: &str = "That e-mail address and password do not go together.";
 
 /// Somebody's browser: it has its own cookie, and sends what browsers send.
@@ -86,7 +86,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn person(desk: &Desk, email: &str, role: Role) -> UserId {
+pub fn person(desk: &Desk, email: &str, role: Role) -> UserId {
     let now = desk.app.clock.now();
     let new = NewUser { email: email.into(), name: format!("{email} here"), role, password: PASSWORD.into() };
     desk.db(|conn| add_user(conn, &new, None, now).unwrap())

@@ -183,7 +183,9 @@ async fn a_question_that_nobody_waits_for_any_more_keeps_its_place_until_it_is_a
     };
     let mut other = PgConnection::establish(&desk.url).unwrap();
     other.batch_execute("BEGIN; LOCK TABLE contacts IN ACCESS EXCLUSIVE MODE").unwrap();
-    let waits = || desk.number("SELECT count(*) AS n FROM pg_locks WHERE NOT granted") == 1;
+    let waits = || {
+        desk.number("SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == 1
+    };
 
     let path = format!("{list}/count");
     tokio::select! {

@@ -269,7 +269,8 @@ async fn show(may: May<View>, app: Data<App>, id: Path<CampaignId>) -> Result<Ht
 
 async fn facts(app: &App, id: CampaignId, by: UserId) -> Result<Facts, Problem> {
     let now = app.clock.now();
-    Ok(app.db.look(move |conn| gather(conn, id, by, now)).await?)
+    // Not as of one instant: what a file's groups are is kept when it is asked for the first time.
+    Ok(app.db.run(move |conn| gather(conn, id, by, now)).await?)
 }
 
 /// Shows the page again with what was typed and what is wrong with it.
