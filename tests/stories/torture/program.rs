@@ -31,6 +31,8 @@ impl Program {
             .args(more)
             .env("DATABASE_URL", url)
             .env("BUGLE_LOG", "warn")
+            // Houses are copies of one: to a mark that they shared, each would be an older state of the one before.
+            .env("BUGLE_DATA_DIR", dir)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
