@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::channels::Providers;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
 use crate::marks::Marks;
+use crate::providers::Providers;
 use crate::turns::Turns;
 
 #[derive(Clone)]

@@ -15,27 +15,24 @@ use diesel::connection::SimpleConnection;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::app::App;
-use crate::bots;
 use crate::bots::domain::Pinned;
 use crate::bots::examples::Example;
 use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
-use crate::channels::{Event, Inbound, Kind};
 use crate::clock::Clock;
 use crate::conversations::intake;
+use crate::db::{Error, locks};
 use crate::drops::{self, domain::DailyPlan};
 use crate::engine::dispatcher::Dispatcher;
 use crate::engine::talker::Talker;
 use crate::engine::{importer, rescuer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
-use crate::installation;
-use crate::lists;
 use crate::pacing::{Days, LatePolicy, Missed, Overlap, Rate, Rule};
-use crate::people;
+use crate::providers::{Event, Inbound, Kind};
 use crate::sandbox::carrier;
 use crate::schedules::{self, Draft, Recurrence, When};
-use crate::settings;
+use crate::{bots, channels, drafting, installation, lists, people, settings};
 
 /// A password that nobody has used before.
 pub fn fresh_password() -> String {
@@ -50,8 +47,10 @@ pub async fn seed(app: &App) -> anyhow::Result<bool> {
     let mine = app
         .db
         .run(move |conn| {
-            installation::ensure_channel(conn, now)?;
-            Ok::<_, diesel::result::Error>(campaigns::store::is_empty(conn)? && installation::take_seeding(conn, now)?)
+            channels::actions::ensure_channel(conn, now)?;
+            Ok::<_, Error<channels::domain::Refused>>(
+                campaigns::store::is_empty(conn)? && installation::take_seeding(conn, now)?,
+            )
         })
         .await?;
     if !mine {
@@ -73,10 +72,11 @@ async fn turn(app: &App) -> anyhow::Result<PgConnection> {
     let db = app.db.clone();
     let take = move || {
         let mut conn = db.open()?;
-        conn.batch_execute(
+        conn.batch_execute(&format!(
             "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '120s';
-             SELECT pg_advisory_xact_lock(7305840)",
-        )
+             SELECT pg_advisory_xact_lock({})",
+            locks::number::DEMO
+        ))
         .context("another process has been writing the demo for two minutes")?;
         Ok(conn)
     };
@@ -123,7 +123,7 @@ impl Story {
             .db
             .run(|conn| {
                 let by = people::store::list(conn)?.first().map(|user| user.id);
-                let channel = crate::senders::setups::all(conn)?.first().map(|setup| ChannelId(setup.id));
+                let channel = crate::channels::setups::all(conn)?.first().map(|setup| ChannelId(setup.id));
                 Ok::<_, diesel::result::Error>((by, channel))
             })
             .await?;
@@ -261,11 +261,11 @@ impl Story {
             .db
             .run(move |conn: &mut PgConnection| {
                 let list = lists::actions::create_from_file(conn, "Newsletter readers", file, by, begun)?;
-                let id = campaigns::actions::create(conn, "Tuesday recipes", CampaignKind::Recurring, zone, by, begun)?;
+                let id = drafting::actions::create(conn, "Tuesday recipes", CampaignKind::Recurring, zone, by, begun)?;
                 let lists = Lists { include: vec![list], exclude: Vec::new() };
-                campaigns::actions::set_lists(conn, id, &lists, Freeze::Start)?;
-                campaigns::actions::add_schedule(conn, id, &plan)?;
-                campaigns::actions::launch(conn, id, by, begun)?;
+                drafting::actions::set_lists(conn, id, &lists, Freeze::Start, by, begun)?;
+                drafting::actions::add_schedule(conn, id, &plan, by, begun)?;
+                drafting::actions::launch(conn, id, by, begun)?;
                 Ok::<_, anyhow::Error>(())
             })
             .await
@@ -299,8 +299,8 @@ impl Story {
             .run(move |conn| {
                 let plan = schedules::store::find(conn, schedule)?.plan;
                 let plan = Draft { bot: Some(asks), body: String::new(), ..plan };
-                campaigns::actions::change_schedule(conn, schedule, &plan)?;
-                campaigns::actions::launch(conn, campaign, by, at)
+                drafting::actions::change_schedule(conn, schedule, &plan, by, at)?;
+                drafting::actions::launch(conn, campaign, by, at)
             })
             .await?;
         self.turn(begins * 60, begins * 60 + 75, 5).await?;
@@ -327,12 +327,12 @@ impl Story {
         self.app
             .db
             .run(move |conn| {
-                let id = campaigns::actions::create(conn, "Front desk", CampaignKind::Inbound, zone, by, at)?;
+                let id = drafting::actions::create(conn, "Front desk", CampaignKind::Inbound, zone, by, at)?;
                 let midnight = NaiveTime::MIN;
                 let plan = Draft::once("SMS", channel, "", at.date_naive(), midnight, midnight, 60.0);
                 let plan = Draft { bot: Some(meets), when: When::Inbound, rate: Rate::Auto, ..plan };
-                campaigns::actions::add_schedule(conn, id, &plan)?;
-                campaigns::actions::launch(conn, id, by, at)
+                drafting::actions::add_schedule(conn, id, &plan, by, at)?;
+                drafting::actions::launch(conn, id, by, at)
             })
             .await?;
         let writes: [(&str, &[&str]); 5] = [
@@ -363,7 +363,7 @@ impl Story {
                 let bot = bots::actions::create(conn, example.name, &example.steps(), by, now)?;
                 let revision = bots::store::draft(conn, bot)?.revision;
                 let version = bots::actions::publish(conn, bot, revision, "", by, now)?;
-                Ok::<_, bots::actions::Error>(Pinned { bot, version })
+                Ok::<_, Error<bots::domain::Refused>>(Pinned { bot, version })
             })
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))
@@ -376,7 +376,7 @@ impl Story {
         }
         let now = self.app.clock.now();
         let id = format!("demo-{from}-{}", now.timestamp());
-        let inbound = Inbound { id, from: from.to_owned(), text: text.to_owned(), at: Some(now) };
+        let inbound = Inbound { id, from: from.to_owned(), text: text.to_owned(), at: Some(now), by: None };
         intake::take_in(&self.app, self.channel, vec![Event::Inbound(inbound)], now).await?;
         Ok(())
     }
@@ -413,13 +413,13 @@ impl Story {
         self.app
             .db
             .run(move |conn: &mut PgConnection| {
-                let id = campaigns::actions::create(conn, "Late opening", CampaignKind::OnceOff, zone, by, now)?;
-                campaigns::actions::set_file(conn, id, Some(file))?;
-                campaigns::actions::set_group_by(conn, id, Some("city"))?;
+                let id = drafting::actions::create(conn, "Late opening", CampaignKind::OnceOff, zone, by, now)?;
+                drafting::actions::set_file(conn, id, Some(file), by, now)?;
+                drafting::actions::set_group_by(conn, id, Some("city"), by, now)?;
                 for plan in &plans {
-                    campaigns::actions::add_schedule(conn, id, plan)?;
+                    drafting::actions::add_schedule(conn, id, plan, by, now)?;
                 }
-                campaigns::actions::launch(conn, id, by, now)
+                drafting::actions::launch(conn, id, by, now)
             })
             .await?;
         starter::tick(&self.app).await?;
@@ -441,11 +441,11 @@ impl Story {
         self.app
             .db
             .run(move |conn: &mut PgConnection| {
-                let id = campaigns::actions::create(conn, "Payments due", CampaignKind::Daily, zone, by, now)?;
-                campaigns::actions::set_file(conn, id, Some(sample))?;
+                let id = drafting::actions::create(conn, "Payments due", CampaignKind::Daily, zone, by, now)?;
+                drafting::actions::set_file(conn, id, Some(sample), by, now)?;
                 drops::actions::set_plan(conn, id, &waits, by, now)?;
-                campaigns::actions::add_schedule(conn, id, &plan)?;
-                campaigns::actions::launch(conn, id, by, now)?;
+                drafting::actions::add_schedule(conn, id, &plan, by, now)?;
+                drafting::actions::launch(conn, id, by, now)?;
                 Ok::<_, anyhow::Error>(())
             })
             .await
@@ -475,10 +475,10 @@ impl Story {
             .app
             .db
             .run(move |conn: &mut PgConnection| {
-                let campaign = campaigns::actions::create(conn, &name, CampaignKind::OnceOff, zone, by, now)?;
-                campaigns::actions::set_file(conn, campaign, Some(file))?;
-                let schedule = campaigns::actions::add_schedule(conn, campaign, &plan)?;
-                Ok::<_, campaigns::actions::Error>((campaign, schedule))
+                let campaign = drafting::actions::create(conn, &name, CampaignKind::OnceOff, zone, by, now)?;
+                drafting::actions::set_file(conn, campaign, Some(file), by, now)?;
+                let schedule = drafting::actions::add_schedule(conn, campaign, &plan, by, now)?;
+                Ok::<_, Error<campaigns::Refused>>((campaign, schedule))
             })
             .await?;
         Ok(ids)
@@ -487,7 +487,7 @@ impl Story {
     async fn launch(&self, plan: &Plan<'_>) -> anyhow::Result<(CampaignId, ScheduleId)> {
         let (campaign, schedule) = self.draft(plan).await?;
         let (by, now) = (self.by, self.app.clock.now());
-        self.app.db.run(move |conn| campaigns::actions::launch(conn, campaign, by, now)).await?;
+        self.app.db.run(move |conn| drafting::actions::launch(conn, campaign, by, now)).await?;
         Ok((campaign, schedule))
     }
 

@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bugle::app::App;
-use bugle::campaigns::actions::{self, Error};
+use bugle::campaigns::{Refused, actions};
 use bugle::clock::Clock;
 use bugle::config::Settings;
-use bugle::db::{Db, DbError, Purpose};
-use bugle::deliveries::quiet::{self, Wire};
-use bugle::deliveries::store::Scope;
+use bugle::db::{Db, DbError, Error, Purpose};
+use bugle::deliveries::counts::Scope;
+use bugle::deliveries::quiet::{self, OnTheWire};
 use bugle::engine::timekeeper;
 use bugle::sandbox::carrier;
 use diesel::PgConnection;
 
 use crate::{Place, runtime};
+use bugle::access::Actor;
 
 /// Longer than this nobody waits for an answer, whatever hangs.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -115,10 +116,10 @@ async fn carry_out(app: &App, halt: Halt) -> Result<String> {
     }
     let now = app.clock.now();
     let order = move |conn: &mut PgConnection| {
-        Ok::<_, Error>(match halt {
-            Halt::Pause => format!("Paused: {} campaigns.", actions::pause_all(conn, None, now)?),
+        Ok::<_, Error<Refused>>(match halt {
+            Halt::Pause => format!("Paused: {} campaigns.", actions::pause_all(conn, Actor::Shell, now)?),
             Halt::Stop => {
-                let hit = actions::stop_all(conn, None, now)?;
+                let hit = actions::stop_all(conn, Actor::Shell, now)?;
                 format!("Stopped: {} campaigns with {} schedules.", hit.campaigns, hit.schedules)
             }
         })
@@ -140,7 +141,7 @@ async fn carry_out(app: &App, halt: Halt) -> Result<String> {
     Ok(format!("{done} Nothing more will leave.\n{left}"))
 }
 
-fn on_the_wire(wire: &Wire) -> String {
+fn on_the_wire(wire: &OnTheWire) -> String {
     if wire.is_quiet() {
         return "Nothing is on the wire.".to_owned();
     }

@@ -26,7 +26,8 @@
 //! claim   one transaction: run still running (its row is locked), nothing held because history
 //!         was lost, clock and limits asked, the cursor moved, a lease written, the contacts read;
 //!         when it has committed, their consent asked
-//! send    no connection held, bounded time, never retried inside
+//! send    no connection held, bounded time, never retried inside; the adapter asks whether it still
+//!         may (its gate) when all is prepared, and nothing is waited for behind the answer
 //! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
 //! receipt merges upwards only; also resolves what was unconfirmed
 //! ```
@@ -50,24 +51,26 @@
 
 // The floor: names, time, settings, storage, the outside world.
 pub mod ids;
+mod words;
 pub mod clock;
 pub mod config;
 pub mod privileges;
 pub mod db;
+pub mod access;
+pub mod journal;
 pub mod installation;
 pub mod marks;
-pub mod channels;
+pub mod providers;
 pub mod pacing;
 pub mod wording;
 pub mod turns;
 pub mod app;
 pub mod web;
-pub mod journal;
 
 // The work, one room per thing people talk about.
 pub mod people;
 pub mod settings;
-pub mod senders;
+pub mod channels;
 pub mod contacts;
 pub mod blocklist;
 pub mod consent;
@@ -80,6 +83,10 @@ pub mod histories;
 pub mod schedules;
 pub mod drops;
 pub mod campaigns;
+pub mod drafting;
+pub mod quick;
+pub mod inbound;
+pub mod screen;
 pub mod calendar;
 pub mod conversations;
 pub mod losses;

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use actix_web::cookie::Key;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow, bail};
+use bugle::access::Role;
 use bugle::app::{App, Pulse};
-use bugle::campaigns::live::Hub;
 use bugle::clock::Clock;
 use bugle::config::{Network, Settings};
 use bugle::db::embedded::{Durability, Private, Watch};
@@ -29,12 +29,13 @@ use bugle::engine::talker::Talker;
 use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper, watcher};
 use bugle::marks::{self, Marks};
 use bugle::people::domain::NewUser;
-use bugle::people::first_password;
-use bugle::privileges::Account;
+use bugle::people::{self, first_password};
+use bugle::privileges::{self, Account};
 use bugle::sandbox::carrier;
-use bugle::web::{Role, tell_of_panics};
+use bugle::screen::live::Hub;
+use bugle::web::tell_of_panics;
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, files, installation, people, privileges, server, webchat};
+use bugle::{demo, files, installation, server, webchat};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use halting::Halt;
@@ -42,6 +43,10 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
+
+use bugle::access::Actor;
+
+use bugle::channels;
 
 /// Connections, and as many threads, for PAUSE, RESUME, STOP and for knowing who asks.
 const VITAL_CONNECTIONS: u32 = 6;
@@ -111,9 +116,9 @@ enum UserCommand {
 enum RoleArg {
     /// May look at everything
     Viewer,
-    /// May also upload, pause and resume
+    /// May also upload, pause and resume, answer people, and block addresses
     Operator,
-    /// May also create, edit, launch and stop campaigns
+    /// May also create, edit, launch and stop campaigns, take addresses off the blocklist, and change filters
     Manager,
     /// May do everything, STOP of everything included
     Admin,
@@ -478,7 +483,13 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         Some(demo) => demo == Demo::Story,
     };
     let sign_in = first_person(&app).await?;
-    app.db.run(move |conn| installation::ensure_channel(conn, clock.now())).await?;
+    if let [(name, provider), ..] = app.db.run(channels::setups::of_unknown_providers).await?.as_slice() {
+        bail!(
+            "the channel “{name}” is of the provider “{provider}”, which this version of Bugle does not know. Start the \
+             version that the channel was made with."
+        );
+    }
+    app.db.run(move |conn| channels::actions::ensure_channel(conn, clock.now())).await?;
     if story {
         demo::seed(&app).await.context("the demo could not be written")?;
     } else {
@@ -649,15 +660,16 @@ async fn first_person(app: &App) -> Result<Option<String>> {
         },
     );
     let kept = app.settings.first_password.clone();
-    let told = app.db.run(move |conn| {
-        let keep = || kept.as_deref().map_or(Ok(()), |path| first_password::keep(path, &new.password));
+    let begin = move |conn: &mut diesel::PgConnection| -> Result<Option<String>> {
+        let keep =
+            || -> Result<()> { Ok(kept.as_deref().map_or(Ok(()), |path| first_password::keep(path, &new.password))?) };
         match (people::actions::add_first_user(conn, &new, keep, now)?, &kept) {
-            (true, _) => Ok::<_, people::actions::Error>(Some(new.password)),
+            (true, _) => Ok(Some(new.password)),
             (false, Some(path)) => Ok(first_password::recall(conn, path)?),
             (false, None) => Ok(None),
         }
-    });
-    Ok(told.await?)
+    };
+    app.db.run(move |conn| Ok::<_, diesel::result::Error>(begin(conn))).await?
 }
 
 fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
@@ -733,7 +745,7 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
             if let Some(trouble) = trouble {
                 bail!("{trouble}");
             }
-            people::actions::add_user(conn, &new, None, now)?;
+            people::actions::add_user(conn, &new, Actor::Shell, now)?;
             println!("{} may sign in now.", new.email);
         }
         UserCommand::Passwd { email } => {
@@ -744,7 +756,7 @@ fn user(place: &Place, command: UserCommand) -> Result<()> {
             if let Some(trouble) = people::domain::password_trouble_of(&password, &user.email, &user.name) {
                 bail!("{trouble}");
             }
-            people::actions::set_password(conn, user.id, &password, None, now)?;
+            people::actions::set_password(conn, user.id, &password, Actor::Shell, now)?;
             if let Some(path) = place.first_password() {
                 first_password::recall(conn, &path)?;
             }

@@ -24,8 +24,8 @@ use crate::people::known::{Seal, keep as keep_known};
 use crate::people::store::{ATTENDED, PgSessions};
 use crate::web::{Problem, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
 use crate::{
-    blocklist, bots, calendar, campaigns, consent, contacts, conversations, deliveries, drops, files, histories, lists,
-    losses, people, sandbox, senders, settings, webchat,
+    blocklist, bots, calendar, channels, consent, contacts, conversations, deliveries, drafting, drops, files,
+    histories, inbound, lists, losses, people, quick, sandbox, screen, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -33,7 +33,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(home)
         .configure(people::web::routes)
         .configure(settings::web::routes)
-        .configure(senders::web::routes)
+        .configure(channels::web::routes)
         .configure(contacts::web::routes)
         .configure(blocklist::web::routes)
         .configure(consent::web::routes)
@@ -43,7 +43,10 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(deliveries::web::routes)
         .configure(histories::web::routes)
         .configure(drops::web::routes)
-        .configure(campaigns::web::routes)
+        .configure(quick::web::routes)
+        .configure(inbound::web::routes)
+        .configure(drafting::web::routes)
+        .configure(screen::web::routes)
         .configure(calendar::web::routes)
         .configure(conversations::web::routes)
         .configure(losses::web::routes)

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::ids::UserId;
 
@@ -21,21 +23,40 @@ pub enum Slow {
 pub const OF_ONE: usize = 2;
 /// The same over all; together well below the connections that pages have.
 pub const OF_ALL: usize = 6;
+/// How long a question waits for a place before it is turned away. Whoever asks again and again
+/// does not cost more than that, and whoever opens three pages at once sees all of them.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Reckoning that waits for a thread; more are turned away.
 const WAITING: usize = 16;
+
+/// Passwords looked at side by side. Each takes 19 MiB and a core for a while.
+const HASHERS: usize = 4;
+/// The same for browsers that are known: a crowd of strangers does not stand before them.
+const HASHERS_OF_KNOWN: usize = 2;
 
 /// One for the process.
 pub struct Turns {
     taken: Mutex<HashMap<(Slow, UserId), usize>>,
+    /// Told when a place is given back.
+    freed: Notify,
     /// Threads that reckon, half of those that the machine has.
     threads: Arc<Semaphore>,
     waiting: AtomicUsize,
+    hashers: Semaphore,
+    hashers_of_known: Semaphore,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
-        Turns { taken: Mutex::default(), threads: Arc::new(Semaphore::new(threads)), waiting: AtomicUsize::new(0) }
+        Turns {
+            taken: Mutex::default(),
+            freed: Notify::new(),
+            threads: Arc::new(Semaphore::new(threads)),
+            waiting: AtomicUsize::new(0),
+            hashers: Semaphore::new(HASHERS),
+            hashers_of_known: Semaphore::new(HASHERS_OF_KNOWN),
+        }
     }
 }
 
@@ -49,8 +70,23 @@ pub enum Undone {
 }
 
 impl Turns {
-    /// A place for something slow of `person`; `None` while they, or all together, have as many as may be.
-    pub fn take(self: &Arc<Self>, slow: Slow, person: UserId) -> Option<Turn> {
+    /// A place for something slow of `person`, now or soon; `None` when they, or all together, have had
+    /// as many as may be for a while.
+    pub async fn wait(self: &Arc<Self>, slow: Slow, person: UserId) -> Option<SlowTurn> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // Before looking: what is given back meanwhile is heard.
+            let mut freed = std::pin::pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if let Some(turn) = self.take(slow, person) {
+                return Some(turn);
+            }
+            timeout_at(until, freed).await.ok()?;
+        }
+    }
+
+    /// The same, now or not at all.
+    pub fn take(self: &Arc<Self>, slow: Slow, person: UserId) -> Option<SlowTurn> {
         let whose = (slow, person);
         let mut taken = self.taken.lock().unwrap();
         let of_one = taken.get(&whose).copied().unwrap_or_default();
@@ -59,7 +95,12 @@ impl Turns {
             return None;
         }
         taken.insert(whose, of_one + 1);
-        Some(Turn { turns: self.clone(), whose })
+        Some(SlowTurn { turns: self.clone(), whose })
+    }
+
+    /// Places for passwords that are looked at, of browsers that are known or of others.
+    pub fn hashers(&self, known: bool) -> &Semaphore {
+        if known { &self.hashers_of_known } else { &self.hashers }
     }
 
     /// Reckons on a thread that answers no pages. What began goes on to its end when nobody
@@ -76,12 +117,12 @@ impl Turns {
 }
 
 /// A place, given back when it is dropped.
-pub struct Turn {
+pub struct SlowTurn {
     turns: Arc<Turns>,
     whose: (Slow, UserId),
 }
 
-impl Drop for Turn {
+impl Drop for SlowTurn {
     fn drop(&mut self) {
         let mut taken = self.turns.taken.lock().unwrap();
         if let Some(n) = taken.get_mut(&self.whose) {
@@ -90,6 +131,8 @@ impl Drop for Turn {
                 taken.remove(&self.whose);
             }
         }
+        drop(taken);
+        self.turns.freed.notify_waiters();
     }
 }
 
@@ -125,6 +168,25 @@ mod tests {
         assert!(take(1).is_some());
         held.clear();
         assert!(turns.taken.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_waits_for_a_place_and_not_for_ever() {
+        let turns = Arc::new(Turns::default());
+        let ask = || turns.wait(Slow::Question, UserId(1));
+        let (first, second) = (ask().await, ask().await);
+        assert!(first.is_some() && second.is_some());
+
+        let third = ask();
+        tokio::pin!(third);
+        assert!(futures_util::poll!(&mut third).is_pending());
+        drop(first);
+        let third = third.await;
+        assert!(third.is_some());
+
+        let began = Instant::now();
+        assert!(ask().await.is_none());
+        assert_eq!(began.elapsed(), PATIENCE);
     }
 
     #[tokio::test]

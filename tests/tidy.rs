@@ -1,5 +1,6 @@
 //! Keeps the rooms apart. See the dependency rule in `src/lib.rs`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Folders whose every file is of one layer.
-const WEB_FOLDERS: &[&str] = &["bots/web", "campaigns/web", "conversations/web"];
+const WEB_FOLDERS: &[&str] = &["bots/web", "conversations/web", "drafting/web", "screen/web"];
 
 #[test]
 fn each_file_keeps_to_its_layer() {
@@ -72,6 +73,96 @@ fn rooms_only_use_rooms_above_them() {
 }
 
 #[test]
+fn no_two_files_need_each_other() {
+    let files: BTreeMap<Vec<String>, PathBuf> =
+        rust_files(Path::new("src")).into_iter().map(|path| (module_of(&path), path)).collect();
+    // What a `mod.rs` hands on under a name of its own is taken from where it stands.
+    let mut handed_on = BTreeMap::new();
+    for (module, path) in &files {
+        for statement in code(path).split("pub use ").skip(1) {
+            for mut name in flat(statement.split(';').next().unwrap(), module) {
+                let from = name.clone();
+                let last = name.pop().unwrap();
+                handed_on.insert([module.clone(), vec![last]].concat(), from);
+            }
+        }
+    }
+    let file_of = |name: &[String]| -> Option<Vec<String>> {
+        let mut name = name.to_vec();
+        for _ in 0..5 {
+            let known = (1..=name.len()).find_map(|n| handed_on.get(&name[..n]).map(|from| (n, from)));
+            let Some((n, from)) = known else { break };
+            name = [from.clone(), name[n..].to_vec()].concat();
+        }
+        (1..=name.len()).rev().map(|n| name[..n].to_vec()).find(|module| files.contains_key(module))
+    };
+    let needs: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = files
+        .iter()
+        .map(|(module, path)| {
+            let text = code(path).replace("pub use ", "");
+            let text = if path.ends_with("mod.rs") { without_handing_on(&code(path)) } else { text };
+            let mut names = Vec::new();
+            for statement in text.split("\nuse ").skip(1) {
+                names.extend(flat(statement.split(';').next().unwrap(), module));
+            }
+            // Names that are written out where they are used.
+            for (n, _) in text.match_indices("crate::") {
+                let name: String =
+                    text[n..].chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+                names.extend(flat(&name, module));
+            }
+            (module.clone(), names.iter().filter_map(|name| file_of(name)).filter(|it| it != module).collect())
+        })
+        .collect();
+    let mut circles = Vec::new();
+    for from in needs.keys() {
+        // Whether the file comes back to itself.
+        let (mut seen, mut next) = (BTreeMap::new(), vec![from]);
+        while let Some(at) = next.pop() {
+            for to in &needs[at] {
+                if to == from {
+                    let mut way = vec![at.join("::")];
+                    let mut before: &Vec<String> = at;
+                    while before != from {
+                        before = seen[before];
+                        way.push(before.join("::"));
+                    }
+                    way.reverse();
+                    circles.push(way.join(" -> "));
+                } else if !seen.contains_key(to) {
+                    seen.insert(to, at);
+                    next.push(to);
+                }
+            }
+        }
+    }
+    assert!(circles.is_empty(), "\n{}\n", circles.join("\n"));
+}
+
+/// Names that several rooms may give a public type. `Refused`: why things of a room stayed as they were,
+/// which `db::Error` carries; a path says of which. `Row`: a row as stored, which only its store knows.
+const OF_EACH_ROOM: &[&str] = &["Refused", "Row"];
+
+#[test]
+fn a_public_type_has_its_name_alone() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in rust_files(Path::new("src")) {
+        for line in code(&path).lines() {
+            let Some(rest) = line.trim_start().strip_prefix("pub ") else { continue };
+            let Some((kind, rest)) = rest.split_once(' ') else { continue };
+            if ["struct", "enum", "trait", "type", "union"].contains(&kind) {
+                let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                places.entry(name).or_default().push(path.display().to_string());
+            }
+        }
+    }
+    places.retain(|name, places| places.len() > 1 && !OF_EACH_ROOM.contains(&name.as_str()));
+    // The ids are made by a macro, which has the one `$name`.
+    places.remove("");
+    assert!(places.is_empty(), "\n{places:#?}\n");
+}
+
+#[test]
 fn layers_and_the_engine_are_entered_by_their_own_doors() {
     let mut strays = Vec::new();
     for path in rust_files(Path::new("src")) {
@@ -92,10 +183,12 @@ fn layers_and_the_engine_are_entered_by_their_own_doors() {
 
 /// Pages that hold a panel of another room: who, of which room.
 const PANELS: &[(&str, &str)] = &[
-    ("campaigns/web/drafting/mod.rs", "files"),
-    ("campaigns/web/drafting/review.rs", "drops"),
-    ("campaigns/web/index.rs", "drops"),
-    ("campaigns/web/quick.rs", "files"),
+    ("drafting/web/page.rs", "files"),
+    ("drafting/web/review.rs", "drops"),
+    ("screen/web/index.rs", "drops"),
+    ("quick/web.rs", "files"),
+    ("inbound/web.rs", "drafting"),
+    ("screen/web/validity.rs", "drafting"),
 ];
 
 /// Handlers that a stranger may call; the others ask in their signature for a right.
@@ -183,6 +276,68 @@ fn every_migration_has_a_way_back() {
 }
 
 /// The rooms in reading order, as `src/lib.rs` lists them.
+/// The text of a `mod.rs` without what it only hands on.
+fn without_handing_on(text: &str) -> String {
+    let mut parts = text.split("pub use ");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |so_far, part| so_far + part.split_once(';').map_or("", |(_, rest)| rest))
+}
+
+/// `src/files/store.rs` as `["files", "store"]`.
+fn module_of(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix("src").unwrap().with_extension("");
+    let mut names: Vec<String> = inside.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+    if names.last().is_some_and(|name| name == "mod") {
+        names.pop();
+    }
+    names
+}
+
+/// Every name of `a::{b, c::{d, self}}` written out, as one sees it from the crate's root; none of other crates.
+fn flat(text: &str, module: &[String]) -> Vec<Vec<String>> {
+    fn names(text: &str, before: &str, into: &mut Vec<String>) {
+        let text = text.trim();
+        let Some((head, list)) = text.split_once('{') else {
+            return into.push(format!("{before}{}", text.split(" as ").next().unwrap().trim()));
+        };
+        let (list, mut depth, mut part) = (list.strip_suffix('}').unwrap_or(list), 0, String::new());
+        for c in list.chars().chain([',']) {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            match c {
+                ',' if depth == 0 && part.trim().is_empty() => {}
+                ',' if depth == 0 => names(&std::mem::take(&mut part), &format!("{before}{head}"), into),
+                c => part.push(c),
+            }
+        }
+    }
+    let mut all = Vec::new();
+    names(text, "", &mut all);
+    let is_mod = Path::new("src").join(module.join("/")).join("mod.rs").exists();
+    let rooted = |name: String| -> Option<Vec<String>> {
+        let mut parts: Vec<String> =
+            name.split("::").map(|it| it.trim().to_owned()).filter(|it| it != "self").collect();
+        let mut here = module.to_vec();
+        if !is_mod {
+            here.pop();
+        }
+        if parts.first().is_some_and(|it| it == "crate") {
+            parts.remove(0);
+            return Some(parts);
+        }
+        let mut ups = 0;
+        while parts.first().is_some_and(|it| it == "super") {
+            parts.remove(0);
+            ups += 1;
+            if is_mod || ups > 1 {
+                here.pop();
+            }
+        }
+        let ours = ups > 0 || name.starts_with("self::") || is_mod;
+        ours.then(|| [here, parts].concat())
+    };
+    all.into_iter().filter_map(rooted).collect()
+}
+
 fn rooms() -> Vec<String> {
     let map = fs::read_to_string("src/lib.rs").unwrap();
     map.lines().filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect()

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use bugle::campaigns::{CampaignKind, actions};
-use bugle::channels::Kind;
+use bugle::campaigns::CampaignKind;
+use bugle::drafting;
 use bugle::ids::{ChannelId, FileId, RunId, ScheduleId, VisitorId};
-use bugle::lists::domain::{Condition, Field, Filter, Join, Op};
+use bugle::lists::domain::{Condition, Field, Filter, FilterOp, Join};
+use bugle::providers::Kind;
 use bugle::schedules::Draft;
 use bugle::webchat::domain::token;
 use chrono::{TimeDelta, Utc};
@@ -34,6 +35,11 @@ pub async fn besieged(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("besieged")?, ground.size(300_000));
     let clicks = if ground.quick { 10 } else { 100 };
     let file = house.contacts(n)?;
+    // Nobody whose line goes dead: a click waits for those, besieged or not.
+    house.sql(
+        "UPDATE contacts SET address = '44741' || lpad(id::text, 7, '0') || '8';
+         UPDATE file_rows r SET address = c.address FROM contacts c WHERE c.id = r.contact_id",
+    )?;
     let few = few(&house)?;
     // It sends all the time, and not so much that it would be the siege itself.
     house.sql("UPDATE channels SET per_minute = 1200")?;
@@ -106,7 +112,7 @@ impl Drop for Serving {
 fn filter(house: &House) -> anyhow::Result<i64> {
     let condition = |k: usize| Condition {
         field: Field::Value(["name", "balance"][k % 2].to_owned()),
-        op: Op::Contains,
+        op: FilterOp::Contains,
         value: format!("nobody has {k}"),
     };
     let filter = Filter { join: Join::Any, conditions: (0..20).map(condition).collect() };
@@ -133,11 +139,17 @@ fn waiting(house: &House, file: FileId) -> anyhow::Result<ScheduleId> {
     let n = house.number("SELECT count(*) AS n FROM campaigns")?;
     let (day, time) = (now.date_naive() + TimeDelta::days(1), now.time());
     let plan = Draft::once("Main", house.channel, "Hello", day, time, time, 60.0);
-    let campaign =
-        actions::create(conn, &format!("Waits {n}"), CampaignKind::OnceOff, chrono_tz::UTC, house.admin, now)?;
-    actions::set_file(conn, campaign, Some(file))?;
-    let schedule = actions::add_schedule(conn, campaign, &plan)?;
-    actions::launch(conn, campaign, house.admin, now)?;
+    let campaign = drafting::actions::create(
+        conn,
+        &format!("Waits {n}"),
+        CampaignKind::OnceOff,
+        chrono_tz::UTC,
+        house.admin,
+        now,
+    )?;
+    drafting::actions::set_file(conn, campaign, Some(file), house.admin, now)?;
+    let schedule = drafting::actions::add_schedule(conn, campaign, &plan, house.admin, now)?;
+    drafting::actions::launch(conn, campaign, house.admin, now)?;
     Ok(schedule)
 }
 
@@ -288,7 +300,7 @@ async fn ask(aim: Aim, k: usize, counts: Arc<Counts>) {
         "/contacts?q=name:8".to_owned(),
         "/contacts.csv".to_owned(),
         format!("/lists/{}/count", aim.list),
-        format!("/runs/{}?q=4474009", aim.run),
+        format!("/runs/{}?q=4474109", aim.run),
     ];
     for path in paths.iter().cycle().skip(k) {
         let asked = async {

@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use actix_web::cookie::Key;
-use bugle::campaigns::live::Hub;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::{checker, importer, starter};
+use bugle::screen::live::Hub;
 
 use crate::ground::{EMAIL, Ground, PASSWORD, app_at, null};
 use crate::http::Browser;

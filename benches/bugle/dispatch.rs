@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use bugle::db::Prepared;
-use bugle::deliveries::LEASE;
+use bugle::deliveries::{LEASE, PartId};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::starter;
 use bugle::ids::RunId;
+use bugle::providers::{Receipt, ReceiptStatus};
 use chrono::Utc;
 use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
@@ -92,7 +93,89 @@ pub async fn held(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     Ok(vec![row])
 }
 
-/// The statements of a claim and of a settlement and nothing else: no rendering,
+/// Two receipts of each of many contacts, a hundred a call over four connections, against the barest statement
+/// that writes as much in as many transactions.
+pub async fn receipts(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (house, n) = (ground.house("receipts")?, ground.size(200_000));
+    let file = house.contacts(n)?;
+    let app = house.app(2000, null())?;
+    let dispatcher = Dispatcher::new(app.clone());
+    let mut row = Row::new(format!("receipts of {n} contacts, two each, 100 a call"), "receipts/s", Target::Told);
+    for round in 0..ground.rounds() {
+        let mut figures = [0.0; 2];
+        for side in [round % 2, 1 - round % 2] {
+            let (schedule, run) = house.launch(file)?;
+            starter::tick(&app).await?;
+            dispatcher.tick().await?;
+            dispatcher.idle().await;
+            house.sql("VACUUM ANALYZE deliveries")?;
+            house.sql("CHECKPOINT")?;
+            let began = Instant::now();
+            let house = &house;
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..CONNECTIONS)
+                    .map(|k| {
+                        scope.spawn(move || match side {
+                            0 => take_in(house, run, n, k),
+                            _ => write_barely(house, run, n, k),
+                        })
+                    })
+                    .collect();
+                let end = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<()>>| {
+                    thread.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked"))
+                };
+                threads.into_iter().try_for_each(end)
+            })?;
+            figures[side] = 2.0 * n as f64 / began.elapsed().as_secs_f64();
+            let left = house.number(&format!(
+                "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND outcome IS DISTINCT FROM 0"
+            ))?;
+            anyhow::ensure!(left == 0, "{left} contacts were not delivered to");
+            house.sql(&format!(
+                "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
+            ))?;
+        }
+        row.add(figures[0], figures[1]);
+    }
+    Ok(vec![row])
+}
+
+/// The calls of a connection: every so many a hundred, those that tell of sending before those that tell of delivery.
+fn calls(n: usize, connection: usize) -> impl Iterator<Item = (std::ops::RangeInclusive<i32>, ReceiptStatus)> {
+    let hundreds = (0..n as i32).step_by(BATCH as usize).skip(connection).step_by(CONNECTIONS);
+    hundreds.flat_map(move |from| {
+        let seqs = from + 1..=(from + BATCH).min(n as i32);
+        [(seqs.clone(), ReceiptStatus::Sent), (seqs, ReceiptStatus::Delivered)]
+    })
+}
+
+fn take_in(house: &House, run: RunId, n: usize, connection: usize) -> anyhow::Result<()> {
+    let conn = &mut house.conn()?;
+    for (seqs, status) in calls(n, connection) {
+        let receipt = |seq| Receipt { part: PartId { run, seq, attempt: 1 }.to_string(), status, code: None };
+        let told: Vec<Receipt> = seqs.map(receipt).collect();
+        let changed = bugle::deliveries::actions::take_in(conn, house.channel, &told, Utc::now())?;
+        anyhow::ensure!(changed == told.len(), "{changed} of {} receipts changed something", told.len());
+    }
+    Ok(())
+}
+
+fn write_barely(house: &House, run: RunId, n: usize, connection: usize) -> anyhow::Result<()> {
+    let conn = &mut house.conn()?;
+    for (seqs, status) in calls(n, connection) {
+        let outcome = (status == ReceiptStatus::Delivered).then_some(0i16);
+        Prepared(
+            diesel::sql_query("UPDATE deliveries SET progress = 2, outcome = $3 WHERE run_id = $1 AND seq = ANY ($2)")
+                .bind::<BigInt, _>(run.0)
+                .bind::<Array<Int4>, _>(seqs.collect::<Vec<_>>())
+                .bind::<Nullable<Int2>, _>(outcome),
+        )
+        .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The statements of a claim, of its last look for consent and of a settlement, and nothing else: no rendering,
 /// no pacing, no channel, each connection on its own thread.
 fn bare(house: &House, run: RunId) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
@@ -118,12 +201,23 @@ struct Claimed {
     lease: i64,
     #[diesel(sql_type = Int4)]
     seq: i32,
+    #[diesel(sql_type = Int8)]
+    contact_id: i64,
     #[diesel(sql_type = Text)]
     address: String,
     #[diesel(sql_type = Jsonb)]
     values: Bytes,
-    #[diesel(sql_type = Nullable<Int2>)]
-    barred: Option<i16>,
+    #[diesel(sql_type = Nullable<Text>)]
+    replaced: Option<String>,
+}
+
+#[derive(QueryableByName)]
+#[expect(dead_code, reason = "read as the product reads them")]
+struct Barred {
+    #[diesel(sql_type = Int8)]
+    id: i64,
+    #[diesel(sql_type = Int2)]
+    barred: i16,
 }
 
 /// JSON nobody looks into.
@@ -173,6 +267,12 @@ fn claim_and_settle(house: &House, run: RunId, shard: usize) -> anyhow::Result<(
         })?;
         let Some(first) = claimed.first() else { return Ok(()) };
         let k = claimed.len();
+        let _: Vec<Barred> = Prepared(
+            diesel::sql_query(include_str!("../../src/deliveries/last_look.sql"))
+                .bind::<Array<Int8>, _>(claimed.iter().map(|row| row.contact_id).collect::<Vec<_>>())
+                .bind::<Timestamptz, _>(now),
+        )
+        .load(conn)?;
         conn.transaction(|conn| {
             Prepared(
                 diesel::sql_query("UPDATE leases SET open = open - $2, last_batch = $3 WHERE id = $1 AND open >= $2")

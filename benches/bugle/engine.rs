@@ -130,7 +130,7 @@ fn ask(conn: &mut PgConnection) -> QueryResult<usize> {
     n += runs::store::due_to_start(conn, 500, now)?.len();
     n += runs::store::running(conn)?.len();
     n += runs::store::perhaps_ended(conn, now)?.len();
-    n += usize::from(deliveries::store::lock_expired_lease(conn, now)?.is_some());
+    n += usize::from(deliveries::rescue::lock_expired_lease(conn, now)?.is_some());
     Ok(n)
 }
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use bugle::channels::Kind;
 use bugle::files;
 use bugle::files::domain::Mapping;
+use bugle::providers::Kind;
 use chrono::Utc;
 
 use crate::child;

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use bugle::channels::Kind;
-use bugle::contacts::search::{self, Ask};
+use bugle::contacts::search::{self, ContactSearch};
 use bugle::ids::CampaignId;
 use bugle::lists::actions;
 use bugle::lists::domain::{Condition, Filter, Join};
 use bugle::lists::store::{self, AudienceTarget};
+use bugle::providers::Kind;
 use chrono::Utc;
 
 use crate::ground::Ground;
@@ -76,7 +76,7 @@ pub async fn lists(ground: &Ground) -> anyhow::Result<Vec<Row>> {
 
         let mut slowest: f64 = 0.0;
         for q in ["", "+44 7400 0", "C99", "city: leeds", "name: nobody"] {
-            let ask = Ask { q: q.to_owned(), ..Ask::default() };
+            let ask = ContactSearch { q: q.to_owned(), ..ContactSearch::default() };
             let mut times = Vec::new();
             for _ in 0..5 {
                 times.push(1e3 * seconds(&mut || Ok(search::page(conn, &ask, 50, now).map(drop)?))?);

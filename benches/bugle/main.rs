@@ -31,6 +31,7 @@ type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Resul
 const BENCHES: &[(&str, Bench)] = &[
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
     ("held", |ground| Box::pin(dispatch::held(ground))),
+    ("receipts", |ground| Box::pin(dispatch::receipts(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
     ("lists", |ground| Box::pin(lists::lists(ground))),

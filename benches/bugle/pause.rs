@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::cookie::Key;
 use async_trait::async_trait;
-use bugle::channels::{Channel, Event, Forged, Part, Providers, SendOutcome, Webhook};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::starter;
+use bugle::providers::{Event, Forged, Gate, Part, Provider, Providers, SendOutcome, Webhook};
 
 use crate::ground::{EMAIL, Ground, PASSWORD};
 use crate::http::Browser;
@@ -24,8 +24,11 @@ type Sends = Arc<Mutex<VecDeque<(Instant, Instant)>>>;
 struct Slow(Sends);
 
 #[async_trait]
-impl Channel for Slow {
-    async fn send(&self, _part: &Part) -> SendOutcome {
+impl Provider for Slow {
+    async fn send(&self, _part: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
+        if !gate() {
+            return None;
+        }
         let began = Instant::now();
         tokio::time::sleep(LATENCY).await;
         let mut sends = self.0.lock().unwrap();
@@ -33,7 +36,7 @@ impl Channel for Slow {
         if sends.len() > 1000 {
             sends.pop_front();
         }
-        SendOutcome::Accepted { provider_ref: None }
+        Some(SendOutcome::Accepted { provider_ref: None })
     }
 
     fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {

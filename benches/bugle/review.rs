@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use bugle::campaigns::{CampaignKind, actions, dry_run, review};
+use bugle::campaigns::CampaignKind;
+use bugle::drafting::{self, dry_run, review};
 use bugle::schedules::Draft;
 use chrono::{TimeDelta, Utc};
 
@@ -23,15 +24,21 @@ pub async fn review(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     )?;
     house.sql("VACUUM ANALYZE")?;
     let (conn, now) = (&mut house.conn()?, Utc::now());
-    let campaign = actions::create(conn, "Bench", CampaignKind::OnceOff, chrono_tz::UTC, house.admin, now)?;
-    actions::set_file(conn, campaign, Some(file))?;
-    actions::set_group_by(conn, campaign, Some("city"))?;
+    let campaign = drafting::actions::create(conn, "Bench", CampaignKind::OnceOff, chrono_tz::UTC, house.admin, now)?;
+    drafting::actions::set_file(conn, campaign, Some(file), house.admin, now)?;
+    drafting::actions::set_group_by(conn, campaign, Some("city"), house.admin, now)?;
     let date = (now + TimeDelta::days(1)).date_naive();
     let (nine, five) = ("09:00:00".parse()?, "17:00:00".parse()?);
     for city in ["Cork", "Dublin"] {
         let body = "Hello #name, you owe #balance|nothing#.";
         let plan = Draft::once(city, house.channel, body, date, nine, five, 1_000.0);
-        actions::add_schedule(conn, campaign, &Draft { group: Some(city.to_owned()), ..plan })?;
+        drafting::actions::add_schedule(
+            conn,
+            campaign,
+            &Draft { group: Some(city.to_owned()), ..plan },
+            house.admin,
+            now,
+        )?;
     }
 
     let mut first =
@@ -48,7 +55,7 @@ pub async fn review(ground: &Ground) -> anyhow::Result<Vec<Row>> {
             anyhow::ensure!(facts.reviews.len() == 2, "both schedules are shown");
         }
 
-        dry_run::ask(conn, campaign, now)?;
+        dry_run::order(conn, campaign, house.admin, now)?;
         let told = child::run("check", &house.url)?;
         let done = house.number("SELECT rows_done AS n FROM dry_runs WHERE state = 'done'")?;
         anyhow::ensure!(done == n as i64, "only {done} were checked");

@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use actix_web::{HttpResponse, HttpServer};
 use bugle::app::App;
-use bugle::campaigns::live::Hub;
+use bugle::screen::live::Hub;
 use bugle::server;
 use diesel::prelude::*;
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bugle::campaigns::actions;
+use bugle::deliveries::counts::Scope;
 use bugle::deliveries::quiet;
-use bugle::deliveries::store::Scope;
 use chrono::Utc;
 
 use crate::ground::{Ground, House, null};

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use bugle::bots::domain::Pinned;
 use bugle::bots::steps::Steps;
-use bugle::campaigns::{self, CampaignKind};
-use bugle::channels::Inbound;
-use bugle::channels::webchat::Message;
+use bugle::campaigns::CampaignKind;
+use bugle::channels::setups;
 use bugle::conversations::actions::{take_in, wake_next};
-use bugle::conversations::inbox::{self, Ask, Place, View};
+use bugle::conversations::inbox::{self, InboxAsk, InboxPlace, View};
 use bugle::ids::{ChannelId, VisitorId};
+use bugle::providers::Inbound;
+use bugle::providers::webchat::ChatMessage;
 use bugle::schedules::{Draft, When};
-use bugle::senders::setups;
 use bugle::webchat;
 use bugle::webchat::domain::token;
 use bugle::webchat::lobby::Lobby;
@@ -41,12 +41,12 @@ fn inbound(house: &House) -> anyhow::Result<(ChannelId, i64, i64, i64)> {
     let revision = bugle::bots::store::draft(conn, bot)?.revision;
     let version = bugle::bots::actions::publish(conn, bot, revision, "", house.admin, now)?;
     let channel = ChannelId(house.number("SELECT min(id) AS n FROM channels")?);
-    let id = campaigns::actions::create(conn, "Desk", CampaignKind::Inbound, chrono_tz::UTC, house.admin, now)?;
+    let id = bugle::drafting::actions::create(conn, "Desk", CampaignKind::Inbound, chrono_tz::UTC, house.admin, now)?;
     let plan = Draft::once("SMS", channel, "", now.date_naive(), NaiveTime::MIN, NaiveTime::MIN, 60.0);
     let plan =
         Draft { bot: Some(Pinned { bot, version }), when: When::Inbound, rate: bugle::pacing::Rate::Auto, ..plan };
-    let schedule = campaigns::actions::add_schedule(conn, id, &plan)?;
-    campaigns::actions::launch(conn, id, house.admin, now)?;
+    let schedule = bugle::drafting::actions::add_schedule(conn, id, &plan, house.admin, now)?;
+    bugle::drafting::actions::launch(conn, id, house.admin, now)?;
     Ok((channel, id.0, schedule.0, bot.0))
 }
 
@@ -78,7 +78,12 @@ pub async fn take_in_messages(ground: &Ground) -> anyhow::Result<Vec<Row>> {
                             let id = format!("{round}-{k}");
                             if side == 0 {
                                 let from = format!("4474{:08}", k % (n / 10).max(1));
-                                take_in(&mut conn, &setup, &Inbound { id, from, text: "4".into(), at: None }, now)?;
+                                take_in(
+                                    &mut conn,
+                                    &setup,
+                                    &Inbound { id, from, text: "4".into(), at: None, by: None },
+                                    now,
+                                )?;
                             } else {
                                 diesel::sql_query("INSERT INTO bare (body, provider_id) VALUES ('4', $1)")
                                     .bind::<Text, _>(id)
@@ -190,13 +195,13 @@ pub async fn inbox(ground: &Ground) -> anyhow::Result<Vec<Row>> {
         Target::Below(100.0),
     );
     let mut searched = Row::new("… a search of its messages", "ms", Target::Below(250.0));
-    let ask = |view, q: &str| Ask {
+    let ask = |view, q: &str| InboxAsk {
         view,
         channel: None,
         campaign: None,
         label: None,
         q: q.to_owned(),
-        place: Place::Start,
+        place: InboxPlace::Start,
         person: house.admin,
     };
     for _ in 0..ground.rounds() {
@@ -268,7 +273,7 @@ pub async fn widgets(ground: &Ground) -> anyhow::Result<Vec<Row>> {
         for k in 0..20 {
             let to = (round as i64 * 20 + k) % n;
             let (text, began) = (format!("hello {round} {k}"), Instant::now());
-            let message = Message {
+            let message = ChatMessage {
                 channel: channel.0,
                 to: format!("visitor-{}", to + 1),
                 part: format!("m{round}-{k}"),

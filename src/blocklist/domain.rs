@@ -1,17 +1,17 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use crate::channels::Kind;
 use crate::contacts::domain::{AddressProblem, MOST_NAMED, keep_first, normalise};
 use crate::ids::UserId;
 use crate::pacing;
+use crate::providers::Kind;
 
 /// Characters of a reason at most.
 const LONGEST_WHY: usize = 300;
 
 /// One address that is blocked, or was.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct BlockedAddress {
     pub id: i64,
     pub kind: Kind,
     pub address: String,
@@ -24,7 +24,7 @@ pub struct Entry {
     pub added_at: DateTime<Utc>,
 }
 
-impl Entry {
+impl BlockedAddress {
     pub fn has_ended(&self, now: DateTime<Utc>) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -40,7 +40,7 @@ pub struct Block {
 
 /// Why something typed cannot be put on the list. The text is shown beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
+pub enum WrongAddress {
     #[error("not an address")]
     Address(AddressProblem),
     #[error("Write the last day as year-month-day, such as 2026-03-31, or leave it empty for ever.")]
@@ -53,7 +53,7 @@ pub enum Wrong {
 
 /// What people type into the three fields of an entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Typed<'a> {
+pub struct TypedAddress<'a> {
     pub address: &'a str,
     pub until: &'a str,
     pub why: &'a str,
@@ -72,14 +72,14 @@ pub struct Reading<'a> {
 
 impl Reading<'_> {
     /// Reads one entry; what is wrong is told for every field.
-    pub fn entry(&self, typed: Typed<'_>) -> Result<Block, Vec<Wrong>> {
+    pub fn entry(&self, typed: TypedAddress<'_>) -> Result<Block, Vec<WrongAddress>> {
         let mut wrong = Vec::new();
-        let address = normalise(self.kind, typed.address, self.region).map_err(Wrong::Address);
+        let address = normalise(self.kind, typed.address, self.region).map_err(WrongAddress::Address);
         let until = self.until(typed.until);
         let why = typed.why.trim();
         let why = match why.chars().count() {
             0 => Ok(None),
-            n if n > LONGEST_WHY => Err(Wrong::LongWhy),
+            n if n > LONGEST_WHY => Err(WrongAddress::LongWhy),
             _ => Ok(Some(why.to_owned())),
         };
         match (address, until, why) {
@@ -94,31 +94,31 @@ impl Reading<'_> {
     }
 
     /// The end of the day that was typed.
-    fn until(&self, typed: &str) -> Result<Option<DateTime<Utc>>, Wrong> {
+    fn until(&self, typed: &str) -> Result<Option<DateTime<Utc>>, WrongAddress> {
         let typed = typed.trim();
         if typed.is_empty() {
             return Ok(None);
         }
-        let day = NaiveDate::parse_from_str(typed, "%Y-%m-%d").map_err(|_| Wrong::NoDate)?;
-        let next = day.checked_add_days(Days::new(1)).ok_or(Wrong::NoDate)?;
+        let day = NaiveDate::parse_from_str(typed, "%Y-%m-%d").map_err(|_| WrongAddress::NoDate)?;
+        let next = day.checked_add_days(Days::new(1)).ok_or(WrongAddress::NoDate)?;
         // Postgres counts years so far, and nobody needs more.
         if next > NaiveDate::from_ymd_opt(9999, 12, 31).unwrap_or(next) {
-            return Err(Wrong::NoDate);
+            return Err(WrongAddress::NoDate);
         }
         let until = pacing::instant(next, NaiveTime::MIN, self.zone);
-        if until <= self.now { Err(Wrong::Over) } else { Ok(Some(until)) }
+        if until <= self.now { Err(WrongAddress::Over) } else { Ok(Some(until)) }
     }
 
     /// Reads lines of address, last day and why, with or without a header that
     /// names them. Good lines are taken whatever stands in the others.
-    pub fn lines(&self, text: &str) -> Lines {
+    pub fn lines(&self, text: &str) -> TypedLines {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(delimiter(text))
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
-        let mut lines = Lines::default();
+        let mut lines = TypedLines::default();
         let mut columns = [Some(0), Some(1), Some(2)];
         let mut first = true;
         for record in reader.records() {
@@ -136,7 +136,7 @@ impl Reading<'_> {
             let [address, until, why] = columns.map(|at| at.and_then(|at| record.get(at)).unwrap_or_default());
             // Texts that a download of ours kept from being a formula.
             let why = why.strip_prefix('\'').filter(|it| it.starts_with(['=', '+', '-', '@'])).unwrap_or(why);
-            match self.entry(Typed { address, until, why }) {
+            match self.entry(TypedAddress { address, until, why }) {
                 Ok(block) => lines.good.push(block),
                 Err(wrong) => {
                     lines.n_bad += 1;
@@ -153,18 +153,18 @@ impl Reading<'_> {
     }
 
     /// What is wrong, in words for the person who typed it.
-    pub fn says(&self, wrong: Wrong, address: &str) -> String {
+    pub fn says(&self, wrong: WrongAddress, address: &str) -> String {
         match wrong {
-            Wrong::Address(AddressProblem::Missing) => "Write the address.".to_owned(),
-            Wrong::Address(problem) => problem.says(self.kind, address, self.region),
-            Wrong::NoDate | Wrong::Over | Wrong::LongWhy => wrong.to_string(),
+            WrongAddress::Address(AddressProblem::Missing) => "Write the address.".to_owned(),
+            WrongAddress::Address(problem) => problem.says(self.kind, address, self.region),
+            WrongAddress::NoDate | WrongAddress::Over | WrongAddress::LongWhy => wrong.to_string(),
         }
     }
 }
 
 /// What an import holds.
 #[derive(Debug, Default, PartialEq)]
-pub struct Lines {
+pub struct TypedLines {
     /// Each address once: its first line.
     pub good: Vec<Block>,
     /// The first of those that cannot be read.
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn the_last_day_ends_at_midnight_of_the_zone() {
-        let block = reading().entry(Typed { address: "086 123 4567", until: "2026-04-01", why: " rang " }).unwrap();
+        let block =
+            reading().entry(TypedAddress { address: "086 123 4567", until: "2026-04-01", why: " rang " }).unwrap();
         assert_eq!(block.address, "353861234567");
         // Summer time began in between.
         assert_eq!(block.until, Some("2026-04-01T23:00:00Z".parse().unwrap()));
@@ -223,18 +224,21 @@ mod tests {
     #[test]
     fn today_may_be_the_last_day_and_yesterday_may_not() {
         let until =
-            |day: &str| reading().entry(Typed { address: "0861234567", until: day, why: "" }).map(|it| it.until);
+            |day: &str| reading().entry(TypedAddress { address: "0861234567", until: day, why: "" }).map(|it| it.until);
         assert!(until("2026-03-10").is_ok());
-        assert_eq!(until("2026-03-09"), Err(vec![Wrong::Over]));
-        assert_eq!(until("9.3.2026"), Err(vec![Wrong::NoDate]));
-        assert_eq!(until("262142-12-31"), Err(vec![Wrong::NoDate]));
+        assert_eq!(until("2026-03-09"), Err(vec![WrongAddress::Over]));
+        assert_eq!(until("9.3.2026"), Err(vec![WrongAddress::NoDate]));
+        assert_eq!(until("262142-12-31"), Err(vec![WrongAddress::NoDate]));
         assert_eq!(until(""), Ok(None));
     }
 
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
-        let wrong = reading().entry(Typed { address: "", until: "soon", why: &"x".repeat(301) }).unwrap_err();
-        assert_eq!(wrong, [Wrong::Address(AddressProblem::Missing), Wrong::NoDate, Wrong::LongWhy]);
+        let wrong = reading().entry(TypedAddress { address: "", until: "soon", why: &"x".repeat(301) }).unwrap_err();
+        assert_eq!(
+            wrong,
+            [WrongAddress::Address(AddressProblem::Missing), WrongAddress::NoDate, WrongAddress::LongWhy]
+        );
     }
 
     #[test]

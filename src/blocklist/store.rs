@@ -1,21 +1,21 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 
-use super::domain::{Block, Entry};
-use crate::channels::Kind;
+use super::domain::{Block, BlockedAddress};
 use crate::contacts::domain::as_stored;
 use crate::contacts::search::starts;
 use crate::db::Assembled;
+use crate::db::locks::{self, Lock};
 use crate::ids::UserId;
+use crate::providers::Kind;
 
 #[derive(Debug, QueryableByName)]
 struct Row {
     #[diesel(sql_type = BigInt)]
     id: i64,
     #[diesel(sql_type = Text)]
-    kind: String,
+    kind: Kind,
     #[diesel(sql_type = Text)]
     address: String,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -23,7 +23,7 @@ struct Row {
     #[diesel(sql_type = Nullable<Text>)]
     why: Option<String>,
     #[diesel(sql_type = Nullable<BigInt>)]
-    added_by: Option<i64>,
+    added_by: Option<UserId>,
     #[diesel(sql_type = Nullable<Text>)]
     name: Option<String>,
     #[diesel(sql_type = Timestamptz)]
@@ -34,7 +34,7 @@ const ENTRIES: &str = "SELECT b.id, b.kind, b.address, b.until, b.why, b.added_b
     FROM blocklist b LEFT JOIN users u ON u.id = b.added_by WHERE ";
 
 /// Up to `n` entries whose address begins so, the newest first, older than entry `before`.
-pub fn page(conn: &mut PgConnection, begins: &str, before: Option<i64>, n: i64) -> QueryResult<Vec<Entry>> {
+pub fn page(conn: &mut PgConnection, begins: &str, before: Option<i64>, n: i64) -> QueryResult<Vec<BlockedAddress>> {
     let mut sql = Assembled::default();
     sql.sql(ENTRIES).sql("b.id < ").number(before.unwrap_or(i64::MAX));
     if !begins.trim().is_empty() {
@@ -46,7 +46,8 @@ pub fn page(conn: &mut PgConnection, begins: &str, before: Option<i64>, n: i64) 
 }
 
 /// The entry, locked until this transaction ends.
-pub fn lock(conn: &mut PgConnection, id: i64) -> QueryResult<Entry> {
+pub fn lock(conn: &mut PgConnection, id: i64) -> QueryResult<BlockedAddress> {
+    locks::take(Lock::BlocklistEntry);
     let mut sql = Assembled::default();
     sql.sql(ENTRIES).sql("b.id = ").number(id).sql(" FOR UPDATE OF b");
     sql.query().get_result::<Row>(conn)?.try_into()
@@ -85,11 +86,11 @@ pub fn put(
          SET until = excluded.until, why = excluded.why, added_by = excluded.added_by, added_at = excluded.added_at
          RETURNING id, why",
     )
-    .bind::<Text, _>(kind.word())
+    .bind::<Text, _>(kind)
     .bind::<Array<Text>, _>(addresses)
     .bind::<Array<Nullable<Timestamptz>>, _>(untils)
     .bind::<Array<Nullable<Text>>, _>(whys)
-    .bind::<Nullable<BigInt>, _>(by.map(|by| by.0))
+    .bind::<Nullable<BigInt>, _>(by)
     .bind::<Timestamptz, _>(now)
     .load(conn)?;
     Ok(put.into_iter().map(|put| (put.id, put.why)).collect())
@@ -99,18 +100,17 @@ pub fn remove(conn: &mut PgConnection, id: i64) -> QueryResult<()> {
     diesel::sql_query("DELETE FROM blocklist WHERE id = $1").bind::<BigInt, _>(id).execute(conn).map(drop)
 }
 
-impl TryFrom<Row> for Entry {
+impl TryFrom<Row> for BlockedAddress {
     type Error = diesel::result::Error;
 
     fn try_from(row: Row) -> QueryResult<Self> {
-        let not_an_entry = || DeserializationError(format!("blocklist: not an entry: {}", row.id).into());
-        Ok(Entry {
+        Ok(BlockedAddress {
             id: row.id,
-            kind: Kind::of_word(&row.kind).ok_or_else(not_an_entry)?,
+            kind: row.kind,
             address: row.address,
             until: row.until,
             why: row.why,
-            by: row.added_by.map(UserId),
+            by: row.added_by,
             added_by: row.name,
             added_at: row.added_at,
         })

@@ -8,18 +8,20 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::domain::{Entry, Lines, Reading, Typed, Wrong};
+use super::domain::{BlockedAddress, Reading, TypedAddress, TypedLines, WrongAddress};
 use super::{actions, store};
+use crate::access::{Manage, Operate, Role, View};
 use crate::app::App;
-use crate::channels::Kind;
 use crate::contacts::domain::{in_full, last_day};
-use crate::contacts::quiet::{self, Whom};
+use crate::contacts::quiet;
 use crate::contacts::regions;
+use crate::contacts::store::Whom;
 use crate::contacts::store::usual_region;
+use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Incoming, May, Operate, Parts, Problem, Role, View, csv, heavy, page, page_with,
-    search_in_turn, see_other, table_in_turn,
+    FieldErrors, Frame, Incoming, May, Parts, Problem, csv, heavy, page, page_with, search_in_turn, see_other,
+    table_in_turn,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -51,7 +53,7 @@ struct Index {
     frame: Frame,
     q: String,
     before: Option<i64>,
-    entries: Vec<Entry>,
+    entries: Vec<BlockedAddress>,
     next: Option<i64>,
     zone: Tz,
     now: DateTime<Utc>,
@@ -74,7 +76,7 @@ impl Index {
         Some(self.href("", Some(self.next?)))
     }
 
-    fn remove_href(&self, entry: &Entry) -> String {
+    fn remove_href(&self, entry: &BlockedAddress) -> String {
         self.href(&format!("/{}/remove", entry.id), None)
     }
 
@@ -169,7 +171,7 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
     let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
     let reading = Reading { kind, region: &form.region, zone, now };
-    let typed = Typed { address: &form.address, until: &form.until, why: &form.why };
+    let typed = TypedAddress { address: &form.address, until: &form.until, why: &form.why };
     match reading.entry(typed) {
         Ok(block) => {
             app.db.run(move |conn| actions::block(conn, kind, &[block], by, now)).await?;
@@ -180,9 +182,9 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
             let mut errors = FieldErrors::default();
             for wrong in wrong {
                 let field = match wrong {
-                    Wrong::Address(_) => "address",
-                    Wrong::NoDate | Wrong::Over => "until",
-                    Wrong::LongWhy => "why",
+                    WrongAddress::Address(_) => "address",
+                    WrongAddress::NoDate | WrongAddress::Over => "until",
+                    WrongAddress::LongWhy => "why",
                 };
                 errors.add(field, reading.says(wrong, &form.address));
             }
@@ -193,7 +195,7 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
 
 #[post("/blocklist/{id}/remove")]
 async fn unblock(
-    may: May<Operate>,
+    may: May<Manage>,
     app: Data<App>,
     id: Path<i64>,
     place: Query<Place>,
@@ -219,7 +221,7 @@ struct Import<'a> {
     form: &'a ImportForm,
     errors: &'a FieldErrors,
     /// What came of it.
-    lines: Option<&'a Lines>,
+    lines: Option<&'a TypedLines>,
 }
 
 impl Import<'_> {

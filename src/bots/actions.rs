@@ -2,27 +2,16 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::checks::{check, errors};
-use super::domain::{Bot, Draft, Edit, Refused, name};
+use super::domain::{Bot, BotDraft, Refused, StepEdit, name};
 use super::steps::{StepId, Steps};
 use super::store;
 use crate::contacts::store::usual_fields;
-use crate::db::violates_unique;
+use crate::db::{Error, unless_taken};
 use crate::ids::{BotId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-}
-
-fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
-    result.map_err(|error| match violates_unique(&error, "one_bot_per_name") {
-        true => Refused::NameTaken(name.to_owned()).into(),
-        false => error.into(),
-    })
+fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error<Refused>> {
+    unless_taken(result, "one_bot_per_name", || Refused::NameTaken(name.to_owned()))
 }
 
 /// Makes a bot whose draft has these steps.
@@ -32,46 +21,52 @@ pub fn create(
     steps: &Steps,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<BotId, Error> {
+) -> Result<BotId, Error<Refused>> {
     conn.transaction(|conn| {
         let name = name(typed)?;
         let id = named(store::insert(conn, &name, by, now), &name)?;
         // What could not be checked could never be opened again: nothing of it is kept.
         check(steps, &usual_fields(conn)?);
         store::insert_draft(conn, id, steps, by, now)?;
-        record(conn, "bot.created", id, by, (None, Some(&name)), None, now)?;
+        record(conn, Happened::BotCreated, id, by, (None, Some(&name)), None, now)?;
         Ok(id)
     })
 }
 
-pub fn rename(conn: &mut PgConnection, id: BotId, typed: &str, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn rename(
+    conn: &mut PgConnection,
+    id: BotId,
+    typed: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let (bot, name) = (store::lock(conn, id)?, name(typed)?);
         if bot.name == name {
             return Ok(());
         }
         named(store::rename(conn, id, &name), &name)?;
-        record(conn, "bot.renamed", id, by, (Some(&bot.name), Some(&name)), None, now)?;
+        record(conn, Happened::BotRenamed, id, by, (Some(&bot.name), Some(&name)), None, now)?;
         Ok(())
     })
 }
 
 /// Puts a bot out of the way. What uses one of its versions goes on.
-pub fn archive(conn: &mut PgConnection, id: BotId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn archive(conn: &mut PgConnection, id: BotId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         if store::lock(conn, id)?.archived_at.is_none() {
             store::set_archived_at(conn, id, Some(now))?;
-            record(conn, "bot.archived", id, by, (None, None), None, now)?;
+            record(conn, Happened::BotArchived, id, by, (None, None), None, now)?;
         }
         Ok(())
     })
 }
 
-pub fn restore(conn: &mut PgConnection, id: BotId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn restore(conn: &mut PgConnection, id: BotId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         if store::lock(conn, id)?.archived_at.is_some() {
             store::set_archived_at(conn, id, None)?;
-            record(conn, "bot.restored", id, by, (None, None), None, now)?;
+            record(conn, Happened::BotRestored, id, by, (None, None), None, now)?;
         }
         Ok(())
     })
@@ -82,7 +77,7 @@ fn usable(bot: Bot) -> Result<Bot, Refused> {
 }
 
 /// The draft, if nobody changed it since `revision`.
-fn unchanged(conn: &mut PgConnection, id: BotId, revision: i32) -> Result<Draft, Error> {
+fn unchanged(conn: &mut PgConnection, id: BotId, revision: i32) -> Result<BotDraft, Error<Refused>> {
     let draft = store::draft(conn, id)?;
     if draft.revision != revision {
         let who = draft.changed_by.unwrap_or_else(|| "Somebody".to_owned());
@@ -97,10 +92,10 @@ pub fn edit(
     conn: &mut PgConnection,
     id: BotId,
     revision: i32,
-    edits: Vec<Edit>,
+    edits: Vec<StepEdit>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(Draft, Option<StepId>), Error> {
+) -> Result<(BotDraft, Option<StepId>), Error<Refused>> {
     conn.transaction(|conn| {
         usable(store::lock(conn, id)?)?;
         let mut draft = unchanged(conn, id, revision)?;
@@ -114,7 +109,10 @@ pub fn edit(
         }
         check(&draft.steps, &usual_fields(conn)?);
         store::save_draft(conn, id, &draft.steps, draft.based_on, by, now)?;
-        Ok((store::draft(conn, id)?, step))
+        let new = store::draft(conn, id)?;
+        let change = (Some(&*format!("draft {}", draft.revision)), Some(&*format!("draft {}", new.revision)));
+        record(conn, Happened::BotEdited, id, by, change, None, now)?;
+        Ok((new, step))
     })
 }
 
@@ -126,7 +124,7 @@ pub fn publish(
     note: &str,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<i32, Error> {
+) -> Result<i32, Error<Refused>> {
     conn.transaction(|conn| {
         usable(store::lock(conn, id)?)?;
         let draft = unchanged(conn, id, revision)?;
@@ -141,7 +139,7 @@ pub fn publish(
         let n = newest.map_or(0, |newest| newest.n) + 1;
         store::insert_version(conn, id, n, &draft.steps, note.trim(), by, now)?;
         store::set_based_on(conn, id, n)?;
-        record(conn, "bot.published", id, by, (None, Some(&n.to_string())), Some(note.trim()), now)?;
+        record(conn, Happened::BotPublished, id, by, (None, Some(&n.to_string())), Some(note.trim()), now)?;
         Ok(n)
     })
 }
@@ -149,7 +147,13 @@ pub fn publish(
 /// Makes a new version with the steps of an older one. Returns its number.
 ///
 /// The draft follows unless it has changes that were not published.
-pub fn revert(conn: &mut PgConnection, id: BotId, to: i32, by: UserId, now: DateTime<Utc>) -> Result<i32, Error> {
+pub fn revert(
+    conn: &mut PgConnection,
+    id: BotId,
+    to: i32,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<i32, Error<Refused>> {
     conn.transaction(|conn| {
         usable(store::lock(conn, id)?)?;
         let old = store::find_version(conn, id, to)?;
@@ -164,7 +168,7 @@ pub fn revert(conn: &mut PgConnection, id: BotId, to: i32, by: UserId, now: Date
         }
         record(
             conn,
-            "bot.reverted",
+            Happened::BotReverted,
             id,
             by,
             (Some(&newest.n.to_string()), Some(&n.to_string())),
@@ -177,13 +181,12 @@ pub fn revert(conn: &mut PgConnection, id: BotId, to: i32, by: UserId, now: Date
 
 fn record(
     conn: &mut PgConnection,
-    happened: &'static str,
+    happened: Happened,
     id: BotId,
     by: UserId,
     (was, became): (Option<&str>, Option<&str>),
     why: Option<&str>,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let why = why.filter(|why| !why.is_empty());
-    journal::record(conn, &Entry { happened, campaign: None, subject: id.0, by: Some(by), was, became, why }, now)
+    journal::note(conn, Entry { was, became, ..Entry::new(happened, id, by) }.why_if(why), now)
 }

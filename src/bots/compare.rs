@@ -2,20 +2,13 @@
 
 use super::steps::{Accept, Act, Step, StepId, Steps, To};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    Added,
-    Removed,
-    Changed,
-}
+use crate::words::words;
 
-impl How {
-    pub fn word(self) -> &'static str {
-        match self {
-            How::Added => "added",
-            How::Removed => "removed",
-            How::Changed => "changed",
-        }
+words! {
+    pub enum How {
+        Added = "added",
+        Removed = "removed",
+        Changed = "changed",
     }
 }
 
@@ -25,12 +18,12 @@ pub struct Difference {
     pub id: StepId,
     pub name: String,
     pub how: How,
-    pub lines: Vec<Line>,
+    pub lines: Vec<DiffLine>,
 }
 
 /// One thing about a step, as it was and as it is; empty where there is none.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct DiffLine {
     pub label: String,
     pub was: String,
     pub is: String,
@@ -59,7 +52,7 @@ fn difference(step: &Step, how: How, was: &[(String, String)], is: &[(String, St
         lines.iter().find(|(it, _)| it == label).map(|(_, text)| text.clone()).unwrap_or_default()
     };
     let gone = was.iter().filter(|(label, _)| !is.iter().any(|(it, _)| it == label));
-    let line = |label: &String| Line { label: label.clone(), was: text(was, label), is: text(is, label) };
+    let line = |label: &String| DiffLine { label: label.clone(), was: text(was, label), is: text(is, label) };
     let lines = is.iter().chain(gone).map(|(label, _)| line(label)).filter(|line| line.was != line.is).collect();
     Difference { id: step.id.clone(), name: step.name.clone(), how, lines }
 }
@@ -133,7 +126,7 @@ mod tests {
             {"id": "d", "name": "New", "do": "label", "label": "y"},
             {"id": "c", "name": "Bye", "do": "close"}]));
         let told: Vec<_> = compare(&before, &after).into_iter().map(|it| (it.id.0, it.how, it.lines)).collect();
-        let line = |label: &str, was: &str, is: &str| Line { label: label.into(), was: was.into(), is: is.into() };
+        let line = |label: &str, was: &str, is: &str| DiffLine { label: label.into(), was: was.into(), is: is.into() };
         assert_eq!(
             told[0],
             (

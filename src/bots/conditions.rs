@@ -1,11 +1,28 @@
 //! When a route is taken.
 
+use std::fmt;
+
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::entities::{Entity, weekday};
-use super::steps::To;
+
+use crate::words::words;
+
+/// The name that routes call a step by. It stays when the step is renamed or moved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub String);
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where to go on: a step, or the one below when nothing is said.
+pub type To = Option<StepId>;
 
 /// A condition and where it leads.
 ///
@@ -23,106 +40,37 @@ pub struct Route {
     pub to: To,
 }
 
-/// How a condition compares. Texts are compared without regard to capitals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// One of the words, and nothing else.
-    Is,
-    /// One of the words stands in it.
-    HasWord,
-    Contains,
-    StartsWith,
-    LessThan,
-    AtMost,
-    Equals,
-    AtLeast,
-    MoreThan,
-    Before,
-    On,
-    After,
-    IsEmpty,
-    IsNotEmpty,
-    /// An entity is found in it.
-    IsA,
-    /// Whatever was accepted as an answer.
-    Understood,
-    TimeBetween,
-    Weekday,
+words! {
+    /// How a condition compares. Texts are compared without regard to capitals.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Op {
+        /// One of the words, and nothing else.
+        Is = "is" => "is one of",
+        /// One of the words stands in it.
+        HasWord = "has_word" => "has the word",
+        Contains = "contains" => "contains",
+        StartsWith = "starts_with" => "starts with",
+        /// Whatever was accepted as an answer.
+        Understood = "understood" => "was understood",
+        /// An entity is found in it.
+        IsA = "is_a" => "is a",
+        LessThan = "less_than" => "is less than",
+        AtMost = "at_most" => "is at most",
+        Equals = "equals" => "equals the number",
+        AtLeast = "at_least" => "is at least",
+        MoreThan = "more_than" => "is more than",
+        Before = "before" => "is before the day",
+        On = "on" => "is on the day",
+        After = "after" => "is after the day",
+        IsEmpty = "is_empty" => "is empty",
+        IsNotEmpty = "is_not_empty" => "is not empty",
+        TimeBetween = "time_between" => "the time is between",
+        Weekday = "weekday" => "the weekday is one of",
+    }
 }
 
 impl Op {
-    pub const ALL: [Op; 18] = [
-        Op::Is,
-        Op::HasWord,
-        Op::Contains,
-        Op::StartsWith,
-        Op::Understood,
-        Op::IsA,
-        Op::LessThan,
-        Op::AtMost,
-        Op::Equals,
-        Op::AtLeast,
-        Op::MoreThan,
-        Op::Before,
-        Op::On,
-        Op::After,
-        Op::IsEmpty,
-        Op::IsNotEmpty,
-        Op::TimeBetween,
-        Op::Weekday,
-    ];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Op::Is => "is",
-            Op::HasWord => "has_word",
-            Op::Contains => "contains",
-            Op::StartsWith => "starts_with",
-            Op::LessThan => "less_than",
-            Op::AtMost => "at_most",
-            Op::Equals => "equals",
-            Op::AtLeast => "at_least",
-            Op::MoreThan => "more_than",
-            Op::Before => "before",
-            Op::On => "on",
-            Op::After => "after",
-            Op::IsEmpty => "is_empty",
-            Op::IsNotEmpty => "is_not_empty",
-            Op::IsA => "is_a",
-            Op::Understood => "understood",
-            Op::TimeBetween => "time_between",
-            Op::Weekday => "weekday",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Op> {
-        Op::ALL.into_iter().find(|op| op.word() == word)
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Op::Is => "is one of",
-            Op::HasWord => "has the word",
-            Op::Contains => "contains",
-            Op::StartsWith => "starts with",
-            Op::LessThan => "is less than",
-            Op::AtMost => "is at most",
-            Op::Equals => "equals the number",
-            Op::AtLeast => "is at least",
-            Op::MoreThan => "is more than",
-            Op::Before => "is before the day",
-            Op::On => "is on the day",
-            Op::After => "is after the day",
-            Op::IsEmpty => "is empty",
-            Op::IsNotEmpty => "is not empty",
-            Op::IsA => "is a",
-            Op::Understood => "was understood",
-            Op::TimeBetween => "the time is between",
-            Op::Weekday => "the weekday is one of",
-        }
-    }
-
     /// Whether it needs something to compare with.
     pub fn compares(self) -> bool {
         !matches!(self, Op::IsEmpty | Op::IsNotEmpty | Op::Understood)

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::checks::{LONGEST_NAME, MOST_STEPS};
 use super::steps::{Act, Step, StepId, Steps};
+use crate::db::Reason;
 use crate::ids::BotId;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +34,8 @@ pub struct Pinned {
 
 impl Pinned {
     /// From two columns that are both there or both not.
-    pub fn of(bot: Option<i64>, version: Option<i32>) -> Option<Pinned> {
-        bot.zip(version).map(|(bot, version)| Pinned { bot: BotId(bot), version })
+    pub fn of(bot: Option<BotId>, version: Option<i32>) -> Option<Pinned> {
+        bot.zip(version).map(|(bot, version)| Pinned { bot, version })
     }
 }
 
@@ -57,7 +58,7 @@ impl Sendable {
 
 /// What is being edited: one for each bot.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Draft {
+pub struct BotDraft {
     pub steps: Steps,
     /// The version whose steps it began as.
     pub based_on: Option<i32>,
@@ -94,6 +95,12 @@ pub enum Refused {
     Archived,
 }
 
+impl Reason for Refused {
+    fn is_invalid(&self) -> bool {
+        matches!(self, Refused::NoName | Refused::NameTooLong)
+    }
+}
+
 fn errors_in_words(n: usize) -> String {
     match n {
         1 => "One thing must be put right before it can be published.".to_owned(),
@@ -113,7 +120,7 @@ pub fn name(typed: &str) -> Result<String, Refused> {
 
 /// One change to a draft.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Edit {
+pub enum StepEdit {
     /// Puts this in the place of the step with its id.
     Save(Step),
     /// Adds a step below that one, or as the last.
@@ -132,18 +139,18 @@ pub enum Edit {
     },
 }
 
-impl Draft {
+impl BotDraft {
     /// Does it. Returns the step that one looks at afterwards.
-    pub fn edit(&mut self, edit: Edit) -> Result<Option<StepId>, Refused> {
+    pub fn edit(&mut self, edit: StepEdit) -> Result<Option<StepId>, Refused> {
         let place = |id: &StepId| self.steps.place(id).ok_or(Refused::StepGone);
         match edit {
-            Edit::Save(step) => {
+            StepEdit::Save(step) => {
                 let at = place(&step.id)?;
                 let id = step.id.clone();
                 self.steps.0[at] = step;
                 Ok(Some(id))
             }
-            Edit::Add { act, below } => {
+            StepEdit::Add { act, below } => {
                 let at = match &below {
                     Some(id) => place(id)? + 1,
                     None => self.steps.0.len(),
@@ -151,26 +158,26 @@ impl Draft {
                 let name = self.free_name(act.label());
                 self.insert(at, name, act)
             }
-            Edit::Duplicate(id) => {
+            StepEdit::Duplicate(id) => {
                 let at = place(&id)?;
                 let step = self.steps.0[at].clone();
                 let name = self.free_name(&step.name);
                 self.insert(at + 1, name, step.act)
             }
-            Edit::Remove(id) => {
+            StepEdit::Remove(id) => {
                 let at = place(&id)?;
                 self.steps.0.remove(at);
                 Ok(self.steps.0.get(at.saturating_sub(1)).map(|step| step.id.clone()))
             }
-            Edit::Up(id) => {
+            StepEdit::Up(id) => {
                 let at = place(&id)?;
                 self.shift(at, at.saturating_sub(1))
             }
-            Edit::Down(id) => {
+            StepEdit::Down(id) => {
                 let at = place(&id)?;
                 self.shift(at, at + 1)
             }
-            Edit::Move { step, to } => {
+            StepEdit::Move { step, to } => {
                 let at = place(&step)?;
                 self.shift(at, to)
             }
@@ -211,17 +218,17 @@ impl Draft {
 mod tests {
     use super::*;
 
-    fn draft(names: &[&str]) -> Draft {
+    fn draft(names: &[&str]) -> BotDraft {
         let step = |name: &&str| Step {
             id: StepId((*name).to_owned()),
             name: (*name).to_owned(),
             act: Act::Message { text: "x".into(), next: None },
         };
         let steps = Steps(names.iter().map(step).collect());
-        Draft { steps, based_on: None, revision: 1, changed_by: None, changed_at: DateTime::UNIX_EPOCH }
+        BotDraft { steps, based_on: None, revision: 1, changed_by: None, changed_at: DateTime::UNIX_EPOCH }
     }
 
-    fn after(edit: Edit) -> String {
+    fn after(edit: StepEdit) -> String {
         let mut draft = draft(&["a", "b", "c"]);
         draft.edit(edit).unwrap();
         draft.steps.0.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(" ")
@@ -234,23 +241,23 @@ mod tests {
     #[test]
     fn steps_are_added_moved_and_removed() {
         let close = || Act::Close { text: String::new() };
-        assert_eq!(after(Edit::Add { act: close(), below: Some(id("a")) }), "a Close b c");
-        assert_eq!(after(Edit::Add { act: close(), below: None }), "a b c Close");
-        assert_eq!(after(Edit::Duplicate(id("b"))), "a b b 2 c");
-        assert_eq!(after(Edit::Remove(id("b"))), "a c");
-        assert_eq!((after(Edit::Up(id("c"))), after(Edit::Up(id("a")))), ("a c b".into(), "a b c".into()));
-        assert_eq!((after(Edit::Down(id("a"))), after(Edit::Down(id("c")))), ("b a c".into(), "a b c".into()));
-        assert_eq!(after(Edit::Move { step: id("a"), to: 2 }), "b c a");
-        assert_eq!(after(Edit::Move { step: id("c"), to: 0 }), "c a b");
-        assert_eq!(after(Edit::Move { step: id("a"), to: 99 }), "b c a");
-        assert_eq!(draft(&["a"]).edit(Edit::Up(id("z"))), Err(Refused::StepGone));
+        assert_eq!(after(StepEdit::Add { act: close(), below: Some(id("a")) }), "a Close b c");
+        assert_eq!(after(StepEdit::Add { act: close(), below: None }), "a b c Close");
+        assert_eq!(after(StepEdit::Duplicate(id("b"))), "a b b 2 c");
+        assert_eq!(after(StepEdit::Remove(id("b"))), "a c");
+        assert_eq!((after(StepEdit::Up(id("c"))), after(StepEdit::Up(id("a")))), ("a c b".into(), "a b c".into()));
+        assert_eq!((after(StepEdit::Down(id("a"))), after(StepEdit::Down(id("c")))), ("b a c".into(), "a b c".into()));
+        assert_eq!(after(StepEdit::Move { step: id("a"), to: 2 }), "b c a");
+        assert_eq!(after(StepEdit::Move { step: id("c"), to: 0 }), "c a b");
+        assert_eq!(after(StepEdit::Move { step: id("a"), to: 99 }), "b c a");
+        assert_eq!(draft(&["a"]).edit(StepEdit::Up(id("z"))), Err(Refused::StepGone));
     }
 
     #[test]
     fn a_new_step_has_an_id_that_no_route_names() {
         let mut draft = draft(&["a"]);
         draft.steps.0[0].act = Act::Message { text: "x".into(), next: Some(id("s2")) };
-        let new = draft.edit(Edit::Add { act: Act::Close { text: String::new() }, below: None }).unwrap();
+        let new = draft.edit(StepEdit::Add { act: Act::Close { text: String::new() }, below: None }).unwrap();
         assert_eq!(new, Some(id("s3")), "a way to a removed step must not lead to a new one");
     }
 }

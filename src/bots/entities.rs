@@ -3,49 +3,27 @@
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use serde::{Deserialize, Serialize};
 
-/// A kind of thing that can be found in a text and kept in one form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Entity {
-    /// Kept as `2026-03-31`.
-    Date,
-    /// Kept as `1000.50`.
-    Number,
-    /// Kept with its domain in small letters.
-    Email,
-    /// Kept as `SW1A 1AA`, `D02 AF30`, or as written in capitals.
-    Postcode,
-    /// Kept as `Ada Lovelace`.
-    Name,
+use crate::words::words;
+
+words! {
+    /// A kind of thing that can be found in a text and kept in one form.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Entity {
+        /// Kept as `2026-03-31`.
+        Date = "date" => "Date",
+        /// Kept as `1000.50`.
+        Number = "number" => "Number",
+        /// Kept with its domain in small letters.
+        Email = "email" => "E-mail address",
+        /// Kept as `SW1A 1AA`, `D02 AF30`, or as written in capitals.
+        Postcode = "postcode" => "Postcode",
+        /// Kept as `Ada Lovelace`.
+        Name = "name" => "Name of a person",
+    }
 }
 
 impl Entity {
-    pub const ALL: [Entity; 5] = [Entity::Date, Entity::Number, Entity::Email, Entity::Postcode, Entity::Name];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Entity::Date => "date",
-            Entity::Number => "number",
-            Entity::Email => "email",
-            Entity::Postcode => "postcode",
-            Entity::Name => "name",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Entity> {
-        Entity::ALL.into_iter().find(|entity| entity.word() == word)
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Entity::Date => "Date",
-            Entity::Number => "Number",
-            Entity::Email => "E-mail address",
-            Entity::Postcode => "Postcode",
-            Entity::Name => "Name of a person",
-        }
-    }
-
     /// The first such thing in a text, as it is kept. `today` is the day where the contact is.
     pub fn find(self, text: &str, today: NaiveDate) -> Option<String> {
         match self {

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value};
 
 use super::steps::{Accept, Act, StepId, Steps};
-use super::turn::{Input, Memory, Reply, Turn, turn};
+use super::turn::{BotReply, Input, Memory, Turn, turn};
 use crate::wording::Template;
 
 /// Parsed once, rendered for every contact.
@@ -44,8 +44,8 @@ impl First {
                 Err(missing) => Err(Unsaid::Missing(missing.field)),
             },
             First::Bot(steps, zone) => match begin(steps, values, now, *zone).replies.first() {
-                Some(Reply::Text { step, text }) => Ok(Said { text: text.clone(), choices: choices(steps, step) }),
-                Some(Reply::Missing { field, .. }) => Err(Unsaid::Missing(field.clone())),
+                Some(BotReply::Text { step, text }) => Ok(Said { text: text.clone(), choices: choices(steps, step) }),
+                Some(BotReply::Missing { field, .. }) => Err(Unsaid::Missing(field.clone())),
                 None => Err(Unsaid::Nothing),
             },
         }
@@ -84,7 +84,7 @@ mod tests {
         let first = First::Bot(Arc::new(steps.clone()), chrono_tz::UTC);
         let said = first.render(&values, now).unwrap();
         assert!(
-            matches!(&begin(&steps, &values, now, chrono_tz::UTC).replies[0], Reply::Text { text, .. } if *text == said.text)
+            matches!(&begin(&steps, &values, now, chrono_tz::UTC).replies[0], BotReply::Text { text, .. } if *text == said.text)
         );
         assert!(matches!(first.render(&Map::new(), now), Err(Unsaid::Missing(_))));
         assert_eq!(First::Bot(Arc::default(), chrono_tz::UTC).render(&values, now), Err(Unsaid::Nothing));

@@ -10,7 +10,7 @@ use super::conditions::{Op, Route};
 use super::drawing::draw;
 use super::entities::Entity;
 use super::steps::{Accept, Act, Ask, Choice, NoReply, Step, StepId, Steps, To, Unit};
-use super::turn::{Action, Fault, Input, MOST_IN_A_TURN, MOST_WAKES, Memory, Reply, State, Turn, turn};
+use super::turn::{Action, BotReply, Fault, Input, MOST_IN_A_TURN, MOST_WAKES, Memory, Turn, TurnState, turn};
 
 fn now() -> DateTime<Utc> {
     "2026-03-02T10:00:00Z".parse().unwrap()
@@ -37,9 +37,9 @@ fn say(steps: &Steps, memory: &Memory, text: &str) -> Turn {
 }
 
 fn texts(turn: &Turn) -> Vec<String> {
-    let text = |reply: &'_ Reply| match reply {
-        Reply::Text { text, .. } => Some(text.clone()),
-        Reply::Missing { .. } => None,
+    let text = |reply: &'_ BotReply| match reply {
+        BotReply::Text { text, .. } => Some(text.clone()),
+        BotReply::Missing { .. } => None,
     };
     turn.replies.iter().filter_map(text).collect()
 }
@@ -81,7 +81,7 @@ fn a_conversation_goes_its_way() {
     assert_eq!(texts(&yes), ["See you on Friday."]);
     let kept = Action::SetField { field: "coming".into(), value: "yes".into() };
     assert_eq!(yes.did, [kept, Action::Close]);
-    assert_eq!((yes.memory.state.clone(), yes.wake), (State::Closed, None));
+    assert_eq!((yes.memory.state.clone(), yes.wake), (TurnState::Closed, None));
 
     let no = say(&steps, &began.memory, "I can’t");
     assert_eq!(trace(&no), "when");
@@ -97,7 +97,7 @@ fn what_is_not_understood_is_asked_again_and_then_follows_the_default_route() {
     let again = say(&steps, &began.memory, "hm");
     assert_eq!((texts(&again), trace(&again)), (vec!["Yes or no, please.".to_owned()], "ask".to_owned()));
     let both = say(&steps, &again.memory, "yes and no");
-    assert_eq!((trace(&both).as_str(), &both.memory.state), ("human", &State::HandedOver));
+    assert_eq!((trace(&both).as_str(), &both.memory.state), ("human", &TurnState::HandedOver));
     assert_eq!(both.did, [Action::HandOver]);
     assert_eq!(both.memory.kept.get("coming"), None, "only answers are kept");
     assert_eq!(say(&steps, &both.memory, "hello?").replies, [], "the bot is silent after a hand-over");
@@ -136,9 +136,9 @@ fn a_missing_value_without_a_fallback_stops_that_message_alone() {
     let steps = confirming();
     let began = begin(&steps, json!({}));
     assert_eq!(texts(&began), ["Hello there!"]);
-    assert_eq!(began.replies[1], Reply::Missing { step: StepId("ask".into()), field: "day".into() });
+    assert_eq!(began.replies[1], BotReply::Missing { step: StepId("ask".into()), field: "day".into() });
     let stranger = bot(&[("a", json!({"do": "message", "text": "Dear #title"})), ("b", json!({"do": "close"}))]);
-    let missing = Reply::Missing { step: StepId("a".into()), field: "title".into() };
+    let missing = BotReply::Missing { step: StepId("a".into()), field: "title".into() };
     assert_eq!(begin(&stranger, json!({})).replies, [missing], "a contact never reads #title");
 }
 
@@ -187,7 +187,7 @@ fn a_bot_that_goes_in_circles_is_refused_and_would_be_parked() {
     ]);
     assert!(check(&steps, &[]).iter().any(|finding| finding.says.contains("for ever")));
     let parked = begin(&steps, json!({}));
-    assert_eq!(parked.memory.state, State::Parked { fault: Fault::TooManySteps });
+    assert_eq!(parked.memory.state, TurnState::Parked { fault: Fault::TooManySteps });
     assert_eq!(parked.trace.len(), MOST_IN_A_TURN);
     assert_eq!(say(&steps, &parked.memory, "?").replies, [], "and stays parked");
 }
@@ -274,10 +274,10 @@ fn a_chain_longer_than_a_turn_is_refused() {
         Steps((0..n).map(step).collect())
     };
     assert_eq!(check(&chain(MOST_IN_A_TURN), &[]), []);
-    assert_eq!(begin(&chain(MOST_IN_A_TURN), json!({})).memory.state, State::Closed);
+    assert_eq!(begin(&chain(MOST_IN_A_TURN), json!({})).memory.state, TurnState::Closed);
     assert_eq!(errors(&check(&chain(MOST_IN_A_TURN + 1), &[])), 1);
     let parked = begin(&chain(MOST_IN_A_TURN + 1), json!({})).memory.state;
-    assert_eq!(parked, State::Parked { fault: Fault::TooManySteps });
+    assert_eq!(parked, TurnState::Parked { fault: Fault::TooManySteps });
 }
 
 // ---- bots that nobody wrote ----
@@ -414,14 +414,14 @@ proptest! {
         prop_assert_eq!(errors(&findings), 0, "{:?}", findings);
         for (_, _, taken) in told(&steps, values, inputs) {
             prop_assert!(taken.trace.len() <= MOST_IN_A_TURN);
-            prop_assert!(!matches!(taken.memory.state, State::Parked { .. } | State::New), "{:?}", taken.memory.state);
+            prop_assert!(!matches!(taken.memory.state, TurnState::Parked { .. } | TurnState::New), "{:?}", taken.memory.state);
             // No step twice without a wait in between.
             let mut once = taken.trace.clone();
             once.sort();
             once.dedup();
             prop_assert_eq!(once.len(), taken.trace.len());
             prop_assert_eq!(taken.wake.is_some() && taken.memory.wakes == 0, match &taken.memory.state {
-                State::Waiting { step, .. } => {
+                TurnState::Waiting { step, .. } => {
                     let Act::Ask(ask) = &steps.get(step).unwrap().act else { panic!("waits at an ask") };
                     ask.no_reply.is_some() && taken.memory.wakes == 0
                 }
@@ -434,7 +434,7 @@ proptest! {
     fn any_bot_comes_to_rest_in_every_turn(steps in wild(), values in values(), inputs in inputs()) {
         for (_, _, taken) in told(&steps, values, inputs) {
             prop_assert!(taken.trace.len() <= MOST_IN_A_TURN);
-            prop_assert!(taken.memory.state != State::New);
+            prop_assert!(taken.memory.state != TurnState::New);
         }
         prop_assert_eq!(draw(&steps).boxes.len(), steps.0.len());
     }
@@ -443,7 +443,7 @@ proptest! {
     fn what_the_checks_let_pass_never_parks(steps in wild(), values in values(), inputs in inputs()) {
         if errors(&check(&steps, &[])) == 0 {
             for (_, _, taken) in told(&steps, values, inputs) {
-                prop_assert!(!matches!(taken.memory.state, State::Parked { .. }), "{:?}", taken.memory.state);
+                prop_assert!(!matches!(taken.memory.state, TurnState::Parked { .. }), "{:?}", taken.memory.state);
             }
         }
     }
@@ -461,13 +461,13 @@ proptest! {
     #[test]
     fn unknown_input_follows_the_default_route(steps in sound(), values in values(), inputs in inputs()) {
         for (before, input, taken) in told(&steps, values, inputs) {
-            let (State::Waiting { step, tries, .. }, Input::Said(said)) = (&before.state, &input) else { continue };
+            let (TurnState::Waiting { step, tries, .. }, Input::Said(said)) = (&before.state, &input) else { continue };
             let at = steps.place(step).unwrap();
             let Act::Ask(ask) = &steps.0[at].act else { panic!("waits at an ask") };
             // A blank reply is no answer to anything.
             if !said.trim().is_empty() { continue }
             if *tries < ask.retries {
-                let State::Waiting { step: at, tries: n, .. } = &taken.memory.state else { panic!("waits again") };
+                let TurnState::Waiting { step: at, tries: n, .. } = &taken.memory.state else { panic!("waits again") };
                 prop_assert_eq!((at, *n), (step, tries + 1));
             } else {
                 let default = steps.follow(at, &ask.otherwise).unwrap();

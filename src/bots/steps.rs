@@ -1,25 +1,12 @@
 //! What a bot does, step by step: values that are saved, exported and walked.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Route;
+pub use super::conditions::{StepId, To};
 use super::entities::Entity;
 
-/// The name that routes call a step by. It stays when the step is renamed or moved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StepId(pub String);
-
-impl fmt::Display for StepId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Where to go on: a step, or the one below when nothing is said.
-pub type To = Option<StepId>;
+use crate::words::words;
 
 /// All steps of a bot in their order. A conversation begins at the first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -149,27 +136,13 @@ pub struct NoReply {
     pub to: To,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    Minutes,
-    Hours,
-    Days,
-}
-
-impl Unit {
-    pub const ALL: [Unit; 3] = [Unit::Minutes, Unit::Hours, Unit::Days];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Unit::Minutes => "minutes",
-            Unit::Hours => "hours",
-            Unit::Days => "days",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Unit> {
-        Unit::ALL.into_iter().find(|unit| unit.word() == word)
+words! {
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Unit {
+        Minutes = "minutes",
+        Hours = "hours",
+        Days = "days",
     }
 }
 

@@ -8,9 +8,10 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 
-use super::domain::{Bot, Draft, Pinned, Sendable, Version};
+use super::domain::{Bot, BotDraft, Pinned, Sendable, Version};
 use super::first::First;
 use super::steps::Steps;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{bot_drafts, bot_versions, bots, users};
 use crate::ids::{BotId, UserId};
 use crate::wording::Template;
@@ -19,7 +20,7 @@ use crate::wording::Template;
 
 pub fn insert(conn: &mut PgConnection, name: &str, by: UserId, now: DateTime<Utc>) -> QueryResult<BotId> {
     diesel::insert_into(bots::table)
-        .values((bots::name.eq(name), bots::created_by.eq(by.0), bots::created_at.eq(now)))
+        .values((bots::name.eq(name), bots::created_by.eq(by), bots::created_at.eq(now)))
         .returning(bots::id)
         .get_result(conn)
         .map(BotId)
@@ -32,27 +33,28 @@ fn bot((id, name, archived_at): BotRow) -> Bot {
 }
 
 pub fn find(conn: &mut PgConnection, id: BotId) -> QueryResult<Bot> {
-    bots::table.find(id.0).select((bots::id, bots::name, bots::archived_at)).first(conn).map(bot)
+    bots::table.find(id).select((bots::id, bots::name, bots::archived_at)).first(conn).map(bot)
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: BotId) -> QueryResult<Bot> {
-    bots::table.find(id.0).select((bots::id, bots::name, bots::archived_at)).for_update().first(conn).map(bot)
+    locks::take(Lock::Bot);
+    bots::table.find(id).select((bots::id, bots::name, bots::archived_at)).for_update().first(conn).map(bot)
 }
 
 pub fn rename(conn: &mut PgConnection, id: BotId, name: &str) -> QueryResult<()> {
-    diesel::update(bots::table.find(id.0)).set(bots::name.eq(name)).execute(conn).map(drop)
+    diesel::update(bots::table.find(id)).set(bots::name.eq(name)).execute(conn).map(drop)
 }
 
 pub fn set_archived_at(conn: &mut PgConnection, id: BotId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
-    diesel::update(bots::table.find(id.0)).set(bots::archived_at.eq(at)).execute(conn).map(drop)
+    diesel::update(bots::table.find(id)).set(bots::archived_at.eq(at)).execute(conn).map(drop)
 }
 
 /// A bot as the list of them shows it.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct Listed {
+pub struct ListedBot {
     #[diesel(sql_type = BigInt)]
-    pub id: i64,
+    pub id: BotId,
     #[diesel(sql_type = Text)]
     pub name: String,
     /// The newest version.
@@ -68,7 +70,7 @@ pub struct Listed {
 }
 
 /// Bots whose name holds `q`, by name, beginning after the name `after`.
-pub fn list(conn: &mut PgConnection, q: &str, after: &str, archived: bool, n: i64) -> QueryResult<Vec<Listed>> {
+pub fn list(conn: &mut PgConnection, q: &str, after: &str, archived: bool, n: i64) -> QueryResult<Vec<ListedBot>> {
     diesel::sql_query(
         "SELECT b.id, b.name, v.n, d.steps IS DISTINCT FROM v.steps AS draft_differs, u.name AS who,
                 greatest(d.changed_at, v.made_at) AS at
@@ -102,7 +104,7 @@ fn version((n, value, note, made_by, made_at): VersionRow) -> QueryResult<Versio
 pub fn versions(conn: &mut PgConnection, id: BotId) -> QueryResult<Vec<Version>> {
     let rows: Vec<VersionRow> = bot_versions::table
         .left_join(users::table)
-        .filter(bot_versions::bot_id.eq(id.0))
+        .filter(bot_versions::bot_id.eq(id))
         .order(bot_versions::n.desc())
         .select((
             bot_versions::n,
@@ -118,7 +120,7 @@ pub fn versions(conn: &mut PgConnection, id: BotId) -> QueryResult<Vec<Version>>
 pub fn find_version(conn: &mut PgConnection, id: BotId, n: i32) -> QueryResult<Version> {
     let row: VersionRow = bot_versions::table
         .left_join(users::table)
-        .filter(bot_versions::bot_id.eq(id.0))
+        .filter(bot_versions::bot_id.eq(id))
         .filter(bot_versions::n.eq(n))
         .select((
             bot_versions::n,
@@ -133,7 +135,7 @@ pub fn find_version(conn: &mut PgConnection, id: BotId, n: i32) -> QueryResult<V
 
 pub fn newest_version(conn: &mut PgConnection, id: BotId) -> QueryResult<Option<Version>> {
     let n: Option<i32> = bot_versions::table
-        .filter(bot_versions::bot_id.eq(id.0))
+        .filter(bot_versions::bot_id.eq(id))
         .select(diesel::dsl::max(bot_versions::n))
         .first(conn)?;
     n.map(|n| find_version(conn, id, n)).transpose()
@@ -162,7 +164,7 @@ pub fn sendable(conn: &mut PgConnection, also: &[BotId]) -> QueryResult<Vec<Send
 #[derive(Clone, Debug, QueryableByName)]
 pub struct UsedBy {
     #[diesel(sql_type = BigInt)]
-    pub bot_id: i64,
+    pub bot_id: BotId,
     #[diesel(sql_type = BigInt)]
     pub id: i64,
     #[diesel(sql_type = Text)]
@@ -176,7 +178,7 @@ pub struct UsedBy {
 }
 
 /// Up to `n` campaigns of each of these bots that have not ended, newest first.
-pub fn used_by(conn: &mut PgConnection, bots: &[i64], n: i64) -> QueryResult<Vec<UsedBy>> {
+pub fn used_by(conn: &mut PgConnection, bots: &[BotId], n: i64) -> QueryResult<Vec<UsedBy>> {
     diesel::sql_query(
         "SELECT b.id AS bot_id, u.* FROM unnest($1::bigint[]) AS b (id)
          CROSS JOIN LATERAL (
@@ -216,11 +218,11 @@ pub fn insert_version(
 ) -> QueryResult<()> {
     diesel::insert_into(bot_versions::table)
         .values((
-            bot_versions::bot_id.eq(id.0),
+            bot_versions::bot_id.eq(id),
             bot_versions::n.eq(n),
             bot_versions::steps.eq(serde_json::json!(steps)),
             bot_versions::note.eq(note),
-            bot_versions::made_by.eq(by.0),
+            bot_versions::made_by.eq(by),
             bot_versions::made_at.eq(now),
         ))
         .execute(conn)
@@ -238,19 +240,19 @@ pub fn insert_draft(
 ) -> QueryResult<()> {
     diesel::insert_into(bot_drafts::table)
         .values((
-            bot_drafts::bot_id.eq(id.0),
+            bot_drafts::bot_id.eq(id),
             bot_drafts::steps.eq(serde_json::json!(steps)),
-            bot_drafts::changed_by.eq(by.0),
+            bot_drafts::changed_by.eq(by),
             bot_drafts::changed_at.eq(now),
         ))
         .execute(conn)
         .map(drop)
 }
 
-pub fn draft(conn: &mut PgConnection, id: BotId) -> QueryResult<Draft> {
+pub fn draft(conn: &mut PgConnection, id: BotId) -> QueryResult<BotDraft> {
     let (value, based_on, revision, changed_by, changed_at) = bot_drafts::table
         .left_join(users::table)
-        .filter(bot_drafts::bot_id.eq(id.0))
+        .filter(bot_drafts::bot_id.eq(id))
         .select((
             bot_drafts::steps,
             bot_drafts::based_on,
@@ -259,7 +261,7 @@ pub fn draft(conn: &mut PgConnection, id: BotId) -> QueryResult<Draft> {
             bot_drafts::changed_at,
         ))
         .first::<(serde_json::Value, Option<i32>, i32, Option<String>, DateTime<Utc>)>(conn)?;
-    Ok(Draft { steps: steps(value)?, based_on, revision, changed_by, changed_at })
+    Ok(BotDraft { steps: steps(value)?, based_on, revision, changed_by, changed_at })
 }
 
 /// Saves the steps as the next revision.
@@ -271,11 +273,11 @@ pub fn save_draft(
     by: UserId,
     now: DateTime<Utc>,
 ) -> QueryResult<i32> {
-    diesel::update(bot_drafts::table.find(id.0))
+    diesel::update(bot_drafts::table.find(id))
         .set((
             bot_drafts::steps.eq(serde_json::json!(steps)),
             bot_drafts::based_on.eq(based_on),
-            bot_drafts::changed_by.eq(by.0),
+            bot_drafts::changed_by.eq(by),
             bot_drafts::changed_at.eq(now),
             bot_drafts::revision.eq(bot_drafts::revision + 1),
         ))
@@ -285,5 +287,5 @@ pub fn save_draft(
 
 /// Says on which version the draft stands, without changing it.
 pub fn set_based_on(conn: &mut PgConnection, id: BotId, n: i32) -> QueryResult<()> {
-    diesel::update(bot_drafts::table.find(id.0)).set(bot_drafts::based_on.eq(n)).execute(conn).map(drop)
+    diesel::update(bot_drafts::table.find(id)).set(bot_drafts::based_on.eq(n)).execute(conn).map(drop)
 }

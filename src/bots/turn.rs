@@ -19,7 +19,7 @@ pub const MOST_WAKES: u8 = 20;
 /// What a bot remembers of one conversation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    pub state: State,
+    pub state: TurnState,
     /// What was known when it began.
     pub values: Map<String, Value>,
     /// What the bot has kept since, which counts before `values`.
@@ -34,7 +34,7 @@ pub struct Memory {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum State {
+pub enum TurnState {
     #[default]
     New,
     /// For a reply to that step, which was asked for `tries` times again.
@@ -52,16 +52,16 @@ pub enum State {
     },
 }
 
-impl State {
+impl TurnState {
     pub fn words(&self) -> String {
         match self {
-            State::New => "not begun".to_owned(),
-            State::Waiting { tries: 0, .. } => "waiting for a reply".to_owned(),
-            State::Waiting { tries, .. } => format!("waiting for a reply, asked again {tries} times"),
-            State::HandedOver => "handed over to the inbox".to_owned(),
-            State::Blocked => "blocked".to_owned(),
-            State::Closed => "closed".to_owned(),
-            State::Parked { fault } => format!("parked for a human: {fault}"),
+            TurnState::New => "not begun".to_owned(),
+            TurnState::Waiting { tries: 0, .. } => "waiting for a reply".to_owned(),
+            TurnState::Waiting { tries, .. } => format!("waiting for a reply, asked again {tries} times"),
+            TurnState::HandedOver => "handed over to the inbox".to_owned(),
+            TurnState::Blocked => "blocked".to_owned(),
+            TurnState::Closed => "closed".to_owned(),
+            TurnState::Parked { fault } => format!("parked for a human: {fault}"),
         }
     }
 }
@@ -92,7 +92,7 @@ pub enum Input {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
-    pub replies: Vec<Reply>,
+    pub replies: Vec<BotReply>,
     pub memory: Memory,
     /// When to come back with [`Input::Woke`] if nothing was said meanwhile.
     pub wake: Option<DateTime<Utc>>,
@@ -104,7 +104,7 @@ pub struct Turn {
 
 /// A message of a step.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
+pub enum BotReply {
     Text {
         step: StepId,
         text: String,
@@ -153,16 +153,16 @@ impl Walk<'_> {
     fn take(&mut self, input: Input) -> Option<Place> {
         let memory = &mut self.turn.memory;
         match (memory.state.clone(), input) {
-            (State::New, Input::Begin(values)) => {
+            (TurnState::New, Input::Begin(values)) => {
                 memory.values = values;
                 Some(self.first())
             }
-            (State::New, Input::Said(text)) => {
+            (TurnState::New, Input::Said(text)) => {
                 memory.answer = Some(text.clone());
                 memory.said = Some(text);
                 Some(self.first())
             }
-            (State::Waiting { step, tries, since }, input) => {
+            (TurnState::Waiting { step, tries, since }, input) => {
                 let place = self.steps.place(&step);
                 let asked = place.and_then(|place| match &self.steps.0[place].act {
                     Act::Ask(ask) => Some((place, ask)),
@@ -178,8 +178,8 @@ impl Walk<'_> {
                     }
                 }
             }
-            (State::New, Input::Woke) => None,
-            (State::HandedOver | State::Blocked | State::Closed | State::Parked { .. }, _) => None,
+            (TurnState::New, Input::Woke) => None,
+            (TurnState::HandedOver | TurnState::Blocked | TurnState::Closed | TurnState::Parked { .. }, _) => None,
         }
     }
 
@@ -240,7 +240,7 @@ impl Walk<'_> {
     }
 
     fn wait(&mut self, step: &StepId, ask: &Ask, tries: u8) {
-        self.turn.memory.state = State::Waiting { step: step.clone(), tries, since: self.now };
+        self.turn.memory.state = TurnState::Waiting { step: step.clone(), tries, since: self.now };
         self.turn.wake = self.due(ask, self.now);
     }
 
@@ -288,23 +288,23 @@ impl Walk<'_> {
                     self.turn.did.push(Action::Label(label.trim().to_owned()));
                     next
                 }
-                Act::HandOver { text } => return self.end(&step.id, text, State::HandedOver, Action::HandOver),
-                Act::Block { text } => return self.end(&step.id, text, State::Blocked, Action::Block),
-                Act::Close { text } => return self.end(&step.id, text, State::Closed, Action::Close),
+                Act::HandOver { text } => return self.end(&step.id, text, TurnState::HandedOver, Action::HandOver),
+                Act::Block { text } => return self.end(&step.id, text, TurnState::Blocked, Action::Block),
+                Act::Close { text } => return self.end(&step.id, text, TurnState::Closed, Action::Close),
             };
             place = self.follow(at, to);
         }
         self.park(Fault::TooManySteps);
     }
 
-    fn end(&mut self, step: &StepId, text: &str, state: State, action: Action) {
+    fn end(&mut self, step: &StepId, text: &str, state: TurnState, action: Action) {
         self.say(step, text);
         self.turn.memory.state = state;
         self.turn.did.push(action);
     }
 
     fn park(&mut self, fault: Fault) {
-        self.turn.memory.state = State::Parked { fault };
+        self.turn.memory.state = TurnState::Parked { fault };
     }
 
     fn route<'a>(&self, routes: &'a [Route]) -> Option<&'a To> {
@@ -324,8 +324,8 @@ impl Walk<'_> {
         }
         let step = step.clone();
         let reply = match self.render(text) {
-            Ok(text) => Reply::Text { step, text },
-            Err(field) => Reply::Missing { step, field },
+            Ok(text) => BotReply::Text { step, text },
+            Err(field) => BotReply::Missing { step, field },
         };
         self.turn.replies.push(reply);
     }

@@ -13,7 +13,7 @@ pub const NAMED: usize = 3;
 
 /// How an entry stands. The words are those of the badges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum DayStanding {
     /// Its run is made when its time comes.
     Planned,
     /// Its run is made when the file of the day has come.
@@ -26,27 +26,27 @@ pub enum Standing {
     Stopped,
 }
 
-impl Standing {
-    pub const ALL: [Standing; 8] = [
-        Standing::Planned,
-        Standing::Expected,
-        Standing::Waiting,
-        Standing::Running,
-        Standing::Paused,
-        Standing::Completed,
-        Standing::Overrun,
-        Standing::Stopped,
+impl DayStanding {
+    pub const ALL: [DayStanding; 8] = [
+        DayStanding::Planned,
+        DayStanding::Expected,
+        DayStanding::Waiting,
+        DayStanding::Running,
+        DayStanding::Paused,
+        DayStanding::Completed,
+        DayStanding::Overrun,
+        DayStanding::Stopped,
     ];
 
     /// Of a run, by its word in the database.
-    pub fn of_run(word: &str) -> Option<Standing> {
+    pub fn of_run(word: &str) -> Option<DayStanding> {
         match word {
-            "waiting" => Some(Standing::Waiting),
-            "running" => Some(Standing::Running),
-            "paused" => Some(Standing::Paused),
-            "completed" => Some(Standing::Completed),
-            "overrun" => Some(Standing::Overrun),
-            "stopped" => Some(Standing::Stopped),
+            "waiting" => Some(DayStanding::Waiting),
+            "running" => Some(DayStanding::Running),
+            "paused" => Some(DayStanding::Paused),
+            "completed" => Some(DayStanding::Completed),
+            "overrun" => Some(DayStanding::Overrun),
+            "stopped" => Some(DayStanding::Stopped),
             _ => None,
         }
     }
@@ -54,41 +54,45 @@ impl Standing {
     /// The look of its badge.
     pub fn badge(self) -> &'static str {
         match self {
-            Standing::Planned | Standing::Expected | Standing::Waiting => "waiting",
-            Standing::Running => "live",
-            Standing::Paused => "paused",
-            Standing::Completed => "completed",
-            Standing::Overrun => "overrun",
-            Standing::Stopped => "stopped",
+            DayStanding::Planned | DayStanding::Expected | DayStanding::Waiting => "waiting",
+            DayStanding::Running => "live",
+            DayStanding::Paused => "paused",
+            DayStanding::Completed => "completed",
+            DayStanding::Overrun => "overrun",
+            DayStanding::Stopped => "stopped",
         }
     }
 
     pub fn label(self) -> &'static str {
         match self {
-            Standing::Planned => "planned",
-            Standing::Expected => "file expected",
-            Standing::Waiting => "waiting",
-            Standing::Running => "live",
-            Standing::Paused => "paused",
-            Standing::Completed => "completed",
-            Standing::Overrun => "overrun",
-            Standing::Stopped => "stopped",
+            DayStanding::Planned => "planned",
+            DayStanding::Expected => "file expected",
+            DayStanding::Waiting => "waiting",
+            DayStanding::Running => "live",
+            DayStanding::Paused => "paused",
+            DayStanding::Completed => "completed",
+            DayStanding::Overrun => "overrun",
+            DayStanding::Stopped => "stopped",
         }
     }
 
     /// Whether nothing more leaves.
     pub fn has_ended(self) -> bool {
         match self {
-            Standing::Planned | Standing::Expected | Standing::Waiting | Standing::Running | Standing::Paused => false,
-            Standing::Completed | Standing::Overrun | Standing::Stopped => true,
+            DayStanding::Planned
+            | DayStanding::Expected
+            | DayStanding::Waiting
+            | DayStanding::Running
+            | DayStanding::Paused => false,
+            DayStanding::Completed | DayStanding::Overrun | DayStanding::Stopped => true,
         }
     }
 
     /// Whether the word stands beside its picture even where there is little room.
     pub fn is_told(self) -> bool {
         match self {
-            Standing::Expected | Standing::Paused | Standing::Overrun | Standing::Stopped => true,
-            Standing::Planned | Standing::Waiting | Standing::Running | Standing::Completed => false,
+            DayStanding::Expected | DayStanding::Paused | DayStanding::Overrun | DayStanding::Stopped => true,
+            DayStanding::Planned | DayStanding::Waiting | DayStanding::Running | DayStanding::Completed => false,
         }
     }
 }
@@ -110,7 +114,7 @@ pub struct Whose {
 pub struct Went {
     pub id: RunId,
     pub whose: Whose,
-    pub standing: Standing,
+    pub standing: DayStanding,
     pub starts: DateTime<Utc>,
     pub ends: DateTime<Utc>,
     pub sent: i64,
@@ -123,7 +127,7 @@ pub struct Went {
 pub struct Recurs {
     pub whose: Whose,
     /// `Planned` or `Expected`, or `Paused` together with its campaign or by itself.
-    pub standing: Standing,
+    pub standing: DayStanding,
     /// As stored; many schedules have the same.
     pub rule: String,
     pub last_date: Option<NaiveDate>,
@@ -165,7 +169,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    pub fn standing(self) -> Standing {
+    pub fn standing(self) -> DayStanding {
         match self {
             Item::Went(run) => run.standing,
             Item::Recurs(it, _) => it.standing,
@@ -275,7 +279,7 @@ pub struct Day<'a> {
     pub date: NaiveDate,
     pub n: usize,
     /// How many of them stand how.
-    pub by_standing: [usize; Standing::ALL.len()],
+    pub by_standing: [usize; DayStanding::ALL.len()],
     pub sent: i64,
     pub total: i64,
     /// The first few, by time.
@@ -293,8 +297,8 @@ impl Day<'_> {
     }
 
     /// Standings that should be noticed, and how many.
-    pub fn told(&self) -> impl Iterator<Item = (Standing, usize)> {
-        let all = Standing::ALL.into_iter().zip(self.by_standing);
+    pub fn told(&self) -> impl Iterator<Item = (DayStanding, usize)> {
+        let all = DayStanding::ALL.into_iter().zip(self.by_standing);
         all.filter(|(standing, n)| standing.is_told() && *n > 0)
     }
 }
@@ -377,7 +381,7 @@ mod tests {
                 channel: "SMS".into(),
                 zone: Tz::Europe__Dublin,
             },
-            standing: Standing::Planned,
+            standing: DayStanding::Planned,
             rule: serde_json::to_string(rule).unwrap(),
             last_date: last_date.map(date),
             next: utc(next),

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Bool, Date, Double, Int8, Nullable, Text, Time, Timestamptz};
 
-use super::domain::{Recurs, Span, Standing, Went, Whose};
+use super::domain::{DayStanding, Recurs, Span, Went, Whose};
 use crate::campaigns;
 use crate::ids::{CampaignId, ChannelId, RunId, ScheduleId};
 use crate::lists;
@@ -21,31 +21,31 @@ const LONGEST: TimeDelta = TimeDelta::days(2);
 
 /// Which entries are wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wanted {
+pub struct WantedRuns {
     pub channel: Option<ChannelId>,
     /// Part of a campaign's name, whatever its case; empty: all.
     pub q: String,
 }
 
 /// Runs that start on these days, oldest first; with `touching` also those that go on into them.
-pub fn went(conn: &mut PgConnection, span: &Span, wanted: &Wanted, touching: bool) -> QueryResult<Vec<Went>> {
+pub fn went(conn: &mut PgConnection, span: &Span, wanted: &WantedRuns, touching: bool) -> QueryResult<Vec<Went>> {
     let from = if touching { span.from() - LONGEST } else { span.from() };
     let ends_after = if touching { span.from() } else { DateTime::<Utc>::MIN_UTC.max(span.from() - LONGEST) };
     let rows: Vec<Ran> = diesel::sql_query(include_str!("went.sql"))
         .bind::<Timestamptz, _>(from)
         .bind::<Timestamptz, _>(span.to())
         .bind::<Timestamptz, _>(ends_after)
-        .bind::<Nullable<Int8>, _>(wanted.channel.map(|channel| channel.0))
+        .bind::<Nullable<Int8>, _>(wanted.channel)
         .bind::<Text, _>(&wanted.q)
         .load(conn)?;
     rows.into_iter().map(Went::try_from).collect()
 }
 
 /// Schedules that come round again before these days are over.
-pub fn recurs(conn: &mut PgConnection, span: &Span, wanted: &Wanted) -> QueryResult<Vec<Recurs>> {
+pub fn recurs(conn: &mut PgConnection, span: &Span, wanted: &WantedRuns) -> QueryResult<Vec<Recurs>> {
     let rows: Vec<Comes> = diesel::sql_query(include_str!("recurs.sql"))
         .bind::<Timestamptz, _>(span.to())
-        .bind::<Nullable<Int8>, _>(wanted.channel.map(|channel| channel.0))
+        .bind::<Nullable<Int8>, _>(wanted.channel)
         .bind::<Text, _>(&wanted.q)
         .load(conn)?;
     rows.into_iter().map(Recurs::try_from).collect()
@@ -64,13 +64,12 @@ pub fn audiences(conn: &mut PgConnection, schedules: &[ScheduleId]) -> QueryResu
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Int8)]
-        schedule_id: i64,
+        schedule_id: ScheduleId,
         #[diesel(sql_type = Int8)]
-        campaign_id: i64,
+        campaign_id: CampaignId,
         #[diesel(sql_type = Nullable<Int8>)]
         n: Option<i64>,
     }
-    let ids: Vec<i64> = schedules.iter().map(|id| id.0).collect();
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT s.id AS schedule_id, s.campaign_id, last.n FROM schedules s
          LEFT JOIN LATERAL (
@@ -80,16 +79,16 @@ pub fn audiences(conn: &mut PgConnection, schedules: &[ScheduleId]) -> QueryResu
          ) last ON true
          WHERE s.id = ANY ($1)",
     )
-    .bind::<Array<Int8>, _>(ids)
+    .bind::<Array<Int8>, _>(schedules)
     .load(conn)?;
-    let mut counted: HashMap<i64, i64> = HashMap::new();
+    let mut counted: HashMap<CampaignId, i64> = HashMap::new();
     let mut audiences = HashMap::new();
     for row in rows {
         let n = match (row.n, counted.get(&row.campaign_id)) {
             (Some(n), _) => n,
             (None, Some(n)) => *n,
             (None, None) if counted.len() < COUNTED => {
-                let lists = campaigns::store::lists(conn, CampaignId(row.campaign_id))?;
+                let lists = campaigns::store::lists(conn, row.campaign_id)?;
                 let n = match lists::store::kind_of(conn, &lists.include)? {
                     Some(kind) => lists::store::count_audience(conn, &lists.include, &lists.exclude, kind)?,
                     None => 0,
@@ -99,15 +98,14 @@ pub fn audiences(conn: &mut PgConnection, schedules: &[ScheduleId]) -> QueryResu
             }
             (None, None) => continue,
         };
-        audiences.insert(ScheduleId(row.schedule_id), n);
+        audiences.insert(row.schedule_id, n);
     }
     Ok(audiences)
 }
 
 /// When these campaigns may not send.
 pub fn calendars(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<HashMap<CampaignId, Calendar>> {
-    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    settings::calendars::of_campaigns(conn, &ids)
+    settings::calendars::of_campaigns(conn, ids)
 }
 
 #[derive(Debug, QueryableByName)]
@@ -115,11 +113,11 @@ struct Ran {
     #[diesel(sql_type = Int8)]
     id: i64,
     #[diesel(sql_type = Int8)]
-    campaign_id: i64,
+    campaign_id: CampaignId,
     #[diesel(sql_type = Text)]
     campaign: String,
     #[diesel(sql_type = Int8)]
-    schedule_id: i64,
+    schedule_id: ScheduleId,
     #[diesel(sql_type = Text)]
     schedule: String,
     #[diesel(sql_type = Text)]
@@ -146,15 +144,15 @@ impl TryFrom<Ran> for Went {
     type Error = diesel::result::Error;
 
     fn try_from(row: Ran) -> QueryResult<Went> {
-        let (Some(standing), Ok(zone)) = (Standing::of_run(&row.state), row.time_zone.parse()) else {
+        let (Some(standing), Ok(zone)) = (DayStanding::of_run(&row.state), row.time_zone.parse()) else {
             return Err(DeserializationError(format!("schedule_runs: not on a calendar: {row:?}").into()));
         };
         Ok(Went {
             id: RunId(row.id),
             whose: Whose {
-                campaign_id: CampaignId(row.campaign_id),
+                campaign_id: row.campaign_id,
                 campaign: row.campaign,
-                schedule_id: ScheduleId(row.schedule_id),
+                schedule_id: row.schedule_id,
                 schedule: row.schedule,
                 channel: row.channel,
                 zone,
@@ -172,11 +170,11 @@ impl TryFrom<Ran> for Went {
 #[derive(Debug, QueryableByName)]
 struct Comes {
     #[diesel(sql_type = Int8)]
-    campaign_id: i64,
+    campaign_id: CampaignId,
     #[diesel(sql_type = Text)]
     campaign: String,
     #[diesel(sql_type = Int8)]
-    schedule_id: i64,
+    schedule_id: ScheduleId,
     #[diesel(sql_type = Text)]
     schedule: String,
     #[diesel(sql_type = Text)]
@@ -208,17 +206,17 @@ impl TryFrom<Comes> for Recurs {
         };
         Ok(Recurs {
             whose: Whose {
-                campaign_id: CampaignId(row.campaign_id),
+                campaign_id: row.campaign_id,
                 campaign: row.campaign,
-                schedule_id: ScheduleId(row.schedule_id),
+                schedule_id: row.schedule_id,
                 schedule: row.schedule,
                 channel: row.channel,
                 zone,
             },
             standing: match (row.paused, row.waits_for_file) {
-                (true, _) => Standing::Paused,
-                (false, true) => Standing::Expected,
-                (false, false) => Standing::Planned,
+                (true, _) => DayStanding::Paused,
+                (false, true) => DayStanding::Expected,
+                (false, false) => DayStanding::Planned,
             },
             rule: row.rule,
             last_date: row.last_date,

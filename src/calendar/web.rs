@@ -8,16 +8,17 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta, 
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::domain::{Day, Item, NAMED, Span, Standing, by_hour, days, hours, in_order, items};
-use super::store::{self, Wanted};
+use super::domain::{Day, DayStanding, Item, NAMED, Span, by_hour, days, hours, in_order, items};
+use super::store::{self, WantedRuns};
+use crate::access::View;
 use crate::app::App;
-use crate::channels::Kind;
 use crate::clock::DayFromOutside;
-use crate::ids::ChannelId;
+use crate::ids::{CampaignId, ChannelId};
 use crate::pacing::{Calendar, Holds, Quiet};
+use crate::providers::Kind;
 use crate::web::chart::thousands;
-use crate::web::{Frame, May, Problem, View, page};
-use crate::{senders, settings};
+use crate::web::{Frame, May, Problem, page};
+use crate::{channels, settings};
 
 /// Entries on a page of a day.
 const ROWS: usize = 100;
@@ -41,8 +42,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn wanted(&self) -> Wanted {
-        Wanted { channel: self.channel.parse().ok().map(ChannelId), q: self.q.trim().to_owned() }
+    fn wanted(&self) -> WantedRuns {
+        WantedRuns { channel: self.channel.parse().ok().map(ChannelId), q: self.q.trim().to_owned() }
     }
 
     fn month(&self, today: NaiveDate) -> NaiveDate {
@@ -53,7 +54,7 @@ impl Asked {
 
 /// The filters, for the bar and for every link.
 struct Filters {
-    wanted: Wanted,
+    wanted: WantedRuns,
     channels: Vec<(ChannelId, String)>,
 }
 
@@ -86,7 +87,7 @@ impl Filters {
     }
 
     fn any(&self) -> bool {
-        self.wanted != Wanted::default()
+        self.wanted != WantedRuns::default()
     }
 
     fn is(&self, channel: &ChannelId) -> bool {
@@ -96,7 +97,7 @@ impl Filters {
 
 fn kinds(conn: &mut diesel::PgConnection) -> diesel::QueryResult<Vec<(ChannelId, String)>> {
     let name = |kind: Kind, name: &str| format!("{name} ({})", kind.label());
-    Ok(senders::store::list(conn)?
+    Ok(channels::store::list(conn)?
         .into_iter()
         .map(|sender| (sender.id, name(sender.kind, &sender.setup.name)))
         .collect())
@@ -199,8 +200,8 @@ struct OneDay {
 struct Row {
     starts: DateTime<Utc>,
     ends: DateTime<Utc>,
-    standing: Standing,
-    campaign_id: i64,
+    standing: DayStanding,
+    campaign_id: CampaignId,
     campaign: String,
     schedule: String,
     channel: String,
@@ -369,7 +370,7 @@ fn row(item: Item<'_>, contacts: Option<i64>, holds: &Holds, date: NaiveDate, zo
         starts,
         ends,
         standing: item.standing(),
-        campaign_id: whose.campaign_id.0,
+        campaign_id: whose.campaign_id,
         campaign: whose.campaign.clone(),
         schedule: whose.schedule.clone(),
         channel: whose.channel.clone(),

@@ -1,11 +1,15 @@
 use chrono_tz::Tz;
 
+use crate::db::Reason;
+use crate::files::store::MOST_GROUPS;
 use crate::ids::{CampaignId, FileId};
-use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
+use crate::runs;
+use crate::schedules::{self, PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
-use crate::{runs, schedules};
+use crate::web::chart::thousands;
+use crate::words::words;
 
-use super::inbound::{self, Validity};
+use crate::campaigns::inbound::{self, Validity};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Campaign {
@@ -25,61 +29,29 @@ pub struct Campaign {
     /// How long after its last message a conversation can be continued.
     pub validity: Validity,
     /// Hours and texts, of one in which the contact writes first.
-    pub inbound: Option<inbound::Plan>,
+    pub inbound: Option<inbound::InboundPlan>,
 }
 
-/// Where its contacts come from, and how often it runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CampaignKind {
-    /// One time, to a file or to lists.
-    #[default]
-    OnceOff,
-    /// On each expected weekday, to the file that was dropped that day.
-    Daily,
-    /// Again and again, to lists.
-    Recurring,
-    /// One time, one plain text, made in a minute.
-    Quick,
-    /// The contact writes first.
-    Inbound,
+words! {
+    /// Where its contacts come from, and how often it runs.
+    #[derive(Default, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum CampaignKind {
+        /// One time, to a file or to lists.
+        #[default]
+        OnceOff = "once_off" => "Once off",
+        /// On each expected weekday, to the file that was dropped that day.
+        Daily = "daily" => "Daily",
+        /// Again and again, to lists.
+        Recurring = "recurring" => "Recurring",
+        /// One time, one plain text, made in a minute.
+        Quick = "quick" => "Quick",
+        /// The contact writes first.
+        Inbound = "inbound" => "Inbound",
+    }
 }
 
 impl CampaignKind {
-    pub const ALL: [CampaignKind; 5] = [
-        CampaignKind::OnceOff,
-        CampaignKind::Daily,
-        CampaignKind::Recurring,
-        CampaignKind::Quick,
-        CampaignKind::Inbound,
-    ];
-
-    /// The word in the database, in forms and in URLs.
-    pub fn word(self) -> &'static str {
-        match self {
-            CampaignKind::OnceOff => "once_off",
-            CampaignKind::Daily => "daily",
-            CampaignKind::Recurring => "recurring",
-            CampaignKind::Quick => "quick",
-            CampaignKind::Inbound => "inbound",
-        }
-    }
-
-    /// The words on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            CampaignKind::OnceOff => "Once off",
-            CampaignKind::Daily => "Daily",
-            CampaignKind::Recurring => "Recurring",
-            CampaignKind::Quick => "Quick",
-            CampaignKind::Inbound => "Inbound",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<CampaignKind> {
-        CampaignKind::ALL.into_iter().find(|kind| kind.word() == word)
-    }
-
     /// Whether a schedule that runs on such days belongs into a campaign of this kind.
     pub fn takes(self, when: &When) -> bool {
         match when {
@@ -91,49 +63,28 @@ impl CampaignKind {
     }
 }
 
-/// When lists become an audience.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Freeze {
-    /// Whoever is on them as a run is readied.
-    #[default]
-    Start,
-    /// Whoever is on them at the launch, in every run.
-    Launch,
-}
-
-impl Freeze {
-    pub const ALL: [Freeze; 2] = [Freeze::Start, Freeze::Launch];
-
-    /// The word in the database and in forms.
-    pub fn word(self) -> &'static str {
-        match self {
-            Freeze::Start => "start",
-            Freeze::Launch => "launch",
-        }
-    }
-
-    /// The words on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            Freeze::Start => "Whoever is on the lists when a run starts",
-            Freeze::Launch => "Whoever is on the lists at the launch, in every run",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Freeze> {
-        Freeze::ALL.into_iter().find(|freeze| freeze.word() == word)
+words! {
+    /// When lists become an audience.
+    #[derive(Default, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Freeze {
+        /// Whoever is on them as a run is readied.
+        #[default]
+        Start = "start" => "Whoever is on the lists when a run starts",
+        /// Whoever is on them at the launch, in every run.
+        Launch = "launch" => "Whoever is on the lists at the launch, in every run",
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CampaignState {
-    Draft,
-    Active,
-    Paused,
-    Stopped,
-    Finished,
-    Archived,
+words! {
+    pub enum CampaignState {
+        Draft = "draft",
+        Active = "active",
+        Paused = "paused",
+        Stopped = "stopped",
+        Finished = "finished",
+        Archived = "archived",
+    }
 }
 
 /// Why a campaign stayed as it was. The text is shown to the person.
@@ -141,6 +92,14 @@ pub enum CampaignState {
 pub enum Refused {
     #[error("The campaign is a draft. Launch it first.")]
     IsDraft,
+    #[error("Import a file first; then its columns can be chosen.")]
+    ImportFirst,
+    #[error("Choose a column of the file.")]
+    NotAColumn,
+    #[error("This column has more than {} different values. Choose one with a few.", thousands(MOST_GROUPS as i64))]
+    TooManyGroups,
+    #[error("Another schedule of this campaign has this name.")]
+    ScheduleNameTaken,
     #[error("The campaign has been launched already.")]
     AlreadyLaunched,
     #[error("The campaign is already paused.")]
@@ -203,32 +162,9 @@ pub enum Refused {
     Run(#[from] runs::Refused),
 }
 
+impl Reason for Refused {}
+
 impl CampaignState {
-    pub const ALL: [CampaignState; 6] = [
-        CampaignState::Draft,
-        CampaignState::Active,
-        CampaignState::Paused,
-        CampaignState::Stopped,
-        CampaignState::Finished,
-        CampaignState::Archived,
-    ];
-
-    /// The word in the database and in URLs.
-    pub fn word(self) -> &'static str {
-        match self {
-            CampaignState::Draft => "draft",
-            CampaignState::Active => "active",
-            CampaignState::Paused => "paused",
-            CampaignState::Stopped => "stopped",
-            CampaignState::Finished => "finished",
-            CampaignState::Archived => "archived",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<CampaignState> {
-        CampaignState::ALL.into_iter().find(|state| state.word() == word)
-    }
-
     pub fn launch(self) -> Result<CampaignState, Refused> {
         match self {
             CampaignState::Draft => Ok(CampaignState::Active),

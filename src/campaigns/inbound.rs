@@ -9,7 +9,7 @@ use crate::pacing::Days;
 /// The bot meets people in these hours, by the clock of the campaign's zone; at other
 /// times they are told so and wait for a human.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct InboundPlan {
     pub days: Days,
     pub from: NaiveTime,
     /// At or before `from` it means the next day; the same: all day long.
@@ -20,14 +20,20 @@ pub struct Plan {
     pub fallback: String,
 }
 
-impl Default for Plan {
+impl Default for InboundPlan {
     fn default() -> Self {
         let midnight = NaiveTime::MIN;
-        Plan { days: Days::ALL, from: midnight, to: midnight, out_of_hours: String::new(), fallback: String::new() }
+        InboundPlan {
+            days: Days::ALL,
+            from: midnight,
+            to: midnight,
+            out_of_hours: String::new(),
+            fallback: String::new(),
+        }
     }
 }
 
-impl Plan {
+impl InboundPlan {
     /// Whether the bot meets who writes first at `now`.
     pub fn is_open(&self, zone: Tz, now: DateTime<Utc>) -> bool {
         let local = now.with_timezone(&zone);
@@ -90,9 +96,9 @@ impl Validity {
 mod tests {
     use super::*;
 
-    fn plan(from: &str, to: &str, days: Days) -> Plan {
+    fn plan(from: &str, to: &str, days: Days) -> InboundPlan {
         let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
-        Plan { days, from: time(from), to: time(to), out_of_hours: String::new(), fallback: String::new() }
+        InboundPlan { days, from: time(from), to: time(to), out_of_hours: String::new(), fallback: String::new() }
     }
 
     #[test]

@@ -5,7 +5,7 @@ WITH hit AS (
 ), paused AS (
     UPDATE campaigns c SET state = 'paused' FROM hit WHERE c.id = hit.id
 ), written AS (
-    INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'campaign.paused', id, id, state, 'paused', 'PAUSE of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
+    INSERT INTO journal (at, user_id, nobody, happened, campaign_id, subject_id, was, became, why)
+    SELECT $2, $3, CASE WHEN $3 IS NULL THEN 'shell' END, 'campaign.paused', id, id, state, 'paused', 'PAUSE of everything' FROM hit
 )
 SELECT id FROM hit

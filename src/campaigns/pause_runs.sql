@@ -5,8 +5,11 @@ WITH hit AS (
     WHERE state = ANY ($1) AND campaign_id = ANY ($4) ORDER BY id FOR NO KEY UPDATE
 ), paused AS (
     UPDATE schedule_runs r SET state = 'paused', paused_at = $2 FROM hit WHERE r.id = hit.id
+), still AS (
+    INSERT INTO run_pauses (run_id, from_at) SELECT id, $2 FROM hit
+    ON CONFLICT (run_id, from_at) DO UPDATE SET to_at = NULL
 ), written AS (
-    INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'run.paused', campaign_id, id, state, 'paused', 'PAUSE of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
+    INSERT INTO journal (at, user_id, nobody, happened, campaign_id, subject_id, was, became, why)
+    SELECT $2, $3, CASE WHEN $3 IS NULL THEN 'shell' END, 'run.paused', campaign_id, id, state, 'paused', 'PAUSE of everything' FROM hit
 )
 SELECT id FROM hit

@@ -6,7 +6,7 @@ WITH hit AS (
 ), paused AS (
     UPDATE schedules s SET state = 'paused', paused_at = $2, paused_with = 'campaign' FROM hit WHERE s.id = hit.id
 ), written AS (
-    INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'schedule.paused', campaign_id, id, state, 'paused', 'PAUSE of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
+    INSERT INTO journal (at, user_id, nobody, happened, campaign_id, subject_id, was, became, why)
+    SELECT $2, $3, CASE WHEN $3 IS NULL THEN 'shell' END, 'schedule.paused', campaign_id, id, state, 'paused', 'PAUSE of everything' FROM hit
 )
 SELECT id FROM hit

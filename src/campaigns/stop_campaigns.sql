@@ -9,7 +9,7 @@ WITH hit AS (
 ), stopped AS (
     UPDATE campaigns c SET state = 'stopped', ended_at = $2 FROM hit WHERE c.id = hit.id
 ), written AS (
-    INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'campaign.stopped', id, id, state, 'stopped', 'STOP of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
+    INSERT INTO journal (at, user_id, nobody, happened, campaign_id, subject_id, was, became, why)
+    SELECT $2, $3, CASE WHEN $3 IS NULL THEN 'shell' END, 'campaign.stopped', id, id, state, 'stopped', 'STOP of everything' FROM hit
 )
 SELECT count(*) AS n FROM hit

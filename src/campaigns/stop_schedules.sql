@@ -6,7 +6,7 @@ WITH hit AS (
 ), stopped AS (
     UPDATE schedules s SET state = 'stopped', paused_at = NULL, paused_with = NULL FROM hit WHERE s.id = hit.id
 ), written AS (
-    INSERT INTO journal (at, user_id, happened, campaign_id, subject_id, was, became, why)
-    SELECT $2, $3, 'schedule.stopped', campaign_id, id, state, 'stopped', 'STOP of everything' || CASE WHEN $3 IS NULL THEN ', from the terminal' ELSE '' END FROM hit
+    INSERT INTO journal (at, user_id, nobody, happened, campaign_id, subject_id, was, became, why)
+    SELECT $2, $3, CASE WHEN $3 IS NULL THEN 'shell' END, 'schedule.stopped', campaign_id, id, state, 'stopped', 'STOP of everything' FROM hit
 )
 SELECT count(*) AS n FROM hit

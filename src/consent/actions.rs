@@ -5,18 +5,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::domain::{Language, Refused, Rules};
+use super::domain::{ConsentRules, Language, Refusals, Refused};
 use super::store;
+use crate::db::Error;
 use crate::ids::UserId;
-use crate::journal::{self, Entry};
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
-    Refused(Vec<Refused>),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-}
+use crate::journal::{self, Entry, Happened};
 
 /// Puts a language in the place of the one called `was`, or behind the others.
 pub fn save_language(
@@ -25,11 +18,16 @@ pub fn save_language(
     language: &Language,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refusals>> {
     change(conn, |rules| rules.with(was, language), by, now)
 }
 
-pub fn remove_language(conn: &mut PgConnection, name: &str, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn remove_language(
+    conn: &mut PgConnection,
+    name: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refusals>> {
     change(conn, |rules| rules.without(name).map_err(|refused| vec![refused]), by, now)
 }
 
@@ -40,9 +38,13 @@ pub fn set_channels(
     silent_on: &BTreeSet<i64>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
-    let set = |rules: &Rules| {
-        Ok(Rules { natural_on: natural_on.clone(), silent_on: silent_on.clone(), languages: rules.languages.clone() })
+) -> Result<(), Error<Refusals>> {
+    let set = |rules: &ConsentRules| {
+        Ok(ConsentRules {
+            natural_on: natural_on.clone(),
+            silent_on: silent_on.clone(),
+            languages: rules.languages.clone(),
+        })
     };
     change(conn, set, by, now)
 }
@@ -51,39 +53,33 @@ pub fn set_channels(
 pub fn reset(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
         let old = store::lock_rules(conn)?;
-        if old == Rules::default() {
+        if old == ConsentRules::default() {
             return Ok(());
         }
         store::save_rules(conn, None, by, now)?;
-        record(conn, "consent.reset", &old.changes(&Rules::default()), by, now)
+        record(conn, Happened::ConsentReset, &old.changes(&ConsentRules::default()), by, now)
     })
 }
 
 fn change(
     conn: &mut PgConnection,
-    changed: impl FnOnce(&Rules) -> Result<Rules, Vec<Refused>>,
+    changed: impl FnOnce(&ConsentRules) -> Result<ConsentRules, Vec<Refused>>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refusals>> {
     conn.transaction(|conn| {
         let old = store::lock_rules(conn)?;
-        let new = changed(&old).map_err(Error::Refused)?;
+        let new = changed(&old).map_err(Refusals)?;
         if old == new {
             return Ok(());
         }
         store::save_rules(conn, Some(&new), by, now)?;
-        Ok(record(conn, "consent.changed", &old.changes(&new), by, now)?)
+        Ok(record(conn, Happened::ConsentChanged, &old.changes(&new), by, now)?)
     })
 }
 
-fn record(
-    conn: &mut PgConnection,
-    happened: &'static str,
-    why: &str,
-    by: UserId,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
+fn record(conn: &mut PgConnection, happened: Happened, why: &str, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     // There is one row of rules, so its number says nothing.
-    let entry = Entry { happened, campaign: None, subject: 0, by: Some(by), was: None, became: None, why: Some(why) };
-    journal::record(conn, &entry, now)
+    let entry = Entry::new(happened, 0, by).why(why);
+    journal::note(conn, entry, now)
 }

@@ -3,24 +3,17 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-/// What a whole message means, whoever is listening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Meaning {
-    Stop,
-    Start,
-    Help,
-}
+use crate::db::Reason;
+use crate::words::words;
 
-impl Meaning {
-    pub const ALL: [Meaning; 3] = [Meaning::Stop, Meaning::Start, Meaning::Help];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Meaning::Stop => "stop",
-            Meaning::Start => "start",
-            Meaning::Help => "help",
-        }
+words! {
+    /// What a whole message means, whoever is listening.
+    #[derive(Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Meaning {
+        Stop = "stop",
+        Start = "start",
+        Help = "help",
     }
 }
 
@@ -59,7 +52,7 @@ impl Language {
 
 /// What an installation listens to before any bot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rules {
+pub struct ConsentRules {
     pub languages: Vec<Language>,
     /// Channels on which [`NATURAL`] words are answers to a bot and no commands.
     #[serde(default)]
@@ -75,7 +68,7 @@ pub const NATURAL: [&str; 4] = ["cancel", "end", "quit", "yes"];
 /// Words by which an opt-out is sure to be meant, and that cannot be taken away.
 pub const SURE: [&str; 2] = ["stop", "unsubscribe"];
 
-impl Default for Rules {
+impl Default for ConsentRules {
     /// Words of the large providers and carriers: Twilio's and Telnyx's defaults, and what 47 CFR 64.1200(a)(10) names.
     fn default() -> Self {
         let language = |name: &str, stop: &str, start: &str, help: &str, says: [&str; 3]| {
@@ -90,7 +83,7 @@ impl Default for Rules {
                 helped: says[2].to_owned(),
             }
         };
-        Rules {
+        ConsentRules {
             languages: vec![
                 language(
                     "English",
@@ -161,7 +154,7 @@ pub fn plain(text: &str) -> String {
     text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
 }
 
-impl Rules {
+impl ConsentRules {
     /// What a message means as a whole, and the language in which it does.
     ///
     /// `opted_out`: whether the contact is out: “yes” brings back only who is.
@@ -190,7 +183,7 @@ impl Rules {
 }
 
 /// Answers where no language is left to.
-static USUAL: LazyLock<Language> = LazyLock::new(|| Rules::default().languages.swap_remove(0));
+static USUAL: LazyLock<Language> = LazyLock::new(|| ConsentRules::default().languages.swap_remove(0));
 
 // ---- changing them -------------------------------------------------------------
 
@@ -227,9 +220,16 @@ pub enum Refused {
     Gone(String),
 }
 
-impl Rules {
+/// Everything that is wrong with rules, for each field to say. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+pub struct Refusals(pub Vec<Refused>);
+
+impl Reason for Refusals {}
+
+impl ConsentRules {
     /// These rules with a language in the place of the one called `was`, or behind the others.
-    pub fn with(&self, was: Option<&str>, language: &Language) -> Result<Rules, Vec<Refused>> {
+    pub fn with(&self, was: Option<&str>, language: &Language) -> Result<ConsentRules, Vec<Refused>> {
         let mut rules = self.clone();
         let at = match was {
             Some(was) => Some(self.at(was).ok_or_else(|| vec![Refused::Gone(was.to_owned())])?),
@@ -269,7 +269,7 @@ impl Rules {
     }
 
     /// These rules without a language.
-    pub fn without(&self, name: &str) -> Result<Rules, Refused> {
+    pub fn without(&self, name: &str) -> Result<ConsentRules, Refused> {
         let at = self.at(name).ok_or_else(|| Refused::Gone(name.to_owned()))?;
         if self.languages.len() == 1 {
             return Err(Refused::LastLanguage(name.to_owned()));
@@ -284,8 +284,8 @@ impl Rules {
     }
 
     /// What is different in `new`, in words for the journal; empty when nothing is.
-    pub fn changes(&self, new: &Rules) -> String {
-        let by_name = |rules: &Rules| -> BTreeMap<String, Language> {
+    pub fn changes(&self, new: &ConsentRules) -> String {
+        let by_name = |rules: &ConsentRules| -> BTreeMap<String, Language> {
             rules.languages.iter().map(|language| (language.name.clone(), language.clone())).collect()
         };
         let (old, now) = (by_name(self), by_name(new));
@@ -358,7 +358,7 @@ mod tests {
     use super::*;
 
     fn means(text: &str) -> Option<Meaning> {
-        Rules::default().meaning(text, 1, false).map(|(meaning, _)| meaning)
+        ConsentRules::default().meaning(text, 1, false).map(|(meaning, _)| meaning)
     }
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn it_is_answered_in_its_own_language() {
-        let rules = Rules::default();
+        let rules = ConsentRules::default();
         let (_, language) = rules.meaning("Abmelden", 1, false).unwrap();
         assert!(language.answer(Meaning::Stop).starts_with("Sie bekommen keine"));
     }
@@ -385,12 +385,12 @@ mod tests {
     #[test]
     fn yes_brings_back_only_who_is_out() {
         assert_eq!(means("Yes"), None);
-        assert!(matches!(Rules::default().meaning("Yes", 1, true), Some((Meaning::Start, _))));
+        assert!(matches!(ConsentRules::default().meaning("Yes", 1, true), Some((Meaning::Start, _))));
     }
 
     #[test]
     fn natural_words_can_be_left_to_the_bot_and_stop_cannot() {
-        let rules = Rules { natural_on: [7].into(), ..Rules::default() };
+        let rules = ConsentRules { natural_on: [7].into(), ..ConsentRules::default() };
         for word in NATURAL {
             assert_eq!(rules.meaning(word, 7, true), None, "{word}");
         }
@@ -402,12 +402,15 @@ mod tests {
 
     #[test]
     fn stop_and_unsubscribe_stop_whatever_the_lists_say() {
-        let silent =
-            |name: &str| Language { name: name.into(), stop: vec![], ..Rules::default().languages.swap_remove(0) };
+        let silent = |name: &str| Language {
+            name: name.into(),
+            stop: vec![],
+            ..ConsentRules::default().languages.swap_remove(0)
+        };
         let mut twisted = silent("Odd");
         (twisted.start, twisted.help) = (vec!["stop".into()], vec!["unsubscribe".into()]);
         for languages in [vec![], vec![silent("English")], vec![twisted]] {
-            let rules = Rules { languages, natural_on: [7].into(), ..Rules::default() };
+            let rules = ConsentRules { languages, natural_on: [7].into(), ..ConsentRules::default() };
             for word in SURE {
                 for out in [false, true] {
                     assert!(matches!(rules.meaning(word, 7, out), Some((Meaning::Stop, _))), "{word}");
@@ -417,13 +420,13 @@ mod tests {
                 assert_eq!(rules.meaning("STOP", 1, false).unwrap().1.name, rules.languages[0].name);
             }
         }
-        let rules = Rules::default();
+        let rules = ConsentRules::default();
         assert_eq!(rules.meaning("STOP", 1, false).unwrap().1.name, "English");
     }
 
     #[test]
     fn a_word_means_one_thing_in_all_languages() {
-        let rules = Rules::default();
+        let rules = ConsentRules::default();
         let dutch = |stop: &str, start: &str, help: &str| Language {
             name: "Dutch".into(),
             stop: typed_words(stop),
@@ -450,7 +453,7 @@ mod tests {
 
     #[test]
     fn one_language_stays_and_the_journal_hears_what_changed() {
-        let rules = Rules::default();
+        let rules = ConsentRules::default();
         let one = ["French", "Spanish", "Portuguese", "German"]
             .iter()
             .fold(rules.clone(), |it, name| it.without(name).unwrap());

@@ -5,36 +5,44 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
-use super::domain::Rules;
-use crate::channels::Kind;
+use super::domain::ConsentRules;
 use crate::contacts::search::starts;
 use crate::contacts::store as contacts_store;
 use crate::db::Assembled;
-use crate::db::schema::{consent_changes, consent_rules, contacts, users};
+use crate::db::locks::{self, Lock};
+use crate::db::schema::{channels, consent_changes, consent_rules, contacts, users};
 use crate::ids::{ChannelId, ContactId, UserId};
+use crate::providers::{Kind, ProviderName};
+use crate::words::words;
 
 /// What holds now.
-pub fn rules(conn: &mut PgConnection) -> QueryResult<Rules> {
+pub fn rules(conn: &mut PgConnection) -> QueryResult<ConsentRules> {
     read(consent_rules::table.find(true).select(consent_rules::rules).first(conn)?)
 }
 
 /// Like [`rules`], but makes everyone else wait until this transaction ends.
-pub fn lock_rules(conn: &mut PgConnection) -> QueryResult<Rules> {
+pub fn lock_rules(conn: &mut PgConnection) -> QueryResult<ConsentRules> {
+    locks::take(Lock::ConsentRules);
     read(consent_rules::table.find(true).select(consent_rules::rules).for_no_key_update().first(conn)?)
 }
 
-fn read(rules: Option<serde_json::Value>) -> QueryResult<Rules> {
+fn read(rules: Option<serde_json::Value>) -> QueryResult<ConsentRules> {
     match rules {
-        None => Ok(Rules::default()),
+        None => Ok(ConsentRules::default()),
         Some(rules) => serde_json::from_value(rules).map_err(|error| DeserializationError(error.into())),
     }
 }
 
 /// Writes the rules; `None` for those that a new installation has.
-pub fn save_rules(conn: &mut PgConnection, rules: Option<&Rules>, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+pub fn save_rules(
+    conn: &mut PgConnection,
+    rules: Option<&ConsentRules>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let rules = rules.map(serde_json::to_value).transpose().map_err(|error| SerializationError(error.into()))?;
     diesel::update(consent_rules::table.find(true))
-        .set((consent_rules::rules.eq(rules), consent_rules::updated_at.eq(now), consent_rules::updated_by.eq(by.0)))
+        .set((consent_rules::rules.eq(rules), consent_rules::updated_at.eq(now), consent_rules::updated_by.eq(by)))
         .execute(conn)
         .map(drop)
 }
@@ -49,25 +57,15 @@ pub fn last_change(conn: &mut PgConnection) -> QueryResult<Option<(DateTime<Utc>
     Ok(at.map(|at| (at, name)))
 }
 
-/// What a contact changed about their consent, or somebody for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Out,
-    In,
-    /// They seem to have opted out; no campaign writes to them until somebody has decided.
-    Doubted,
-    /// They did not mean it.
-    Kept,
-}
-
-impl Change {
-    pub fn word(self) -> &'static str {
-        match self {
-            Change::Out => "out",
-            Change::In => "in",
-            Change::Doubted => "doubted",
-            Change::Kept => "kept",
-        }
+words! {
+    /// What a contact changed about their consent, or somebody for them.
+    pub enum Change {
+        Out = "out",
+        In = "in",
+        /// They seem to have opted out; no campaign writes to them until somebody has decided.
+        Doubted = "doubted",
+        /// They did not mean it.
+        Kept = "kept",
     }
 }
 
@@ -94,7 +92,7 @@ pub fn change(
     proof: &Proof<'_>,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let it = contacts::table.find(contact.0);
+    let it = contacts::table.find(contact);
     let (doubted, opted_out) = (contacts::doubted_at, contacts::opted_out_at);
     match change {
         Change::Out => {
@@ -120,18 +118,33 @@ fn write_down(
 ) -> QueryResult<()> {
     diesel::insert_into(consent_changes::table)
         .values((
-            consent_changes::contact_id.eq(contact.0),
-            consent_changes::channel_id.eq(proof.channel.map(|channel| channel.0)),
+            consent_changes::contact_id.eq(contact),
+            consent_changes::channel_id.eq(proof.channel),
             consent_changes::at.eq(now),
-            consent_changes::change.eq(change.word()),
+            consent_changes::change.eq(change),
             consent_changes::how.eq(proof.how),
             consent_changes::words.eq(proof.words),
             consent_changes::message.eq(proof.message),
             consent_changes::answered.eq(proof.answered),
-            consent_changes::user_id.eq(proof.by.map(|by| by.0)),
+            consent_changes::user_id.eq(proof.by),
         ))
         .execute(conn)
         .map(drop)
+}
+
+/// Whether this contact, since they last opted in, opted out in another way than on a channel of the sandbox.
+pub fn is_out_elsewhere(conn: &mut PgConnection, contact: ContactId) -> QueryResult<bool> {
+    let changes = || consent_changes::table.filter(consent_changes::contact_id.eq(contact));
+    let last_in: Option<i64> = changes()
+        .filter(consent_changes::change.eq(Change::In))
+        .select(diesel::dsl::max(consent_changes::id))
+        .first(conn)?;
+    let elsewhere = changes()
+        .left_join(channels::table.on(channels::id.nullable().eq(consent_changes::channel_id)))
+        .filter(consent_changes::change.eq(Change::Out))
+        .filter(consent_changes::id.gt(last_in.unwrap_or(0)))
+        .filter(channels::provider.nullable().is_distinct_from(ProviderName::Sandbox));
+    diesel::select(diesel::dsl::exists(elsewhere)).get_result(conn)
 }
 
 /// An opt-out that a provider told when it refused a message.
@@ -145,9 +158,9 @@ pub struct Learnt {
 
 /// Notes opt-outs that providers told, with the proof. Who is out already stays as they are.
 pub fn learn(conn: &mut PgConnection, learnt: &[Learnt], now: DateTime<Utc>) -> QueryResult<()> {
-    let ids: Vec<i64> = learnt.iter().map(|it| it.contact.0).collect();
+    let ids: Vec<ContactId> = learnt.iter().map(|it| it.contact).collect();
     for id in contacts_store::opt_out(conn, &ids, now)? {
-        let Some(it) = learnt.iter().find(|it| it.contact.0 == id) else { continue };
+        let Some(it) = learnt.iter().find(|it| it.contact == id) else { continue };
         let proof = Proof {
             channel: Some(it.channel),
             how: "provider",
@@ -171,9 +184,9 @@ pub struct Changed {
     #[diesel(sql_type = Timestamptz)]
     pub at: DateTime<Utc>,
     #[diesel(sql_type = BigInt)]
-    pub contact_id: i64,
+    pub contact_id: ContactId,
     #[diesel(sql_type = Text)]
-    kind: String,
+    pub kind: Kind,
     #[diesel(sql_type = Text)]
     pub address: String,
     #[diesel(sql_type = Text)]
@@ -193,10 +206,6 @@ pub struct Changed {
 }
 
 impl Changed {
-    pub fn kind(&self) -> Kind {
-        Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
-    }
-
     /// What it is called on the screen.
     pub fn name(&self) -> &'static str {
         match self.change.as_str() {
@@ -228,7 +237,7 @@ impl Changed {
 
 /// Whose changes, and from which time on or before which.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct WantedChanges {
     /// Of contacts whose address begins so, as it is stored.
     pub begins: String,
     pub contact: Option<ContactId>,
@@ -239,7 +248,7 @@ pub struct Wanted {
 }
 
 /// Up to `n` changes, the newest first.
-pub fn changes(conn: &mut PgConnection, wanted: &Wanted, n: i64) -> QueryResult<Vec<Changed>> {
+pub fn changes(conn: &mut PgConnection, wanted: &WantedChanges, n: i64) -> QueryResult<Vec<Changed>> {
     let mut sql = Assembled::default();
     sql.sql(
         "SELECT x.id, x.at, x.contact_id, c.kind, c.address, x.change, x.how, x.words, h.name AS channel, x.message,

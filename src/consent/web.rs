@@ -10,21 +10,21 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::actions::{self, Error};
+use super::actions;
 use super::domain::{
-    LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, Rules, sounds_like_stop,
+    ConsentRules, LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, sounds_like_stop,
     typed_words,
 };
-use super::store::{self, Changed, Wanted};
+use super::store::{self, Changed, WantedChanges};
+use crate::access::{Administer, Role, View};
 use crate::app::App;
+use crate::channels;
+use crate::channels::domain::Channel;
 use crate::contacts::domain::{as_stored, in_full};
-use crate::contacts::quiet::{self, Whom};
-use crate::db::DbError;
-use crate::senders;
-use crate::senders::domain::Sender;
-use crate::web::{
-    FieldErrors, Frame, May, Problem, Role, StopEverything, View, csv, page, page_with, see_other, table_in_turn,
-};
+use crate::contacts::quiet;
+use crate::contacts::store::Whom;
+use crate::db::{DbError, Error};
+use crate::web::{FieldErrors, Frame, May, Problem, csv, page, page_with, see_other, table_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(show)
@@ -58,10 +58,10 @@ struct Asked {
 #[template(path = "consent/show.html")]
 struct Show {
     frame: Frame,
-    rules: Rules,
+    rules: ConsentRules,
     /// As nobody has changed anything.
     usual: bool,
-    senders: Vec<Sender>,
+    channels: Vec<Channel>,
     changes: Vec<Changed>,
     last_change: Option<(DateTime<Utc>, Option<String>)>,
     asked: Asked,
@@ -88,11 +88,11 @@ impl Show {
         language.answer(*meaning).trim()
     }
 
-    fn is_natural(&self, sender: &Sender) -> bool {
+    fn is_natural(&self, sender: &Channel) -> bool {
         self.rules.natural_on.contains(&sender.id.0)
     }
 
-    fn is_silent(&self, sender: &Sender) -> bool {
+    fn is_silent(&self, sender: &Channel) -> bool {
         self.rules.silent_on.contains(&sender.id.0)
     }
 
@@ -118,7 +118,7 @@ impl Show {
     }
 }
 
-fn try_out(rules: &Rules, asked: &Asked) -> Option<Tried> {
+fn try_out(rules: &ConsentRules, asked: &Asked) -> Option<Tried> {
     let text = asked.text.trim();
     if text.is_empty() {
         return None;
@@ -150,19 +150,19 @@ fn try_out(rules: &Rules, asked: &Asked) -> Option<Tried> {
 #[get("/settings/consent")]
 async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
     let asked = asked.into_inner();
-    let wanted = Wanted { begins: as_stored(asked.q.trim()), ..Wanted::default() };
-    let (rules, last_change, senders, changes) = app
+    let wanted = WantedChanges { begins: as_stored(asked.q.trim()), ..WantedChanges::default() };
+    let (rules, last_change, channels, changes) = app
         .db
         .run(move |conn| {
             let (rules, last_change) = (store::rules(conn)?, store::last_change(conn)?);
             let changes = store::changes(conn, &wanted, SHOWN)?;
-            Ok::<_, diesel::result::Error>((rules, last_change, senders::store::list(conn)?, changes))
+            Ok::<_, diesel::result::Error>((rules, last_change, channels::store::list(conn)?, changes))
         })
         .await?;
     quiet::wait(&app, Whom::Contacts(changes.iter().map(|it| it.contact_id).collect())).await;
     let tried = try_out(&rules, &asked);
-    let (usual, zone) = (rules == Rules::default(), app.settings.time_zone);
-    page(Show { frame, rules, usual, senders, changes, last_change, asked, tried, zone })
+    let (usual, zone) = (rules == ConsentRules::default(), app.settings.time_zone);
+    page(Show { frame, rules, usual, channels, changes, last_change, asked, tried, zone })
 }
 
 #[get("/settings/consent/changes.csv", wrap = "from_fn(table_in_turn)")]
@@ -175,16 +175,16 @@ async fn export(_may: May<View>, app: Data<App>, asked: Query<Asked>) -> Result<
         let (app, begins) = (app.clone(), begins.clone());
         async move {
             let Some(before) = before else { return Ok::<_, Problem>(None) };
-            let wanted = Wanted { begins, before, ..Wanted::default() };
+            let wanted = WantedChanges { begins, before, ..WantedChanges::default() };
             let changes = app.db.run(move |conn| store::changes(conn, &wanted, EXPORTED_AT_ONCE)).await?;
             quiet::wait(&app, Whom::Barred).await;
             for it in &changes {
-                let (address, at) = (in_full(it.kind(), &it.address), it.at.with_timezone(&zone).to_rfc3339());
+                let (address, at) = (in_full(it.kind, &it.address), it.at.with_timezone(&zone).to_rfc3339());
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();
                 let (words, channel, message) = (text(&it.words), text(&it.channel), text(&it.message));
                 let (answered, by) = (text(&it.answered), text(&it.by));
                 let cells: [&str; 10] =
-                    [&address, it.kind().word(), &at, &it.change, &it.how, &words, &channel, &message, &answered, &by];
+                    [&address, it.kind.word(), &at, &it.change, &it.how, &words, &channel, &message, &answered, &by];
                 lines.extend(csv::lines([cells])?);
             }
             let next = changes.last().filter(|_| changes.len() as i64 == EXPORTED_AT_ONCE).map(|last| Some(last.id));
@@ -307,7 +307,7 @@ struct Which {
 
 #[get("/settings/consent/language")]
 async fn edit_language(
-    _may: May<StopEverything>,
+    _may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     which: Query<Which>,
@@ -325,7 +325,7 @@ async fn edit_language(
 
 #[post("/settings/consent/language")]
 async fn save_language(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     form: Form<LanguageForm>,
@@ -338,7 +338,7 @@ async fn save_language(
             let saved = app.db.run(move |conn| actions::save_language(conn, was.as_deref(), &language, by, now)).await;
             match saved {
                 Ok(()) => return Ok(see_other(format!("{PATH}?saved=languages#languages"))),
-                Err(DbError::Work(Error::Refused(refused))) => at_fields(&refused),
+                Err(DbError::Work(Error::Refused(refused))) => at_fields(&refused.0),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -347,11 +347,7 @@ async fn save_language(
 }
 
 #[post("/settings/consent/language/remove")]
-async fn remove_language(
-    may: May<StopEverything>,
-    app: Data<App>,
-    which: Form<Which>,
-) -> Result<HttpResponse, Problem> {
+async fn remove_language(may: May<Administer>, app: Data<App>, which: Form<Which>) -> Result<HttpResponse, Problem> {
     let (was, by, now) = (which.into_inner().was, may.person.id, app.clock.now());
     app.db.run(move |conn| actions::remove_language(conn, &was, by, now)).await?;
     Ok(see_other(format!("{PATH}?saved=languages#languages")))
@@ -362,7 +358,7 @@ async fn remove_language(
 /// Lines of `natural` and `silent`, each with the number of a channel.
 #[post("/settings/consent/channels")]
 async fn set_channels(
-    may: May<StopEverything>,
+    may: May<Administer>,
     app: Data<App>,
     form: Form<Vec<(String, String)>>,
 ) -> Result<HttpResponse, Problem> {
@@ -376,19 +372,10 @@ async fn set_channels(
 }
 
 #[post("/settings/consent/reset")]
-async fn reset(may: May<StopEverything>, app: Data<App>) -> Result<HttpResponse, Problem> {
+async fn reset(may: May<Administer>, app: Data<App>) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| actions::reset(conn, by, now)).await?;
     Ok(see_other(format!("{PATH}?saved=languages#languages")))
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(_) => Problem::Conflict(error.to_string()),
-            Error::Db(error) => error.into(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -397,7 +384,7 @@ mod tests {
 
     #[test]
     fn languages_come_back_from_their_form_as_they_were() {
-        for language in Rules::default().languages {
+        for language in ConsentRules::default().languages {
             let parsed = LanguageForm::of(&language).parse().unwrap();
             assert_eq!(parsed, language);
         }
@@ -424,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_message_is_tried_as_it_would_be_heard() {
-        let rules = Rules { silent_on: [2].into(), natural_on: [3].into(), ..Rules::default() };
+        let rules = ConsentRules { silent_on: [2].into(), natural_on: [3].into(), ..ConsentRules::default() };
         let says = |text: &str, channel: &str, out: &str| {
             let asked = Asked { text: text.into(), channel: channel.into(), out: out.into(), ..Asked::default() };
             try_out(&rules, &asked).map(|tried| (tried.says, tried.answer.is_some()))

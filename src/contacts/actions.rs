@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use super::domain::Known;
 use super::store;
 use crate::ids::{ContactId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 
 /// Changes what is known about a contact. Runs that are prepared keep what stood there before.
 pub fn edit(conn: &mut PgConnection, id: ContactId, new: &Known, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
@@ -14,15 +14,7 @@ pub fn edit(conn: &mut PgConnection, id: ContactId, new: &Known, by: UserId, now
             return Ok(());
         }
         store::save_known(conn, id, new)?;
-        let entry = Entry {
-            happened: "contact.edited",
-            campaign: None,
-            subject: id.0,
-            by: Some(by),
-            was: None,
-            became: None,
-            why: Some(&changes),
-        };
-        journal::record(conn, &entry, now)
+        let entry = Entry::new(Happened::ContactEdited, id, by).why(&changes);
+        journal::note(conn, entry, now)
     })
 }

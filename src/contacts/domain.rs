@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, Region};
 
 use super::regions;
-use crate::channels::Kind;
+use crate::providers::Kind;
 
 /// The longest address of a kind that is not a phone.
 const LONGEST_ADDRESS: usize = 200;

@@ -8,29 +8,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, sleep_until};
 
-use super::store::{self, Contact};
+use super::store::{self, Whom};
 use crate::app::App;
-use crate::channels::{BEGIN_WITHIN, Kind};
+use crate::providers::BEGIN_WITHIN;
 
 /// Longer than a claimed send may take to begin: what is on the wire after it has begun.
 const WAIT: Duration = Duration::from_millis(BEGIN_WITHIN.as_millis() as u64 + 200);
-
-/// Who is not to be written to any more.
-#[derive(Clone, Debug)]
-pub enum Whom {
-    Contacts(Vec<i64>),
-    /// Those of them who have opted out, are in doubt, or are blocked.
-    Addresses(Kind, Vec<String>),
-    /// Everybody who has opted out, is in doubt, or is blocked.
-    Barred,
-}
-
-impl Whom {
-    /// Those of contacts as they are shown whom something bars.
-    pub fn shown(contacts: &[Contact]) -> Whom {
-        Whom::Contacts(contacts.iter().filter(|contact| contact.is_barred()).map(|contact| contact.id).collect())
-    }
-}
 
 /// Waits, after an opt-out or a block has committed, until nothing to these contacts can begin.
 ///

@@ -4,7 +4,7 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
 /// A country as a choice on a form.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Choice {
+pub struct RegionChoice {
     /// ISO 3166, two letters.
     pub code: &'static str,
     pub name: &'static str,
@@ -12,8 +12,8 @@ pub struct Choice {
 }
 
 /// Everything that can be chosen, by name.
-pub fn all() -> impl Iterator<Item = Choice> {
-    NAMES.iter().filter_map(|&(code, name)| Some(Choice { code, name, dial_code: dial_code(code)? }))
+pub fn all() -> impl Iterator<Item = RegionChoice> {
+    NAMES.iter().filter_map(|&(code, name)| Some(RegionChoice { code, name, dial_code: dial_code(code)? }))
 }
 
 /// The country's name in English; `None` for what is not a country that can be chosen.

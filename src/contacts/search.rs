@@ -8,20 +8,21 @@
 //!   first. No index answers that, so a page looks through so many contacts and
 //!   no further, and the next page goes on where it stopped.
 
+use crate::ids::ContactId;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
 use super::domain::as_stored;
 use super::store::{Contact, with_consent};
-use crate::channels::Kind;
 use crate::db::Assembled;
+use crate::providers::Kind;
 
 /// Contacts that a page of a search by value looks through: about a tenth of a second.
 const STRETCH: i64 = 25_000;
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ask {
+pub struct ContactSearch {
     /// As typed.
     pub q: String,
     pub kind: Option<Kind>,
@@ -36,7 +37,7 @@ pub struct Found {
 }
 
 /// Up to `n` contacts.
-pub fn page(conn: &mut PgConnection, ask: &Ask, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
+pub fn page(conn: &mut PgConnection, ask: &ContactSearch, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
     let q = ask.q.trim();
     if q.is_empty() {
         return newest(conn, ask, n, now);
@@ -47,7 +48,7 @@ pub fn page(conn: &mut PgConnection, ask: &Ask, n: usize, now: DateTime<Utc>) ->
     }
 }
 
-fn newest(conn: &mut PgConnection, ask: &Ask, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
+fn newest(conn: &mut PgConnection, ask: &ContactSearch, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
     let mut sql = Assembled::default();
     with_consent(&mut sql, now, |sql| {
         sql.sql("SELECT * FROM contacts c WHERE c.id < ").number(below(&ask.after));
@@ -64,7 +65,7 @@ fn newest(conn: &mut PgConnection, ask: &Ask, n: usize, now: DateTime<Utc>) -> Q
 
 fn with_value(
     conn: &mut PgConnection,
-    ask: &Ask,
+    ask: &ContactSearch,
     field: &str,
     text: &str,
     n: usize,
@@ -73,7 +74,7 @@ fn with_value(
     #[derive(QueryableByName)]
     struct Edge {
         #[diesel(sql_type = Nullable<BigInt>)]
-        id: Option<i64>,
+        id: Option<ContactId>,
     }
     let below = below(&ask.after);
     let edge: Option<Edge> =
@@ -86,7 +87,10 @@ fn with_value(
 
     let mut sql = Assembled::default();
     with_consent(&mut sql, now, |sql| {
-        sql.sql("SELECT * FROM contacts c WHERE c.id < ").number(below).sql(" AND c.id >= ").number(edge.unwrap_or(0));
+        sql.sql("SELECT * FROM contacts c WHERE c.id < ")
+            .number(below)
+            .sql(" AND c.id >= ")
+            .number(edge.map_or(0, |id| id.0));
         of_kind(sql, ask.kind);
         // Whatever the capitals of the field's name.
         sql.sql(" AND EXISTS (SELECT FROM jsonb_each_text(c.\"values\") v WHERE lower(v.key) = lower(")
@@ -129,7 +133,13 @@ impl Place {
     }
 }
 
-fn beginning(conn: &mut PgConnection, ask: &Ask, q: &str, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
+fn beginning(
+    conn: &mut PgConnection,
+    ask: &ContactSearch,
+    q: &str,
+    n: usize,
+    now: DateTime<Utc>,
+) -> QueryResult<Found> {
     let (address, customer) = (as_stored(q), q.to_lowercase());
     let place = Place::parse(&ask.after);
     let mut contacts = match &place {
@@ -144,7 +154,7 @@ fn beginning(conn: &mut PgConnection, ask: &Ask, q: &str, n: usize, now: DateTim
     let more = contacts.len() > n;
     contacts.truncate(n);
     let next = contacts.last().filter(|_| more).map(|last| match contacts.len() <= n_addresses {
-        true => format!("a{}:{}", place_of(last.kind()), last.address),
+        true => format!("a{}:{}", place_of(last.kind), last.address),
         false => format!("c{}:{}", last.id, last.customer_id.as_deref().unwrap_or_default().to_lowercase()),
     });
     Ok(Found { contacts, next })
@@ -152,7 +162,7 @@ fn beginning(conn: &mut PgConnection, ask: &Ask, q: &str, n: usize, now: DateTim
 
 fn by_address(
     conn: &mut PgConnection,
-    ask: &Ask,
+    ask: &ContactSearch,
     begins: &str,
     place: &Place,
     n: usize,
@@ -185,7 +195,7 @@ fn by_address(
 
 fn by_customer_id(
     conn: &mut PgConnection,
-    ask: &Ask,
+    ask: &ContactSearch,
     address: &str,
     begins: &str,
     place: &Place,

@@ -11,17 +11,18 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz};
 
 use super::domain::Known;
-use super::quiet::Whom;
-use crate::channels::Kind;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{contacts, files};
 use crate::db::{Assembled, Prepared};
 use crate::ids::{ContactId, UserId};
+use crate::providers::Kind;
 
 /// Notes that these contacts opted out, as their provider knows. An earlier opt-out stays.
 /// Returns for whom it is news; the proof is up to the caller.
-pub fn opt_out(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> QueryResult<Vec<i64>> {
+pub fn opt_out(conn: &mut PgConnection, ids: &[ContactId], now: DateTime<Utc>) -> QueryResult<Vec<ContactId>> {
+    locks::take(Lock::Contact);
     // In the order in which an import locks them, so that neither waits for the other in vain.
-    let news: Vec<i64> = contacts::table
+    let news: Vec<ContactId> = contacts::table
         .filter(contacts::id.eq_any(ids))
         .filter(contacts::opted_out_at.is_null())
         .order(sql::<Text>("address COLLATE \"C\""))
@@ -55,11 +56,12 @@ pub fn take_imported(conn: &mut PgConnection, kind: Kind, n_rows: i64) -> QueryR
     if n_new as i64 == n_rows {
         return Ok(());
     }
-    diesel::sql_query(include_str!("merge_imported.sql")).bind::<Text, _>(kind.word()).execute(conn).map(drop)
+    locks::take(Lock::Contact);
+    diesel::sql_query(include_str!("merge_imported.sql")).bind::<Text, _>(kind).execute(conn).map(drop)
 }
 
 fn insert_new(conn: &mut PgConnection, sql: &str, kind: Kind) -> QueryResult<usize> {
-    let n_rows = diesel::sql_query(sql).bind::<Text, _>(kind.word()).execute(conn)?;
+    let n_rows = diesel::sql_query(sql).bind::<Text, _>(kind).execute(conn)?;
     // Whoever joins with contacts next should know how many there are now.
     if n_rows > 10_000 {
         conn.batch_execute("ANALYZE contacts")?;
@@ -71,9 +73,9 @@ fn insert_new(conn: &mut PgConnection, sql: &str, kind: Kind) -> QueryResult<usi
 #[derive(Clone, Debug, PartialEq, QueryableByName)]
 pub struct Contact {
     #[diesel(sql_type = BigInt)]
-    pub id: i64,
+    pub id: ContactId,
     #[diesel(sql_type = Text)]
-    kind: String,
+    pub kind: Kind,
     #[diesel(sql_type = Text)]
     pub address: String,
     #[diesel(sql_type = Nullable<Text>)]
@@ -96,10 +98,6 @@ pub struct Contact {
 }
 
 impl Contact {
-    pub fn kind(&self) -> Kind {
-        Kind::of_word(&self.kind).unwrap_or(Kind::Sms)
-    }
-
     /// Whether something bars it from being written to.
     pub fn is_barred(&self) -> bool {
         self.opted_out_at.is_some() || self.doubted_at.is_some() || self.blocked
@@ -140,14 +138,31 @@ pub fn find(conn: &mut PgConnection, id: ContactId, now: DateTime<Utc>) -> Query
     sql.query().get_result(conn)
 }
 
+/// Who is not to be written to any more.
+#[derive(Clone, Debug)]
+pub enum Whom {
+    Contacts(Vec<ContactId>),
+    /// Those of them who have opted out, are in doubt, or are blocked.
+    Addresses(Kind, Vec<String>),
+    /// Everybody who has opted out, is in doubt, or is blocked.
+    Barred,
+}
+
+impl Whom {
+    /// Those of contacts as they are shown whom something bars.
+    pub fn shown(contacts: &[Contact]) -> Whom {
+        Whom::Contacts(contacts.iter().filter(|contact| contact.is_barred()).map(|contact| contact.id).collect())
+    }
+}
+
 /// Those of them to whom something that is claimed may still begin to leave.
-pub fn on_the_wire(conn: &mut PgConnection, whom: &Whom, now: DateTime<Utc>) -> QueryResult<Vec<i64>> {
+pub fn on_the_wire(conn: &mut PgConnection, whom: &Whom, now: DateTime<Utc>) -> QueryResult<Vec<ContactId>> {
     #[derive(QueryableByName)]
     struct Id {
         #[diesel(sql_type = BigInt)]
-        id: i64,
+        id: ContactId,
     }
-    let of = |conn: &mut PgConnection, ids: &[i64]| {
+    let of = |conn: &mut PgConnection, ids: &[ContactId]| {
         Prepared(diesel::sql_query(include_str!("on_the_wire.sql")).bind::<Array<BigInt>, _>(ids)).load::<Id>(conn)
     };
     let found = match whom {
@@ -165,14 +180,19 @@ pub fn on_the_wire(conn: &mut PgConnection, whom: &Whom, now: DateTime<Utc>) -> 
 }
 
 /// Those with these addresses who have opted out, are in doubt, or are blocked.
-fn barred(conn: &mut PgConnection, kind: Kind, addresses: &[String], now: DateTime<Utc>) -> QueryResult<Vec<i64>> {
+fn barred(
+    conn: &mut PgConnection,
+    kind: Kind,
+    addresses: &[String],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<ContactId>> {
     use crate::db::schema::blocklist;
     let blocked = blocklist::table
         .filter(blocklist::kind.eq(contacts::kind))
         .filter(blocklist::address.eq(contacts::address))
         .filter(blocklist::until.is_null().or(blocklist::until.gt(now)));
     contacts::table
-        .filter(contacts::kind.eq(kind.word()))
+        .filter(contacts::kind.eq(kind))
         .filter(contacts::address.eq_any(addresses))
         .filter(
             contacts::opted_out_at
@@ -186,14 +206,15 @@ fn barred(conn: &mut PgConnection, kind: Kind, addresses: &[String], now: DateTi
 
 /// What is known about a contact, locked until this transaction ends.
 pub fn lock_known(conn: &mut PgConnection, id: ContactId) -> QueryResult<Known> {
+    locks::take(Lock::Contact);
     let (customer_id, values): (Option<String>, serde_json::Value) =
-        contacts::table.find(id.0).select((contacts::customer_id, contacts::values)).for_no_key_update().first(conn)?;
+        contacts::table.find(id).select((contacts::customer_id, contacts::values)).for_no_key_update().first(conn)?;
     let values = serde_json::from_value(values).map_err(|error| DeserializationError(Box::new(error)))?;
     Ok(Known { customer_id, values })
 }
 
 pub fn save_known(conn: &mut PgConnection, id: ContactId, known: &Known) -> QueryResult<()> {
-    diesel::update(contacts::table.find(id.0))
+    diesel::update(contacts::table.find(id))
         .set((contacts::customer_id.eq(&known.customer_id), contacts::values.eq(serde_json::json!(known.values))))
         .execute(conn)
         .map(drop)
@@ -208,7 +229,7 @@ pub fn add(conn: &mut PgConnection, kind: Kind, addresses: &[String]) -> QueryRe
          ORDER BY a COLLATE \"C\"
          ON CONFLICT DO NOTHING",
     )
-    .bind::<Text, _>(kind.word())
+    .bind::<Text, _>(kind)
     .bind::<Array<Text>, _>(addresses)
     .execute(conn)
     .map(drop)
@@ -247,7 +268,7 @@ pub fn all_fields(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
 /// The country chosen for the file imported last by this person, for numbers without their code.
 pub fn usual_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
     files::table
-        .filter(files::uploaded_by.eq(by.0))
+        .filter(files::uploaded_by.eq(by))
         .filter(files::region.is_not_null())
         .order(files::id.desc())
         .select(files::region.assume_not_null())

@@ -8,12 +8,14 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::domain::{in_full, last_day};
-use super::quiet::{self, Whom};
-use super::search::{self, Ask, Found};
+use super::quiet;
+use super::search::{self, ContactSearch, Found};
 use super::store::{self, Contact};
+use crate::access::{Role, View};
 use crate::app::App;
-use crate::channels::Kind;
-use crate::web::{Frame, May, Problem, Role, View, csv, page, search_in_turn, table_in_turn};
+use crate::contacts::store::Whom;
+use crate::providers::Kind;
+use crate::web::{Frame, May, Problem, csv, page, search_in_turn, table_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(index).service(export);
@@ -33,8 +35,8 @@ struct Place {
 }
 
 impl Place {
-    fn ask(&self) -> Ask {
-        Ask { q: self.q.trim().to_owned(), kind: Kind::of_word(&self.kind), after: self.after.clone() }
+    fn ask(&self) -> ContactSearch {
+        ContactSearch { q: self.q.trim().to_owned(), kind: Kind::of_word(&self.kind), after: self.after.clone() }
     }
 }
 
@@ -42,7 +44,7 @@ impl Place {
 #[template(path = "contacts/index.html")]
 struct Index {
     frame: Frame,
-    ask: Ask,
+    ask: ContactSearch,
     found: Found,
     zone: Tz,
 }
@@ -108,7 +110,8 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
 /// Whoever the page would show, page after page, with a column for each field.
 #[get("/contacts.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
-    let (ask, now, zone) = (Ask { after: String::new(), ..place.ask() }, app.clock.now(), app.settings.time_zone);
+    let (ask, now, zone) =
+        (ContactSearch { after: String::new(), ..place.ask() }, app.clock.now(), app.settings.time_zone);
     let fields = app.db.run(store::all_fields).await?;
     let mut first = csv::mark();
     let columns = ["address", "kind", "customer id", "opted out", "blocked", "blocked until"];
@@ -125,10 +128,10 @@ async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<
                 let time = |at: DateTime<Utc>| at.with_timezone(&zone).to_rfc3339();
                 let opted_out = contact.opted_out_at.map(time).unwrap_or_default();
                 let until = contact.blocked_until.map(time).unwrap_or_default();
-                let address = in_full(contact.kind(), &contact.address);
+                let address = in_full(contact.kind, &contact.address);
                 let known = [
                     address.as_str(),
-                    contact.kind().word(),
+                    contact.kind.word(),
                     contact.customer_id.as_deref().unwrap_or_default(),
                     &opted_out,
                     if contact.blocked { "yes" } else { "" },

@@ -8,19 +8,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::domain::{Previous, Route, route};
-use super::store::{self, Heard, Home, Known, NewConversation, NewMessage, Opening, Purpose, Saying};
+use super::domain::{Previous, RoutedTo, route};
+use super::store::{
+    self, Governor, HeardMessage, KnownContact, MessagePurpose, NewConversation, NewMessage, Opening, Saying,
+};
 use super::{Began, Conversation, Handler};
 use crate::blocklist::domain::Block;
 use crate::bots::domain::Pinned;
 use crate::bots::first::{begin, choices};
 use crate::bots::steps::{StepId, Steps};
-use crate::bots::turn::{Action, Input, Memory, Reply, State, Turn, turn};
+use crate::bots::turn::{Action, BotReply, Input, Memory, Turn, TurnState, turn};
 use crate::campaigns::inbound::Validity;
-use crate::channels::{Inbound, Setup};
 use crate::consent::domain::{Meaning, sounds_like_stop};
 use crate::consent::store::{Change, Proof};
-use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, RunId, ScheduleId};
+use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId};
+use crate::providers::{Inbound, ProviderName, Setup};
 use crate::{blocklist, bots, consent, settings};
 
 /// What came of a message.
@@ -30,6 +32,9 @@ pub enum TakenIn {
     /// It was told before.
     Repeated,
 }
+
+/// What a phone of the sandbox is told that would take back what was not said there.
+const STAYS_OUT: &str = "This number did not opt out in the sandbox. A phone of the sandbox cannot take that back; people in the inbox can.";
 
 /// Takes in one message of a contact: stores it once for ever, listens to words of
 /// consent, finds its conversation, and lets the bot take its turn. Told again, it changes nothing.
@@ -62,8 +67,11 @@ pub fn take_in(
         };
         let mut placed = place(conn, &contact, on, newest, home, hears_bot, now)?;
         let it = &mut placed.it;
-        let heard =
-            Heard { text: &inbound.text, at: inbound.at.map_or(now, |at| at.min(now)), provider_id: &inbound.id };
+        let heard = HeardMessage {
+            text: &inbound.text,
+            at: inbound.at.map_or(now, |at| at.min(now)),
+            provider_id: &inbound.id,
+        };
         store::insert_heard(conn, it, &heard)?;
         it.last_at = now;
 
@@ -73,26 +81,33 @@ pub fn take_in(
             words: Some(&inbound.text),
             message: Some(&inbound.id),
             answered: None,
-            by: None,
+            by: inbound.by,
         };
         match meaning {
             Some((meaning, language)) => {
                 let is_out = contact.opted_out_at.is_some();
+                // A phone of the sandbox is anybody's who may write on it.
+                let stays_out = meaning == Meaning::Start
+                    && is_out
+                    && channel.provider == ProviderName::Sandbox
+                    && consent::store::is_out_elsewhere(conn, ContactId(contact.id))?;
                 let change = match meaning {
                     Meaning::Stop => Some(Change::Out),
+                    Meaning::Start if stays_out => None,
                     Meaning::Start => Some(Change::In),
                     Meaning::Help => None,
                 };
                 // An opt-out is confirmed once, and not where the provider does it.
                 let silent =
                     contact.blocked || (meaning == Meaning::Stop && (is_out || rules.silent_on.contains(&channel.id)));
-                let answer = Some(language.answer(meaning)).filter(|text| !silent && !text.trim().is_empty());
+                let answer = if stays_out { STAYS_OUT } else { language.answer(meaning) };
+                let answer = Some(answer).filter(|text| !silent && !text.trim().is_empty());
                 if let Some(change) = change {
                     let proof = Proof { answered: answer, ..proof };
                     consent::store::change(conn, ContactId(contact.id), change, &proof, now)?;
                 }
                 if let Some(text) = answer {
-                    say(conn, it, Purpose::Notice, None, text, now)?;
+                    say(conn, it, MessagePurpose::Notice, None, text, now)?;
                 }
                 match meaning {
                     Meaning::Stop => {
@@ -126,7 +141,7 @@ pub fn take_in(
 /// The conversation that a message belongs to.
 struct Placed {
     it: Conversation,
-    home: Option<Home>,
+    home: Option<Governor>,
     /// It began with this message.
     is_new: bool,
     /// This message opened it again.
@@ -136,10 +151,10 @@ struct Placed {
 /// Finds or begins the conversation of a message. `bots`: whether a new one may meet a bot.
 fn place(
     conn: &mut PgConnection,
-    contact: &Known,
+    contact: &KnownContact,
     channel: ChannelId,
     newest: Option<Conversation>,
-    home: Option<Home>,
+    home: Option<Governor>,
     bots: bool,
     now: DateTime<Utc>,
 ) -> QueryResult<Placed> {
@@ -149,7 +164,7 @@ fn place(
     });
     let current = store::current_inbound(conn, channel)?;
     let contact = ContactId(contact.id);
-    let new = |conn: &mut PgConnection, home: Option<Home>, began, bot| {
+    let new = |conn: &mut PgConnection, home: Option<Governor>, began, bot| {
         let place = home.as_ref().map(|home| (home.campaign, home.schedule));
         let new = NewConversation { channel, contact, home: place, began, delivery: None, bot, at: now };
         let mut written = [(new.clone(), new.empty())];
@@ -158,17 +173,17 @@ fn place(
         Ok(Placed { it, home, is_new: true, reopened: false })
     };
     match (route(previous, current.is_some()), newest) {
-        (Route::GoesOn, Some(it)) => Ok(Placed { it, home, is_new: false, reopened: false }),
-        (Route::Reopens, Some(mut it)) => {
+        (RoutedTo::GoesOn, Some(it)) => Ok(Placed { it, home, is_new: false, reopened: false }),
+        (RoutedTo::Reopens, Some(mut it)) => {
             it.reopen();
             Ok(Placed { it, home, is_new: false, reopened: true })
         }
-        (Route::Original, Some(mut old)) => {
+        (RoutedTo::Original, Some(mut old)) => {
             let (bot, began) = (old.bot, old.began);
             leave(conn, &mut old, "its validity was over", now)?;
             new(conn, home, began, bot)
         }
-        (Route::Inbound | Route::Unassigned, old) => {
+        (RoutedTo::Inbound | RoutedTo::Unassigned, old) => {
             if let Some(mut old) = old.filter(Conversation::is_open) {
                 leave(conn, &mut old, "its validity was over", now)?;
             }
@@ -181,7 +196,7 @@ fn place(
             new(conn, home, Began::Inbound, bot)
         }
         // Routes of a previous conversation, and there is none.
-        (Route::GoesOn | Route::Reopens | Route::Original, None) => new(conn, None, Began::Inbound, None),
+        (RoutedTo::GoesOn | RoutedTo::Reopens | RoutedTo::Original, None) => new(conn, None, Began::Inbound, None),
     }
 }
 
@@ -198,7 +213,7 @@ fn leave(conn: &mut PgConnection, it: &mut Conversation, because: &str, now: Dat
 fn hear(
     conn: &mut PgConnection,
     placed: &mut Placed,
-    contact: &Known,
+    contact: &KnownContact,
     text: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
@@ -221,7 +236,7 @@ fn hear(
         None => {
             if let Some(plan) = home.inbound.as_ref().filter(|plan| !plan.is_open(home.zone, now)) {
                 if !plan.out_of_hours.trim().is_empty() {
-                    say(conn, it, Purpose::Answer, Some(home.schedule), &plan.out_of_hours, now)?;
+                    say(conn, it, MessagePurpose::Answer, Some(home.schedule), &plan.out_of_hours, now)?;
                 }
                 it.wait_for_human(now);
                 return Ok(());
@@ -231,7 +246,7 @@ fn hear(
     };
     let steps = bots::store::find_version(conn, bot.bot, bot.version)?.steps;
     let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.zone);
-    let played = play(it, &steps, taken, How { home, purpose: Purpose::Answer, before: 0 }, now);
+    let played = play(it, &steps, taken, How { home, purpose: MessagePurpose::Answer, before: 0 }, now);
     store::insert_messages(conn, played.messages(it, now))?;
     played.settle(conn, it, now)
 }
@@ -244,7 +259,7 @@ fn object(values: &Value) -> Map<String, Value> {
 fn say(
     conn: &mut PgConnection,
     it: &Conversation,
-    purpose: Purpose,
+    purpose: MessagePurpose,
     schedule: Option<ScheduleId>,
     text: &str,
     now: DateTime<Utc>,
@@ -255,8 +270,8 @@ fn say(
 
 /// How a turn of a bot is said.
 struct How<'a> {
-    home: &'a Home,
-    purpose: Purpose,
+    home: &'a Governor,
+    purpose: MessagePurpose,
     /// Replies that were said before: the first message of a campaign.
     before: usize,
 }
@@ -272,7 +287,7 @@ struct Played {
 
 /// Something to say.
 struct Line {
-    purpose: Purpose,
+    purpose: MessagePurpose,
     schedule: ScheduleId,
     text: String,
     choices: Vec<String>,
@@ -298,13 +313,13 @@ impl Line {
 /// What a bot's turn makes of a conversation.
 fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: DateTime<Utc>) -> Played {
     let mut played = Played::default();
-    let (schedule, blocks) = (how.home.schedule, taken.memory.state == State::Blocked);
+    let (schedule, blocks) = (how.home.schedule, taken.memory.state == TurnState::Blocked);
     // The last words before a block leave all the same.
-    let purpose = if blocks { Purpose::Notice } else { how.purpose };
+    let purpose = if blocks { MessagePurpose::Notice } else { how.purpose };
     for reply in taken.replies.into_iter().skip(how.before) {
         let (step, text, unsaid) = match reply {
-            Reply::Text { step, text } => (step, text, None),
-            Reply::Missing { step, field } => {
+            BotReply::Text { step, text } => (step, text, None),
+            BotReply::Missing { step, field } => {
                 let raw = steps.get(&step).and_then(|step| step.act.text()).unwrap_or_default().to_owned();
                 (step, raw, Some(format!("#{field} is missing")))
             }
@@ -332,11 +347,11 @@ fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: Da
         }
     }
     match &taken.memory.state {
-        State::Waiting { .. } => {
+        TurnState::Waiting { .. } => {
             it.handler = Handler::Bot;
             it.wake_at = taken.wake;
         }
-        State::Parked { fault } => {
+        TurnState::Parked { fault } => {
             it.fault = Some(fault.to_string());
             it.wait_for_human(now);
             let fallback = how.home.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
@@ -345,7 +360,7 @@ fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: Da
                 played.lines.push(Line { purpose, schedule, text, choices: Vec::new(), step: None, unsaid: None });
             }
         }
-        State::New | State::HandedOver | State::Blocked | State::Closed => it.wake_at = None,
+        TurnState::New | TurnState::HandedOver | TurnState::Blocked | TurnState::Closed => it.wake_at = None,
     }
     it.memory = Some(taken.memory);
     played
@@ -396,7 +411,7 @@ pub fn open_next(conn: &mut PgConnection, n: i64) -> QueryResult<usize> {
         if openings.is_empty() {
             return Ok(0);
         }
-        let contacts: Vec<i64> = openings.iter().map(|it| it.contact_id).collect();
+        let contacts: Vec<ContactId> = openings.iter().map(|it| it.contact_id).collect();
         store::lock_contacts(conn, &contacts)?;
         open(conn, &openings, &mut ReadSteps::default())?;
         Ok(openings.len())
@@ -420,45 +435,45 @@ fn open(conn: &mut PgConnection, openings: &[Opening], read: &mut ReadSteps) -> 
 
 /// Writes down conversations of different contacts, with three statements however many they are.
 fn open_together(conn: &mut PgConnection, openings: &[&Opening], read: &mut ReadSteps) -> QueryResult<()> {
-    let channels: BTreeSet<i64> = openings.iter().map(|it| it.channel_id).collect();
+    let channels: BTreeSet<ChannelId> = openings.iter().map(|it| it.channel_id).collect();
     for channel in channels {
         let on: Vec<&&Opening> = openings.iter().filter(|it| it.channel_id == channel).collect();
-        let contacts: Vec<i64> = on.iter().map(|it| it.contact_id).collect();
-        for mut old in store::lock_open_of_bots(conn, &contacts, ChannelId(channel))? {
-            let at = on.iter().find(|it| it.contact_id == old.contact.0).map_or(old.last_at, |it| it.at);
+        let contacts: Vec<ContactId> = on.iter().map(|it| it.contact_id).collect();
+        for mut old in store::lock_open_of_bots(conn, &contacts, channel)? {
+            let at = on.iter().find(|it| it.contact_id == old.contact).map_or(old.last_at, |it| it.at);
             store::take_back(conn, old.id, "another campaign wrote", at)?;
             old.close("another campaign wrote", at);
             store::save(conn, &old)?;
         }
     }
-    let mut homes: HashMap<i64, Home> = HashMap::new();
+    let mut homes: HashMap<ScheduleId, Governor> = HashMap::new();
     let (mut begun, mut said) = (Vec::new(), Vec::new());
     for opening in openings {
-        let bot = Pinned { bot: BotId(opening.bot_id), version: opening.bot_version };
+        let bot = Pinned { bot: opening.bot_id, version: opening.bot_version };
         let steps = read.of(conn, bot)?;
         let home = match homes.entry(opening.schedule_id) {
             Entry::Occupied(home) => home.into_mut(),
             Entry::Vacant(place) => {
-                let schedule = ScheduleId(opening.schedule_id);
-                place.insert(store::home(conn, CampaignId(opening.campaign_id), schedule)?)
+                let schedule = opening.schedule_id;
+                place.insert(store::home(conn, opening.campaign_id, schedule)?)
             }
         };
         let new = NewConversation {
-            channel: ChannelId(opening.channel_id),
-            contact: ContactId(opening.contact_id),
+            channel: opening.channel_id,
+            contact: opening.contact_id,
             home: Some((home.campaign, home.schedule)),
             began: Began::Outbound,
-            delivery: Some((RunId(opening.run_id), opening.seq)),
+            delivery: Some((opening.run_id, opening.seq)),
             bot: Some(bot),
             at: opening.at,
         };
         let taken = begin(&steps, &object(&opening.values), opening.at, home.zone);
         let first = match taken.replies.first() {
-            Some(Reply::Text { step, text }) => Some((step.clone(), text.clone(), choices(&steps, step))),
-            Some(Reply::Missing { .. }) | None => None,
+            Some(BotReply::Text { step, text }) => Some((step.clone(), text.clone(), choices(&steps, step))),
+            Some(BotReply::Missing { .. }) | None => None,
         };
         let mut it = new.empty();
-        let how = How { home, purpose: Purpose::Answer, before: 1 };
+        let how = How { home, purpose: MessagePurpose::Answer, before: 1 };
         said.push((first, play(&mut it, &steps, taken, how, opening.at)));
         begun.push((new, it));
     }
@@ -489,17 +504,17 @@ pub fn wake_next(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usi
     if due.is_empty() {
         return Ok(0);
     }
-    let campaigns: Vec<i64> = due.iter().map(|it| it.campaign_id).collect();
+    let campaigns: Vec<CampaignId> = due.iter().map(|it| it.campaign_id).collect();
     let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
     let mut n = 0;
     for it in due {
-        let schedule = ScheduleId(it.schedule_id);
+        let schedule = it.schedule_id;
         let soon = now + TimeDelta::seconds(1);
         let closed = calendars
-            .get(&CampaignId(it.campaign_id))
-            .is_some_and(|calendar| calendar.closed(it.schedule_id, now, soon).is_closed(now));
+            .get(&it.campaign_id)
+            .is_some_and(|calendar| calendar.closed(it.schedule_id.0, now, soon).is_closed(now));
         if !closed {
-            n += conn.transaction(|conn| wake(conn, CampaignId(it.campaign_id), schedule, it.rate, now))?;
+            n += conn.transaction(|conn| wake(conn, it.campaign_id, schedule, it.rate, now))?;
         }
     }
     Ok(n)
@@ -540,7 +555,8 @@ fn wake(
         let (Some(bot), Some(memory)) = (it.bot, it.memory.take()) else { continue };
         let steps = read.of(conn, bot)?;
         let taken = turn(&steps, memory, Input::Woke, now, home.zone);
-        let played = play(&mut it, &steps, taken, How { home: &home, purpose: Purpose::Reengager, before: 0 }, now);
+        let played =
+            play(&mut it, &steps, taken, How { home: &home, purpose: MessagePurpose::Reengager, before: 0 }, now);
         store::insert_messages(conn, played.messages(&it, now))?;
         played.settle(conn, &it, now)?;
         store::save(conn, &it)?;

@@ -7,14 +7,15 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::inbox;
-use super::store::{self, Purpose, Saying};
+use super::store::{self, MessagePurpose, Saying};
 use super::{Conversation, Handler};
-use crate::bots::turn::State;
-use crate::channels::Kind;
+use crate::bots::turn::TurnState;
 use crate::consent::store::{Change, Proof};
 use crate::contacts::store::usual_fields;
+use crate::db::{Error, Reason};
 use crate::ids::{ContactId, ConversationId, MessageId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
+use crate::providers::Kind;
 use crate::wording::Template;
 use crate::{blocklist, consent, contacts, people};
 
@@ -23,14 +24,6 @@ pub const LONGEST_REPLY: usize = 4000;
 pub const LONGEST_LABEL: usize = 40;
 /// Labels of one conversation, at most.
 pub const MOST_LABELS: usize = 20;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-}
 
 /// Why a conversation stayed as it was. The text is shown to the agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,9 +66,23 @@ pub enum Refused {
     TooManyLabels,
 }
 
-fn entry<'a>(it: &Conversation, happened: &'static str, by: UserId) -> Entry<'a> {
-    let campaign = None;
-    Entry { happened, campaign, subject: it.id.0, by: Some(by), was: None, became: None, why: None }
+impl Reason for Refused {
+    fn is_invalid(&self) -> bool {
+        matches!(
+            self,
+            Refused::NoLabel
+                | Refused::TooManyLabels
+                | Refused::NotAnAgent
+                | Refused::Empty
+                | Refused::TooLong
+                | Refused::Missing(_)
+                | Refused::Unknown(_)
+        )
+    }
+}
+
+fn entry<'a>(it: &Conversation, happened: Happened, by: UserId) -> Entry<'a> {
+    Entry::new(happened, it.id, by)
 }
 
 fn name(conn: &mut PgConnection, id: UserId) -> QueryResult<String> {
@@ -83,7 +90,7 @@ fn name(conn: &mut PgConnection, id: UserId) -> QueryResult<String> {
 }
 
 /// Fills in a text of an agent, or says what is missing in it.
-fn fill_in(conn: &mut PgConnection, it: &Conversation, text: &str) -> Result<String, Error> {
+fn fill_in(conn: &mut PgConnection, it: &Conversation, text: &str) -> Result<String, Error<Refused>> {
     if text.trim().is_empty() {
         return Err(Refused::Empty.into());
     }
@@ -121,7 +128,7 @@ pub fn preview(
     match fill_in(conn, it, text) {
         Ok(text) => Ok(Ok(text)),
         Err(Error::Refused(refused)) => Ok(Err((text.to_owned(), refused))),
-        Err(Error::Db(error)) => Err(error),
+        Err(Error::Database(error)) => Err(error),
     }
 }
 
@@ -135,7 +142,7 @@ pub fn reply(
     seen: MessageId,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<MessageId, Error> {
+) -> Result<MessageId, Error<Refused>> {
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
         if !it.is_open() {
@@ -160,7 +167,7 @@ pub fn reply(
             return Err(Refused::OptedOut.into());
         }
         let saying = Saying {
-            purpose: Purpose::Agent,
+            purpose: MessagePurpose::Agent,
             agent: Some(by),
             schedule: None,
             text: &text,
@@ -173,14 +180,19 @@ pub fn reply(
         it.last_at = now;
         it.assigned_to = it.assigned_to.or(Some(by));
         store::save(conn, &it)?;
-        journal::record(conn, &entry(&it, "conversation.replied", by), now)?;
+        journal::note(conn, entry(&it, Happened::ConversationReplied, by), now)?;
         Ok(message)
     })
 }
 
 /// Takes a conversation from its bot, for good. What the bot has said and nobody has begun to
 /// send is taken back, and it speaks no more by itself.
-pub fn take_over(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn take_over(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
         if !it.is_open() {
@@ -200,20 +212,25 @@ pub fn take_over(conn: &mut PgConnection, id: ConversationId, by: UserId, now: D
         }
         it.assigned_to = it.assigned_to.or(Some(by));
         store::save(conn, &it)?;
-        let entry = Entry { was: Some("bot"), became: Some("human"), ..entry(&it, "conversation.taken_over", by) };
-        journal::record(conn, &entry, now)?;
+        let entry = entry(&it, Happened::ConversationTakenOver, by).was("bot").became("human");
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
 
 fn from_bot(it: &mut Conversation) {
     it.hand_over();
-    if let Some(memory) = it.memory.as_mut().filter(|memory| matches!(memory.state, State::Waiting { .. })) {
-        memory.state = State::HandedOver;
+    if let Some(memory) = it.memory.as_mut().filter(|memory| matches!(memory.state, TurnState::Waiting { .. })) {
+        memory.state = TurnState::HandedOver;
     }
 }
 
-pub fn close(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn close(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
         if !it.is_open() {
@@ -226,27 +243,27 @@ pub fn close(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateT
         let because = format!("closed by {}", name(conn, by)?);
         it.close(&because, now);
         store::save(conn, &it)?;
-        let entry = Entry { was: Some("open"), became: Some("closed"), ..entry(&it, "conversation.closed", by) };
-        journal::record(conn, &entry, now)?;
+        let entry = entry(&it, Happened::ConversationClosed, by).was("open").became("closed");
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
 
 /// Opens a conversation again, for humans.
-pub fn reopen(conn: &mut PgConnection, id: ConversationId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn reopen(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
         let Some((_, because)) = it.closed.clone() else { return Err(Refused::OpenAlready.into()) };
         it.reopen();
         from_bot(&mut it);
         store::save(conn, &it)?;
-        let entry = Entry {
-            was: Some("closed"),
-            became: Some("open"),
-            why: Some(&because),
-            ..entry(&it, "conversation.reopened", by)
-        };
-        journal::record(conn, &entry, now)?;
+        let entry = entry(&it, Happened::ConversationReopened, by).was("closed").became("open").why(&because);
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
@@ -258,7 +275,7 @@ pub fn assign(
     to: Option<UserId>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
         let agents = inbox::agents(conn)?;
@@ -272,8 +289,9 @@ pub fn assign(
         let became = to.map(|user| user.to_string());
         it.assigned_to = to;
         store::save(conn, &it)?;
-        let entry = Entry { was: was.as_deref(), became: became.as_deref(), ..entry(&it, "conversation.assigned", by) };
-        journal::record(conn, &entry, now)?;
+        let entry =
+            Entry { was: was.as_deref(), became: became.as_deref(), ..entry(&it, Happened::ConversationAssigned, by) };
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
@@ -294,7 +312,7 @@ pub fn add_label(
     label: &str,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     let label = tidy(label)?;
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
@@ -306,7 +324,7 @@ pub fn add_label(
         }
         it.labels.push(label.clone());
         store::save(conn, &it)?;
-        journal::record(conn, &Entry { became: Some(&label), ..entry(&it, "conversation.labelled", by) }, now)?;
+        journal::note(conn, entry(&it, Happened::ConversationLabelled, by).became(&label), now)?;
         Ok(())
     })
 }
@@ -317,7 +335,7 @@ pub fn remove_label(
     label: &str,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut it = store::lock(conn, id)?;
         let n = it.labels.len();
@@ -326,7 +344,7 @@ pub fn remove_label(
             return Ok(());
         }
         store::save(conn, &it)?;
-        journal::record(conn, &Entry { was: Some(label), ..entry(&it, "conversation.unlabelled", by) }, now)?;
+        journal::note(conn, entry(&it, Happened::ConversationUnlabelled, by).was(label), now)?;
         Ok(())
     })
 }
@@ -334,7 +352,7 @@ pub fn remove_label(
 /// Locks the contact of a conversation before the conversation, as taking in does.
 fn lock_contact_first(conn: &mut PgConnection, id: ConversationId) -> QueryResult<Conversation> {
     let it = store::find(conn, id)?;
-    store::lock_contacts(conn, &[it.contact.0])?;
+    store::lock_contacts(conn, &[it.contact])?;
     Ok(it)
 }
 
@@ -345,7 +363,7 @@ pub fn block(
     why: Option<&str>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<ContactId, Error> {
+) -> Result<ContactId, Error<Refused>> {
     conn.transaction(|conn| {
         lock_contact_first(conn, id)?;
         let mut it = store::lock(conn, id)?;
@@ -359,7 +377,7 @@ pub fn block(
             it.close(&because, now);
         }
         store::save(conn, &it)?;
-        journal::record(conn, &Entry { why, ..entry(&it, "conversation.blocked", by) }, now)?;
+        journal::note(conn, entry(&it, Happened::ConversationBlocked, by).why_if(why), now)?;
         Ok(it.contact)
     })
 }
@@ -380,7 +398,7 @@ pub fn decide(
     decision: Decision,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<ContactId, Error> {
+) -> Result<ContactId, Error<Refused>> {
     conn.transaction(|conn| {
         let it = lock_contact_first(conn, id)?;
         let doubted = inbox::thread(conn, id, now)?;
@@ -411,10 +429,10 @@ pub fn decide(
             store::save(conn, &it)?;
         }
         let happened = match decision {
-            Decision::OptedOut => "conversation.opted_out",
-            Decision::Kept => "conversation.consent_kept",
+            Decision::OptedOut => Happened::ConversationOptedOut,
+            Decision::Kept => Happened::ConversationConsentKept,
         };
-        journal::record(conn, &Entry { why: words.as_deref(), ..entry(&it, happened, by) }, now)?;
+        journal::note(conn, entry(&it, happened, by).why_if(words.as_deref()), now)?;
         Ok(it.contact)
     })
 }

@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use crate::bots::domain::Pinned;
 use crate::bots::turn::Memory;
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId, UserId};
+use crate::words::words;
 
 /// All messages with one contact on one channel, under one number.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,43 +33,19 @@ pub struct Conversation {
     pub labels: Vec<String>,
 }
 
-/// Who wrote first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Began {
-    Outbound,
-    Inbound,
-}
-
-impl Began {
-    pub fn word(self) -> &'static str {
-        match self {
-            Began::Outbound => "outbound",
-            Began::Inbound => "inbound",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Began> {
-        [Began::Outbound, Began::Inbound].into_iter().find(|it| it.word() == word)
+words! {
+    /// Who wrote first.
+    pub enum Began {
+        Outbound = "outbound",
+        Inbound = "inbound",
     }
 }
 
-/// Who answers. A human who has taken over never gives it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handler {
-    Bot,
-    Human,
-}
-
-impl Handler {
-    pub fn word(self) -> &'static str {
-        match self {
-            Handler::Bot => "bot",
-            Handler::Human => "human",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Handler> {
-        [Handler::Bot, Handler::Human].into_iter().find(|it| it.word() == word)
+words! {
+    /// Who answers. A human who has taken over never gives it back.
+    pub enum Handler {
+        Bot = "bot",
+        Human = "human",
     }
 }
 
@@ -82,7 +59,7 @@ pub struct Previous {
 
 /// Where a message of a contact belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum RoutedTo {
     /// To that conversation; its bot goes on.
     GoesOn,
     /// To a new one on the current inbound schedule.
@@ -96,15 +73,15 @@ pub enum Route {
 }
 
 /// Routes a message. `inbound`: whether an inbound schedule is current on the channel.
-pub fn route(previous: Option<Previous>, inbound: bool) -> Route {
+pub fn route(previous: Option<Previous>, inbound: bool) -> RoutedTo {
     match (previous, inbound) {
-        (Some(Previous { open: true, valid: true, .. }), _) => Route::GoesOn,
-        (Some(Previous { open: true, valid: false, began: Began::Outbound }), _) => Route::Original,
+        (Some(Previous { open: true, valid: true, .. }), _) => RoutedTo::GoesOn,
+        (Some(Previous { open: true, valid: false, began: Began::Outbound }), _) => RoutedTo::Original,
         (None, true) | (Some(Previous { open: false, .. } | Previous { began: Began::Inbound, .. }), true) => {
-            Route::Inbound
+            RoutedTo::Inbound
         }
-        (Some(Previous { open: false, .. }), false) => Route::Reopens,
-        (None, false) | (Some(Previous { began: Began::Inbound, .. }), false) => Route::Unassigned,
+        (Some(Previous { open: false, .. }), false) => RoutedTo::Reopens,
+        (None, false) | (Some(Previous { began: Began::Inbound, .. }), false) => RoutedTo::Unassigned,
     }
 }
 
@@ -157,24 +134,24 @@ mod tests {
         use Began::{Inbound, Outbound};
         let it = |open, valid, began| Some(Previous { open, valid, began });
         let table = [
-            (None, true, Route::Inbound),
-            (None, false, Route::Unassigned),
-            (it(false, true, Inbound), true, Route::Inbound),
-            (it(false, true, Outbound), true, Route::Inbound),
-            (it(false, false, Inbound), true, Route::Inbound),
-            (it(false, false, Outbound), true, Route::Inbound),
-            (it(false, true, Inbound), false, Route::Reopens),
-            (it(false, true, Outbound), false, Route::Reopens),
-            (it(false, false, Inbound), false, Route::Reopens),
-            (it(false, false, Outbound), false, Route::Reopens),
-            (it(true, true, Inbound), true, Route::GoesOn),
-            (it(true, true, Inbound), false, Route::GoesOn),
-            (it(true, true, Outbound), true, Route::GoesOn),
-            (it(true, true, Outbound), false, Route::GoesOn),
-            (it(true, false, Inbound), true, Route::Inbound),
-            (it(true, false, Inbound), false, Route::Unassigned),
-            (it(true, false, Outbound), true, Route::Original),
-            (it(true, false, Outbound), false, Route::Original),
+            (None, true, RoutedTo::Inbound),
+            (None, false, RoutedTo::Unassigned),
+            (it(false, true, Inbound), true, RoutedTo::Inbound),
+            (it(false, true, Outbound), true, RoutedTo::Inbound),
+            (it(false, false, Inbound), true, RoutedTo::Inbound),
+            (it(false, false, Outbound), true, RoutedTo::Inbound),
+            (it(false, true, Inbound), false, RoutedTo::Reopens),
+            (it(false, true, Outbound), false, RoutedTo::Reopens),
+            (it(false, false, Inbound), false, RoutedTo::Reopens),
+            (it(false, false, Outbound), false, RoutedTo::Reopens),
+            (it(true, true, Inbound), true, RoutedTo::GoesOn),
+            (it(true, true, Inbound), false, RoutedTo::GoesOn),
+            (it(true, true, Outbound), true, RoutedTo::GoesOn),
+            (it(true, true, Outbound), false, RoutedTo::GoesOn),
+            (it(true, false, Inbound), true, RoutedTo::Inbound),
+            (it(true, false, Inbound), false, RoutedTo::Unassigned),
+            (it(true, false, Outbound), true, RoutedTo::Original),
+            (it(true, false, Outbound), false, RoutedTo::Original),
         ];
         for (previous, inbound, expected) in table {
             assert_eq!(route(previous, inbound), expected, "{previous:?}, inbound schedule: {inbound}");

@@ -16,16 +16,18 @@ use diesel::sql_types::{Array, BigInt, Bool, Int2, Int8, Jsonb, Nullable, Text, 
 use super::{Conversation, store};
 use crate::bots;
 use crate::bots::steps::{StepId, Steps};
-use crate::bots::turn::State;
-use crate::channels::Kind;
+use crate::bots::turn::TurnState;
 use crate::clock::instant_from_outside;
 use crate::contacts::domain::{as_stored, in_full};
 use crate::contacts::search::starts;
 use crate::contacts::store::Contact;
-use crate::db::Assembled;
+use crate::db::locks::{self, Lock};
+use crate::db::{Assembled, N, Zone, containing};
 use crate::deliveries::{Outcome, Standing};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, UserId};
-use crate::{contacts, senders};
+use crate::providers::Kind;
+use crate::words::words;
+use crate::{channels, contacts};
 
 /// Conversations of a kind that a search looks at, at most; the newest.
 const FOUND: i64 = 2000;
@@ -37,51 +39,25 @@ pub const COUNTED: i64 = 1000;
 /// as long as no more than so many came in between.
 const NEWS: i64 = 64;
 
-/// Which conversations somebody wants to see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    /// Those in which a human is waited for.
-    Unanswered,
-    /// Open ones assigned to whoever asks.
-    Mine,
-    /// Open ones that humans have.
-    Humans,
-    /// Open ones that bots have.
-    Bots,
-    Closed,
-    #[default]
-    All,
+words! {
+    /// Which conversations somebody wants to see.
+    #[derive(Default)]
+    pub enum View {
+        #[default]
+        All = "all" => "All",
+        /// Those in which a human is waited for.
+        Unanswered = "unanswered" => "Unanswered",
+        /// Open ones assigned to whoever asks.
+        Mine = "mine" => "Mine",
+        /// Open ones that humans have.
+        Humans = "humans" => "With humans",
+        /// Open ones that bots have.
+        Bots = "bots" => "With a bot",
+        Closed = "closed" => "Closed",
+    }
 }
 
 impl View {
-    pub const ALL: [View; 6] = [View::All, View::Unanswered, View::Mine, View::Humans, View::Bots, View::Closed];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            View::Unanswered => "unanswered",
-            View::Mine => "mine",
-            View::Humans => "humans",
-            View::Bots => "bots",
-            View::Closed => "closed",
-            View::All => "all",
-        }
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            View::Unanswered => "Unanswered",
-            View::Mine => "Mine",
-            View::Humans => "With humans",
-            View::Bots => "With a bot",
-            View::Closed => "Closed",
-            View::All => "All",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<View> {
-        View::ALL.into_iter().find(|view| view.word() == word)
-    }
-
     /// Its conversations, as its index has them.
     fn condition(self, sql: &mut Assembled, person: UserId) {
         match self {
@@ -106,21 +82,21 @@ impl View {
 }
 
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct InboxAsk {
     pub view: View,
     pub channel: Option<ChannelId>,
     pub campaign: Option<CampaignId>,
     pub label: Option<String>,
     /// As typed.
     pub q: String,
-    pub place: Place,
+    pub place: InboxPlace,
     /// Who asks: whose are "mine".
     pub person: UserId,
 }
 
 /// Where in the list a page begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Place {
+pub enum InboxPlace {
     #[default]
     Start,
     /// Behind this one among those that wait.
@@ -129,15 +105,15 @@ pub enum Place {
     Others(DateTime<Utc>, i64),
 }
 
-impl Place {
-    pub fn parse(text: &str) -> Place {
+impl InboxPlace {
+    pub fn parse(text: &str) -> InboxPlace {
         let parsed = text.split_at_checked(1).and_then(|(which, rest)| {
             let (at, id) = rest.split_once('.')?;
             let at = instant_from_outside(at.parse().ok()?)?;
             let id = id.parse().ok()?;
             match which {
-                "w" => Some(Place::Waiting(at, id)),
-                "o" => Some(Place::Others(at, id)),
+                "w" => Some(InboxPlace::Waiting(at, id)),
+                "o" => Some(InboxPlace::Others(at, id)),
                 _ => None,
             }
         });
@@ -145,19 +121,19 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for InboxPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Place::Start => Ok(()),
-            Place::Waiting(at, id) => write!(f, "w{}.{id}", at.timestamp_micros()),
-            Place::Others(at, id) => write!(f, "o{}.{id}", at.timestamp_micros()),
+            InboxPlace::Start => Ok(()),
+            InboxPlace::Waiting(at, id) => write!(f, "w{}.{id}", at.timestamp_micros()),
+            InboxPlace::Others(at, id) => write!(f, "o{}.{id}", at.timestamp_micros()),
         }
     }
 }
 
 /// A conversation in the list.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct Listed {
+pub struct ListedConversation {
     #[diesel(sql_type = Int8)]
     pub id: i64,
     #[diesel(sql_type = Text)]
@@ -195,7 +171,7 @@ pub struct Listed {
     pub said: Option<String>,
 }
 
-impl Listed {
+impl ListedConversation {
     pub fn name(&self) -> Option<&str> {
         name_among(&self.values)
     }
@@ -209,10 +185,10 @@ impl Listed {
         self.handler == "bot" && self.closed_because.is_none()
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> InboxPlace {
         match self.unanswered_since {
-            Some(since) => Place::Waiting(since, self.id),
-            None => Place::Others(self.last_at, self.id),
+            Some(since) => InboxPlace::Waiting(since, self.id),
+            None => InboxPlace::Others(self.last_at, self.id),
         }
     }
 }
@@ -227,17 +203,17 @@ pub fn name_among(values: &serde_json::Value) -> Option<&str> {
 }
 
 pub struct Page {
-    pub conversations: Vec<Listed>,
+    pub conversations: Vec<ListedConversation>,
     /// Where the next page begins, if there is one.
-    pub next: Option<Place>,
+    pub next: Option<InboxPlace>,
 }
 
 /// Up to `n` conversations.
-pub fn page(conn: &mut PgConnection, ask: &Ask, n: usize) -> QueryResult<Page> {
+pub fn page(conn: &mut PgConnection, ask: &InboxAsk, n: usize) -> QueryResult<Page> {
     let q = ask.q.trim();
     let among = if q.is_empty() { None } else { Some(found(conn, q)?) };
     let mut rows = Vec::new();
-    if ask.view.has_waiting() && !matches!(ask.place, Place::Others(..)) {
+    if ask.view.has_waiting() && !matches!(ask.place, InboxPlace::Others(..)) {
         rows = stretch(conn, ask, among.as_deref(), true, n + 1)?;
     }
     if ask.view.has_others() && rows.len() <= n {
@@ -246,18 +222,18 @@ pub fn page(conn: &mut PgConnection, ask: &Ask, n: usize) -> QueryResult<Page> {
     }
     let more = rows.len() > n;
     rows.truncate(n);
-    let next = rows.last().filter(|_| more).map(Listed::place);
+    let next = rows.last().filter(|_| more).map(ListedConversation::place);
     Ok(Page { conversations: rows, next })
 }
 
 /// Conversations of a page from one of its two parts: those that wait, or the others.
 fn stretch(
     conn: &mut PgConnection,
-    ask: &Ask,
+    ask: &InboxAsk,
     among: Option<&[i64]>,
     waiting: bool,
     n: usize,
-) -> QueryResult<Vec<Listed>> {
+) -> QueryResult<Vec<ListedConversation>> {
     let mut sql = Assembled::default();
     sql.sql(
         "SELECT v.id, c.kind, c.address, c.\"values\", ch.name AS channel, p.name AS campaign, v.handler, b.name AS bot,
@@ -268,9 +244,11 @@ fn stretch(
     ask.view.condition(&mut sql, ask.person);
     sql.sql(if waiting { " AND v.unanswered_since IS NOT NULL" } else { " AND v.unanswered_since IS NULL" });
     let after = match (waiting, ask.place) {
-        (true, Place::Waiting(at, id)) => Some((" AND (v.unanswered_since, v.id) > (", at, id)),
-        (false, Place::Others(at, id)) => Some((" AND (v.last_at, v.id) < (", at, id)),
-        (true, Place::Start | Place::Others(..)) | (false, Place::Start | Place::Waiting(..)) => None,
+        (true, InboxPlace::Waiting(at, id)) => Some((" AND (v.unanswered_since, v.id) > (", at, id)),
+        (false, InboxPlace::Others(at, id)) => Some((" AND (v.last_at, v.id) < (", at, id)),
+        (true, InboxPlace::Start | InboxPlace::Others(..)) | (false, InboxPlace::Start | InboxPlace::Waiting(..)) => {
+            None
+        }
     };
     if let Some((compared, at, id)) = after {
         sql.sql(compared).text(&at.to_rfc3339()).sql("::timestamptz, ").number(id).sql(")");
@@ -348,21 +326,14 @@ fn found(conn: &mut PgConnection, q: &str) -> QueryResult<Vec<i64>> {
 
     // With less there is no trigram to go by.
     if q.chars().count() >= 3 {
-        let escaped = q.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let mut sql = Assembled::default();
         sql.sql("SELECT conversation_id AS id FROM messages WHERE body ILIKE ")
-            .text(&format!("%{escaped}%"))
+            .text(&containing(q))
             .sql(" ORDER BY messages.id DESC LIMIT ")
             .number(FOUND);
         add(conn, sql)?;
     }
     Ok(ids.into_iter().collect())
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = Int8)]
-    n: i64,
 }
 
 /// How many conversations are in each view, in the order of [`View::ALL`]; counted to [`COUNTED`].
@@ -377,7 +348,7 @@ pub fn counts(conn: &mut PgConnection, person: UserId) -> QueryResult<Vec<(View,
         }
         sql.sql(" LIMIT ").number(COUNTED).sql(") v");
     }
-    let rows: Vec<Count> = sql.query().load(conn)?;
+    let rows: Vec<N> = sql.query().load(conn)?;
     Ok(View::ALL.into_iter().zip(rows.into_iter().map(|row| row.n)).collect())
 }
 
@@ -401,7 +372,7 @@ pub fn news(conn: &mut PgConnection) -> QueryResult<String> {
 /// The same of one conversation.
 pub fn news_of(conn: &mut PgConnection, id: ConversationId) -> QueryResult<i64> {
     use crate::db::schema::conversations;
-    conversations::table.find(id.0).select(conversations::changed).first(conn)
+    conversations::table.find(id).select(conversations::changed).first(conn)
 }
 
 #[derive(QueryableByName)]
@@ -422,7 +393,7 @@ pub struct Choices {
 
 /// Looks along indexes only, however many conversations there are.
 pub fn choices(conn: &mut PgConnection) -> QueryResult<Choices> {
-    let channels = senders::store::list(conn)?.into_iter().map(|it| (it.id, it.setup.name)).collect();
+    let channels = channels::store::list(conn)?.into_iter().map(|it| (it.id, it.setup.name)).collect();
     let campaigns: Vec<Named> = diesel::sql_query(
         "WITH RECURSIVE t AS (
              (SELECT campaign_id, 1 AS n FROM conversations WHERE campaign_id IS NOT NULL ORDER BY campaign_id DESC LIMIT 1)
@@ -476,8 +447,12 @@ impl Thread {
     /// The step whose question the bot waits to have answered.
     pub fn waits_at(&self) -> Option<&str> {
         match &self.it.memory.as_ref()?.state {
-            State::Waiting { step, .. } => self.step(&step.0),
-            State::New | State::HandedOver | State::Blocked | State::Closed | State::Parked { .. } => None,
+            TurnState::Waiting { step, .. } => self.step(&step.0),
+            TurnState::New
+            | TurnState::HandedOver
+            | TurnState::Blocked
+            | TurnState::Closed
+            | TurnState::Parked { .. } => None,
         }
     }
 
@@ -523,7 +498,7 @@ struct Around {
     #[diesel(sql_type = Nullable<Text>)]
     campaign: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
-    zone: Option<String>,
+    zone: Option<Zone>,
     #[diesel(sql_type = Nullable<Text>)]
     bot: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -542,7 +517,7 @@ pub fn thread(conn: &mut PgConnection, id: ConversationId, now: DateTime<Utc>) -
          LEFT JOIN users u ON u.id = v.assigned_to
          WHERE v.id = $1",
     )
-    .bind::<Int8, _>(id.0)
+    .bind::<Int8, _>(id)
     .get_result(conn)?;
     let it = store::find(conn, id)?;
     let others = diesel::sql_query(
@@ -550,8 +525,8 @@ pub fn thread(conn: &mut PgConnection, id: ConversationId, now: DateTime<Utc>) -
          FROM conversations v JOIN channels ch ON ch.id = v.channel_id LEFT JOIN campaigns p ON p.id = v.campaign_id
          WHERE v.contact_id = $1 AND v.id <> $2 ORDER BY v.id DESC LIMIT 10",
     )
-    .bind::<Int8, _>(it.contact.0)
-    .bind::<Int8, _>(id.0)
+    .bind::<Int8, _>(it.contact)
+    .bind::<Int8, _>(id)
     .load(conn)?;
     let steps = match it.bot {
         Some(bot) => bots::store::find_version(conn, bot.bot, bot.version)?.steps,
@@ -563,7 +538,7 @@ pub fn thread(conn: &mut PgConnection, id: ConversationId, now: DateTime<Utc>) -
         kind: kind.ok_or_else(|| DeserializationError(format!("channels: not a kind: {}", around.kind).into()))?,
         channel: around.channel,
         campaign: around.campaign,
-        zone: around.zone.and_then(|zone| zone.parse().ok()),
+        zone: around.zone.map(|Zone(zone)| zone),
         bot: around.bot,
         steps,
         contact: contacts::store::find(conn, it.contact, now)?,
@@ -601,7 +576,7 @@ impl Author {
 
 /// A message as the thread shows it.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct ThreadMessage {
     pub id: MessageId,
     pub author: Author,
     /// The agent's name.
@@ -610,12 +585,12 @@ pub struct Message {
     pub choices: Vec<String>,
     pub step: Option<String>,
     pub at: DateTime<Utc>,
-    pub fate: Option<Fate>,
+    pub fate: Option<ThreadFate>,
 }
 
 /// What became of a message of ours.
 #[derive(Clone, Debug)]
-pub struct Fate {
+pub struct ThreadFate {
     /// `None`: it waits to leave.
     pub standing: Option<Standing>,
     /// What the provider or we said about it.
@@ -654,10 +629,10 @@ struct MessageRow {
     detail: Option<String>,
 }
 
-impl TryFrom<MessageRow> for Message {
+impl TryFrom<MessageRow> for ThreadMessage {
     type Error = diesel::result::Error;
 
-    fn try_from(row: MessageRow) -> QueryResult<Message> {
+    fn try_from(row: MessageRow) -> QueryResult<ThreadMessage> {
         let Some(author) = Author::of_word(&row.author) else {
             return Err(DeserializationError(format!("messages: not an author: {}", row.author).into()));
         };
@@ -674,7 +649,7 @@ impl TryFrom<MessageRow> for Message {
             (Some(_) | None, _) => Some(said),
         };
         let next_try_at = row.due_at.filter(|_| standing == Some(Standing::Retrying));
-        Ok(Message {
+        Ok(ThreadMessage {
             id: MessageId(row.id),
             author,
             agent: row.agent,
@@ -682,7 +657,7 @@ impl TryFrom<MessageRow> for Message {
             choices: row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
             step: row.step,
             at: row.at,
-            fate: (author != Author::Contact).then_some(Fate { standing, detail: row.detail, next_try_at }),
+            fate: (author != Author::Contact).then_some(ThreadFate { standing, detail: row.detail, next_try_at }),
         })
     }
 }
@@ -701,7 +676,7 @@ impl Which {
 }
 
 /// Up to `n` messages, in the order in which they were said.
-pub fn messages(conn: &mut PgConnection, id: ConversationId, which: Which, n: i64) -> QueryResult<Vec<Message>> {
+pub fn messages(conn: &mut PgConnection, id: ConversationId, which: Which, n: i64) -> QueryResult<Vec<ThreadMessage>> {
     let mut sql = Assembled::default();
     sql.sql(
         "SELECT m.id, m.author, u.name AS agent, m.body, m.choices, m.step, m.at, m.state, m.attempt, m.due_at,
@@ -719,13 +694,13 @@ pub fn messages(conn: &mut PgConnection, id: ConversationId, which: Which, n: i6
          LEFT JOIN deliveries d ON d.run_id = m.run_id AND d.seq = m.seq
          ORDER BY m.id",
     );
-    sql.query().load::<MessageRow>(conn)?.into_iter().map(Message::try_from).collect()
+    sql.query().load::<MessageRow>(conn)?.into_iter().map(ThreadMessage::try_from).collect()
 }
 
 /// What is known about a contact, by field name, for a text of an agent.
 pub fn values(conn: &mut PgConnection, contact: ContactId) -> QueryResult<serde_json::Map<String, serde_json::Value>> {
     use crate::db::schema::contacts;
-    let values: serde_json::Value = contacts::table.find(contact.0).select(contacts::values).first(conn)?;
+    let values: serde_json::Value = contacts::table.find(contact).select(contacts::values).first(conn)?;
     Ok(values.as_object().cloned().unwrap_or_default())
 }
 
@@ -758,9 +733,9 @@ pub fn since(
                 (SELECT max(m.id) FROM messages m
                  WHERE m.conversation_id = $1 AND m.id > $2 AND m.user_id = $3 AND m.body = $4) AS mine",
     )
-    .bind::<Int8, _>(id.0)
-    .bind::<Int8, _>(seen.0)
-    .bind::<Int8, _>(by.0)
+    .bind::<Int8, _>(id)
+    .bind::<Int8, _>(seen)
+    .bind::<Int8, _>(by)
     .bind::<Text, _>(text)
     .get_result(conn)?;
     Ok(Since { other: row.name, same: row.mine.map(MessageId) })
@@ -773,7 +748,7 @@ pub fn doubtful_words(
 ) -> QueryResult<Option<(Option<String>, Option<String>)>> {
     use crate::db::schema::consent_changes as changes;
     changes::table
-        .filter(changes::contact_id.eq(contact.0))
+        .filter(changes::contact_id.eq(contact))
         .filter(changes::change.eq("doubted"))
         .order(changes::id.desc())
         .select((changes::words, changes::message))
@@ -783,18 +758,19 @@ pub fn doubtful_words(
 
 /// The conversations of a contact that are in doubt, and this one: locked, in one order.
 pub fn lock_doubted(conn: &mut PgConnection, contact: ContactId, id: ConversationId) -> QueryResult<Vec<Conversation>> {
+    locks::take(Lock::Conversation);
     let rows: Vec<Id> = diesel::sql_query(
         "SELECT id FROM conversations WHERE contact_id = $1 AND (doubted OR id = $2) ORDER BY id FOR NO KEY UPDATE",
     )
-    .bind::<Int8, _>(contact.0)
-    .bind::<Int8, _>(id.0)
+    .bind::<Int8, _>(contact)
+    .bind::<Int8, _>(id)
     .load(conn)?;
     rows.into_iter().map(|row| store::find(conn, ConversationId(row.id))).collect()
 }
 
 /// Who can be assigned to: those who may answer.
 pub fn agents(conn: &mut PgConnection) -> QueryResult<Vec<(UserId, String)>> {
-    use crate::web::Role;
+    use crate::access::Role;
     let all = crate::people::store::list(conn)?.into_iter();
     let may_answer = all.filter(|it| it.disabled_at.is_none() && it.role >= Role::Operator);
     Ok(may_answer.map(|it| (it.id, it.name)).collect())
@@ -807,11 +783,11 @@ mod tests {
     #[test]
     fn a_place_is_read_back_and_one_that_nobody_made_is_the_start() {
         let at = DateTime::from_timestamp_micros(1_772_000_000_123_456).unwrap();
-        for place in [Place::Start, Place::Waiting(at, 7), Place::Others(at, 8)] {
-            assert_eq!(Place::parse(&place.to_string()), place);
+        for place in [InboxPlace::Start, InboxPlace::Waiting(at, 7), InboxPlace::Others(at, 8)] {
+            assert_eq!(InboxPlace::parse(&place.to_string()), place);
         }
         for text in ["x1.2", "w", "w1", "wx.1", "é1.1", "w1.x"] {
-            assert_eq!(Place::parse(text), Place::Start, "{text}");
+            assert_eq!(InboxPlace::parse(text), InboxPlace::Start, "{text}");
         }
     }
 

@@ -6,15 +6,16 @@ use chrono::{DateTime, Utc};
 
 use super::{actions, outbox};
 use crate::app::App;
-use crate::channels::{Event, Forged, Inbound, Receipt, Webhook};
-use crate::contacts::quiet::{self, Whom};
+use crate::channels::setups;
+use crate::contacts::quiet;
+use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
-use crate::senders::setups;
+use crate::providers::{Event, Forged, Inbound, Receipt, Webhook};
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum NotTakenIn {
     #[error(transparent)]
     Forged(#[from] Forged),
     #[error(transparent)]
@@ -28,7 +29,7 @@ pub async fn webhook(
     signature: Option<&str>,
     body: &[u8],
     now: DateTime<Utc>,
-) -> Result<usize, Error> {
+) -> Result<usize, NotTakenIn> {
     let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
     let events = (app.providers)(&setup).read(&Webhook { signature, body })?;
     Ok(take_in(app, channel, events, now).await?)

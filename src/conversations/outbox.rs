@@ -6,16 +6,18 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
-use super::store::{self, Home};
-use crate::channels::Receipt;
+use super::store::{self, Governor};
+use crate::channels::room::{Room, channel_room, take_channel_room};
 use crate::consent;
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{channels, conversations, leases, messages, schedules};
-use crate::deliveries::store::{Claimer, Room, channel_room, take_channel_room};
+use crate::deliveries::claim::Claimer;
 use crate::deliveries::{Fate, LEASE, LOST, Outcome, Word, merge};
-use crate::ids::{CampaignId, ChannelId, MessageId, ScheduleId};
+use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, ScheduleId};
 use crate::pacing::LATEST;
+use crate::providers::Receipt;
 
 /// A claimed message of ours.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub struct Reply {
 
 /// What became of a reply.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct SettledReply {
     pub id: MessageId,
     pub attempt: i16,
     pub fate: Fate,
@@ -71,7 +73,7 @@ struct Picked {
     #[diesel(sql_type = Int8)]
     id: i64,
     #[diesel(sql_type = Nullable<Int8>)]
-    schedule_id: Option<i64>,
+    schedule_id: Option<ScheduleId>,
     #[diesel(sql_type = Text)]
     purpose: String,
 }
@@ -97,8 +99,9 @@ struct Taken {
 /// Consent is asked for after that, and so are blocks.
 pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer) -> QueryResult<Vec<Reply>> {
     let mut replies = conn.transaction(|conn| {
+        locks::skip(Lock::Queued);
         let pick = diesel::sql_query(include_str!("claim.sql"))
-            .bind::<Int8, _>(channel.0)
+            .bind::<Int8, _>(channel)
             .bind::<Int8, _>(most)
             .bind::<Timestamptz, _>(by.now);
         let picked: Vec<Picked> = Prepared(pick).load(conn)?;
@@ -164,7 +167,7 @@ fn last_look(conn: &mut PgConnection, replies: &mut [Reply], now: DateTime<Utc>)
     if replies.is_empty() {
         return Ok(());
     }
-    let ids: Vec<i64> = replies.iter().map(|reply| reply.id.0).collect();
+    let ids: Vec<MessageId> = replies.iter().map(|reply| reply.id).collect();
     let look = diesel::sql_query(include_str!("last_look.sql")).bind::<Array<Int8>, _>(ids).bind::<Timestamptz, _>(now);
     let rows: Vec<Barred> = Prepared(look).load(conn)?;
     let barred: HashMap<i64, i16> = rows.into_iter().map(|row| (row.id, row.barred)).collect();
@@ -176,16 +179,16 @@ fn last_look(conn: &mut PgConnection, replies: &mut [Reply], now: DateTime<Utc>)
 }
 
 /// What governs these schedules' messages, locked against change, in one order.
-fn homes(conn: &mut PgConnection, ids: impl Iterator<Item = i64>) -> QueryResult<HashMap<i64, Home>> {
-    let ids: BTreeSet<i64> = ids.collect();
-    let mut of: Vec<(i64, i64)> = schedules::table
+fn homes(conn: &mut PgConnection, ids: impl Iterator<Item = ScheduleId>) -> QueryResult<HashMap<ScheduleId, Governor>> {
+    let ids: BTreeSet<ScheduleId> = ids.collect();
+    let mut of: Vec<(CampaignId, ScheduleId)> = schedules::table
         .filter(schedules::id.eq_any(&ids))
         .select((schedules::campaign_id, schedules::id))
         .load(conn)?;
     of.sort_unstable();
     let mut homes = HashMap::new();
     for (campaign, schedule) in of {
-        homes.insert(schedule, store::home(conn, CampaignId(campaign), ScheduleId(schedule))?);
+        homes.insert(schedule, store::home(conn, campaign, schedule)?);
     }
     Ok(homes)
 }
@@ -200,7 +203,7 @@ fn note_share(conn: &mut PgConnection, channel: ChannelId, n: i64, before: i64, 
             leases::attempt.eq(1i16),
             leases::open.eq(0),
             leases::released_before.eq(0i64),
-            leases::channel_id.eq(channel.0),
+            leases::channel_id.eq(channel),
             leases::channel_before.eq(before),
             leases::process.eq(by.process),
             leases::taken_at.eq(by.now),
@@ -213,19 +216,19 @@ fn note_share(conn: &mut PgConnection, channel: ChannelId, n: i64, before: i64, 
 
 /// Writes what became of replies whose claim still holds. A result that comes after it
 /// was given up is true all the same, and resolves what was unconfirmed.
-pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) -> QueryResult<()> {
+pub fn settle(conn: &mut PgConnection, results: &[SettledReply], now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
-        let mut results: Vec<&Settled> = results.iter().collect();
+        let mut results: Vec<&SettledReply> = results.iter().collect();
         results.sort_by_key(|it| it.id);
-        let ids: Vec<i64> = results.iter().map(|it| it.id.0).collect();
+        let ids: Vec<MessageId> = results.iter().map(|it| it.id).collect();
         // Contacts are locked before their conversations.
-        let out = results.iter().filter(|it| it.fate.is_news_of_an_opt_out()).map(|it| it.id.0).collect();
+        let out = results.iter().filter(|it| it.fate.is_news_of_an_opt_out()).map(|it| it.id).collect();
         let contacts = contacts_of(conn, out)?;
         store::lock_contacts(conn, &contacts)?;
         touch(conn, &ids)?;
         let mut opted_out = Vec::new();
         for it in results {
-            let mine = messages::table.find(it.id.0).filter(messages::attempt.eq(it.attempt));
+            let mine = messages::table.find(it.id).filter(messages::attempt.eq(it.attempt));
             let written = match &it.fate {
                 Fate::Accepted { provider_ref } => {
                     let word = (settled(Word::ACCEPTED, None, now), messages::provider_ref.eq(provider_ref));
@@ -263,7 +266,7 @@ pub fn settle(conn: &mut PgConnection, results: &[Settled], now: DateTime<Utc>) 
 }
 
 /// Those to whom these messages go.
-fn contacts_of(conn: &mut PgConnection, ids: Vec<i64>) -> QueryResult<Vec<i64>> {
+fn contacts_of(conn: &mut PgConnection, ids: Vec<MessageId>) -> QueryResult<Vec<ContactId>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -309,8 +312,9 @@ fn settled(word: Word, detail: Option<&str>, now: DateTime<Utc>) -> SettledColum
 }
 
 /// Locks the conversations of these messages, and says that something in them is new.
-fn touch(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
-    let of: Vec<i64> = messages::table.filter(messages::id.eq_any(ids)).select(messages::conversation_id).load(conn)?;
+fn touch(conn: &mut PgConnection, ids: &[MessageId]) -> QueryResult<()> {
+    let of: Vec<ConversationId> =
+        messages::table.filter(messages::id.eq_any(ids)).select(messages::conversation_id).load(conn)?;
     store::touch(conn, &of)
 }
 
@@ -330,13 +334,14 @@ pub fn take_in(
     conn.transaction(|conn| {
         // One order for everybody who locks several; news of one message keeps its own.
         known.sort_by_key(|(id, _)| *id);
-        let ids: Vec<i64> = known.iter().map(|(id, _)| id.0).collect();
+        let ids: Vec<MessageId> = known.iter().map(|(id, _)| *id).collect();
         touch(conn, &ids)?;
+        locks::take(Lock::Message);
         let mut changed = 0;
         for (id, receipt) in known {
             let row: Option<(Option<i16>, Option<i16>, i16)> = messages::table
-                .find(id.0)
-                .filter(messages::channel_id.eq(channel.0))
+                .find(id)
+                .filter(messages::channel_id.eq(channel))
                 // What was never tried is not at any provider.
                 .filter(messages::attempt.gt(0))
                 .filter(messages::purpose.is_not_null())
@@ -347,7 +352,7 @@ pub fn take_in(
             let Some((progress, outcome, _)) = row else { continue };
             let was = Word { progress, outcome: outcome.and_then(Outcome::of_code) };
             let Some(is) = merge(was, receipt.status) else { continue };
-            diesel::update(messages::table.find(id.0)).set(settled(is, receipt.code.as_deref(), now)).execute(conn)?;
+            diesel::update(messages::table.find(id)).set(settled(is, receipt.code.as_deref(), now)).execute(conn)?;
             changed += 1;
         }
         Ok(changed)
@@ -369,7 +374,7 @@ pub fn rescue(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize>
 
 /// Whether none of these replies is claimed any more, because somebody gave them up.
 pub fn are_given_up(conn: &mut PgConnection, ids: impl Iterator<Item = MessageId>) -> QueryResult<bool> {
-    let ids: Vec<i64> = ids.map(|id| id.0).collect();
+    let ids: Vec<MessageId> = ids.collect();
     let claimed = messages::table.filter(messages::id.eq_any(ids)).filter(messages::state.eq("claimed"));
     diesel::select(diesel::dsl::not(diesel::dsl::exists(claimed))).get_result(conn)
 }
@@ -401,10 +406,10 @@ pub fn lose(conn: &mut PgConnection, last: MessageId, until: DateTime<Utc>, now:
         let due = || {
             messages::table
                 .filter(messages::state.eq("queued"))
-                .filter(messages::id.le(last.0))
+                .filter(messages::id.le(last))
                 .filter(messages::due_at.le(until))
         };
-        let ids: Vec<i64> = due().order(messages::id).select(messages::id).load(conn)?;
+        let ids: Vec<MessageId> = due().order(messages::id).select(messages::id).load(conn)?;
         if ids.is_empty() {
             return Ok(0);
         }
@@ -424,7 +429,7 @@ pub fn send_again(conn: &mut PgConnection, since: DateTime<Utc>, now: DateTime<U
                 .filter(messages::detail.eq(LOST))
                 .filter(messages::settled_at.ge(since))
         };
-        let ids: Vec<i64> = lost().order(messages::id).select(messages::id).load(conn)?;
+        let ids: Vec<MessageId> = lost().order(messages::id).select(messages::id).load(conn)?;
         if ids.is_empty() {
             return Ok(0);
         }
@@ -446,7 +451,7 @@ fn give_up(
     outcome: Outcome,
     detail: Option<&str>,
     now: DateTime<Utc>,
-    which: impl FnOnce(&mut PgConnection) -> QueryResult<Vec<i64>>,
+    which: impl FnOnce(&mut PgConnection) -> QueryResult<Vec<MessageId>>,
 ) -> QueryResult<usize> {
     conn.transaction(|conn| {
         let ids = which(conn)?;

@@ -11,17 +11,19 @@ use diesel::sql_types::{Array, Bool, Int4, Int8, Jsonb, Nullable, Text, Timestam
 
 use super::{Began, Conversation, Handler};
 use crate::bots::domain::Pinned;
-use crate::campaigns::inbound::{Plan, Validity};
-use crate::channels::Kind;
-use crate::db::Prepared;
+use crate::campaigns::inbound::{InboundPlan, Validity};
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, contacts, conversations, messages, schedules};
+use crate::db::{Prepared, Zone};
 use crate::deliveries::Outcome;
-use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
+use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
+use crate::providers::Kind;
+use crate::words::words;
 
 // ---- conversations -----------------------------------------------------------
 
 pub fn find(conn: &mut PgConnection, id: ConversationId) -> QueryResult<Conversation> {
-    conversations::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    conversations::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// The conversations that these messages stand in.
@@ -37,7 +39,7 @@ pub fn of_messages(conn: &mut PgConnection, ids: &[MessageId]) -> QueryResult<BT
 pub fn other_side(conn: &mut PgConnection, id: MessageId) -> QueryResult<(ContactId, ChannelId)> {
     let (contact, channel) = messages::table
         .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
-        .filter(messages::id.eq(id.0))
+        .filter(messages::id.eq(id))
         .select((conversations::contact_id, messages::channel_id))
         .first(conn)?;
     Ok((ContactId(contact), ChannelId(channel)))
@@ -45,7 +47,8 @@ pub fn other_side(conn: &mut PgConnection, id: MessageId) -> QueryResult<(Contac
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: ConversationId) -> QueryResult<Conversation> {
-    conversations::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+    locks::take(Lock::Conversation);
+    conversations::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// The newest conversation with a contact on a channel, locked.
@@ -54,9 +57,10 @@ pub fn lock_newest(
     contact: ContactId,
     channel: ChannelId,
 ) -> QueryResult<Option<Conversation>> {
+    locks::take(Lock::Conversation);
     conversations::table
-        .filter(conversations::contact_id.eq(contact.0))
-        .filter(conversations::channel_id.eq(channel.0))
+        .filter(conversations::contact_id.eq(contact))
+        .filter(conversations::channel_id.eq(channel))
         .order(conversations::id.desc())
         .select(Row::as_select())
         .for_no_key_update()
@@ -69,12 +73,13 @@ pub fn lock_newest(
 /// Conversations of these contacts on a channel that bots have and nobody closed, locked in one order.
 pub fn lock_open_of_bots(
     conn: &mut PgConnection,
-    contacts: &[i64],
+    contacts: &[ContactId],
     channel: ChannelId,
 ) -> QueryResult<Vec<Conversation>> {
+    locks::take(Lock::Conversation);
     conversations::table
         .filter(conversations::contact_id.eq_any(contacts))
-        .filter(conversations::channel_id.eq(channel.0))
+        .filter(conversations::channel_id.eq(channel))
         .filter(conversations::handler.eq("bot"))
         .filter(conversations::closed_at.is_null())
         .order(conversations::id)
@@ -130,11 +135,11 @@ pub fn insert(conn: &mut PgConnection, new: &mut [(NewConversation, Conversation
         .iter()
         .map(|(new, it)| {
             Ok((
-                conversations::channel_id.eq(new.channel.0),
-                conversations::contact_id.eq(new.contact.0),
+                conversations::channel_id.eq(new.channel),
+                conversations::contact_id.eq(new.contact),
                 conversations::campaign_id.eq(new.home.map(|(campaign, _)| campaign.0)),
                 conversations::schedule_id.eq(new.home.map(|(_, schedule)| schedule.0)),
-                conversations::began.eq(new.began.word()),
+                conversations::began.eq(new.began),
                 conversations::run_id.eq(new.delivery.map(|(run, _)| run.0)),
                 conversations::seq.eq(new.delivery.map(|(_, seq)| seq)),
                 conversations::bot_id.eq(new.bot.map(|bot| bot.bot.0)),
@@ -159,7 +164,7 @@ fn news() -> diesel::expression::SqlLiteral<Int8> {
 
 /// Writes what has changed, and that it has.
 pub fn save(conn: &mut PgConnection, it: &Conversation) -> QueryResult<()> {
-    diesel::update(conversations::table.find(it.id.0))
+    diesel::update(conversations::table.find(it.id))
         .set((Changing::of(it)?, conversations::changed.eq(news())))
         .execute(conn)
         .map(drop)
@@ -178,7 +183,7 @@ struct Changing<'a> {
     closed_because: Option<&'a str>,
     fault: Option<&'a str>,
     doubted: bool,
-    assigned_to: Option<i64>,
+    assigned_to: Option<UserId>,
     labels: &'a [String],
 }
 
@@ -195,7 +200,7 @@ impl<'a> Changing<'a> {
             closed_because: it.closed.as_ref().map(|(_, why)| why.as_str()),
             fault: it.fault.as_deref(),
             doubted: it.doubted,
-            assigned_to: it.assigned_to.map(|user| user.0),
+            assigned_to: it.assigned_to,
             labels: &it.labels,
         })
     }
@@ -203,7 +208,8 @@ impl<'a> Changing<'a> {
 
 /// Says of conversations that something in them is new, and makes everyone else who
 /// changes them wait. In one order, and before their messages are locked.
-pub fn touch(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
+pub fn touch(conn: &mut PgConnection, ids: &[ConversationId]) -> QueryResult<()> {
+    locks::take(Lock::Conversation);
     diesel::sql_query(
         "UPDATE conversations v SET changed = nextval('conversation_news')
          FROM (SELECT id FROM conversations WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE) l WHERE v.id = l.id",
@@ -216,15 +222,15 @@ pub fn touch(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = conversations, check_for_backend(Pg))]
 struct Row {
-    id: i64,
-    channel_id: i64,
-    contact_id: i64,
-    campaign_id: Option<i64>,
-    schedule_id: Option<i64>,
-    began: String,
-    bot_id: Option<i64>,
+    id: ConversationId,
+    channel_id: ChannelId,
+    contact_id: ContactId,
+    campaign_id: Option<CampaignId>,
+    schedule_id: Option<ScheduleId>,
+    began: Began,
+    bot_id: Option<BotId>,
     bot_version: Option<i32>,
-    handler: String,
+    handler: Handler,
     memory: Option<serde_json::Value>,
     wake_at: Option<DateTime<Utc>>,
     last_at: DateTime<Utc>,
@@ -233,7 +239,7 @@ struct Row {
     closed_because: Option<String>,
     fault: Option<String>,
     doubted: bool,
-    assigned_to: Option<i64>,
+    assigned_to: Option<UserId>,
     labels: Vec<String>,
 }
 
@@ -241,18 +247,15 @@ impl TryFrom<Row> for Conversation {
     type Error = diesel::result::Error;
 
     fn try_from(row: Row) -> QueryResult<Self> {
-        let (Some(began), Some(handler)) = (Began::of_word(&row.began), Handler::of_word(&row.handler)) else {
-            return Err(DeserializationError(format!("conversations: not a conversation: {}", row.id).into()));
-        };
         let memory = row.memory.map(serde_json::from_value).transpose();
         Ok(Conversation {
-            id: ConversationId(row.id),
-            channel: ChannelId(row.channel_id),
-            contact: ContactId(row.contact_id),
-            home: row.campaign_id.zip(row.schedule_id).map(|(c, s)| (CampaignId(c), ScheduleId(s))),
-            began,
+            id: row.id,
+            channel: row.channel_id,
+            contact: row.contact_id,
+            home: row.campaign_id.zip(row.schedule_id),
+            began: row.began,
             bot: Pinned::of(row.bot_id, row.bot_version),
-            handler,
+            handler: row.handler,
             memory: memory.map_err(|error| DeserializationError(error.into()))?,
             wake_at: row.wake_at,
             last_at: row.last_at,
@@ -260,7 +263,7 @@ impl TryFrom<Row> for Conversation {
             closed: row.closed_at.map(|at| (at, row.closed_because.unwrap_or_default())),
             fault: row.fault,
             doubted: row.doubted,
-            assigned_to: row.assigned_to.map(UserId),
+            assigned_to: row.assigned_to,
             labels: row.labels,
         })
     }
@@ -270,7 +273,7 @@ impl TryFrom<Row> for Conversation {
 
 /// A contact as taking in needs it, locked.
 #[derive(Debug, QueryableByName)]
-pub struct Known {
+pub struct KnownContact {
     #[diesel(sql_type = Int8)]
     pub id: i64,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -286,9 +289,15 @@ pub struct Known {
 
 /// The contact with this address, made if there is none. Two messages of one contact
 /// are taken in one after the other.
-pub fn lock_contact(conn: &mut PgConnection, kind: Kind, address: &str, now: DateTime<Utc>) -> QueryResult<Known> {
+pub fn lock_contact(
+    conn: &mut PgConnection,
+    kind: Kind,
+    address: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<KnownContact> {
+    locks::take(Lock::Contact);
     diesel::sql_query("INSERT INTO contacts (kind, address) VALUES ($1, $2) ON CONFLICT (kind, address) DO NOTHING")
-        .bind::<Text, _>(kind.word())
+        .bind::<Text, _>(kind)
         .bind::<Text, _>(address)
         .execute(conn)?;
     diesel::sql_query(
@@ -297,14 +306,15 @@ pub fn lock_contact(conn: &mut PgConnection, kind: Kind, address: &str, now: Dat
                         AND (b.until IS NULL OR b.until > $3)) AS blocked
          FROM contacts c WHERE c.kind = $1 AND c.address = $2 FOR NO KEY UPDATE OF c",
     )
-    .bind::<Text, _>(kind.word())
+    .bind::<Text, _>(kind)
     .bind::<Text, _>(address)
     .bind::<Timestamptz, _>(now)
     .get_result(conn)
 }
 
 /// Locks contacts in one order: whoever takes in a message of one of them waits. Before their conversations.
-pub fn lock_contacts(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
+pub fn lock_contacts(conn: &mut PgConnection, ids: &[ContactId]) -> QueryResult<()> {
+    locks::take(Lock::Contact);
     if ids.is_empty() {
         return Ok(());
     }
@@ -317,7 +327,7 @@ pub fn lock_contacts(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
 /// Keeps values that a contact gave; of each field the newest.
 pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_json::Value) -> QueryResult<()> {
     diesel::sql_query("UPDATE contacts SET \"values\" = \"values\" || $2 WHERE id = $1")
-        .bind::<Int8, _>(contact.0)
+        .bind::<Int8, _>(contact)
         .bind::<Jsonb, _>(values)
         .execute(conn)
         .map(drop)
@@ -325,12 +335,7 @@ pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_j
 
 /// Kind and address of a contact.
 pub fn address(conn: &mut PgConnection, contact: ContactId) -> QueryResult<(Kind, String)> {
-    let (kind, address): (String, String) =
-        contacts::table.find(contact.0).select((contacts::kind, contacts::address)).first(conn)?;
-    match Kind::of_word(&kind) {
-        Some(kind) => Ok((kind, address)),
-        None => Err(DeserializationError(format!("contacts: not a kind: {kind}").into())),
-    }
+    contacts::table.find(contact).select((contacts::kind, contacts::address)).first(conn)
 }
 
 // ---- what governs a conversation -----------------------------------------------
@@ -338,7 +343,7 @@ pub fn address(conn: &mut PgConnection, contact: ContactId) -> QueryResult<(Kind
 /// The campaign and schedule of a conversation, locked against change: until this
 /// transaction ends nobody pauses or stops them.
 #[derive(Clone, Debug)]
-pub struct Home {
+pub struct Governor {
     pub campaign: CampaignId,
     pub schedule: ScheduleId,
     pub stopped: bool,
@@ -346,30 +351,29 @@ pub struct Home {
     pub zone: Tz,
     pub validity: Validity,
     /// Of an inbound campaign.
-    pub inbound: Option<Plan>,
+    pub inbound: Option<InboundPlan>,
     /// What new conversations of the schedule meet.
     pub bot: Option<Pinned>,
 }
 
-type HomeRow = (String, Option<i64>, Option<i32>);
+type HomeRow = (String, Option<BotId>, Option<i32>);
 
 /// Reads and share-locks what governs. In the order in which everyone locks: campaign, then schedule.
-pub fn home(conn: &mut PgConnection, campaign: CampaignId, schedule: ScheduleId) -> QueryResult<Home> {
-    let (state, zone, minutes, inbound): (String, String, i32, Option<serde_json::Value>) = campaigns::table
-        .find(campaign.0)
+pub fn home(conn: &mut PgConnection, campaign: CampaignId, schedule: ScheduleId) -> QueryResult<Governor> {
+    locks::take(Lock::Campaign);
+    let (state, Zone(zone), minutes, inbound): (String, Zone, i32, Option<serde_json::Value>) = campaigns::table
+        .find(campaign)
         .select((campaigns::state, campaigns::time_zone, campaigns::validity_minutes, campaigns::inbound))
         .for_share()
         .first(conn)?;
+    locks::take(Lock::Schedule);
     let (its, bot, version): HomeRow = schedules::table
-        .find(schedule.0)
+        .find(schedule)
         .select((schedules::state, schedules::bot_id, schedules::bot_version))
         .for_share()
         .first(conn)?;
-    let Ok(zone) = zone.parse() else {
-        return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
-    };
     let inbound = inbound.map(serde_json::from_value).transpose();
-    Ok(Home {
+    Ok(Governor {
         campaign,
         schedule,
         stopped: state == "stopped" || its == "stopped",
@@ -386,7 +390,7 @@ pub fn home(conn: &mut PgConnection, campaign: CampaignId, schedule: ScheduleId)
 pub fn current_inbound(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Option<(CampaignId, ScheduleId)>> {
     schedules::table
         .inner_join(campaigns::table)
-        .filter(schedules::channel_id.eq(channel.0))
+        .filter(schedules::channel_id.eq(channel))
         // As it stands in the index.
         .filter(diesel::dsl::sql::<Bool>("schedules.inbound AND schedules.state = 'active'"))
         .filter(campaigns::state.eq("active"))
@@ -403,24 +407,24 @@ pub fn current_inbound(conn: &mut PgConnection, channel: ChannelId) -> QueryResu
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Opening {
     #[diesel(sql_type = Int8)]
-    pub run_id: i64,
+    pub run_id: RunId,
     #[diesel(sql_type = Int4)]
     pub seq: i32,
     /// When the bot took its first turn.
     #[diesel(sql_type = Timestamptz)]
     pub at: DateTime<Utc>,
     #[diesel(sql_type = Int8)]
-    pub contact_id: i64,
+    pub contact_id: ContactId,
     #[diesel(sql_type = Jsonb)]
     pub values: serde_json::Value,
     #[diesel(sql_type = Int8)]
-    pub channel_id: i64,
+    pub channel_id: ChannelId,
     #[diesel(sql_type = Int8)]
-    pub campaign_id: i64,
+    pub campaign_id: CampaignId,
     #[diesel(sql_type = Int8)]
-    pub schedule_id: i64,
+    pub schedule_id: ScheduleId,
     #[diesel(sql_type = Int8)]
-    pub bot_id: i64,
+    pub bot_id: BotId,
     #[diesel(sql_type = Int4)]
     pub bot_version: i32,
 }
@@ -458,15 +462,15 @@ pub fn unopened(
            AND NOT EXISTS (SELECT FROM conversations v WHERE v.run_id = d.run_id AND v.seq = d.seq)
          ORDER BY d.run_id"
     ))
-    .bind::<Int8, _>(contact.0)
-    .bind::<Int8, _>(channel.0)
+    .bind::<Int8, _>(contact)
+    .bind::<Int8, _>(channel)
     .bind::<Timestamptz, _>(now)
     .load(conn)
 }
 
 /// Strikes openings out.
 pub fn strike_openings(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<()> {
-    let (runs, seqs): (Vec<i64>, Vec<i32>) = of.iter().map(|it| (it.run_id, it.seq)).unzip();
+    let (runs, seqs): (Vec<RunId>, Vec<i32>) = of.iter().map(|it| (it.run_id, it.seq)).unzip();
     diesel::sql_query(
         "DELETE FROM openings o USING unnest($1::bigint[], $2::integer[]) AS u (run_id, seq)
          WHERE o.run_id = u.run_id AND o.seq = u.seq",
@@ -478,15 +482,15 @@ pub fn strike_openings(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<(
 }
 
 /// Which of these deliveries have their conversation.
-pub fn opened(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<HashSet<(i64, i32)>> {
+pub fn opened(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<HashSet<(RunId, i32)>> {
     #[derive(QueryableByName)]
     struct Delivery {
         #[diesel(sql_type = Int8)]
-        run_id: i64,
+        run_id: RunId,
         #[diesel(sql_type = Int4)]
         seq: i32,
     }
-    let (runs, seqs): (Vec<i64>, Vec<i32>) = of.iter().map(|it| (it.run_id, it.seq)).unzip();
+    let (runs, seqs): (Vec<RunId>, Vec<i32>) = of.iter().map(|it| (it.run_id, it.seq)).unzip();
     let query = diesel::sql_query(
         "SELECT v.run_id, v.seq FROM unnest($1::bigint[], $2::integer[]) AS u (run_id, seq)
          JOIN conversations v ON v.run_id = u.run_id AND v.seq = u.seq",
@@ -500,7 +504,7 @@ pub fn opened(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<HashSet<(i
 // ---- messages ------------------------------------------------------------------
 
 /// What a contact wrote.
-pub struct Heard<'a> {
+pub struct HeardMessage<'a> {
     pub text: &'a str,
     pub at: DateTime<Utc>,
     /// The provider's name for it.
@@ -509,16 +513,16 @@ pub struct Heard<'a> {
 
 /// Whether a message was taken in before.
 pub fn is_taken_in(conn: &mut PgConnection, channel: ChannelId, provider_id: &str) -> QueryResult<bool> {
-    let it = messages::table.filter(messages::channel_id.eq(channel.0)).filter(messages::provider_id.eq(provider_id));
+    let it = messages::table.filter(messages::channel_id.eq(channel)).filter(messages::provider_id.eq(provider_id));
     diesel::select(diesel::dsl::exists(it)).get_result(conn)
 }
 
 /// Writes what a contact wrote. A second time it is refused by `taken_in_once`.
-pub fn insert_heard(conn: &mut PgConnection, it: &Conversation, heard: &Heard<'_>) -> QueryResult<MessageId> {
+pub fn insert_heard(conn: &mut PgConnection, it: &Conversation, heard: &HeardMessage<'_>) -> QueryResult<MessageId> {
     diesel::insert_into(messages::table)
         .values((
-            messages::conversation_id.eq(it.id.0),
-            messages::channel_id.eq(it.channel.0),
+            messages::conversation_id.eq(it.id),
+            messages::channel_id.eq(it.channel),
             messages::author.eq("contact"),
             messages::body.eq(heard.text),
             messages::at.eq(heard.at),
@@ -533,33 +537,23 @@ fn offered(choices: &[String]) -> Option<serde_json::Value> {
     (!choices.is_empty()).then(|| serde_json::json!(choices))
 }
 
-/// Why a message of ours is sent, and so what holds it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A bot answers what a contact wrote.
-    Answer,
-    /// A bot speaks up by itself.
-    Reengager,
-    Agent,
-    /// Leaves even to those who have opted out, or are blocked after it was written.
-    Notice,
-}
-
-impl Purpose {
-    pub fn word(self) -> &'static str {
-        match self {
-            Purpose::Answer => "answer",
-            Purpose::Reengager => "reengager",
-            Purpose::Agent => "agent",
-            Purpose::Notice => "notice",
-        }
+words! {
+    /// Why a message of ours is sent, and so what holds it back.
+    pub enum MessagePurpose {
+        /// A bot answers what a contact wrote.
+        Answer = "answer",
+        /// A bot speaks up by itself.
+        Reengager = "reengager",
+        Agent = "agent",
+        /// Leaves even to those who have opted out, or are blocked after it was written.
+        Notice = "notice",
     }
 }
 
 /// A message of ours.
 #[derive(Clone, Copy)]
 pub struct Saying<'a> {
-    pub purpose: Purpose,
+    pub purpose: MessagePurpose,
     /// Who wrote it, if a human did.
     pub agent: Option<UserId>,
     /// What governs it.
@@ -590,18 +584,18 @@ pub fn insert_saying(
 #[derive(Insertable)]
 #[diesel(table_name = messages)]
 pub struct NewMessage<'a> {
-    conversation_id: i64,
-    channel_id: i64,
+    conversation_id: ConversationId,
+    channel_id: ChannelId,
     author: &'static str,
-    user_id: Option<i64>,
+    user_id: Option<UserId>,
     body: &'a str,
     choices: Option<serde_json::Value>,
     step: Option<&'a str>,
     at: DateTime<Utc>,
-    run_id: Option<i64>,
+    run_id: Option<RunId>,
     seq: Option<i32>,
     purpose: Option<&'static str>,
-    schedule_id: Option<i64>,
+    schedule_id: Option<ScheduleId>,
     state: Option<&'static str>,
     due_at: Option<DateTime<Utc>>,
     outcome: Option<i16>,
@@ -620,15 +614,15 @@ impl<'a> NewMessage<'a> {
         at: DateTime<Utc>,
     ) -> Self {
         NewMessage {
-            conversation_id: it.id.0,
-            channel_id: it.channel.0,
+            conversation_id: it.id,
+            channel_id: it.channel,
             author: "campaign",
             user_id: None,
             body: text,
             choices: offered(choices),
             step: Some(step),
             at,
-            run_id: Some(run.0),
+            run_id: Some(run),
             seq: Some(seq),
             purpose: None,
             schedule_id: None,
@@ -644,14 +638,14 @@ impl<'a> NewMessage<'a> {
     pub fn saying(it: &Conversation, saying: &Saying<'a>, now: DateTime<Utc>) -> Self {
         let leaves = saying.unsaid.is_none();
         NewMessage {
-            conversation_id: it.id.0,
-            channel_id: it.channel.0,
+            conversation_id: it.id,
+            channel_id: it.channel,
             author: match (saying.agent, saying.step) {
                 (Some(_), _) => "agent",
                 (None, Some(_)) => "bot",
                 (None, None) => "house",
             },
-            user_id: saying.agent.map(|user| user.0),
+            user_id: saying.agent,
             body: saying.text,
             choices: offered(saying.choices),
             step: saying.step,
@@ -659,7 +653,7 @@ impl<'a> NewMessage<'a> {
             run_id: None,
             seq: None,
             purpose: Some(saying.purpose.word()),
-            schedule_id: saying.schedule.map(|schedule| schedule.0),
+            schedule_id: saying.schedule,
             state: Some(if leaves { "queued" } else { "settled" }),
             due_at: leaves.then_some(now),
             outcome: (!leaves).then_some(Outcome::InvalidMessage.code()),
@@ -677,7 +671,7 @@ pub fn insert_messages(conn: &mut PgConnection, new: Vec<NewMessage<'_>>) -> Que
 /// Takes back what a bot has said and nobody has begun to send. The conversation is locked.
 pub fn take_back(conn: &mut PgConnection, id: ConversationId, why: &str, now: DateTime<Utc>) -> QueryResult<usize> {
     diesel::update(messages::table)
-        .filter(messages::conversation_id.eq(id.0))
+        .filter(messages::conversation_id.eq(id))
         .filter(messages::state.eq("queued"))
         .filter(messages::author.eq("bot"))
         .set((
@@ -693,11 +687,11 @@ pub fn take_back(conn: &mut PgConnection, id: ConversationId, why: &str, now: Da
 
 /// A schedule some of whose bots are due to speak up, and how many a minute may.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct Due {
+pub struct DueReply {
     #[diesel(sql_type = Int8)]
-    pub schedule_id: i64,
+    pub schedule_id: ScheduleId,
     #[diesel(sql_type = Int8)]
-    pub campaign_id: i64,
+    pub campaign_id: CampaignId,
     /// Messages a minute, where the schedule or its newest run has a rate.
     #[diesel(sql_type = Nullable<diesel::sql_types::Float8>)]
     pub rate: Option<f64>,
@@ -707,7 +701,7 @@ pub struct Due {
 
 /// Schedules that may let a bot speak up now. Goes from schedule to schedule through the
 /// index: a million conversations that wait, or wait under a pause, cost nothing.
-pub fn due_to_wake(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<Due>> {
+pub fn due_to_wake(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<DueReply>> {
     diesel::sql_query(include_str!("due_to_wake.sql")).bind::<Timestamptz, _>(now).load(conn)
 }
 
@@ -724,14 +718,14 @@ pub fn first_failed(conn: &mut PgConnection, id: ConversationId) -> QueryResult<
              WHERE v.id = $1 AND d.outcome NOT IN (0, 14)
                AND NOT EXISTS (SELECT FROM messages m WHERE m.conversation_id = v.id AND m.author = 'contact')) AS failed",
     )
-    .bind::<Int8, _>(id.0);
+    .bind::<Int8, _>(id);
     Prepared(query).get_result::<Failed>(conn).map(|it| it.failed)
 }
 
 /// How many bots of a schedule spoke up since then.
 pub fn spoke_up_since(conn: &mut PgConnection, schedule: ScheduleId, since: DateTime<Utc>) -> QueryResult<i64> {
     messages::table
-        .filter(messages::schedule_id.eq(schedule.0))
+        .filter(messages::schedule_id.eq(schedule))
         .filter(messages::purpose.eq("reengager"))
         .filter(messages::at.gt(since))
         .count()
@@ -747,9 +741,10 @@ pub fn lock_due(
     n: i64,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Conversation>> {
+    locks::skip(Lock::Conversation);
     conversations::table
         .inner_join(contacts::table.on(contacts::id.eq(conversations::contact_id)))
-        .filter(conversations::schedule_id.eq(schedule.0))
+        .filter(conversations::schedule_id.eq(schedule))
         .filter(conversations::wake_at.le(now))
         .order((conversations::wake_at, conversations::id))
         .limit(n)

@@ -4,6 +4,7 @@
 //! transaction: a process that dies half-way leaves nothing behind, also behind a pooler,
 //! and of several that start together one writes and the others find it done.
 
+use super::locks;
 use anyhow::{Context, anyhow};
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
@@ -49,8 +50,11 @@ pub enum Refused {
 pub fn migrate(url: &str) -> anyhow::Result<()> {
     PgConnection::establish(url)?.transaction(|conn| {
         // Not for ever: a migration may wait for work that hangs, and others wait for it.
-        conn.batch_execute("SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(7305812)")
-            .context("another process that changes this database did not finish within a minute")?;
+        conn.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock({})",
+            locks::number::MIGRATION
+        ))
+        .context("another process that changes this database did not finish within a minute")?;
         if let Some(refused) = obstacle(conn)? {
             return Err(refused.into());
         }

@@ -8,15 +8,19 @@
 //! has taken over meanwhile, begins anew with that one.
 
 mod assembled;
+mod columns;
 pub mod conninfo;
 pub mod embedded;
+mod error;
 mod gone;
 mod health;
+pub mod locks;
 mod migrations;
 mod pair;
 mod pool;
 mod prepared;
 pub mod reach;
+
 pub mod schema;
 mod session;
 mod snapshot;
@@ -33,6 +37,8 @@ use diesel::result::{DatabaseErrorKind, Error as Failure};
 use r2d2::PooledConnection;
 
 pub use assembled::Assembled;
+pub use columns::{N, Zone, beginning, containing};
+pub use error::{DbError, Error, Lost, Reason, unless_taken};
 pub use gone::is_gone;
 pub use health::Health;
 pub use migrations::{Refused, migrate, unmigrate};
@@ -52,30 +58,6 @@ const BEARS_WITH_BLOCKERS: Duration = Duration::from_millis(400);
 pub struct Db {
     pool: Arc<RwLock<Arc<Pool>>>,
     health: Arc<Health>,
-}
-
-/// Why borrowed work did not produce its value.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError<E> {
-    #[error("no database connection became free in time")]
-    Busy,
-    /// The database did not answer, or the connection broke.
-    #[error("no answer")]
-    Lost(#[source] Lost),
-    #[error("the work was cut short")]
-    Cancelled,
-    #[error(transparent)]
-    Work(E),
-}
-
-/// No answer, or a connection that broke under the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the database has not answered for {} s", silent_for.as_secs())]
-pub struct Lost {
-    /// Whether it is certain that nothing was changed, and will not be. Otherwise nobody knows.
-    pub unchanged: bool,
-    /// How long nobody in this process has got an answer.
-    pub silent_for: Duration,
 }
 
 impl Db {
@@ -159,7 +141,7 @@ impl Db {
                 () = pool.is_replaced() => break,
                 _ = bears.tick(), if pool.purpose == Purpose::Vital => {
                     if let Some((backend, _)) = ticket.backend() {
-                        pool.end_blockers(backend);
+                        warden::end_blockers(&pool.url, backend);
                     }
                 }
             }

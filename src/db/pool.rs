@@ -17,7 +17,6 @@ use super::DbError;
 use super::health::Health;
 use super::session::{Complaints, Manager, Purpose, Session};
 use super::ticket::{self, Ticket};
-use super::warden;
 
 /// How long somebody waits for a connection before they are told that all are in use.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -125,8 +124,8 @@ impl Pool {
                 false => DbError::Busy,
             });
         };
-        let may_take_long = self.purpose.statement() > 0 && self.purpose.patience() < patience;
-        if may_take_long && self.set_statement_timeout(&mut lent, 0).is_err() {
+        let may_take_long = self.purpose.patience() < patience;
+        if may_take_long && lent.batch_execute(Purpose::settings_of_long_work()).is_err() {
             return Err(self.lost(&mut lent, true));
         }
         ticket.begun_by(lent.backend, &lent.server);
@@ -136,7 +135,7 @@ impl Pool {
         match done {
             Ok(Ok(value)) => {
                 self.health.answered();
-                if may_take_long && self.set_statement_timeout(&mut lent, self.purpose.statement()).is_err() {
+                if may_take_long && lent.batch_execute(&self.purpose.settings_of_short_work()).is_err() {
                     lent.is_dead = true;
                 }
                 Ok(value)
@@ -167,17 +166,8 @@ impl Pool {
         self.health.lost(unchanged)
     }
 
-    fn set_statement_timeout(&self, conn: &mut PgConnection, milliseconds: u32) -> diesel::QueryResult<()> {
-        conn.batch_execute(&format!("SET statement_timeout = {milliseconds}"))
-    }
-
     pub(super) fn complain(&self, why: &str) {
         self.health.no_answer(why);
-    }
-
-    /// Ends those whom the server's process `backend` waits for, if it waits for anybody.
-    pub(super) fn end_blockers(&self, backend: i32) {
-        warden::end_blockers(&self.url, backend);
     }
 }
 

@@ -350,6 +350,7 @@ diesel::table! {
         was -> Nullable<Text>,
         became -> Nullable<Text>,
         why -> Nullable<Text>,
+        nobody -> Nullable<Text>,
     }
 }
 
@@ -505,6 +506,7 @@ diesel::table! {
         stamped_at -> Timestamptz,
         choices -> Nullable<Jsonb>,
         untold -> Int2,
+        written_by -> Nullable<Int8>,
     }
 }
 
@@ -542,6 +544,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    run_pauses (run_id, from_at) {
+        run_id -> Int8,
+        from_at -> Timestamptz,
+        to_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     schedule_runs (id) {
         id -> Int8,
         schedule_id -> Int8,
@@ -569,9 +579,7 @@ diesel::table! {
         auto_rate -> Bool,
         rules -> Jsonb,
         fields -> Jsonb,
-        group_by -> Nullable<Text>,
-        group_value -> Nullable<Text>,
-        served -> Nullable<Array<Text>>,
+        group -> Nullable<Jsonb>,
         canary_passed_at -> Nullable<Timestamptz>,
         passed_over -> Int4,
         bot_id -> Nullable<Int8>,
@@ -724,6 +732,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     openings,
     replacements,
     retries,
+    run_pauses,
     sandbox_messages,
     sandbox_receipts,
     sandbox_replies,

@@ -13,6 +13,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use r2d2::{HandleError, ManageConnection};
 
 use super::health::Health;
+use super::locks;
 use super::ticket::Desk;
 
 /// What connections are for. It decides how long the server bears with them.
@@ -53,8 +54,7 @@ impl Purpose {
     pub(super) fn statement(self) -> u32 {
         match self {
             Purpose::Pages => 8_000,
-            // A COMMIT that waits for a standby and is cut short has succeeded on this server only, and says that it
-            // has succeeded. Whoever clicked is told after the patience that nobody knows.
+            // Whoever clicked is told after the patience. (No timeout ends a COMMIT that waits for a standby.)
             Purpose::Vital => 0,
             Purpose::Engine | Purpose::Long => 0,
         }
@@ -89,14 +89,31 @@ impl Purpose {
         }
     }
 
+    /// Whether the server may read whole tables. An engine looks everything up by its key; the plans of its
+    /// statements are kept, and one that was made while a table was nearly empty would go on reading all of it.
+    fn may_scan(self) -> bool {
+        self != Purpose::Engine
+    }
+
+    /// What a connection bears with while its work is one that may take minutes.
+    pub(super) fn settings_of_long_work() -> &'static str {
+        "SET statement_timeout = 0; SET enable_seqscan = on"
+    }
+
+    /// And again when that is done.
+    pub(super) fn settings_of_short_work(self) -> String {
+        format!("SET statement_timeout = {}; SET enable_seqscan = {}", self.statement(), self.may_scan())
+    }
+
     fn settings(self) -> String {
+        // Compiling a plan takes longer than any of our statements that are asked often.
         format!(
-            "SET application_name = '{}'; SET statement_timeout = {}; SET lock_timeout = {}; \
-             SET idle_in_transaction_session_timeout = {}",
+            "SET application_name = '{}'; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
+             SET jit = off; {}",
             self.name(),
-            self.statement(),
             self.lock(),
-            self.idle()
+            self.idle(),
+            self.settings_of_short_work()
         )
     }
 }
@@ -131,7 +148,10 @@ impl Session {
         let OtherEnd { backend, server } = diesel::sql_query(ask).get_result(&mut conn)?;
         let desk = Desk::default();
         let looking = desk.clone();
-        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| looking.look(&event));
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            locks::look(&event);
+            looking.look(&event);
+        });
         Ok(Self { conn, desk, backend, server: server.into(), sound_at: 0, is_dead: false })
     }
 

@@ -6,16 +6,22 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::store::{self, Claimer, Closed, Room, Take};
-use super::turn::{self, Turn};
+use super::turn::{self, Selection};
 use super::{Claim, Counts, Fate, Lease, PartId, Settled, merge};
-use crate::channels::{Receipt, ReceiptStatus};
+use crate::channels::room::Room;
 use crate::consent;
+use crate::db::locks;
+use crate::deliveries::claim::{Claimer, Take};
+use crate::deliveries::settle::{Closed, Learned};
 use crate::files;
 use crate::ids::{ChannelId, FileId, RunId};
 use crate::pacing::{self, Holds, Pace};
-use crate::runs::{self, Clock, Run, same_group};
+use crate::providers::{Receipt, ReceiptStatus};
+use crate::runs::{self, Run, RunClock, same_group};
 use crate::settings::{self, Cap};
+
+/// Rows that the tallies of a run are spread over, by settlers and by receipts.
+const SHARDS: i32 = 8;
 
 /// What somebody who claims brings along.
 #[derive(Clone, Debug)]
@@ -49,8 +55,8 @@ pub struct Claimed {
 pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) -> QueryResult<Claimed> {
     let mut claimed = conn.transaction(|conn| {
         let nothing = Claimed::default();
-        let Some(mut run) = runs::store::lock_running(conn, run)? else { return Ok(nothing) };
-        let Clock::Started(clock) = run.clock else { return Ok(nothing) };
+        let Some((mut run, comes_round)) = runs::store::lock_running(conn, run, by.now)? else { return Ok(nothing) };
+        let RunClock::Started(clock) = run.clock else { return Ok(nothing) };
         if run.fields.len() != leave.n_fields {
             return Ok(nothing);
         }
@@ -59,7 +65,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
             return Ok(nothing);
         }
         let until = holds.closes(by.now).map_or(run.window.ends, |closes| closes.min(run.window.ends));
-        let lately = store::lately(conn, &run, by.now)?;
+        let lately = super::claim::lately(conn, &run, by.now)?;
         let clock = clock.past(&holds, by.now);
         let is_behind = clock.due(by.now) < run.released;
         let limit = pacing::most_a_minute(clock.rate) + (run.burst - run.released).max(0);
@@ -68,26 +74,29 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if most <= 0 {
             if is_behind {
                 // It goes on from what is released, and does not wait until that is due again.
-                run.clock = Clock::Started(clock);
+                run.clock = RunClock::Started(clock);
                 runs::store::save(conn, &run, by.now)?;
             }
             return Ok(nothing);
         }
         let first = run.canary_left().unwrap_or(i64::MAX);
-        let waiting = store::due_retries(conn, run.id, 0, most as usize, first == 0, by.now)?;
+        let waiting = match comes_round {
+            true => super::claim::due_retries(conn, run.id, 0, most as usize, first == 0, by.now)?,
+            false => Vec::new(),
+        };
         if waiting.is_empty() && (first == 0 || run.unclaimed() == 0) {
             return Ok(nothing);
         }
-        let (most, share) = match store::channel_room(conn, run.channel_id, by.now)? {
+        let (most, share) = match crate::channels::room::channel_room(conn, run.channel_id, by.now)? {
             Room::Held => return Ok(nothing),
             Room::Unlimited => (most, None),
             Room::Limited(share) => {
                 let part = match leave.part {
-                    Some(part) => store::left_of_part(conn, &run, part, by.now)?,
+                    Some(part) => super::claim::left_of_part(conn, &run, part, by.now)?,
                     None => share.sends,
                 };
                 // Replies outrank campaigns: what waits to answer somebody is left its room.
-                let replies = store::replies_waiting(conn, run.channel_id, by.now)?;
+                let replies = crate::channels::room::replies_waiting(conn, run.channel_id, by.now)?;
                 (most.min(share.sends - replies).min(part), Some(share))
             }
         };
@@ -105,17 +114,17 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         let (mut claims, mut taken) = (Vec::new(), 0);
         for (attempt, seqs) in &turn.taken {
             let take = Take::Set { seqs, attempt: *attempt };
-            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
+            claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
             advance(&mut run, &mut channel_before, &mut taken, seqs.len() as i64);
         }
         let fresh = first.min(run.unclaimed().into()).min(most - taken);
         if fresh > 0 && !turn::is_asked(&run, cap) {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
-            claims.push(store::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
+            claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
             advance(&mut run, &mut channel_before, &mut taken, fresh);
         }
         if channel_before.is_some() && taken > 0 {
-            store::take_channel_room(conn, run.channel_id, taken)?;
+            crate::channels::room::take_channel_room(conn, run.channel_id, taken)?;
         }
         let begins_at = lately.wait(limit, taken).max(share.and_then(|share| share.wait(taken)));
         for claim in &mut claims {
@@ -127,7 +136,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         }
         QueryResult::Ok(Claimed { claims, passed: turn.passed })
     })?;
-    if let Err(error) = store::last_look(conn, &mut claimed.claims, by.now) {
+    if let Err(error) = super::claim::last_look(conn, &mut claimed.claims, by.now) {
         tracing::error!(run.id = %run, "claimed of run {run}, and cannot ask for consent: {error}");
     }
     Ok(claimed)
@@ -150,8 +159,8 @@ fn take_waiting(
     waiting: Vec<(i32, i16)>,
     most: usize,
     first: i64,
-) -> QueryResult<Turn> {
-    let mut turn = Turn::default();
+) -> QueryResult<Selection> {
+    let mut turn = Selection::default();
     let held = waiting.iter().filter(|(_, attempt)| *attempt == 1).take(first.try_into().unwrap_or(usize::MAX));
     let tried = waiting.iter().filter(|(_, attempt)| *attempt > 1);
     let mut seqs = Vec::new();
@@ -163,7 +172,7 @@ fn take_waiting(
         }
     }
     if !seqs.is_empty() {
-        turn.refusals = store::wait_no_more(conn, run.id, &seqs)?;
+        turn.refusals = super::claim::wait_no_more(conn, run.id, &seqs)?;
     }
     Ok(turn)
 }
@@ -196,30 +205,31 @@ pub fn settle(
             closed.sends += 1;
             closed.begun_at = closed.begun_at.max(it.begun_at);
         }
-        let held = store::close_part(conn, &closed, batch)?;
-        // In the order in which everybody locks deliveries.
-        let mut results: Vec<&Settled> = results.iter().collect();
-        results.sort_by_key(|it| (it.run, it.seq));
-        let (in_time, late): (Vec<&Settled>, Vec<&Settled>) =
-            results.iter().copied().partition(|it| held.contains(&it.lease.id));
-        store::write_words(conn, &in_time, shard, now)?;
-        store::write_retries(conn, &in_time, shard)?;
-        let begun: Vec<(RunId, i32, DateTime<Utc>)> = results
-            .iter()
-            .filter(|it| it.opens && matches!(it.fate, Fate::Accepted { .. }))
-            .filter_map(|it| Some((it.run, it.seq, it.begun_at?)))
-            .collect();
-        store::open(conn, &begun)?;
-        // Also what comes late: they want nothing more, whatever became of the lease.
+        // Also what comes late: they want nothing more, whatever became of the lease. Contacts are locked
+        // before deliveries.
         let opted_out: Vec<PartId> = results
             .iter()
             .filter(|it| it.fate.is_news_of_an_opt_out())
             .map(|it| PartId { run: it.run, seq: it.seq, attempt: it.attempt })
             .collect();
         if !opted_out.is_empty() {
-            let learnt = store::learnt_of(conn, &opted_out)?;
+            let learnt = super::settle::learnt_of(conn, &opted_out)?;
             consent::store::learn(conn, &learnt, now)?;
         }
+        let held = super::settle::close_part(conn, &closed, batch)?;
+        // In the order in which everybody locks deliveries.
+        let mut results: Vec<&Settled> = results.iter().collect();
+        results.sort_by_key(|it| (it.run, it.seq));
+        let (in_time, late): (Vec<&Settled>, Vec<&Settled>) =
+            results.iter().copied().partition(|it| held.contains(&it.lease.id));
+        super::settle::write_words(conn, &in_time, shard, now)?;
+        super::settle::write_retries(conn, &in_time, shard)?;
+        let begun: Vec<(RunId, i32, DateTime<Utc>)> = results
+            .iter()
+            .filter(|it| it.opens && matches!(it.fate, Fate::Accepted { .. }))
+            .filter_map(|it| Some((it.run, it.seq, it.begun_at?)))
+            .collect();
+        super::settle::open(conn, &begun)?;
         for it in &late {
             settle_late(conn, it, shard, now)?;
         }
@@ -229,8 +239,7 @@ pub fn settle(
 
 fn settle_late(conn: &mut PgConnection, it: &Settled, shard: i16, now: DateTime<Utc>) -> QueryResult<()> {
     use super::{Outcome, Word};
-    let part = PartId { run: it.run, seq: it.seq, attempt: it.attempt };
-    let Some(known) = store::lock_word(conn, part)? else { return Ok(()) };
+    let Some(known) = super::settle::lock_words(conn, it.run, &[it.seq])?.remove(&it.seq) else { return Ok(()) };
     let word = match &it.fate {
         _ if known.outcome != Some(Outcome::Unconfirmed) => return Ok(()),
         Fate::Accepted { .. } => Word::ACCEPTED,
@@ -238,7 +247,8 @@ fn settle_late(conn: &mut PgConnection, it: &Settled, shard: i16, now: DateTime<
         // It was given up as unconfirmed, and stays so: only a person sends again.
         Fate::Later { .. } => return Ok(()),
     };
-    store::set_word(conn, part, word, None, now)?;
+    let learned = Learned { attempt: it.attempt, word, detail: None };
+    super::settle::set_words(conn, it.run, &BTreeMap::from([(it.seq, learned)]), now)?;
     move_count(conn, it.run, known, word, shard)
 }
 
@@ -246,7 +256,7 @@ fn move_count(conn: &mut PgConnection, run: RunId, was: super::Word, is: super::
     let mut change = Counts::default();
     change.add(was, -1);
     change.add(is, 1);
-    store::count(conn, &BTreeMap::from([(run, change)]), shard)
+    super::settle::count(conn, &BTreeMap::from([(run, change)]), shard)
 }
 
 /// A provider said that a whole channel shall wait.
@@ -262,9 +272,9 @@ pub struct Overrun {
 /// Keeps a channel quiet, because its provider asked for it, and slows it down. Every process sees it.
 pub fn slow_down(conn: &mut PgConnection, channel: ChannelId, told: Overrun, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
-        let known = store::lock_pace(conn, channel)?;
+        let known = crate::channels::room::lock_pace(conn, channel)?;
         let pace = Pace::refused(known, told.in_a_second, told.began_at, now);
-        store::slow_down(conn, channel, told.until, pace)
+        crate::channels::room::slow_down(conn, channel, told.until, pace)
     })
 }
 
@@ -280,33 +290,48 @@ pub fn take_in(
     conn.transaction(|conn| {
         let mut known: Vec<(PartId, &Receipt)> =
             receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
-        let cursors = store::cursors(conn, channel, known.iter().map(|(part, _)| part.run))?;
+        let cursors = super::settle::cursors(conn, channel, known.iter().map(|(part, _)| part.run))?;
         known.retain(|(part, _)| cursors.get(&part.run).is_some_and(|next_seq| part.seq < *next_seq));
         let parts: Vec<PartId> = known.iter().map(|(part, _)| *part).collect();
-        let held = store::held_parts(conn, &parts)?;
+        let held = super::claim::held_parts(conn, &parts)?;
         known.retain(|(part, _)| !held.contains(&(part.run, part.seq)));
         // One order for everybody who locks several deliveries, and tallies after all
         // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));
+        let first_seq = known.first().map_or(0, |(part, _)| part.seq);
         let mut changes: BTreeMap<RunId, Counts> = BTreeMap::new();
         let (mut changed, mut proven) = (0, Vec::new());
-        for (part, receipt) in known {
-            let Some(was) = store::lock_word(conn, part)? else { continue };
-            let Some(is) = merge(was, receipt.status) else { continue };
-            let change = changes.entry(part.run).or_default();
-            if store::drop_retry(conn, part)? {
-                change.retrying -= 1;
+        for of_run in known.chunk_by(|(a, _), (b, _)| a.run == b.run) {
+            let run = of_run[0].0.run;
+            let mut seqs: Vec<i32> = of_run.iter().map(|(part, _)| part.seq).collect();
+            seqs.dedup();
+            let mut words = super::settle::lock_words(conn, run, &seqs)?;
+            let (mut learned, mut change) = (BTreeMap::new(), Counts::default());
+            for (part, receipt) in of_run {
+                let Some(word) = words.get_mut(&part.seq) else { continue };
+                let Some(is) = merge(*word, receipt.status) else { continue };
+                let was = std::mem::replace(word, is);
+                change.add(was, -1);
+                change.add(is, 1);
+                let detail = receipt.code.as_deref();
+                learned.insert(part.seq, Learned { attempt: part.attempt, word: is, detail });
+                if was.progress.is_none() && receipt.status != ReceiptStatus::Failed {
+                    proven.push((run, part.seq, now));
+                }
+                changed += 1;
             }
-            change.add(was, -1);
-            change.add(is, 1);
-            store::set_word(conn, part, is, receipt.code.as_deref(), now)?;
-            if was.progress.is_none() && receipt.status != ReceiptStatus::Failed {
-                proven.push((part.run, part.seq, now));
+            if learned.is_empty() {
+                continue;
             }
-            changed += 1;
+            let seqs: Vec<i32> = learned.keys().copied().collect();
+            change.retrying -= super::settle::drop_retries(conn, run, &seqs)?;
+            super::settle::set_words(conn, run, &learned, now)?;
+            changes.insert(run, change);
         }
-        store::count(conn, &changes, 0)?;
-        store::open_proven(conn, &proven)?;
+        // Calls that come at once seldom wait for each other's tallies.
+        let shard = (first_seq % SHARDS) as i16;
+        super::settle::count(conn, &changes, shard)?;
+        super::settle::open_proven(conn, &proven)?;
         Ok(changed)
     })
 }
@@ -314,10 +339,10 @@ pub fn take_in(
 /// Gives up one expired lease: whatever it left unknown is unconfirmed. `None` when there is none.
 pub fn rescue_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<usize>> {
     conn.transaction(|conn| {
-        let Some((lease, run)) = store::lock_expired_lease(conn, now)? else { return Ok(None) };
-        let n = store::rescue(conn, lease, now)?;
+        let Some((lease, run)) = super::rescue::lock_expired_lease(conn, now)? else { return Ok(None) };
+        let n = super::rescue::rescue(conn, lease, now)?;
         let change = Counts { unconfirmed: n as i64, ..Counts::default() };
-        store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
+        super::settle::count(conn, &BTreeMap::from([(run, change)]), 0)?;
         Ok(Some(n))
     })
 }
@@ -329,9 +354,9 @@ pub fn lose(conn: &mut PgConnection, run: RunId, next_seq: i32, now: DateTime<Ut
     conn.transaction(|conn| {
         let run = runs::store::lock(conn, run)?;
         let next_seq = next_seq.min(run.last_seq + 1).max(run.next_seq);
-        let unconfirmed = store::lose(conn, run.id, next_seq, now)?;
+        let unconfirmed = super::rescue::lose(conn, run.id, next_seq, now)?;
         let change = Counts { unconfirmed, ..Counts::default() };
-        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        super::settle::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
         Ok((run.next_seq, next_seq - 1))
     })
 }
@@ -342,12 +367,12 @@ pub fn lose_waiting(
     conn: &mut PgConnection,
     until: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> QueryResult<Vec<store::LostWaiting>> {
+) -> QueryResult<Vec<super::rescue::LostWaiting>> {
     conn.transaction(|conn| {
-        let lost = store::lose_waiting(conn, until, now)?;
+        let lost = super::rescue::lose_waiting(conn, until, now)?;
         let change = |n| Counts { unconfirmed: n, retrying: -n, ..Counts::default() };
-        let changes = lost.iter().map(|it| (RunId(it.run_id), change(it.n))).collect();
-        store::count(conn, &changes, 0)?;
+        let changes = lost.iter().map(|it| (it.run_id, change(it.n))).collect();
+        super::settle::count(conn, &changes, 0)?;
         Ok(lost)
     })
 }
@@ -359,9 +384,9 @@ pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now
         if runs::store::lock(conn, run)?.state.has_ended() {
             return Ok(0);
         }
-        let n = store::send_again(conn, run, since, now)?;
+        let n = super::rescue::send_again(conn, run, since, now)?;
         let change = Counts { unconfirmed: -n, retrying: n, ..Counts::default() };
-        store::count(conn, &BTreeMap::from([(run, change)]), 0)?;
+        super::settle::count(conn, &BTreeMap::from([(run, change)]), 0)?;
         Ok(n)
     })
 }
@@ -373,7 +398,7 @@ pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now
 /// a million rows are written.
 pub fn prepare(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> QueryResult<Option<usize>> {
     conn.transaction(|conn| {
-        if !store::try_reserve_preparation(conn, run)? {
+        if !locks::try_preparation(conn, run.0)? {
             return Ok(None);
         }
         let it = runs::store::find(conn, run)?;
@@ -401,22 +426,24 @@ struct Rows {
 }
 
 fn rows_of_file(conn: &mut PgConnection, run: &Run, file: FileId, now: DateTime<Utc>) -> QueryResult<Rows> {
-    let fields = store::fields(conn, file)?;
+    let fields = super::prepare::fields(conn, file)?;
     let Some(group) = runs::store::group(conn, run.id)? else {
-        let taken = store::prepare(conn, run.id, file)? as i32;
+        let taken = super::prepare::prepare(conn, run.id, file)? as i32;
         return Ok(Rows { taken, left_out: 0, fields });
     };
     let spellings = spellings(conn, file, &group.by)?;
     let left_out = match &group.served {
-        Some(served) => store::prepare_unserved(conn, run.id, file, &group.by, &meant(&spellings, served), now)? as i32,
+        Some(served) => {
+            super::prepare::prepare_unserved(conn, run.id, file, &group.by, &meant(&spellings, served), now)? as i32
+        }
         None => 0,
     };
     if left_out > 0 {
         let change = Counts { skipped: left_out.into(), ..Counts::default() };
-        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        super::settle::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
     }
     let mine = meant(&spellings, std::slice::from_ref(&group.value));
-    let taken = store::prepare_group(conn, run.id, file, &group.by, &mine, left_out)? as i32;
+    let taken = super::prepare::prepare_group(conn, run.id, file, &group.by, &mine, left_out)? as i32;
     Ok(Rows { taken, left_out, fields })
 }
 
@@ -434,8 +461,8 @@ fn meant(spellings: &[String], groups: &[String]) -> Vec<String> {
 }
 
 fn rows_of_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<Rows> {
-    let taken = store::prepare_lists(conn, run)? as i32;
-    Ok(Rows { taken, left_out: 0, fields: store::fields_of_run(conn, run.id)? })
+    let taken = super::prepare::prepare_lists(conn, run)? as i32;
+    Ok(Rows { taken, left_out: 0, fields: super::prepare::fields_of_run(conn, run.id)? })
 }
 
 /// Why a run takes no more contacts.
@@ -457,9 +484,9 @@ pub fn take_back(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Res
         let run = runs::store::lock(conn, run)?;
         let holds = runs::store::holds(conn, &run)?;
         run.clone().add(0, &holds, now)?;
-        let (replaced, held) = store::replace_unsent(conn, run.id, run.next_seq, now)?;
+        let (replaced, held) = super::prepare::replace_unsent(conn, run.id, run.next_seq, now)?;
         let change = Counts { skipped: replaced, retrying: -held, ..Counts::default() };
-        store::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
+        super::settle::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
         Ok(replaced)
     })
 }
@@ -494,13 +521,13 @@ pub fn append(
             None => None,
         };
         let group = group.as_ref().map(|(values, by)| (by.as_str(), values.as_slice()));
-        let all = store::count_rows(conn, file, group)?;
-        let added = store::append(conn, &run, file, group, beside)?;
+        let all = super::prepare::count_rows(conn, file, group)?;
+        let added = super::prepare::append(conn, &run, file, group, beside)?;
         if added > 0 {
             run.add(added as i32, &holds, now)?;
-            run.spread(store::waiting(conn, run.id)?, &holds, now);
+            run.spread(super::counts::waiting(conn, run.id)?, &holds, now);
             runs::store::save(conn, &run, now)?;
-            for field in store::fields(conn, file)? {
+            for field in super::prepare::fields(conn, file)? {
                 if !run.fields.contains(&field) {
                     run.fields.push(field);
                 }

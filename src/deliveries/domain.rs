@@ -4,8 +4,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::channels::{ReceiptStatus, RejectClass, Scope, SendOutcome};
-use crate::ids::{LeaseId, RunId};
+use crate::ids::{ContactId, LeaseId, RunId};
+use crate::providers::{ReceiptStatus, RejectClass, RetryScope, SendOutcome};
 use crate::runs::RunState;
 
 /// How long we listen to a provider that does not answer.
@@ -37,17 +37,17 @@ pub struct Claim {
     pub begins_at: Option<DateTime<Utc>>,
     /// None begins at or after this one: a hold begins, or the window ends.
     pub until: DateTime<Utc>,
-    pub contacts: Vec<Contact>,
+    pub contacts: Vec<ClaimedContact>,
     /// Whether consent was asked for after the claim had committed. Where it was not, nothing may begin.
     pub seen: bool,
 }
 
 /// A claimed contact as the claim found it.
 #[derive(Clone, Debug)]
-pub struct Contact {
+pub struct ClaimedContact {
     pub seq: i32,
     /// Its number among all contacts.
-    pub contact: i64,
+    pub contact: ContactId,
     pub address: String,
     /// Field name to text.
     pub values: serde_json::Map<String, serde_json::Value>,
@@ -166,10 +166,10 @@ impl Outcome {
     }
 
     /// Which of the counts it belongs to.
-    pub fn group(self) -> Group {
+    pub fn group(self) -> OutcomeGroup {
         match self {
-            Outcome::Delivered => Group::Delivered,
-            Outcome::Unconfirmed => Group::Unconfirmed,
+            Outcome::Delivered => OutcomeGroup::Delivered,
+            Outcome::Unconfirmed => OutcomeGroup::Unconfirmed,
             Outcome::InvalidMessage
             | Outcome::Blocklisted
             | Outcome::NoGroup
@@ -180,14 +180,14 @@ impl Outcome {
             | Outcome::FrequencyCap
             | Outcome::Busy
             | Outcome::Doubted
-            | Outcome::Profanity => Group::Skipped,
+            | Outcome::Profanity => OutcomeGroup::Skipped,
             Outcome::Invalid
             | Outcome::Unavailable
             | Outcome::NetworkError
             | Outcome::Expired
             | Outcome::InvalidContact
-            | Outcome::Rejected => Group::Failed,
-            Outcome::Overrun | Outcome::Stopped => Group::Unsent,
+            | Outcome::Rejected => OutcomeGroup::Failed,
+            Outcome::Overrun | Outcome::Stopped => OutcomeGroup::Unsent,
         }
     }
 
@@ -254,7 +254,7 @@ impl Outcome {
 
 /// What the counts of a run sort final words into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum OutcomeGroup {
     Delivered,
     Failed,
     /// Not attempted, for a reason known beforehand.
@@ -323,6 +323,13 @@ impl Fate {
         Fate::Later { at, refused: false, detail: Some("not begun in time".to_owned()) }
     }
 
+    /// It was claimed, and then nobody could be asked whether it still may leave. A moment later: each
+    /// claim counts as an attempt, and their number ends at 32,767.
+    pub fn not_asked(now: DateTime<Utc>) -> Fate {
+        let at = now + TimeDelta::seconds(1);
+        Fate::Later { at, refused: false, detail: Some("consent could not be asked".to_owned()) }
+    }
+
     /// Whether the provider, and not our own list, said that the person opted out.
     pub fn is_news_of_an_opt_out(&self) -> bool {
         matches!(self, Fate::Final { outcome: Outcome::OptedOut, detail: Some(_) })
@@ -344,12 +351,14 @@ pub fn fate(refusals: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
             },
             detail: Some(code),
         },
-        SendOutcome::RetryLater { scope: Scope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => Fate::Final {
-            outcome: Outcome::NetworkError,
-            detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
-        },
+        SendOutcome::RetryLater { scope: RetryScope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => {
+            Fate::Final {
+                outcome: Outcome::NetworkError,
+                detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
+            }
+        }
         SendOutcome::RetryLater { after, scope, code } => {
-            Fate::Later { at: now + after, refused: scope == Scope::Recipient, detail: Some(code) }
+            Fate::Later { at: now + after, refused: scope == RetryScope::Recipient, detail: Some(code) }
         }
         SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
     }
@@ -468,11 +477,11 @@ impl Standing {
             Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Held => "open",
             Standing::Accepted | Standing::Sent => "good",
             Standing::Final(outcome) => match outcome.group() {
-                Group::Delivered => "good",
-                Group::Failed => "bad",
-                Group::Unconfirmed => "warn",
-                Group::Unsent => "warn",
-                Group::Skipped => "",
+                OutcomeGroup::Delivered => "good",
+                OutcomeGroup::Failed => "bad",
+                OutcomeGroup::Unconfirmed => "warn",
+                OutcomeGroup::Unsent => "warn",
+                OutcomeGroup::Skipped => "",
             },
         }
     }
@@ -599,15 +608,17 @@ impl Show {
         };
         match self {
             Show::All => true,
-            Show::Sent => matches!(standing, Standing::Accepted | Standing::Sent) || group == Some(Group::Delivered),
-            Show::Delivered => group == Some(Group::Delivered),
-            Show::Failed => group == Some(Group::Failed),
-            Show::Skipped => group == Some(Group::Skipped),
+            Show::Sent => {
+                matches!(standing, Standing::Accepted | Standing::Sent) || group == Some(OutcomeGroup::Delivered)
+            }
+            Show::Delivered => group == Some(OutcomeGroup::Delivered),
+            Show::Failed => group == Some(OutcomeGroup::Failed),
+            Show::Skipped => group == Some(OutcomeGroup::Skipped),
             Show::Unsent => {
                 matches!(standing, Standing::Planned | Standing::Retrying | Standing::Held)
-                    || group == Some(Group::Unsent)
+                    || group == Some(OutcomeGroup::Unsent)
             }
-            Show::Unconfirmed => group == Some(Group::Unconfirmed),
+            Show::Unconfirmed => group == Some(OutcomeGroup::Unconfirmed),
             Show::InFlight => standing == Standing::InFlight,
             Show::Retrying => matches!(standing, Standing::Retrying | Standing::Held),
             Show::Outcome(outcome) => standing == Standing::Final(outcome),
@@ -658,11 +669,11 @@ impl Counts {
     pub fn add(&mut self, word: Word, n: i64) {
         let count = match word.outcome.map(Outcome::group) {
             None if word.progress.is_some() => &mut self.accepted,
-            None | Some(Group::Unsent) => return,
-            Some(Group::Delivered) => &mut self.delivered,
-            Some(Group::Unconfirmed) => &mut self.unconfirmed,
-            Some(Group::Skipped) => &mut self.skipped,
-            Some(Group::Failed) => &mut self.failed,
+            None | Some(OutcomeGroup::Unsent) => return,
+            Some(OutcomeGroup::Delivered) => &mut self.delivered,
+            Some(OutcomeGroup::Unconfirmed) => &mut self.unconfirmed,
+            Some(OutcomeGroup::Skipped) => &mut self.skipped,
+            Some(OutcomeGroup::Failed) => &mut self.failed,
         };
         *count += n;
     }
@@ -717,11 +728,11 @@ mod tests {
             fate(refusals, sent, now())
         };
         let again = |refused| Fate::Later { at: now() + TimeDelta::seconds(5), refused, detail: Some("429".into()) };
-        assert_eq!(later(0, Scope::Recipient), again(true));
-        assert_eq!(later(3, Scope::Recipient), again(true));
-        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, Scope::Recipient) else { panic!() };
+        assert_eq!(later(0, RetryScope::Recipient), again(true));
+        assert_eq!(later(3, RetryScope::Recipient), again(true));
+        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, RetryScope::Recipient) else { panic!() };
         assert_eq!(detail.as_deref(), Some("gave up after 5 tries: 429"));
-        assert_eq!(later(1000, Scope::Channel), again(false), "nobody is given up because a channel is busy");
+        assert_eq!(later(1000, RetryScope::Channel), again(false), "nobody is given up because a channel is busy");
         let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
         assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
     }

@@ -8,8 +8,9 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
-use super::{Counts, Show, Standing, store};
+use super::{Counts, Show, Standing};
 use crate::contacts::domain::as_stored;
+use crate::db::Zone;
 use crate::db::schema::{campaigns, channels, files, schedule_runs, schedules};
 use crate::ids::RunId;
 use crate::runs::{self, Run};
@@ -17,7 +18,7 @@ use crate::runs::{self, Run};
 const LEDGER: &str = include_str!("ledger.sql");
 
 /// Whose ledger it is, for the head of the page.
-pub struct Head {
+pub struct LedgerHead {
     pub run: Run,
     pub campaign: String,
     pub schedule: String,
@@ -30,30 +31,27 @@ pub struct Head {
     pub zone: Tz,
 }
 
-pub fn head(conn: &mut PgConnection, id: RunId) -> QueryResult<Head> {
+pub fn head(conn: &mut PgConnection, id: RunId) -> QueryResult<LedgerHead> {
     let run = runs::store::find(conn, id)?;
-    let (campaign, zone): (String, String) =
-        campaigns::table.find(run.campaign_id.0).select((campaigns::name, campaigns::time_zone)).first(conn)?;
-    let schedule = schedules::table.find(run.schedule_id.0).select(schedules::name).first(conn)?;
-    let channel = channels::table.find(run.channel_id.0).select(channels::name).first(conn)?;
+    let (campaign, Zone(zone)): (String, Zone) =
+        campaigns::table.find(run.campaign_id).select((campaigns::name, campaigns::time_zone)).first(conn)?;
+    let schedule = schedules::table.find(run.schedule_id).select(schedules::name).first(conn)?;
+    let channel = channels::table.find(run.channel_id).select(channels::name).first(conn)?;
     let file: Option<(String, i64)> = match run.file_id {
         Some(file) => files::table
-            .find(file.0)
+            .find(file)
             .select((files::name, files::rows_bad + files::rows_duplicate))
             .first(conn)
             .map(Some)?,
         None => None,
     };
     let (file, file_problems) = file.map_or((None, 0), |(name, problems)| (Some(name), problems));
-    let Ok(zone) = zone.parse() else {
-        return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
-    };
-    Ok(Head { run, campaign, schedule, channel, file, file_problems, zone })
+    Ok(LedgerHead { run, campaign, schedule, channel, file, file_problems, zone })
 }
 
 /// Which rows are wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Ask {
+pub struct LedgerAsk {
     pub show: Show,
     /// How an address or a customer ID begins; empty for any.
     pub begins: String,
@@ -63,7 +61,7 @@ pub struct Ask {
 
 /// One contact of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// Its place in the run, from 1.
     pub seq: i32,
     pub address: String,
@@ -78,25 +76,25 @@ pub struct Entry {
 }
 
 /// One page of a ledger, and what stands above it.
-pub struct Look {
-    pub head: Head,
+pub struct LedgerLook {
+    pub head: LedgerHead,
     pub counts: Counts,
     /// How many contacts stand where.
     pub standings: Vec<(Standing, i64)>,
-    pub ask: Ask,
-    pub entries: Vec<Entry>,
+    pub ask: LedgerAsk,
+    pub entries: Vec<LedgerEntry>,
     /// The last row of this page, when there are more behind it.
     pub next: Option<i32>,
 }
 
 /// To be asked on one snapshot: what stands above the rows is then what the rows say.
-pub fn look(conn: &mut PgConnection, run: RunId, ask: Ask, page: usize) -> QueryResult<Look> {
+pub fn look(conn: &mut PgConnection, run: RunId, ask: LedgerAsk, page: usize) -> QueryResult<LedgerLook> {
     let head = head(conn, run)?;
     let mut entries = entries(conn, run, &ask, page as i64 + 1)?;
     let next = (entries.len() > page).then(|| entries[page - 1].seq);
     entries.truncate(page);
-    let (counts, standings) = (store::counts_of(conn, run)?, standings(conn, run)?);
-    Ok(Look { head, counts, standings, ask, entries, next })
+    let (counts, standings) = (super::counts::counts_of(conn, run)?, standings(conn, run)?);
+    Ok(LedgerLook { head, counts, standings, ask, entries, next })
 }
 
 #[derive(QueryableByName)]
@@ -120,7 +118,7 @@ struct Row {
 }
 
 /// Up to `n` rows, in the order of the run.
-pub fn entries(conn: &mut PgConnection, run: RunId, ask: &Ask, n: i64) -> QueryResult<Vec<Entry>> {
+pub fn entries(conn: &mut PgConnection, run: RunId, ask: &LedgerAsk, n: i64) -> QueryResult<Vec<LedgerEntry>> {
     let standings: Option<Vec<i16>> = match ask.show {
         Show::All => None,
         show => Some(Standing::all().filter(|it| show.shows(*it)).map(Standing::code).collect()),
@@ -136,7 +134,7 @@ pub fn entries(conn: &mut PgConnection, run: RunId, ask: &Ask, n: i64) -> QueryR
          LIMIT $6"
     );
     diesel::sql_query(sql)
-        .bind::<Int8, _>(run.0)
+        .bind::<Int8, _>(run)
         .bind::<Int4, _>(ask.after)
         .bind::<Nullable<Array<Int2>>, _>(standings)
         .bind::<Nullable<Text>, _>(begins)
@@ -145,7 +143,7 @@ pub fn entries(conn: &mut PgConnection, run: RunId, ask: &Ask, n: i64) -> QueryR
         .load::<Row>(conn)?
         .into_iter()
         .map(|row| {
-            Ok(Entry {
+            Ok(LedgerEntry {
                 standing: standing(row.standing)?,
                 seq: row.seq,
                 address: row.address,
@@ -170,19 +168,18 @@ pub fn standings(conn: &mut PgConnection, run: RunId) -> QueryResult<Vec<(Standi
     }
     let groups: Vec<Group> =
         diesel::sql_query(format!("SELECT l.standing, count(*) AS n FROM ({LEDGER}) l GROUP BY 1 ORDER BY 1"))
-            .bind::<Int8, _>(run.0)
+            .bind::<Int8, _>(run)
             .load(conn)?;
     groups.into_iter().map(|group| Ok((standing(group.standing)?, group.n))).collect()
 }
 
 /// Names of these runs, for links to them.
 pub fn names(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<RunId, String>> {
-    let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    let rows: Vec<(i64, String)> = schedule_runs::table
-        .filter(schedule_runs::id.eq_any(ids))
+    let rows: Vec<(RunId, String)> = schedule_runs::table
+        .filter(schedule_runs::id.eq_any(runs))
         .select((schedule_runs::id, schedule_runs::name))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(id, name)| (RunId(id), name)).collect())
+    Ok(rows.into_iter().collect())
 }
 
 fn standing(code: i16) -> QueryResult<Standing> {

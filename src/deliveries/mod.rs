@@ -25,13 +25,17 @@
 mod domain;
 pub mod quiet;
 pub mod turn;
-pub mod store;
+pub mod claim;
+pub mod counts;
+pub mod prepare;
+pub mod rescue;
+pub mod settle;
 pub mod actions;
 pub mod ledger;
 pub mod web;
 
-pub use crate::channels::BEGIN_WITHIN;
+pub use crate::providers::BEGIN_WITHIN;
 pub use domain::{
-    Claim, Contact, Counts, Fate, Group, LEASE, LOST, Lease, OnRecord, Outcome, PATIENCE, PartId, Settled, Show,
-    Standing, Word, even_part, fate, merge,
+    Claim, ClaimedContact, Counts, Fate, LEASE, LOST, Lease, OnRecord, Outcome, OutcomeGroup, PATIENCE, PartId,
+    Settled, Show, Standing, Word, even_part, fate, merge,
 };

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::BEGIN_WITHIN;
-use super::store::{self, InFlight, Scope};
 use crate::app::App;
 use crate::db::DbError;
+use crate::deliveries::counts::{InFlight, Scope};
 
 /// How long an answer waits for sends on the wire before it lists them instead.
 /// Longer than a claimed send may take to begin: those it lists have all begun.
@@ -15,13 +15,13 @@ const LISTED: i64 = 50;
 
 /// What is still on the wire.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wire {
+pub struct OnTheWire {
     pub n: i64,
     /// The first of them, by name.
     pub sends: Vec<InFlight>,
 }
 
-impl Wire {
+impl OnTheWire {
     pub fn is_quiet(&self) -> bool {
         self.n == 0
     }
@@ -31,7 +31,7 @@ impl Wire {
 /// wire or nothing can begin any more. What it returns has begun and will settle
 /// by its deadline; nothing else leaves. That holds for an error as well: it comes
 /// when nothing can begin any more, and only says that nobody knows what has.
-pub async fn wait(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::result::Error>> {
+pub async fn wait(app: &App, scope: Scope) -> Result<OnTheWire, DbError<diesel::result::Error>> {
     let began = Instant::now();
     // Forgotten by the database, it is missed: by this process, and by the one that starts next.
     let (marks, now) = (app.marks.clone(), app.clock.now());
@@ -41,7 +41,7 @@ pub async fn wait(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::resul
     let mut nap = Duration::from_millis(2);
     loop {
         let looked = look(app, scope).await;
-        if looked.as_ref().is_ok_and(Wire::is_quiet) || WAIT <= began.elapsed() {
+        if looked.as_ref().is_ok_and(OnTheWire::is_quiet) || WAIT <= began.elapsed() {
             return looked;
         }
         tokio::time::sleep(nap).await;
@@ -50,12 +50,12 @@ pub async fn wait(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::resul
 }
 
 /// What is on the wire right now.
-pub async fn look(app: &App, scope: Scope) -> Result<Wire, DbError<diesel::result::Error>> {
+pub async fn look(app: &App, scope: Scope) -> Result<OnTheWire, DbError<diesel::result::Error>> {
     app.db
         .run(move |conn| {
-            let n = store::n_in_flight(conn, scope)?;
-            let sends = if n == 0 { Vec::new() } else { store::in_flight(conn, scope, LISTED)? };
-            Ok(Wire { n, sends })
+            let n = super::counts::n_in_flight(conn, scope)?;
+            let sends = if n == 0 { Vec::new() } else { super::counts::in_flight(conn, scope, LISTED)? };
+            Ok(OnTheWire { n, sends })
         })
         .await
 }

@@ -16,12 +16,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use serde_json::{Map, Value};
+
 use uuid::Uuid;
 
-use super::store::{self, Elsewhere, Held};
 use super::{Fate, Lease, Outcome, Settled};
-use crate::ids::LeaseId;
+use crate::deliveries::claim::{Candidate, Elsewhere, Held};
+use crate::ids::{ContactId, LeaseId, RunId};
 use crate::pacing::{LocalHours, own_zone, zones_of_number};
 use crate::runs::{Busy, Run};
 use crate::settings::Cap;
@@ -34,20 +34,6 @@ const ASKED: usize = 100;
 const CHUNKS: [usize; 2] = [100, 500];
 /// When a contact that is busy elsewhere comes round again.
 const BUSY_FOR: TimeDelta = TimeDelta::minutes(5);
-
-/// A contact whose turn it is.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    pub seq: i32,
-    /// The try that is its turn, from 1.
-    pub attempt: i16,
-    pub contact: i64,
-    pub address: String,
-    /// Field name to text.
-    pub values: Map<String, Value>,
-    /// Set when somebody put another run in this one's place.
-    pub replaced: Option<String>,
-}
 
 /// What a run asks about each of its contacts.
 struct Asked<'a> {
@@ -69,13 +55,13 @@ struct Hours {
 /// What others have to do with the contacts that are asked about.
 #[derive(Default)]
 struct Known {
-    sent: HashMap<i64, i64>,
-    elsewhere: HashMap<i64, Vec<Elsewhere>>,
+    sent: HashMap<ContactId, i64>,
+    elsewhere: HashMap<ContactId, Vec<Elsewhere>>,
 }
 
 enum Verdict {
     /// It is sent to, and these of other runs are not.
-    Take(Vec<(i64, i32)>),
+    Take(Vec<(RunId, i32)>),
     Hold {
         until: DateTime<Utc>,
         detail: String,
@@ -93,7 +79,7 @@ pub fn is_asked(run: &Run, cap: Option<Cap>) -> bool {
 
 /// Whom a claim takes, and what it did with others on the way.
 #[derive(Default)]
-pub struct Turn {
+pub struct Selection {
     /// Contacts to take, by the number of their try.
     pub taken: Vec<(i16, Vec<i32>)>,
     /// How often providers have said "later" about those that waited.
@@ -114,10 +100,10 @@ pub fn next(
     most: usize,
     first: i64,
     now: DateTime<Utc>,
-) -> QueryResult<Turn> {
+) -> QueryResult<Selection> {
     let hours = match run.rules.local {
         Some(hours) => {
-            let (is_phone, fallback) = store::place(conn, run)?;
+            let (is_phone, fallback) = super::claim::place(conn, run)?;
             Some(Hours { hours, is_phone, fallback })
         }
         None => None,
@@ -129,9 +115,9 @@ pub fn next(
     let (mut n_asked, to_ask) = (0, ASKED.max(most));
     let mut chunk = CHUNKS[0];
     loop {
-        let waiting = store::due_retries(conn, run.id, looked.len(), chunk, first == 0, now)?;
+        let waiting = super::claim::due_retries(conn, run.id, looked.len(), chunk, first == 0, now)?;
         let is_last = waiting.len() < chunk;
-        asked.look(store::candidates(conn, run.id, &waiting)?, &mut looked, &mut n_asked, to_ask);
+        asked.look(super::claim::candidates(conn, run.id, &waiting)?, &mut looked, &mut n_asked, to_ask);
         if is_last || n_asked == to_ask || LOOKED_AT <= looked.len() {
             break;
         }
@@ -142,12 +128,12 @@ pub fn next(
     while n_asked < to_ask && looked.len() < LOOKED_AT && from <= run.last_seq && first > 0 {
         let to = run.last_seq.min(from + chunk - 1);
         let turns: Vec<(i32, i16)> = (from..=to).map(|seq| (seq, 1)).collect();
-        asked.look(store::candidates(conn, run.id, &turns)?, &mut looked, &mut n_asked, to_ask);
+        asked.look(super::claim::candidates(conn, run.id, &turns)?, &mut looked, &mut n_asked, to_ask);
         (from, chunk) = (to + 1, CHUNKS[1] as i32);
     }
 
     let open = looked.iter().filter(|(_, verdict)| verdict.is_none());
-    let contacts: Vec<i64> = open.map(|(candidate, _)| candidate.contact).collect();
+    let contacts: Vec<ContactId> = open.map(|(candidate, _)| candidate.contact).collect();
     let known = asked.ask_others(conn, &contacts)?;
     asked.decide(conn, looked, known, most, first)
 }
@@ -180,18 +166,18 @@ impl Asked<'_> {
         self.hours.as_ref()?.closed(candidate, self.now, self.run.window.ends)
     }
 
-    fn ask_others(&self, conn: &mut PgConnection, contacts: &[i64]) -> QueryResult<Known> {
+    fn ask_others(&self, conn: &mut PgConnection, contacts: &[ContactId]) -> QueryResult<Known> {
         let busy = self.run.rules.busy != Busy::Ignore;
         let mut known = Known::default();
         if contacts.is_empty() || (!busy && self.cap.is_none()) {
             return Ok(known);
         }
-        store::lock_contacts(conn, contacts)?;
+        super::claim::lock_contacts(conn, contacts)?;
         if let Some(cap) = self.cap {
-            known.sent = store::sent_lately(conn, contacts, self.now - TimeDelta::days(cap.days.into()))?;
+            known.sent = super::claim::sent_lately(conn, contacts, self.now - TimeDelta::days(cap.days.into()))?;
         }
         if busy {
-            for it in store::elsewhere(conn, self.run, contacts, self.now)? {
+            for it in super::claim::elsewhere(conn, self.run, contacts, self.now)? {
                 known.elsewhere.entry(it.contact_id).or_default().push(it);
             }
         }
@@ -199,7 +185,7 @@ impl Asked<'_> {
     }
 
     /// What becomes of a contact, now that others were asked.
-    fn verdict(&self, contact: i64, known: &Known) -> Verdict {
+    fn verdict(&self, contact: ContactId, known: &Known) -> Verdict {
         if let Some(cap) = self.cap
             && known.sent.get(&contact).is_some_and(|n| i64::from(cap.messages) <= *n)
         {
@@ -228,7 +214,7 @@ impl Asked<'_> {
     fn gives_way_to(&self, other: &Elsewhere) -> bool {
         let rule = other.busy.as_deref().and_then(Busy::of_word).unwrap_or_default();
         let other_gives_way = matches!(rule, Busy::Wait | Busy::Skip);
-        let is_first = (self.run.window.starts, self.run.id.0) < (other.starts_at, other.run_id);
+        let is_first = (self.run.window.starts, self.run.id) < (other.starts_at, other.run_id);
         !(other_gives_way && is_first && self.run.rules.busy != Busy::Replace)
     }
 
@@ -240,7 +226,7 @@ impl Asked<'_> {
         mut known: Known,
         most: usize,
         mut first: i64,
-    ) -> QueryResult<Turn> {
+    ) -> QueryResult<Selection> {
         let (mut held, mut left_out, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         let (mut taken, mut n_taken) = (Vec::<(i16, Vec<i32>)>::new(), 0);
         let (mut wait_no_more, mut until) = (Vec::new(), None::<DateTime<Utc>>);
@@ -308,22 +294,22 @@ impl Asked<'_> {
             }
         }
         let passed = held.len() + left_out.len();
-        store::write_words(conn, &left_out.iter().collect::<Vec<_>>(), 0, self.now)?;
+        super::settle::write_words(conn, &left_out.iter().collect::<Vec<_>>(), 0, self.now)?;
         let refusals = match wait_no_more.is_empty() {
             true => HashMap::new(),
-            false => store::wait_no_more(conn, self.run.id, &wait_no_more)?,
+            false => super::claim::wait_no_more(conn, self.run.id, &wait_no_more)?,
         };
         if !held.is_empty() {
-            store::hold(conn, self.run.id, &held)?;
+            super::claim::hold(conn, self.run.id, &held)?;
         }
         if !replaced.is_empty() {
-            let why = format!("{} took its place", store::campaign_name(conn, self.run)?);
-            store::replace(conn, &replaced, &why, self.now)?;
+            let why = format!("{} took its place", super::claim::campaign_name(conn, self.run)?);
+            super::claim::replace(conn, &replaced, &why, self.now)?;
         }
         if next_seq != self.run.next_seq || passed_over != 0 {
-            store::move_cursor(conn, self.run.id, next_seq, passed_over)?;
+            super::claim::move_cursor(conn, self.run.id, next_seq, passed_over)?;
         }
-        Ok(Turn { taken, refusals, until, passed })
+        Ok(Selection { taken, refusals, until, passed })
     }
 }
 

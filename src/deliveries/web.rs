@@ -7,14 +7,15 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::ledger::{self, Ask, Entry, Look};
+use super::ledger::{self, LedgerAsk, LedgerEntry, LedgerLook};
 use super::{Show, Standing};
+use crate::access::View;
 use crate::app::App;
 use crate::ids::RunId;
 use crate::runs::RunState;
 use crate::web::chart::thousands;
 use crate::web::csv::as_text;
-use crate::web::{Frame, May, Problem, View, in_turn, page, table_in_turn};
+use crate::web::{Frame, May, Problem, in_turn, page, table_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(read).service(export);
@@ -36,9 +37,9 @@ struct Filter {
 }
 
 impl Filter {
-    fn ask(&self) -> Ask {
+    fn ask(&self) -> LedgerAsk {
         let show = Show::of_word(&self.show).unwrap_or_default();
-        Ask { show, begins: self.q.trim().to_owned(), after: self.after }
+        LedgerAsk { show, begins: self.q.trim().to_owned(), after: self.after }
     }
 }
 
@@ -46,7 +47,7 @@ impl Filter {
 #[template(path = "deliveries/ledger.html")]
 struct Ledger {
     frame: Frame,
-    seen: Look,
+    seen: LedgerLook,
 }
 
 impl Ledger {
@@ -162,7 +163,7 @@ async fn export(
 
 const COLUMNS: [&str; 9] = ["row", "address", "customer id", "code", "outcome", "why", "detail", "attempt", "time"];
 
-fn cells(entry: &Entry, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
+fn cells(entry: &LedgerEntry, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
     let code = match entry.standing {
         Standing::Final(outcome) => outcome.code().to_string(),
         Standing::Planned
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_line_says_who_and_why_in_words_and_codes() {
-        let entry = Entry {
+        let entry = LedgerEntry {
             seq: 7,
             address: "353871234567".into(),
             customer_id: Some("=cmd".into()),

@@ -7,28 +7,22 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 
 use super::domain::{
-    Check, DailyPlan, DropState, Dropped, Facts, Mode, Refusal, Template, Unchanged, Verdict, came_to_nothing, judge,
-    today,
+    DailyPlan, DropCheck, DropFacts, DropRefusal, DropState, DropTemplate, DropVerdict, Dropped, Mode, Refused,
+    came_to_nothing, judge, today,
 };
 use super::store::{self, Host, Tally};
+use crate::access::Actor;
+use crate::db::Error;
 use crate::deliveries::actions::{NotAppended, append, take_back};
 use crate::files::domain::File;
 use crate::ids::{CampaignId, DropId, FileId, RunId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 use crate::pacing::{self, Window};
 use crate::runs::same_group;
 use crate::schedules::actions::{Planned, plan_run};
 use crate::schedules::store::Home;
 use crate::schedules::{Schedule, ScheduleState};
 use crate::{files, runs, schedules};
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Unchanged(#[from] Unchanged),
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
-}
 
 // ---- the plan --------------------------------------------------------------------
 
@@ -40,7 +34,7 @@ pub fn set_plan(
     plan: &DailyPlan,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let host = store::lock_host(conn, id)?;
         must_take_plan(&host)?;
@@ -52,7 +46,7 @@ pub fn set_plan(
         let name = if plan.expected_name.is_empty() { "any name" } else { &plan.expected_name };
         let (opens, closes) = (plan.opens.format("%H:%M"), plan.closes.format("%H:%M"));
         let why = format!("{}, {opens} to {closes}, {name}", plan.days.words());
-        record(conn, id, id.0, "daily.planned", Some(by), None, Some(&why), now)?;
+        journal::note(conn, Entry::new(Happened::DailyPlanned, id, by).of(id).why(&why), now)?;
         Ok(())
     })
 }
@@ -70,11 +64,11 @@ pub fn begin(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Que
 
 /// What has to be known before a file is received: the kind of addresses in it, when it
 /// is expected, and the zone.
-pub fn ready(conn: &mut PgConnection, id: CampaignId) -> Result<(String, DailyPlan, Tz), Error> {
+pub fn ready(conn: &mut PgConnection, id: CampaignId) -> Result<(String, DailyPlan, Tz), Error<Refused>> {
     let host = store::host(conn, id)?;
     must_take_files(&host)?;
-    let plan = store::plan(conn, id)?.ok_or(Unchanged::NotDaily)?;
-    let template = store::template(conn, id)?.ok_or(Unchanged::NotDaily)?;
+    let plan = store::plan(conn, id)?.ok_or(Refused::NotDaily)?;
+    let template = store::template(conn, id)?.ok_or(Refused::NotDaily)?;
     Ok((template.kind, plan, host.home.zone))
 }
 
@@ -89,7 +83,7 @@ pub fn take(
     file: Option<FileId>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error> {
+) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
         let host = store::lock_host(conn, campaign)?;
         must_take_files(&host)?;
@@ -119,7 +113,7 @@ pub fn refuse(
     why: &str,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error> {
+) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
         let host = store::lock_host(conn, campaign)?;
         must_take_files(&host)?;
@@ -129,7 +123,7 @@ pub fn refuse(
             day: today(host.home.zone, now),
             file: None,
             name: name.to_owned(),
-            state: DropState::Refused { failed: Check::File, why: why.to_owned() },
+            state: DropState::Refused { failed: DropCheck::File, why: why.to_owned() },
             allowed: Default::default(),
             dropped_at: now,
         };
@@ -144,11 +138,11 @@ pub fn refuse(
 pub fn allow(
     conn: &mut PgConnection,
     id: DropId,
-    failed: Check,
+    failed: DropCheck,
     end: Option<NaiveTime>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error> {
+) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
         let (host, mut dropped) = hold(conn, id)?;
         let zone = host.home.zone;
@@ -159,10 +153,10 @@ pub fn allow(
             (DropState::Importing(_) | DropState::Asked | DropState::Launched(_), _) => String::new(),
         };
         dropped.allow(failed, ends, today(zone, now))?;
-        if failed == Check::End && ends.is_none_or(|ends| ends <= now) {
-            return Err(Unchanged::EndNotInFuture.into());
+        if failed == DropCheck::End && ends.is_none_or(|ends| ends <= now) {
+            return Err(Refused::EndNotInFuture.into());
         }
-        record(conn, dropped.campaign, id.0, "drop.allowed", Some(by), None, Some(&why), now)?;
+        journal::note(conn, Entry::new(Happened::DropAllowed, id, by).of(dropped.campaign).why(&why), now)?;
         let new_columns = judge_again(conn, &host.home, &mut dropped, by, now)?;
         store::save(conn, &dropped)?;
         store::set_allowed_by(conn, id, by)?;
@@ -179,14 +173,14 @@ pub fn decide(
     mode: Mode,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error> {
+) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
         let (host, mut dropped) = hold(conn, id)?;
         if dropped.state == DropState::Asked && dropped.day != today(host.home.zone, now) {
-            return Err(Unchanged::OtherDay.into());
+            return Err(Refused::OtherDay.into());
         }
         dropped.decide(mode)?;
-        let template = store::template(conn, host.home.id)?.ok_or(Unchanged::NotDaily)?;
+        let template = store::template(conn, host.home.id)?.ok_or(Refused::NotDaily)?;
         let new_columns = order_import(conn, &mut dropped, template, by, now)?;
         store::save(conn, &dropped)?;
         store::set_decided(conn, id, Some(by), now)?;
@@ -197,7 +191,13 @@ pub fn decide(
 }
 
 /// Leaves a second file out. `who`: the name of the person.
-pub fn leave(conn: &mut PgConnection, id: DropId, by: UserId, who: &str, now: DateTime<Utc>) -> Result<Dropped, Error> {
+pub fn leave(
+    conn: &mut PgConnection,
+    id: DropId,
+    by: UserId,
+    who: &str,
+    now: DateTime<Utc>,
+) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
         let (_, mut dropped) = hold(conn, id)?;
         dropped.leave(who)?;
@@ -209,7 +209,7 @@ pub fn leave(conn: &mut PgConnection, id: DropId, by: UserId, who: &str, now: Da
 }
 
 /// A dropped file, locked under its campaign, which still takes files.
-fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Host, Dropped), Error> {
+fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Host, Dropped), Error<Refused>> {
     let campaign = store::find(conn, id)?.campaign;
     let host = store::lock_host(conn, campaign)?;
     must_take_files(&host)?;
@@ -217,29 +217,29 @@ fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Host, Dropped), Error> {
 }
 
 /// Its plan is made while it is a draft and may be changed while it takes files.
-pub fn must_take_plan(host: &Host) -> Result<(), Unchanged> {
+pub fn must_take_plan(host: &Host) -> Result<(), Refused> {
     match must_take_files(host) {
-        Err(Unchanged::IsDraft) => Ok(()),
+        Err(Refused::IsDraft) => Ok(()),
         answer => answer,
     }
 }
 
-fn must_take_files(host: &Host) -> Result<(), Unchanged> {
+fn must_take_files(host: &Host) -> Result<(), Refused> {
     if !host.is_daily {
-        return Err(Unchanged::NotDaily);
+        return Err(Refused::NotDaily);
     }
     match host.home.state.as_str() {
         "active" | "paused" => Ok(()),
-        "draft" => Err(Unchanged::IsDraft),
-        "stopped" => Err(Unchanged::Stopped),
-        "finished" => Err(Unchanged::Finished),
-        _ => Err(Unchanged::Archived),
+        "draft" => Err(Refused::IsDraft),
+        "stopped" => Err(Refused::Stopped),
+        "finished" => Err(Refused::Finished),
+        _ => Err(Refused::Archived),
     }
 }
 
 /// Schedules that may still run, in their order.
 fn schedules_of(conn: &mut PgConnection, home: &Home) -> QueryResult<Vec<Schedule>> {
-    let mut found = schedules::store::of_campaigns(conn, &[home.id.0])?;
+    let mut found = schedules::store::of_campaigns(conn, &[home.id])?;
     found.retain(|schedule| matches!(schedule.state, ScheduleState::Active | ScheduleState::Paused { .. }));
     Ok(found)
 }
@@ -252,12 +252,12 @@ fn judge_again(
     dropped: &mut Dropped,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Vec<String>, Error> {
-    let plan = store::plan(conn, home.id)?.ok_or(Unchanged::NotDaily)?;
-    let template = store::template(conn, home.id)?.ok_or(Unchanged::NotDaily)?;
+) -> Result<Vec<String>, Error<Refused>> {
+    let plan = store::plan(conn, home.id)?.ok_or(Refused::NotDaily)?;
+    let template = store::template(conn, home.id)?.ok_or(Refused::NotDaily)?;
     let schedules = schedules_of(conn, home)?;
     if schedules.is_empty() {
-        return Err(Unchanged::NoSchedules.into());
+        return Err(Refused::NoSchedules.into());
     }
     let windows: Vec<Window> =
         schedules.iter().filter_map(|schedule| schedule.plan.window_on(dropped.day, home.zone).ok()).collect();
@@ -269,7 +269,7 @@ fn judge_again(
         Some(file) => store::same_on(conn, home.id, dropped.day, file)?,
         None => None,
     };
-    let facts = Facts {
+    let facts = DropFacts {
         name: &dropped.name,
         has_rows: dropped.file.is_some(),
         headers: &headers,
@@ -279,16 +279,16 @@ fn judge_again(
         allowed: dropped.allowed,
     };
     match judge(&plan, &template, &facts, home.zone, now) {
-        Verdict::Refused(refusal) => {
+        DropVerdict::Refused(refusal) => {
             forget_if_hopeless(conn, dropped, &refusal)?;
             dropped.state = DropState::Refused { failed: refusal.check(), why: refusal.to_string() };
             Ok(Vec::new())
         }
-        Verdict::Ask => {
+        DropVerdict::Ask => {
             dropped.state = DropState::Asked;
             Ok(Vec::new())
         }
-        Verdict::Waits { .. } | Verdict::Late => {
+        DropVerdict::Waits { .. } | DropVerdict::Late => {
             dropped.state = DropState::Importing(Mode::First);
             order_import(conn, dropped, template, by, now)
         }
@@ -296,7 +296,7 @@ fn judge_again(
 }
 
 /// Nothing is kept of a file that no one can let in.
-fn forget_if_hopeless(conn: &mut PgConnection, dropped: &mut Dropped, refusal: &Refusal) -> QueryResult<()> {
+fn forget_if_hopeless(conn: &mut PgConnection, dropped: &mut Dropped, refusal: &DropRefusal) -> QueryResult<()> {
     match dropped.file.take_if(|_| !refusal.check().has_a_way_on()) {
         Some(file) => files::store::delete(conn, file),
         None => Ok(()),
@@ -308,23 +308,23 @@ fn forget_if_hopeless(conn: &mut PgConnection, dropped: &mut Dropped, refusal: &
 fn order_import(
     conn: &mut PgConnection,
     dropped: &mut Dropped,
-    mut template: Template,
+    mut template: DropTemplate,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Vec<String>, Error> {
-    let id = dropped.file.ok_or(Unchanged::NotKept)?;
+) -> Result<Vec<String>, Error<Refused>> {
+    let id = dropped.file.ok_or(Refused::NotKept)?;
     let headers = files::store::find(conn, id)?.head.headers;
     let new_columns = template.take_in(&headers);
     if !new_columns.is_empty() {
         store::save_template(conn, dropped.campaign, &template)?;
         let why = format!("{} came with {}", new_columns.join(", "), dropped.name);
-        record(conn, dropped.campaign, id.0, "columns.added", Some(by), None, Some(&why), now)?;
+        journal::note(conn, Entry::new(Happened::ColumnsAdded, id, by).of(dropped.campaign).why(&why), now)?;
     }
     match files::actions::import(conn, id, template.mapping(&headers), template.region, by, now) {
         Ok(_) => {}
-        Err(files::actions::Error::Db(error)) => return Err(error.into()),
-        Err(files::actions::Error::Unchanged(why)) => {
-            dropped.state = DropState::Refused { failed: Check::File, why: why.to_string() };
+        Err(Error::Database(error)) => return Err(error.into()),
+        Err(Error::Refused(why)) => {
+            dropped.state = DropState::Refused { failed: DropCheck::File, why: why.to_string() };
         }
     }
     Ok(new_columns)
@@ -346,7 +346,7 @@ pub enum Launch {
 
 /// Makes the day's runs of a file that is imported, or gives them its contacts; all or
 /// nothing, so whoever dies in between leaves it to be done.
-pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result<Launch, Error> {
+pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result<Launch, Error<Refused>> {
     conn.transaction(|conn| {
         let campaign = store::find(conn, id)?.campaign;
         let host = store::lock_host(conn, campaign)?;
@@ -359,8 +359,8 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
             return Ok(Launch::Waits);
         }
         let refused = match (came_to_nothing(&file), must_take_files(&host)) {
-            (Some(why), _) => Some((Check::File, why)),
-            (None, Err(unchanged)) => Some((Check::Run, unchanged.to_string())),
+            (Some(why), _) => Some((DropCheck::File, why)),
+            (None, Err(unchanged)) => Some((DropCheck::Run, unchanged.to_string())),
             (None, Ok(())) => None,
         };
         if let Some((failed, why)) = refused {
@@ -373,7 +373,7 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
             match join_runs(conn, &host.home, &runs, &file, mode, now)? {
                 Joined::Waits => return Ok(Launch::Waits),
                 Joined::Refused(why) => {
-                    return refuse_late(conn, &host.home, &mut dropped, Check::Run, why, now);
+                    return refuse_late(conn, &host.home, &mut dropped, DropCheck::Run, why, now);
                 }
                 Joined::Done(tally, words) => (tally, words),
             }
@@ -383,7 +383,15 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
         store::set_tally(conn, id, &tally)?;
         store::set_decided(conn, id, None, now)?;
         let why = format!("{}: {} contacts, {words}", dropped.name, tally.contacts);
-        record(conn, campaign, id.0, "drop.launched", None, Some(("importing", "launched")), Some(&why), now)?;
+        journal::note(
+            conn,
+            Entry::new(Happened::DropLaunched, id, Actor::Clock)
+                .of(campaign)
+                .was("importing")
+                .became("launched")
+                .why(&why),
+            now,
+        )?;
         Ok(Launch::Done)
     })
 }
@@ -455,7 +463,7 @@ fn join_runs(
     file: &File,
     mode: Mode,
     now: DateTime<Utc>,
-) -> Result<Joined, Error> {
+) -> Result<Joined, Error<Refused>> {
     let schedules = schedules_of(conn, home)?;
     let mut runs_of = HashMap::new();
     // All of them are locked before any is changed: no claim comes between.
@@ -533,16 +541,23 @@ fn refuse_late(
     conn: &mut PgConnection,
     home: &Home,
     dropped: &mut Dropped,
-    failed: Check,
+    failed: DropCheck,
     why: String,
     now: DateTime<Utc>,
-) -> Result<Launch, Error> {
+) -> Result<Launch, Error<Refused>> {
     dropped.state = DropState::Refused { failed, why: why.clone() };
     store::save(conn, dropped)?;
     store::set_decided(conn, dropped.id, None, now)?;
     let why = format!("{}: {why}", dropped.name);
-    let change = Some(("importing", "refused"));
-    record(conn, home.id, dropped.id.0, "drop.refused", None, change, Some(&why), now)?;
+    journal::note(
+        conn,
+        Entry::new(Happened::DropRefused, dropped.id, Actor::Clock)
+            .of(home.id)
+            .was("importing")
+            .became("refused")
+            .why(&why),
+        now,
+    )?;
     let closed = store::plan(conn, home.id)?
         .and_then(|plan| plan.window_on(dropped.day, home.zone))
         .is_some_and(|window| window.ends <= now);
@@ -575,7 +590,7 @@ fn miss(conn: &mut PgConnection, home: &Home, day: NaiveDate, now: DateTime<Utc>
         return Ok(false);
     }
     let why = format!("no file came on {}", day.format("%A %-d %B"));
-    record(conn, home.id, home.id.0, "campaign.missed", None, None, Some(&why), now)?;
+    journal::note(conn, Entry::new(Happened::CampaignMissed, home.id, Actor::Clock).of(home.id).why(&why), now)?;
     Ok(true)
 }
 
@@ -584,26 +599,11 @@ fn miss(conn: &mut PgConnection, home: &Home, day: NaiveDate, now: DateTime<Utc>
 /// What was made of a file that somebody dropped or decided about.
 fn record_drop(conn: &mut PgConnection, dropped: &Dropped, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     let (happened, words) = match &dropped.state {
-        DropState::Importing(mode) => ("drop.accepted", format!(" ({})", mode.word())),
-        DropState::Asked => ("drop.asked", ": another file came before it".to_owned()),
-        DropState::Launched(_) => ("drop.launched", String::new()),
-        DropState::Refused { why, .. } => ("drop.refused", format!(": {why}")),
+        DropState::Importing(mode) => (Happened::DropAccepted, format!(" ({})", mode.word())),
+        DropState::Asked => (Happened::DropAsked, ": another file came before it".to_owned()),
+        DropState::Launched(_) => (Happened::DropLaunched, String::new()),
+        DropState::Refused { why, .. } => (Happened::DropRefused, format!(": {why}")),
     };
     let why = format!("{}{words}", dropped.name);
-    record(conn, dropped.campaign, dropped.id.0, happened, Some(by), None, Some(&why), now)
-}
-
-#[allow(clippy::too_many_arguments, reason = "one line of the journal has so many parts")]
-fn record(
-    conn: &mut PgConnection,
-    campaign: CampaignId,
-    subject: i64,
-    happened: &'static str,
-    by: Option<UserId>,
-    change: Option<(&str, &str)>,
-    why: Option<&str>,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let (was, became) = change.unzip();
-    journal::record(conn, &Entry { happened, campaign: Some(campaign), subject, by, was, became, why }, now)
+    journal::note(conn, Entry::new(happened, dropped.id, by).of(dropped.campaign).why(&why), now)
 }

@@ -2,9 +2,11 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::db::Reason;
 use crate::files::domain::{File, Mapping, State, Use};
 use crate::ids::{CampaignId, DropId, FileId};
 use crate::pacing::{self, Days, Window};
+use crate::words::words;
 
 /// When the file of a daily campaign is expected, and what it looks like.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +22,7 @@ pub struct DailyPlan {
 
 /// What the columns of a daily file are: those of the campaign's sample file, and those that came since.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Template {
+pub struct DropTemplate {
     /// The country that numbers without a country code belong to; empty: all have theirs.
     pub region: String,
     /// Kind of channel that the addresses are for, as stored.
@@ -38,10 +40,10 @@ pub struct Column {
     pub added: bool,
 }
 
-impl Template {
-    pub fn new(kind: &str, region: &str, headers: &[String], mapping: &Mapping) -> Template {
+impl DropTemplate {
+    pub fn new(kind: &str, region: &str, headers: &[String], mapping: &Mapping) -> DropTemplate {
         let columns = headers.iter().zip(&mapping.columns);
-        Template {
+        DropTemplate {
             kind: kind.to_owned(),
             region: region.to_owned(),
             columns: columns
@@ -145,7 +147,7 @@ pub fn slot_words(slot: &Window, zone: Tz) -> String {
 
 /// What is known of a file that was dropped.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct DropFacts<'a> {
     pub name: &'a str,
     /// Whether anything stands below its header row.
     pub has_rows: bool,
@@ -177,7 +179,7 @@ pub struct Allowed {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum DropVerdict {
     /// It is taken in, and its first message leaves when the first schedule starts.
     Waits {
         starts: DateTime<Utc>,
@@ -186,12 +188,12 @@ pub enum Verdict {
     Late,
     /// Another file was first today: are its contacts added, or do they replace what is unsent?
     Ask,
-    Refused(Refusal),
+    Refused(DropRefusal),
 }
 
 /// Why a file was not taken in. The text is shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum DropRefusal {
     #[error("No file is expected on a {day}.{}", next_words(next))]
     Day { day: String, next: Option<String> },
     #[error("The import window is closed at {at}.{}", next_words(next))]
@@ -232,180 +234,145 @@ fn missing_words(missing: &[String], similar: &[String]) -> String {
     }
 }
 
-/// The check that a file failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    Day,
-    Window,
-    Name,
-    Rows,
-    Columns,
-    Same,
-    End,
-    Over,
-    /// It is no table of contacts, or its import came to nothing.
-    File,
-    /// No run could take its contacts.
-    Run,
-    /// Somebody decided to leave it.
-    Left,
+words! {
+    /// The check that a file failed.
+    pub enum DropCheck {
+        Day = "day",
+        Window = "window",
+        Name = "name",
+        Rows = "rows",
+        Columns = "columns",
+        Same = "same",
+        End = "end",
+        Over = "over",
+        /// It is no table of contacts, or its import came to nothing.
+        File = "file",
+        /// No run could take its contacts.
+        Run = "run",
+        /// Somebody decided to leave it.
+        Left = "left",
+    }
 }
 
-impl Check {
-    pub const ALL: [Check; 11] = [
-        Check::Day,
-        Check::Window,
-        Check::Name,
-        Check::Rows,
-        Check::Columns,
-        Check::Same,
-        Check::End,
-        Check::Over,
-        Check::File,
-        Check::Run,
-        Check::Left,
-    ];
-
-    /// The word in the database.
-    pub fn word(self) -> &'static str {
-        match self {
-            Check::Day => "day",
-            Check::Window => "window",
-            Check::Name => "name",
-            Check::Rows => "rows",
-            Check::Columns => "columns",
-            Check::Same => "same",
-            Check::End => "end",
-            Check::Over => "over",
-            Check::File => "file",
-            Check::Run => "run",
-            Check::Left => "left",
-        }
-    }
-
+impl DropCheck {
     /// The words on the screen.
     pub fn label(self) -> &'static str {
         match self {
-            Check::Day => "Day",
-            Check::Window => "Import window",
-            Check::Name => "File name",
-            Check::Rows => "Rows",
-            Check::Columns => "Columns",
-            Check::Same => "Same file",
-            Check::End => "End time",
-            Check::Over | Check::Run => "Today's runs",
-            Check::File => "File",
-            Check::Left => "Left out",
+            DropCheck::Day => "Day",
+            DropCheck::Window => "Import window",
+            DropCheck::Name => "File name",
+            DropCheck::Rows => "Rows",
+            DropCheck::Columns => "Columns",
+            DropCheck::Same => "Same file",
+            DropCheck::End => "End time",
+            DropCheck::Over | DropCheck::Run => "Today's runs",
+            DropCheck::File => "File",
+            DropCheck::Left => "Left out",
         }
-    }
-
-    pub fn of_word(word: &str) -> Option<Check> {
-        Check::ALL.into_iter().find(|check| check.word() == word)
     }
 
     /// Whether the same file may still get in, when somebody lets it.
     pub fn has_a_way_on(self) -> bool {
         match self {
-            Check::Day | Check::Window | Check::Name | Check::End => true,
-            Check::Rows | Check::Columns | Check::Same | Check::Over | Check::File | Check::Run | Check::Left => false,
+            DropCheck::Day | DropCheck::Window | DropCheck::Name | DropCheck::End => true,
+            DropCheck::Rows
+            | DropCheck::Columns
+            | DropCheck::Same
+            | DropCheck::Over
+            | DropCheck::File
+            | DropCheck::Run
+            | DropCheck::Left => false,
         }
     }
 }
 
-impl Refusal {
-    pub fn check(&self) -> Check {
+impl DropRefusal {
+    pub fn check(&self) -> DropCheck {
         match self {
-            Refusal::Day { .. } => Check::Day,
-            Refusal::Window { .. } => Check::Window,
-            Refusal::Name { .. } => Check::Name,
-            Refusal::Rows => Check::Rows,
-            Refusal::Columns { .. } => Check::Columns,
-            Refusal::Same { .. } => Check::Same,
-            Refusal::End { .. } => Check::End,
-            Refusal::Over => Check::Over,
+            DropRefusal::Day { .. } => DropCheck::Day,
+            DropRefusal::Window { .. } => DropCheck::Window,
+            DropRefusal::Name { .. } => DropCheck::Name,
+            DropRefusal::Rows => DropCheck::Rows,
+            DropRefusal::Columns { .. } => DropCheck::Columns,
+            DropRefusal::Same { .. } => DropCheck::Same,
+            DropRefusal::End { .. } => DropCheck::End,
+            DropRefusal::Over => DropCheck::Over,
         }
     }
 }
 
 /// What becomes of a file that is dropped at `now`. Asked before anything of it is imported.
-pub fn judge(plan: &DailyPlan, template: &Template, facts: &Facts<'_>, zone: Tz, now: DateTime<Utc>) -> Verdict {
+pub fn judge(
+    plan: &DailyPlan,
+    template: &DropTemplate,
+    facts: &DropFacts<'_>,
+    zone: Tz,
+    now: DateTime<Utc>,
+) -> DropVerdict {
     match check(plan, template, facts, zone, now) {
         Ok(verdict) => verdict,
-        Err(refusal) => Verdict::Refused(refusal),
+        Err(refusal) => DropVerdict::Refused(refusal),
     }
 }
 
 fn check(
     plan: &DailyPlan,
-    template: &Template,
-    facts: &Facts<'_>,
+    template: &DropTemplate,
+    facts: &DropFacts<'_>,
     zone: Tz,
     now: DateTime<Utc>,
-) -> Result<Verdict, Refusal> {
+) -> Result<DropVerdict, DropRefusal> {
     let local = |at: DateTime<Utc>| at.with_timezone(&zone);
     let time = |at: DateTime<Utc>| local(at).format("%H:%M").to_string();
     let (today, allowed) = (local(now).date_naive(), &facts.allowed);
     // First, because nothing that could be said after it helps.
     if let Some(earlier) = &facts.same {
-        return Err(Refusal::Same { at: time(earlier.at), by: earlier.by.clone() });
+        return Err(DropRefusal::Same { at: time(earlier.at), by: earlier.by.clone() });
     }
     let next = || plan.next_slot(zone, now).map(|slot| slot_words(&slot, zone));
     match plan.window_on(today, zone) {
         None if allowed.day => {}
-        None => return Err(Refusal::Day { day: today.format("%A").to_string(), next: next() }),
+        None => return Err(DropRefusal::Day { day: today.format("%A").to_string(), next: next() }),
         Some(_) if allowed.window => {}
         Some(window) if window.starts <= now && now < window.ends => {}
-        Some(_) => return Err(Refusal::Window { at: time(now), next: next() }),
+        Some(_) => return Err(DropRefusal::Window { at: time(now), next: next() }),
     }
     if let Some(expected) = plan.name_on(today)
         && !allowed.name
         && !name_matches(&expected, facts.name)
     {
-        return Err(Refusal::Name { name: facts.name.to_owned(), expected });
+        return Err(DropRefusal::Name { name: facts.name.to_owned(), expected });
     }
     if !facts.has_rows {
-        return Err(Refusal::Rows);
+        return Err(DropRefusal::Rows);
     }
     let missing = template.missing(facts.headers);
     if !missing.is_empty() {
         let alike = |header: &&String| missing.iter().any(|name| name.to_lowercase() == header.to_lowercase());
         let similar = facts.headers.iter().filter(alike).cloned().collect();
-        return Err(Refusal::Columns { missing, similar });
+        return Err(DropRefusal::Columns { missing, similar });
     }
     let starts = facts.windows.iter().map(|window| window.starts).min().unwrap_or(now);
     let ends = facts.windows.iter().map(|window| window.ends).max().unwrap_or(now);
     if ends <= now && allowed.ends.is_none_or(|ends| ends <= now) {
-        return Err(if facts.another { Refusal::Over } else { Refusal::End { at: time(ends) } });
+        return Err(if facts.another { DropRefusal::Over } else { DropRefusal::End { at: time(ends) } });
     }
     Ok(match (facts.another, now < starts) {
-        (true, _) => Verdict::Ask,
-        (false, true) => Verdict::Waits { starts },
-        (false, false) => Verdict::Late,
+        (true, _) => DropVerdict::Ask,
+        (false, true) => DropVerdict::Waits { starts },
+        (false, false) => DropVerdict::Late,
     })
 }
 
-/// How a file that was let in gets into the day's runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It makes them.
-    First,
-    /// Its contacts join those they have.
-    Add,
-    /// Its contacts take the place of those that are unsent.
-    Replace,
-}
-
-impl Mode {
-    pub fn word(self) -> &'static str {
-        match self {
-            Mode::First => "first",
-            Mode::Add => "add",
-            Mode::Replace => "replace",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Mode> {
-        [Mode::First, Mode::Add, Mode::Replace].into_iter().find(|mode| mode.word() == word)
+words! {
+    /// How a file that was let in gets into the day's runs.
+    pub enum Mode {
+        /// It makes them.
+        First = "first",
+        /// Its contacts join those they have.
+        Add = "add",
+        /// Its contacts take the place of those that are unsent.
+        Replace = "replace",
     }
 }
 
@@ -415,7 +382,7 @@ pub enum DropState {
     Importing(Mode),
     Asked,
     Launched(Mode),
-    Refused { failed: Check, why: String },
+    Refused { failed: DropCheck, why: String },
 }
 
 impl DropState {
@@ -432,7 +399,7 @@ impl DropState {
 
 /// Why a dropped file stayed as it was. The text is shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Unchanged {
+pub enum Refused {
     #[error("This campaign takes no daily files.")]
     NotDaily,
     #[error("The campaign is a draft. Launch it first.")]
@@ -455,6 +422,12 @@ pub enum Unchanged {
     EndNotInFuture,
 }
 
+impl Reason for Refused {
+    fn is_invalid(&self) -> bool {
+        matches!(self, Refused::EndNotInFuture)
+    }
+}
+
 /// A file that somebody dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropped {
@@ -471,46 +444,52 @@ pub struct Dropped {
 
 impl Dropped {
     /// Lets something pass that it was refused for, to be judged again. `day`: today.
-    pub fn allow(&mut self, failed: Check, ends: Option<DateTime<Utc>>, day: NaiveDate) -> Result<(), Unchanged> {
+    pub fn allow(&mut self, failed: DropCheck, ends: Option<DateTime<Utc>>, day: NaiveDate) -> Result<(), Refused> {
         match &self.state {
             DropState::Refused { failed: it, .. } if *it == failed && it.has_a_way_on() => {}
             DropState::Refused { .. } | DropState::Importing(_) | DropState::Asked | DropState::Launched(_) => {
-                return Err(Unchanged::Decided);
+                return Err(Refused::Decided);
             }
         }
         if self.day != day {
-            return Err(Unchanged::OtherDay);
+            return Err(Refused::OtherDay);
         }
         if self.file.is_none() {
-            return Err(Unchanged::NotKept);
+            return Err(Refused::NotKept);
         }
         match failed {
-            Check::Day => self.allowed.day = true,
-            Check::Window => self.allowed.window = true,
-            Check::Name => self.allowed.name = true,
-            Check::End => self.allowed.ends = ends,
-            Check::Rows | Check::Columns | Check::Same | Check::Over | Check::File | Check::Run | Check::Left => {}
+            DropCheck::Day => self.allowed.day = true,
+            DropCheck::Window => self.allowed.window = true,
+            DropCheck::Name => self.allowed.name = true,
+            DropCheck::End => self.allowed.ends = ends,
+            DropCheck::Rows
+            | DropCheck::Columns
+            | DropCheck::Same
+            | DropCheck::Over
+            | DropCheck::File
+            | DropCheck::Run
+            | DropCheck::Left => {}
         }
         Ok(())
     }
 
     /// Answers the question that a second file asks.
-    pub fn decide(&mut self, mode: Mode) -> Result<(), Unchanged> {
+    pub fn decide(&mut self, mode: Mode) -> Result<(), Refused> {
         self.state = match self.state {
             DropState::Asked => DropState::Importing(mode),
             DropState::Importing(_) | DropState::Launched(_) | DropState::Refused { .. } => {
-                return Err(Unchanged::Decided);
+                return Err(Refused::Decided);
             }
         };
         Ok(())
     }
 
     /// Leaves it: the day's runs stay as they are.
-    pub fn leave(&mut self, who: &str) -> Result<(), Unchanged> {
+    pub fn leave(&mut self, who: &str) -> Result<(), Refused> {
         self.state = match self.state {
-            DropState::Asked => DropState::Refused { failed: Check::Left, why: format!("{who} left it out.") },
+            DropState::Asked => DropState::Refused { failed: DropCheck::Left, why: format!("{who} left it out.") },
             DropState::Importing(_) | DropState::Launched(_) | DropState::Refused { .. } => {
-                return Err(Unchanged::Decided);
+                return Err(Refused::Decided);
             }
         };
         Ok(())
@@ -559,11 +538,11 @@ mod tests {
         }
     }
 
-    fn template() -> Template {
+    fn template() -> DropTemplate {
         let mapping = Mapping {
             columns: vec![Use::ChannelId, Use::Data { field: "name".to_owned() }, Use::CustomerId, Use::Ignore],
         };
-        Template::new("sms", "IE", &names(&["phone", "name", "id", "note"]), &mapping)
+        DropTemplate::new("sms", "IE", &names(&["phone", "name", "id", "note"]), &mapping)
     }
 
     const ZONE: Tz = Tz::Europe__Dublin;
@@ -593,8 +572,8 @@ mod tests {
         }
     }
 
-    fn verdict(case: &Case) -> Verdict {
-        let facts = Facts {
+    fn verdict(case: &Case) -> DropVerdict {
+        let facts = DropFacts {
             name: case.name,
             has_rows: case.has_rows,
             headers: &case.headers,
@@ -606,9 +585,9 @@ mod tests {
         judge(&plan(), &template(), &facts, ZONE, case.now)
     }
 
-    fn refused(case: &Case) -> (Check, String) {
+    fn refused(case: &Case) -> (DropCheck, String) {
         match verdict(case) {
-            Verdict::Refused(refusal) => (refusal.check(), refusal.to_string()),
+            DropVerdict::Refused(refusal) => (refusal.check(), refusal.to_string()),
             other => panic!("not refused: {other:?}"),
         }
     }
@@ -618,41 +597,41 @@ mod tests {
         // day no, and nothing else matters
         let wednesday = Case { now: at("08:30") + chrono::TimeDelta::days(1), ..good() };
         let next = "Next: Thursday 26 November, 08:00 to 11:00 Europe/Dublin.";
-        assert_eq!(refused(&wednesday), (Check::Day, format!("No file is expected on a Wednesday. {next}")));
+        assert_eq!(refused(&wednesday), (DropCheck::Day, format!("No file is expected on a Wednesday. {next}")));
         let worse = Case { name: "x", has_rows: false, headers: Vec::new(), ..wednesday };
-        assert_eq!(refused(&worse).0, Check::Day);
+        assert_eq!(refused(&worse).0, DropCheck::Day);
 
         // day yes, window no
         let early = Case { now: at("07:59"), ..good() };
         let next = "Next: Tuesday 24 November, 08:00 to 11:00 Europe/Dublin.";
-        assert_eq!(refused(&early), (Check::Window, format!("The import window is closed at 07:59. {next}")));
+        assert_eq!(refused(&early), (DropCheck::Window, format!("The import window is closed at 07:59. {next}")));
         let late = Case { now: at("11:00"), name: "x", has_rows: false, ..good() };
         let next = "Next: Thursday 26 November, 08:00 to 11:00 Europe/Dublin.";
-        assert_eq!(refused(&late), (Check::Window, format!("The import window is closed at 11:00. {next}")));
+        assert_eq!(refused(&late), (DropCheck::Window, format!("The import window is closed at 11:00. {next}")));
 
         // name no
         let named = Case { name: "other.csv", has_rows: false, headers: Vec::new(), ..good() };
         let says = "The file is called “other.csv”. Today “arrears-2026-11-24*.csv” is expected.";
-        assert_eq!(refused(&named), (Check::Name, says.to_owned()));
+        assert_eq!(refused(&named), (DropCheck::Name, says.to_owned()));
 
         // rows no
-        assert_eq!(refused(&Case { has_rows: false, headers: Vec::new(), ..good() }).0, Check::Rows);
+        assert_eq!(refused(&Case { has_rows: false, headers: Vec::new(), ..good() }).0, DropCheck::Rows);
 
         // column missing
         let lacking = Case { headers: names(&["phone", "Name", "extra"]), ..good() };
         let says = "The columns “name”, “id” are missing. The file has “Name”: the names must be written alike.";
-        assert_eq!(refused(&lacking), (Check::Columns, says.to_owned()));
+        assert_eq!(refused(&lacking), (DropCheck::Columns, says.to_owned()));
         let lacking = Case { headers: names(&["phone", "name", "note"]), ..good() };
         assert_eq!(refused(&lacking).1, "The column “id” is missing.");
 
         // before start
-        assert_eq!(verdict(&good()), Verdict::Waits { starts: at("09:00") });
+        assert_eq!(verdict(&good()), DropVerdict::Waits { starts: at("09:00") });
         // start..end
-        assert_eq!(verdict(&Case { now: at("09:00"), ..good() }), Verdict::Late);
-        assert_eq!(verdict(&Case { now: at("09:59"), ..good() }), Verdict::Late);
+        assert_eq!(verdict(&Case { now: at("09:00"), ..good() }), DropVerdict::Late);
+        assert_eq!(verdict(&Case { now: at("09:59"), ..good() }), DropVerdict::Late);
         // after end
         let says = "The schedules have ended for today, the last one at 10:00. Give them a new end time to send this file today.";
-        assert_eq!(refused(&Case { now: at("10:00"), ..good() }), (Check::End, says.to_owned()));
+        assert_eq!(refused(&Case { now: at("10:00"), ..good() }), (DropCheck::End, says.to_owned()));
     }
 
     #[test]
@@ -660,16 +639,16 @@ mod tests {
         let same = Some(Earlier { at: at("08:10"), by: "Ada".to_owned() });
         let again = Case { same, another: true, name: "x", now: at("12:00"), ..good() };
         let says = "This very file was dropped today at 08:10 by Ada. Nobody gets it twice.";
-        assert_eq!(refused(&again), (Check::Same, says.to_owned()));
+        assert_eq!(refused(&again), (DropCheck::Same, says.to_owned()));
     }
 
     #[test]
     fn a_second_file_asks_while_a_run_can_take_it() {
-        assert_eq!(verdict(&Case { another: true, ..good() }), Verdict::Ask);
-        assert_eq!(verdict(&Case { another: true, now: at("09:30"), ..good() }), Verdict::Ask);
-        assert_eq!(refused(&Case { another: true, now: at("10:30"), ..good() }).0, Check::Over);
+        assert_eq!(verdict(&Case { another: true, ..good() }), DropVerdict::Ask);
+        assert_eq!(verdict(&Case { another: true, now: at("09:30"), ..good() }), DropVerdict::Ask);
+        assert_eq!(refused(&Case { another: true, now: at("10:30"), ..good() }).0, DropCheck::Over);
         let lacking = Case { another: true, headers: names(&["phone"]), ..good() };
-        assert_eq!(refused(&lacking).0, Check::Columns, "it is checked like the first");
+        assert_eq!(refused(&lacking).0, DropCheck::Columns, "it is checked like the first");
     }
 
     #[test]
@@ -685,19 +664,19 @@ mod tests {
                 }],
                 ..let_in
             }),
-            Verdict::Waits { starts: at("09:00") + chrono::TimeDelta::days(1) }
+            DropVerdict::Waits { starts: at("09:00") + chrono::TimeDelta::days(1) }
         );
 
         let early = Case { now: at("05:00"), allowed: Allowed { window: true, ..Allowed::default() }, ..good() };
-        assert_eq!(verdict(&early), Verdict::Waits { starts: at("09:00") });
-        assert_eq!(refused(&Case { name: "x", ..early }).0, Check::Name, "the name is another matter");
+        assert_eq!(verdict(&early), DropVerdict::Waits { starts: at("09:00") });
+        assert_eq!(refused(&Case { name: "x", ..early }).0, DropCheck::Name, "the name is another matter");
 
         let named = Case { name: "x", allowed: Allowed { name: true, ..Allowed::default() }, ..good() };
-        assert_eq!(verdict(&named), Verdict::Waits { starts: at("09:00") });
+        assert_eq!(verdict(&named), DropVerdict::Waits { starts: at("09:00") });
 
         let ends = |time| Allowed { ends: Some(at(time)), ..Allowed::default() };
-        assert_eq!(verdict(&Case { now: at("10:30"), allowed: ends("12:00"), ..good() }), Verdict::Late);
-        assert_eq!(refused(&Case { now: at("10:30"), allowed: ends("10:30"), ..good() }).0, Check::End);
+        assert_eq!(verdict(&Case { now: at("10:30"), allowed: ends("12:00"), ..good() }), DropVerdict::Late);
+        assert_eq!(refused(&Case { now: at("10:30"), allowed: ends("10:30"), ..good() }).0, DropCheck::End);
     }
 
     #[test]
@@ -705,9 +684,9 @@ mod tests {
         let windows =
             vec![Window { starts: at("09:00"), ends: at("09:30") }, Window { starts: at("10:00"), ends: at("10:50") }];
         let case = |time| Case { now: at(time), windows: windows.clone(), ..good() };
-        assert_eq!(verdict(&case("08:59")), Verdict::Waits { starts: at("09:00") });
-        assert_eq!(verdict(&case("09:40")), Verdict::Late);
-        assert_eq!(refused(&case("10:50")).0, Check::End);
+        assert_eq!(verdict(&case("08:59")), DropVerdict::Waits { starts: at("09:00") });
+        assert_eq!(verdict(&case("09:40")), DropVerdict::Late);
+        assert_eq!(refused(&case("10:50")).0, DropCheck::End);
     }
 
     #[test]
@@ -756,13 +735,13 @@ mod tests {
             stored["columns"][4],
             serde_json::json!({"header": "city", "use": "data", "field": "city", "added": true})
         );
-        assert_eq!(serde_json::from_value::<Template>(stored).unwrap(), template);
+        assert_eq!(serde_json::from_value::<DropTemplate>(stored).unwrap(), template);
     }
 
     #[test]
     fn checks_survive_being_stored() {
-        for check in Check::ALL {
-            assert_eq!(Check::of_word(check.word()), Some(check));
+        for check in DropCheck::ALL {
+            assert_eq!(DropCheck::of_word(check.word()), Some(check));
         }
     }
 
@@ -783,23 +762,26 @@ mod tests {
     fn only_what_was_refused_is_let_in_and_only_what_is_asked_is_decided() {
         let refused = |failed| DropState::Refused { failed, why: "no".to_owned() };
         let day = at("09:00").date_naive();
-        for state in
-            [DropState::Importing(Mode::First), DropState::Asked, DropState::Launched(Mode::Add), refused(Check::Same)]
-        {
-            assert_eq!(dropped(state).allow(Check::Name, None, day), Err(Unchanged::Decided));
+        for state in [
+            DropState::Importing(Mode::First),
+            DropState::Asked,
+            DropState::Launched(Mode::Add),
+            refused(DropCheck::Same),
+        ] {
+            assert_eq!(dropped(state).allow(DropCheck::Name, None, day), Err(Refused::Decided));
         }
-        let mut it = dropped(refused(Check::Name));
-        assert_eq!(it.allow(Check::Day, None, day), Err(Unchanged::Decided), "it was not refused for that");
-        assert_eq!(it.allow(Check::Name, None, day.succ_opt().unwrap()), Err(Unchanged::OtherDay));
-        assert_eq!(it.allow(Check::Name, None, day), Ok(()));
+        let mut it = dropped(refused(DropCheck::Name));
+        assert_eq!(it.allow(DropCheck::Day, None, day), Err(Refused::Decided), "it was not refused for that");
+        assert_eq!(it.allow(DropCheck::Name, None, day.succ_opt().unwrap()), Err(Refused::OtherDay));
+        assert_eq!(it.allow(DropCheck::Name, None, day), Ok(()));
         assert!(it.allowed.name && !it.allowed.day);
         assert_eq!(
-            Dropped { file: None, ..dropped(refused(Check::Day)) }.allow(Check::Day, None, day),
-            Err(Unchanged::NotKept)
+            Dropped { file: None, ..dropped(refused(DropCheck::Day)) }.allow(DropCheck::Day, None, day),
+            Err(Refused::NotKept)
         );
 
-        assert_eq!(it.decide(Mode::Add), Err(Unchanged::Decided));
-        assert_eq!(it.leave("Ada"), Err(Unchanged::Decided));
+        assert_eq!(it.decide(Mode::Add), Err(Refused::Decided));
+        assert_eq!(it.leave("Ada"), Err(Refused::Decided));
         let mut asked = dropped(DropState::Asked);
         assert_eq!(asked.decide(Mode::Replace), Ok(()));
         assert_eq!(asked.state, DropState::Importing(Mode::Replace));

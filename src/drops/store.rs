@@ -8,7 +8,9 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, Date, Int8, Nullable, Text};
 
-use super::domain::{Allowed, Check, DailyPlan, DropState, Dropped, Earlier, Mode, Template};
+use super::domain::{Allowed, DailyPlan, DropCheck, DropState, DropTemplate, Dropped, Earlier, Mode};
+use crate::db::Zone;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, daily_plans, drops, files, missed_days, schedule_runs, users};
 use crate::files::domain::File;
 use crate::ids::{CampaignId, DropId, FileId, RunId, UserId};
@@ -23,22 +25,23 @@ pub struct Host {
 }
 
 pub fn host(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Host> {
-    campaigns::table.find(id.0).select(HostRow::as_select()).first(conn)?.try_into()
+    campaigns::table.find(id).select(HostRow::as_select()).first(conn)?.try_into()
 }
 
 /// Like [`host`], but makes everyone else wait until this transaction ends.
 pub fn lock_host(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Host> {
-    campaigns::table.find(id.0).select(HostRow::as_select()).for_no_key_update().first(conn)?.try_into()
+    locks::take(Lock::Campaign);
+    campaigns::table.find(id).select(HostRow::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = campaigns, check_for_backend(Pg))]
 struct HostRow {
-    id: i64,
+    id: CampaignId,
     name: String,
     kind: String,
     state: String,
-    time_zone: String,
+    time_zone: Zone,
     group_by: Option<String>,
 }
 
@@ -46,17 +49,14 @@ impl TryFrom<HostRow> for Host {
     type Error = diesel::result::Error;
 
     fn try_from(row: HostRow) -> QueryResult<Host> {
-        let Ok(zone) = row.time_zone.parse() else {
-            return Err(DeserializationError(format!("campaigns: not a time zone: {}", row.time_zone).into()));
-        };
-        let home = Home { id: CampaignId(row.id), name: row.name, state: row.state, zone, group_by: row.group_by };
+        let home = Home { id: row.id, name: row.name, state: row.state, zone: row.time_zone.0, group_by: row.group_by };
         Ok(Host { home, is_daily: row.kind == "daily" })
     }
 }
 
 pub fn plan(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DailyPlan>> {
     let found: Option<(NaiveTime, NaiveTime, i16, String)> = daily_plans::table
-        .find(id.0)
+        .find(id)
         .select((daily_plans::opens, daily_plans::closes, daily_plans::days, daily_plans::expected_name))
         .first(conn)
         .optional()?;
@@ -73,7 +73,7 @@ pub fn save_plan(conn: &mut PgConnection, id: CampaignId, plan: &DailyPlan) -> Q
         daily_plans::expected_name.eq(&plan.expected_name),
     );
     diesel::insert_into(daily_plans::table)
-        .values((daily_plans::campaign_id.eq(id.0), values))
+        .values((daily_plans::campaign_id.eq(id), values))
         .on_conflict(daily_plans::campaign_id)
         .do_update()
         .set(values)
@@ -90,32 +90,32 @@ pub fn copy_plan(conn: &mut PgConnection, id: CampaignId, copy: CampaignId) -> Q
 }
 
 /// The columns of the daily files: as kept since the launch, or those of the sample file.
-pub fn template(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<Template>> {
+pub fn template(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DropTemplate>> {
     let kept: Option<Option<serde_json::Value>> =
-        daily_plans::table.find(id.0).select(daily_plans::template).first(conn).optional()?;
+        daily_plans::table.find(id).select(daily_plans::template).first(conn).optional()?;
     if let Some(kept) = kept.flatten() {
         return serde_json::from_value(kept).map(Some).map_err(|error| DeserializationError(error.into()));
     }
-    let sample: Option<i64> = campaigns::table.find(id.0).select(campaigns::file_id).first(conn)?;
+    let sample: Option<i64> = campaigns::table.find(id).select(campaigns::file_id).first(conn)?;
     let Some(sample) = sample else { return Ok(None) };
     let file = crate::files::store::find(conn, FileId(sample))?;
     let region = file.region.as_deref().unwrap_or_default();
-    let of = |mapping| Template::new(file.kind.word(), region, &file.head.headers, mapping);
+    let of = |mapping| DropTemplate::new(file.kind.word(), region, &file.head.headers, mapping);
     Ok(file.mapping.as_ref().map(of))
 }
 
-pub fn save_template(conn: &mut PgConnection, id: CampaignId, template: &Template) -> QueryResult<()> {
+pub fn save_template(conn: &mut PgConnection, id: CampaignId, template: &DropTemplate) -> QueryResult<()> {
     let template = serde_json::to_value(template).map_err(|error| SerializationError(error.into()))?;
-    diesel::update(daily_plans::table.find(id.0)).set(daily_plans::template.eq(template)).execute(conn).map(drop)
+    diesel::update(daily_plans::table.find(id)).set(daily_plans::template.eq(template)).execute(conn).map(drop)
 }
 
 /// When the window is looked at next; `None`: never.
 pub fn closes_at(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DateTime<Utc>>> {
-    daily_plans::table.find(id.0).select(daily_plans::closes_at).first(conn).optional().map(Option::flatten)
+    daily_plans::table.find(id).select(daily_plans::closes_at).first(conn).optional().map(Option::flatten)
 }
 
 pub fn set_closes_at(conn: &mut PgConnection, id: CampaignId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
-    diesel::update(daily_plans::table.find(id.0)).set(daily_plans::closes_at.eq(at)).execute(conn).map(drop)
+    diesel::update(daily_plans::table.find(id)).set(daily_plans::closes_at.eq(at)).execute(conn).map(drop)
 }
 
 /// Up to `limit` campaigns whose window has closed and was not looked at since.
@@ -126,7 +126,6 @@ pub fn closed(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryR
         .limit(limit)
         .select(daily_plans::campaign_id)
         .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(CampaignId).collect())
 }
 
 // ---- dropped files -----------------------------------------------------------------
@@ -134,16 +133,16 @@ pub fn closed(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryR
 /// Writes down a file that was dropped, as it was judged. The id of `dropped` is of no meaning.
 pub fn insert(conn: &mut PgConnection, dropped: &Dropped, by: UserId) -> QueryResult<DropId> {
     let sha256: Option<Vec<u8>> = match dropped.file {
-        Some(file) => Some(files::table.find(file.0).select(files::sha256).first(conn)?),
+        Some(file) => Some(files::table.find(file).select(files::sha256).first(conn)?),
         None => None,
     };
     diesel::insert_into(drops::table)
         .values((
-            drops::campaign_id.eq(dropped.campaign.0),
+            drops::campaign_id.eq(dropped.campaign),
             drops::day.eq(dropped.day),
             drops::name.eq(&dropped.name),
             drops::sha256.eq(sha256),
-            drops::dropped_by.eq(by.0),
+            drops::dropped_by.eq(by),
             drops::dropped_at.eq(dropped.dropped_at),
             Judged::of(dropped),
         ))
@@ -153,38 +152,36 @@ pub fn insert(conn: &mut PgConnection, dropped: &Dropped, by: UserId) -> QueryRe
 }
 
 pub fn find(conn: &mut PgConnection, id: DropId) -> QueryResult<Dropped> {
-    drops::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    drops::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: DropId) -> QueryResult<Dropped> {
-    drops::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+    locks::take(Lock::DailyFile);
+    drops::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// Writes where it stands and what was let pass.
 pub fn save(conn: &mut PgConnection, dropped: &Dropped) -> QueryResult<()> {
-    diesel::update(drops::table.find(dropped.id.0)).set(Judged::of(dropped)).execute(conn).map(drop)
+    diesel::update(drops::table.find(dropped.id)).set(Judged::of(dropped)).execute(conn).map(drop)
 }
 
 pub fn set_allowed_by(conn: &mut PgConnection, id: DropId, by: UserId) -> QueryResult<()> {
-    diesel::update(drops::table.find(id.0)).set(drops::allowed_by.eq(by.0)).execute(conn).map(drop)
+    diesel::update(drops::table.find(id)).set(drops::allowed_by.eq(by)).execute(conn).map(drop)
 }
 
 /// Who answered the question it asked; for one that asked nothing, only when it was through.
 pub fn set_decided(conn: &mut PgConnection, id: DropId, by: Option<UserId>, now: DateTime<Utc>) -> QueryResult<()> {
-    let it = drops::table.find(id.0);
+    let it = drops::table.find(id);
     match by {
-        Some(by) => diesel::update(it).set((drops::decided_by.eq(by.0), drops::decided_at.eq(now))).execute(conn),
+        Some(by) => diesel::update(it).set((drops::decided_by.eq(by), drops::decided_at.eq(now))).execute(conn),
         None => diesel::update(it).set(drops::decided_at.eq(now)).execute(conn),
     }
     .map(drop)
 }
 
 pub fn set_new_columns(conn: &mut PgConnection, id: DropId, columns: &[String]) -> QueryResult<()> {
-    diesel::update(drops::table.find(id.0))
-        .set(drops::new_columns.eq(serde_json::json!(columns)))
-        .execute(conn)
-        .map(drop)
+    diesel::update(drops::table.find(id)).set(drops::new_columns.eq(serde_json::json!(columns))).execute(conn).map(drop)
 }
 
 /// What came of the contacts of a launched file.
@@ -198,7 +195,7 @@ pub struct Tally {
 }
 
 pub fn set_tally(conn: &mut PgConnection, id: DropId, tally: &Tally) -> QueryResult<()> {
-    diesel::update(drops::table.find(id.0))
+    diesel::update(drops::table.find(id))
         .set((
             drops::contacts.eq(tally.contacts),
             drops::already_there.eq(tally.already_there),
@@ -218,10 +215,10 @@ pub fn same_on(
     day: NaiveDate,
     file: FileId,
 ) -> QueryResult<Option<Earlier>> {
-    let sha256: Vec<u8> = files::table.find(file.0).select(files::sha256).first(conn)?;
+    let sha256: Vec<u8> = files::table.find(file).select(files::sha256).first(conn)?;
     drops::table
         .inner_join(users::table.on(users::id.eq(drops::dropped_by)))
-        .filter(drops::campaign_id.eq(campaign.0))
+        .filter(drops::campaign_id.eq(campaign))
         .filter(drops::day.eq(day))
         .filter(drops::state.ne("refused"))
         .filter(drops::sha256.eq(sha256))
@@ -235,7 +232,7 @@ pub fn same_on(
 /// Whether a file was taken in on that day.
 pub fn has_taken(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate) -> QueryResult<bool> {
     let taken = drops::table
-        .filter(drops::campaign_id.eq(campaign.0))
+        .filter(drops::campaign_id.eq(campaign))
         .filter(drops::day.eq(day))
         .filter(drops::state.eq_any(TAKEN));
     diesel::select(diesel::dsl::exists(taken)).get_result(conn)
@@ -244,10 +241,10 @@ pub fn has_taken(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate) 
 /// Whether a file that came before this one on its day is still on its way.
 pub fn is_behind_another(conn: &mut PgConnection, dropped: &Dropped) -> QueryResult<bool> {
     let before = drops::table
-        .filter(drops::campaign_id.eq(dropped.campaign.0))
+        .filter(drops::campaign_id.eq(dropped.campaign))
         .filter(drops::day.eq(dropped.day))
         .filter(drops::state.eq("importing"))
-        .filter(drops::id.lt(dropped.id.0));
+        .filter(drops::id.lt(dropped.id));
     diesel::select(diesel::dsl::exists(before)).get_result(conn)
 }
 
@@ -260,19 +257,17 @@ pub fn to_launch(conn: &mut PgConnection) -> QueryResult<Vec<DropId>> {
         .order(drops::id)
         .select(drops::id)
         .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(DropId).collect())
 }
 
 /// The runs of a campaign on a day, in the order in which they are locked.
 pub fn runs_on(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate) -> QueryResult<Vec<RunId>> {
     schedule_runs::table
-        .filter(schedule_runs::campaign_id.eq(campaign.0))
+        .filter(schedule_runs::campaign_id.eq(campaign))
         .filter(schedule_runs::purpose.eq("campaign"))
         .filter(schedule_runs::run_date.eq(day))
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
 }
 
 // ---- missed days -------------------------------------------------------------------
@@ -280,18 +275,18 @@ pub fn runs_on(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate) ->
 /// Notes a missed day. Returns whether nobody had.
 pub fn miss(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate, now: DateTime<Utc>) -> QueryResult<bool> {
     diesel::insert_into(missed_days::table)
-        .values((missed_days::campaign_id.eq(campaign.0), missed_days::day.eq(day), missed_days::at.eq(now)))
+        .values((missed_days::campaign_id.eq(campaign), missed_days::day.eq(day), missed_days::at.eq(now)))
         .on_conflict_do_nothing()
         .execute(conn)
         .map(|n| n == 1)
 }
 
 /// Of each of these campaigns the last day that was missed and had no file since.
-pub fn last_missed(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<HashMap<CampaignId, NaiveDate>> {
+pub fn last_missed(conn: &mut PgConnection, campaigns: &[CampaignId]) -> QueryResult<HashMap<CampaignId, NaiveDate>> {
     #[derive(QueryableByName)]
     struct Missed {
         #[diesel(sql_type = Int8)]
-        campaign_id: i64,
+        campaign_id: CampaignId,
         #[diesel(sql_type = Date)]
         day: NaiveDate,
     }
@@ -303,13 +298,13 @@ pub fn last_missed(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<Ha
     )
     .bind::<Array<Int8>, _>(campaigns)
     .load(conn)?;
-    Ok(missed.into_iter().map(|it| (CampaignId(it.campaign_id), it.day)).collect())
+    Ok(missed.into_iter().map(|it| (it.campaign_id, it.day)).collect())
 }
 
 // ---- showing ---------------------------------------------------------------------------
 
 /// A dropped file as a page shows it.
-pub struct Shown {
+pub struct ShownDrop {
     pub dropped: Dropped,
     pub by: String,
     pub allowed_by: Option<String>,
@@ -321,9 +316,14 @@ pub struct Shown {
 }
 
 /// The files dropped from the day `since` on, newest first, up to `limit`.
-pub fn shown(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDate, limit: i64) -> QueryResult<Vec<Shown>> {
+pub fn shown(
+    conn: &mut PgConnection,
+    campaign: CampaignId,
+    since: NaiveDate,
+    limit: i64,
+) -> QueryResult<Vec<ShownDrop>> {
     let rows: Vec<(Row, Extra)> = drops::table
-        .filter(drops::campaign_id.eq(campaign.0))
+        .filter(drops::campaign_id.eq(campaign))
         .filter(drops::day.ge(since))
         .order(drops::id.desc())
         .limit(limit)
@@ -349,7 +349,7 @@ pub fn shown(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDate, li
             already_there: extra.already_there.unwrap_or_default(),
             no_group: extra.no_group.unwrap_or_default(),
         });
-        shown.push(Shown {
+        shown.push(ShownDrop {
             by: named(Some(extra.dropped_by)).unwrap_or_default(),
             allowed_by: named(extra.allowed_by),
             decided_by: named(extra.decided_by),
@@ -365,7 +365,7 @@ pub fn shown(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDate, li
 /// The days from `since` on that were missed, newest first.
 pub fn missed_since(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDate) -> QueryResult<Vec<NaiveDate>> {
     missed_days::table
-        .filter(missed_days::campaign_id.eq(campaign.0))
+        .filter(missed_days::campaign_id.eq(campaign))
         .filter(missed_days::day.ge(since))
         .order(missed_days::day.desc())
         .select(missed_days::day)
@@ -392,12 +392,12 @@ pub struct DayRun {
 /// The runs from the day `since` on, newest day first.
 pub fn runs_since(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDate) -> QueryResult<Vec<DayRun>> {
     diesel::sql_query(
-        "SELECT r.run_date AS day, r.id, s.name AS schedule, r.name, r.state, r.group_value
+        "SELECT r.run_date AS day, r.id, s.name AS schedule, r.name, r.state, r.\"group\" ->> 'value' AS group_value
          FROM schedule_runs r JOIN schedules s ON s.id = r.schedule_id
          WHERE r.campaign_id = $1 AND r.purpose = 'campaign' AND r.run_date >= $2
          ORDER BY r.run_date DESC, r.id",
     )
-    .bind::<Int8, _>(campaign.0)
+    .bind::<Int8, _>(campaign)
     .bind::<Date, _>(since)
     .load(conn)
 }
@@ -409,7 +409,7 @@ pub fn runs_since(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDat
 #[diesel(table_name = drops, check_for_backend(Pg))]
 struct Row {
     id: i64,
-    campaign_id: i64,
+    campaign_id: CampaignId,
     day: NaiveDate,
     name: String,
     #[diesel(embed)]
@@ -421,7 +421,7 @@ struct Row {
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = drops, check_for_backend(Pg), treat_none_as_null = true)]
 struct Judged {
-    file_id: Option<i64>,
+    file_id: Option<FileId>,
     mode: Option<String>,
     state: String,
     failed: Option<String>,
@@ -452,7 +452,7 @@ impl Judged {
             DropState::Refused { failed, why } => (None, Some(failed.word()), Some(why)),
         };
         Judged {
-            file_id: dropped.file.map(|file| file.0),
+            file_id: dropped.file,
             mode: mode.map(str::to_owned),
             state: dropped.state.word().to_owned(),
             failed: failed.map(str::to_owned),
@@ -471,7 +471,7 @@ impl TryFrom<Row> for Dropped {
     fn try_from(row: Row) -> QueryResult<Dropped> {
         let it = &row.judged;
         let mode = it.mode.as_deref().and_then(Mode::of_word);
-        let failed = it.failed.as_deref().and_then(Check::of_word);
+        let failed = it.failed.as_deref().and_then(DropCheck::of_word);
         let state = match (it.state.as_str(), mode, failed, it.refusal.clone()) {
             ("importing", Some(mode), None, None) => DropState::Importing(mode),
             ("asked", None, None, None) => DropState::Asked,
@@ -481,9 +481,9 @@ impl TryFrom<Row> for Dropped {
         };
         Ok(Dropped {
             id: DropId(row.id),
-            campaign: CampaignId(row.campaign_id),
+            campaign: row.campaign_id,
             day: row.day,
-            file: it.file_id.map(FileId),
+            file: it.file_id,
             allowed: Allowed {
                 day: it.day_allowed,
                 window: it.window_allowed,

@@ -10,23 +10,22 @@ use diesel::PgConnection;
 use diesel::result::QueryResult;
 use serde::Deserialize;
 
-use super::actions::{self, Error};
+use super::actions;
 use super::domain::{
-    Check, DailyPlan, DropState, Dropped, Mode, Unchanged, name_on, slot_words, today, unknown_placeholder,
+    DailyPlan, DropCheck, DropState, Dropped, Mode, Refused, name_on, slot_words, today, unknown_placeholder,
 };
-use super::store::{self, DayRun, Shown};
+use super::store::{self, DayRun, ShownDrop};
+use crate::access::{Manage, Operate, Person, Role, View};
 use crate::app::App;
-use crate::channels::Kind;
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::files::domain::{File, State};
 use crate::files::refusal::Refusal;
 use crate::files::upload;
 use crate::ids::{CampaignId, DropId};
 use crate::pacing::{self, Window};
+use crate::providers::Kind;
 use crate::web::chart::thousands;
-use crate::web::{
-    FieldErrors, Frame, Htmx, Incoming, Manage, May, Operate, Person, Problem, Role, View, page, page_with, see_other,
-};
+use crate::web::{FieldErrors, Frame, Htmx, Incoming, May, Problem, page, page_with, see_other};
 
 /// Days that the list goes back, beside today.
 const DAYS_BACK: u64 = 7;
@@ -189,7 +188,7 @@ async fn plan_page(
     let (host, plan) =
         app.db.run(move |conn| QueryResult::Ok((store::host(conn, id)?, store::plan(conn, id)?))).await?;
     match actions::must_take_plan(&host) {
-        Err(Unchanged::NotDaily) => return Err(Problem::NotFound),
+        Err(Refused::NotDaily) => return Err(Problem::NotFound),
         Err(ended) => return Err(Problem::Conflict(ended.to_string())),
         Ok(()) => {}
     }
@@ -216,7 +215,7 @@ async fn set_plan(
                     _ => format!("/campaigns?open={id}#drops-{id}"),
                 }));
             }
-            Err(DbError::Work(Error::Unchanged(why))) => {
+            Err(DbError::Work(Error::Refused(why))) => {
                 (StatusCode::CONFLICT, FieldErrors::default(), Some(why.to_string()))
             }
             Err(error) => return Err(error.into()),
@@ -239,7 +238,7 @@ struct Look {
     plan: Option<DailyPlan>,
     role: Role,
     now: DateTime<Utc>,
-    todays: Vec<Shown>,
+    todays: Vec<ShownDrop>,
     days: Vec<Day>,
     missed_today: bool,
     wrong: Option<Wrong>,
@@ -248,7 +247,7 @@ struct Look {
 /// Why a dropped file stayed as it was when somebody decided about it.
 struct Wrong {
     drop: DropId,
-    why: Unchanged,
+    why: Refused,
     /// The new end time, as typed.
     end: String,
 }
@@ -257,7 +256,7 @@ struct Wrong {
 struct Day {
     day: NaiveDate,
     missed: bool,
-    files: Vec<Shown>,
+    files: Vec<ShownDrop>,
     runs: Vec<DayRun>,
 }
 
@@ -268,7 +267,7 @@ fn look(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>)
     let since = today.checked_sub_days(Span::new(DAYS_BACK)).unwrap_or(today);
     let missed = store::missed_since(conn, id, since)?;
     let runs = store::runs_since(conn, id, since)?;
-    let (todays, mut before): (Vec<Shown>, Vec<Shown>) =
+    let (todays, mut before): (Vec<ShownDrop>, Vec<ShownDrop>) =
         store::shown(conn, id, since, SHOWN)?.into_iter().partition(|shown| shown.dropped.day == today);
     let mut days: Vec<NaiveDate> = missed.iter().copied().filter(|day| *day != today).collect();
     days.extend(before.iter().map(|shown| shown.dropped.day));
@@ -345,18 +344,18 @@ impl Look {
     }
 
     /// Whether somebody with the right may still let it in.
-    fn has_a_way_on(&self, dropped: &Dropped, failed: &Check) -> bool {
+    fn has_a_way_on(&self, dropped: &Dropped, failed: &DropCheck) -> bool {
         self.takes_files && failed.has_a_way_on() && dropped.file.is_some()
     }
 
     /// What is wrong with the new end time of this file.
     fn wrong_end(&self, id: &DropId) -> Option<&Wrong> {
-        self.wrong.as_ref().filter(|wrong| wrong.drop == *id && wrong.why == Unchanged::EndNotInFuture)
+        self.wrong.as_ref().filter(|wrong| wrong.drop == *id && wrong.why == Refused::EndNotInFuture)
     }
 
     /// Why this file stayed as it was, where no field of it is wrong.
     fn wrong_about(&self, id: &DropId) -> Option<&Wrong> {
-        self.wrong.as_ref().filter(|wrong| wrong.drop == *id && wrong.why != Unchanged::EndNotInFuture)
+        self.wrong.as_ref().filter(|wrong| wrong.drop == *id && wrong.why != Refused::EndNotInFuture)
     }
 
     /// The same of a file that is not shown among today's.
@@ -365,7 +364,7 @@ impl Look {
     }
 }
 
-impl Shown {
+impl ShownDrop {
     fn is_imported(&self) -> bool {
         self.file.as_ref().is_some_and(|file| matches!(file.state, State::Imported { .. }))
     }
@@ -405,7 +404,7 @@ fn pasted_name(plan: Option<&DailyPlan>, day: NaiveDate) -> String {
 /// became of the last ones. Other pages may show it with `{{ panel|safe }}`.
 #[derive(Template)]
 #[template(path = "drops/panel.html")]
-pub struct Panel {
+pub struct DropPanel {
     it: Look,
     /// Why nothing was even judged.
     problem: Option<String>,
@@ -413,10 +412,10 @@ pub struct Panel {
     cells: String,
 }
 
-impl Panel {
+impl DropPanel {
     /// `role`: of whoever looks; it decides which buttons there are.
-    pub fn load(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>) -> QueryResult<Panel> {
-        Ok(Panel { it: look(conn, id, role, now)?, problem: None, cells: String::new() })
+    pub fn load(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>) -> QueryResult<DropPanel> {
+        Ok(DropPanel { it: look(conn, id, role, now)?, problem: None, cells: String::new() })
     }
 }
 
@@ -503,12 +502,12 @@ async fn not_taken(
     app: &App,
     person: &Person,
     id: CampaignId,
-    error: DbError<Error>,
+    error: DbError<Error<Refused>>,
     pasted: String,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     match error {
-        DbError::Work(Error::Unchanged(why)) => unjudged(app, person, id, why.into(), pasted, htmx).await,
+        DbError::Work(Error::Refused(why)) => unjudged(app, person, id, why.into(), pasted, htmx).await,
         error => Err(error.into()),
     }
 }
@@ -527,7 +526,7 @@ async fn unjudged(
     }
     let (role, now) = (person.role, app.clock.now());
     let it = app.db.run(move |conn| look(conn, id, role, now)).await?;
-    page_with(problem.status_code(), Panel { it, problem: Some(problem.to_string()), cells: pasted })
+    page_with(problem.status_code(), DropPanel { it, problem: Some(problem.to_string()), cells: pasted })
 }
 
 /// The panel as it is now; 409 when the file was refused, with the rows that were pasted.
@@ -540,15 +539,15 @@ async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let (id, role, now) = (dropped.campaign, person.role, app.clock.now());
     let status = match dropped.state {
-        DropState::Refused { failed: Check::Left, .. } => StatusCode::OK,
+        DropState::Refused { failed: DropCheck::Left, .. } => StatusCode::OK,
         DropState::Refused { .. } => StatusCode::CONFLICT,
         DropState::Importing(_) | DropState::Asked | DropState::Launched(_) => StatusCode::OK,
     };
     match htmx {
         Htmx(true) => {
-            let now_so = app.db.run(move |conn| Panel::load(conn, id, role, now)).await?;
+            let now_so = app.db.run(move |conn| DropPanel::load(conn, id, role, now)).await?;
             let cells = if status == StatusCode::CONFLICT { pasted } else { String::new() };
-            page_with(status, Panel { cells, ..now_so })
+            page_with(status, DropPanel { cells, ..now_so })
         }
         Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#drops-{id}"))),
     }
@@ -560,19 +559,19 @@ async fn decided(
     person: &Person,
     id: DropId,
     end: String,
-    dropped: Result<Dropped, DbError<Error>>,
+    dropped: Result<Dropped, DbError<Error<Refused>>>,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let why = match (dropped, htmx) {
         (Ok(dropped), _) => return answer(app, person, dropped, String::new(), htmx).await,
-        (Err(DbError::Work(Error::Unchanged(why))), Htmx(true)) => why,
+        (Err(DbError::Work(Error::Refused(why))), Htmx(true)) => why,
         (Err(error), _) => return Err(error.into()),
     };
     let status = Problem::from(why.clone()).status_code();
     let (role, now) = (person.role, app.clock.now());
     let now_so = app.db.run(move |conn| {
         let campaign = store::find(conn, id)?.campaign;
-        let mut now_so = Panel::load(conn, campaign, role, now)?;
+        let mut now_so = DropPanel::load(conn, campaign, role, now)?;
         now_so.it.wrong = Some(Wrong { drop: id, why, end });
         QueryResult::Ok(now_so)
     });
@@ -583,7 +582,7 @@ async fn decided(
 #[post("/drops/{id}/accept-name")]
 async fn accept_name(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::Name, None, by, now)).await;
+    let dropped = app.db.run(move |conn| actions::allow(conn, id, DropCheck::Name, None, by, now)).await;
     decided(&app, &may.person, id, String::new(), dropped, htmx).await
 }
 
@@ -595,8 +594,8 @@ async fn let_in(may: May<Manage>, app: Data<App>, id: Path<DropId>, htmx: Htmx) 
         .db
         .run(move |conn| {
             let failed = match store::find(conn, id)?.state {
-                DropState::Refused { failed: Check::Window, .. } => Check::Window,
-                _ => Check::Day,
+                DropState::Refused { failed: DropCheck::Window, .. } => DropCheck::Window,
+                _ => DropCheck::Day,
             };
             actions::allow(conn, id, failed, None, by, now)
         })
@@ -621,7 +620,7 @@ async fn give_new_end(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let end = NaiveTime::parse_from_str(form.end.trim(), "%H:%M").ok();
-    let dropped = app.db.run(move |conn| actions::allow(conn, id, Check::End, end, by, now)).await;
+    let dropped = app.db.run(move |conn| actions::allow(conn, id, DropCheck::End, end, by, now)).await;
     decided(&app, &may.person, id, form.into_inner().end, dropped, htmx).await
 }
 
@@ -648,20 +647,11 @@ async fn leave(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) 
     decided(&app, &may.person, id, String::new(), dropped, htmx).await
 }
 
-impl From<Unchanged> for Problem {
-    fn from(why: Unchanged) -> Self {
+impl From<Refused> for Problem {
+    fn from(why: Refused) -> Self {
         match why {
-            Unchanged::EndNotInFuture => Problem::Invalid(why.to_string()),
+            Refused::EndNotInFuture => Problem::Invalid(why.to_string()),
             _ => Problem::Conflict(why.to_string()),
-        }
-    }
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Unchanged(why) => why.into(),
-            Error::Database(error) => error.into(),
         }
     }
 }

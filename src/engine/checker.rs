@@ -2,7 +2,7 @@
 
 use super::metronome::at_length;
 use crate::app::App;
-use crate::campaigns::dry_run;
+use crate::drafting::dry_run;
 
 /// Checks every draft that waits, one after the other. Returns how many that was.
 ///

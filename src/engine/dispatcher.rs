@@ -28,16 +28,17 @@ use super::watcher;
 use super::wire::{Expected, Wire, write_down};
 use crate::app::App;
 use crate::bots::{self, first::First};
-use crate::channels::Part;
 use crate::clock::uptime;
+use crate::db::Error;
 use crate::deliveries::actions::{Claimed, Leave};
-use crate::deliveries::store::Claimer;
-use crate::deliveries::{self, Claim, Contact, Fate, Outcome, PartId, Settled, actions, even_part};
+use crate::deliveries::claim::Claimer;
+use crate::deliveries::{self, Claim, ClaimedContact, Fate, Outcome, PartId, Settled, actions, even_part};
 use crate::ids::{CampaignId, ChannelId, LeaseId, RunId};
 use crate::losses;
 use crate::marks::{self, Fact};
 use crate::pacing::{self, Calendar, Holds};
-use crate::runs::{self, Clock, Run};
+use crate::providers::Part;
+use crate::runs::{self, Run, RunClock};
 use crate::settings;
 
 /// Contacts in one claim at most. Larger batches cost less each, smaller ones
@@ -165,12 +166,12 @@ impl Dispatcher {
             .db
             .run(move |conn| {
                 let running = runs::store::running(conn)?;
-                let campaigns: BTreeSet<i64> = running.iter().map(|run| run.campaign_id.0).collect();
-                let campaigns: Vec<i64> = campaigns.into_iter().collect();
+                let campaigns: BTreeSet<CampaignId> = running.iter().map(|run| run.campaign_id).collect();
+                let campaigns: Vec<CampaignId> = campaigns.into_iter().collect();
                 let calendars = settings::calendars::of_campaigns(conn, &campaigns)?;
-                let limits = deliveries::store::limits(conn)?;
+                let limits = crate::channels::room::limits(conn)?;
                 let without = running.iter().filter(|run| !has_fresh(run)).map(|run| run.id.0).collect();
-                let come_round = deliveries::store::with_due_retries(conn, without, now)?;
+                let come_round = deliveries::claim::with_due_retries(conn, without, now)?;
                 QueryResult::Ok((running, calendars, limits, come_round))
             })
             .await?;
@@ -263,7 +264,7 @@ impl Dispatcher {
             .app
             .db
             .run(move |conn| {
-                let (_, zone) = deliveries::store::place(conn, &of)?;
+                let (_, zone) = deliveries::claim::place(conn, &of)?;
                 bots::store::first(conn, &of.body, of.bot, &of.fields, zone)
             })
             .await?;
@@ -306,11 +307,11 @@ fn n_due(run: &Run, holds: &Holds, now: DateTime<Utc>) -> usize {
         return 0;
     }
     match run.clock {
-        Clock::Started(clock) if now < run.window.ends => {
+        RunClock::Started(clock) if now < run.window.ends => {
             let ahead = clock.past(holds, now).due(now) - run.released;
             if ahead < 0 { 1 } else { ahead as usize }
         }
-        Clock::Started(_) | Clock::Unstarted { .. } => 0,
+        RunClock::Started(_) | RunClock::Unstarted { .. } => 0,
     }
 }
 
@@ -342,7 +343,13 @@ fn stand(run: &Run) -> Fact {
 fn mark(claim: &Claim) -> Fact {
     let next_seq = claim.contacts.iter().map(|contact| contact.seq + 1).max().unwrap_or(1);
     let lease = claim.lease;
-    Fact::Claim(marks::Claim { at: lease.taken_at, run: claim.run, next_seq, lease: lease.id, process: lease.process })
+    Fact::Claim(marks::ClaimMark {
+        at: lease.taken_at,
+        run: claim.run,
+        next_seq,
+        lease: lease.id,
+        process: lease.process,
+    })
 }
 
 /// All that it takes to claim contacts of a run and to send to them.
@@ -373,7 +380,7 @@ impl Order {
             // Tests go with their draft, and so say nothing when they are missing.
             let claims = claimed.claims.iter().filter(|_| !is_test).map(mark);
             marks.marks.note(stand.into_iter().chain(claims));
-            Ok::<_, losses::actions::Error>(claimed)
+            Ok::<_, Error<losses::actions::Refused>>(claimed)
         };
         let Claimed { claims, passed } = app.db.run(claim).await?;
         let n: usize = claims.iter().map(|claim| claim.contacts.len()).sum();
@@ -384,7 +391,7 @@ impl Order {
         metrics::counter!("bugle_claimed_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").increment(n as f64);
         for claim in claims {
-            let sends: Vec<(Contact, OwnedSemaphorePermit)> =
+            let sends: Vec<(ClaimedContact, OwnedSemaphorePermit)> =
                 claim.contacts.iter().filter_map(|contact| Some((contact.clone(), places.split(1)?))).collect();
             let job = Job {
                 app: app.clone(),
@@ -422,7 +429,7 @@ struct Job {
 }
 
 impl Job {
-    async fn send_all(self, claim: Claim, sends: Vec<(Contact, OwnedSemaphorePermit)>) {
+    async fn send_all(self, claim: Claim, sends: Vec<(ClaimedContact, OwnedSemaphorePermit)>) {
         let (job, claim) = (&self, &claim);
         stream::iter(sends)
             .for_each_concurrent(None, |(contact, place)| async move {
@@ -444,7 +451,7 @@ impl Job {
     }
 
     /// What became of it, and when it was handed to the provider, if it was.
-    async fn send(&self, claim: &Claim, contact: &Contact) -> (Fate, Option<DateTime<Utc>>) {
+    async fn send(&self, claim: &Claim, contact: &ClaimedContact) -> (Fate, Option<DateTime<Utc>>) {
         let finally = |outcome, detail: Option<String>| (Fate::Final { outcome, detail }, None);
         if let Some(barred) = &contact.barred {
             let (outcome, why) = barred.clone();
@@ -467,6 +474,7 @@ impl Job {
         let tried = self.line.send(&self.app, &part, &self.term, is_off).await;
         let now = self.app.clock.now();
         match tried {
+            Tried::NotBegun if !claim.seen => (Fate::not_asked(now), None),
             Tried::NotBegun => (Fate::not_begun(now), None),
             Tried::Sent { outcome, begun_at } => (deliveries::fate(contact.refusals, outcome, now), Some(begun_at)),
         }
@@ -491,7 +499,7 @@ async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Done>, wire
             }
             Ok(())
         };
-        let are_given_up = move |conn: &mut PgConnection| deliveries::store::are_closed(conn, leases.iter().copied());
+        let are_given_up = move |conn: &mut PgConnection| deliveries::settle::are_closed(conn, leases.iter().copied());
         write_down(&app, write, are_given_up).await;
         metrics::counter!("bugle_settled_total").increment(n as u64);
         metrics::gauge!("bugle_in_flight").decrement(n as f64);

@@ -9,17 +9,17 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::channels::{Channel, Part, Scope, SendOutcome, Setup};
+use crate::channels::setups;
 use crate::clock::uptime;
 use crate::deliveries::actions::{self, Overrun};
 use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
-use crate::senders::setups;
+use crate::providers::{Part, Provider, RetryScope, SendOutcome, Setup};
 
 /// A channel as this process uses it.
 pub struct Line {
     setup: Setup,
-    adapter: Arc<dyn Channel>,
+    adapter: Arc<dyn Provider>,
     /// For campaigns. A place is given back when what came of its send is written down.
     pub places: Arc<Semaphore>,
     /// For replies, which never wait behind a campaign.
@@ -84,17 +84,20 @@ pub enum Tried {
 }
 
 impl Line {
-    /// Sends one message, if it may still begin. `is_off`: the last question before it leaves.
-    pub async fn send(&self, app: &App, part: &Part, term: &Term, is_off: impl Fn() -> bool) -> Tried {
+    /// Sends one message, if it may still begin: its term is not over, and it is not `is_off`.
+    pub async fn send(&self, app: &App, part: &Part, term: &Term, is_off: impl Fn() -> bool + Sync) -> Tried {
         term.come(app).await;
         let begun_at = app.clock.now();
-        // The last look. Past its term a pause or a stop may have answered.
-        if is_off() || term.is_over(app) || !self.begin(begun_at) {
+        let Some(begun) = self.begin(begun_at) else { return Tried::NotBegun };
+        // The term comes last: past it a pause or a stop may have answered.
+        let may_begin = || !is_off() && !term.is_over(app);
+        let sent = timeout(PATIENCE, self.adapter.send(part, &may_begin)).await;
+        let sent = sent.unwrap_or_else(|_| Some(SendOutcome::Unknown { code: "no answer in time".to_owned() }));
+        let Some(outcome) = sent else {
+            self.did_not_begin(begun);
             return Tried::NotBegun;
-        }
-        let sent = timeout(PATIENCE, self.adapter.send(part)).await;
-        let outcome = sent.unwrap_or_else(|_| SendOutcome::Unknown { code: "no answer in time".to_owned() });
-        if let SendOutcome::RetryLater { after, scope: Scope::Channel, .. } = outcome {
+        };
+        if let SendOutcome::RetryLater { after, scope: RetryScope::Channel, .. } = outcome {
             self.slow_down(app, begun_at, after).await;
         }
         Tried::Sent { outcome, begun_at }
@@ -106,17 +109,25 @@ impl Line {
     }
 
     /// Counts a send that begins now. Not while the provider wants to be left alone: then
-    /// the others of a batch need not be refused one by one.
-    fn begin(&self, now: DateTime<Utc>) -> bool {
+    /// the others of a batch need not be refused one by one. Returns its moment, by [`uptime`].
+    fn begin(&self, now: DateTime<Utc>) -> Option<Duration> {
         let (mut flow, at) = (self.flow.lock().unwrap(), uptime());
         if now < flow.silent_until {
-            return false;
+            return None;
         }
         while flow.begun.front().is_some_and(|begun| *begun + Duration::from_secs(1) <= at) {
             flow.begun.pop_front();
         }
         flow.begun.push_back(at);
-        true
+        Some(at)
+    }
+
+    /// One that was counted was held back after all, and says nothing of the pace.
+    fn did_not_begin(&self, at: Duration) {
+        let mut flow = self.flow.lock().unwrap();
+        if let Ok(n) = flow.begun.binary_search(&at) {
+            flow.begun.remove(n);
+        }
     }
 
     async fn slow_down(&self, app: &App, began_at: DateTime<Utc>, after: Duration) {

@@ -5,11 +5,8 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 
 use crate::app::App;
-use crate::deliveries;
 use crate::ids::{CampaignId, RunId};
-use crate::marks;
-use crate::runs;
-use crate::{campaigns, schedules};
+use crate::{campaigns, deliveries, marks, runs, schedules};
 
 /// Marks contacts of expired leases unconfirmed, ends runs that are through or out
 /// of time, and the campaigns whose last run that was; lets runs go on, or holds them,

@@ -2,7 +2,7 @@
 //! planned, and starts each at its time.
 
 use crate::app::App;
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::deliveries;
 use crate::drops;
 use crate::drops::actions::Launch;
@@ -74,7 +74,7 @@ pub async fn plan(app: &App) -> anyhow::Result<usize> {
 }
 
 /// Brings one schedule to its next date that is still to come, or far towards it.
-async fn plan_one(app: &App, schedule: ScheduleId) -> Result<usize, DbError<schedules::actions::Error>> {
+async fn plan_one(app: &App, schedule: ScheduleId) -> Result<usize, DbError<Error<schedules::Refused>>> {
     for n in 0..DATES {
         let now = app.clock.now();
         match app.db.run(move |conn| schedules::actions::come_round(conn, schedule, now)).await? {

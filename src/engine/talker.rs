@@ -14,16 +14,17 @@ use super::lines::{Line, Lines, Term, Tried};
 use super::watcher;
 use super::wire::{Wire, write_down};
 use crate::app::App;
-use crate::channels::Part;
 use crate::clock::uptime;
 use crate::conversations::actions;
-use crate::conversations::outbox::{self, Reply, Settled};
-use crate::deliveries::store::Claimer;
+use crate::conversations::outbox::{self, Reply, SettledReply};
+use crate::db::Error;
+use crate::deliveries::claim::Claimer;
 use crate::deliveries::{self, Fate, LEASE};
 use crate::ids::ChannelId;
 use crate::losses;
 use crate::marks::Fact;
 use crate::pacing;
+use crate::providers::Part;
 
 /// Replies in one claim at most.
 const BATCH: usize = 50;
@@ -131,7 +132,7 @@ impl Talker {
             let claim = move |conn: &mut PgConnection| {
                 let replies = watcher::claim(&app, conn, |conn| outbox::claim(conn, channel, most as i64, by))?;
                 app.marks.note(replies.iter().map(|it| Fact::Reply { at: by.now, id: it.id, attempt: it.attempt }));
-                Ok::<_, losses::actions::Error>(replies)
+                Ok::<_, Error<losses::actions::Refused>>(replies)
             };
             let replies = me.app.db.run(claim).await?;
             let n = replies.len();
@@ -154,7 +155,7 @@ impl Talker {
                 let (me, line, term) = (&self, &line, &term);
                 async move {
                     let fate = me.send_one(line, &reply, term).await;
-                    (Settled { id: reply.id, attempt: reply.attempt, fate }, place)
+                    (SettledReply { id: reply.id, attempt: reply.attempt, fate }, place)
                 }
             })
             .buffer_unordered(BATCH)
@@ -162,7 +163,7 @@ impl Talker {
         let mut settled = std::pin::pin!(settled);
         while let Some(results) = settled.next().await {
             let n = results.len();
-            let (results, places): (Vec<Settled>, Vec<OwnedSemaphorePermit>) = results.into_iter().unzip();
+            let (results, places): (Vec<SettledReply>, Vec<OwnedSemaphorePermit>) = results.into_iter().unzip();
             self.settle(results).await;
             drop(places);
             self.wire.less(n);
@@ -187,12 +188,13 @@ impl Talker {
         let tried = line.send(&self.app, &part, term, is_off).await;
         let now = self.app.clock.now();
         match tried {
+            Tried::NotBegun if !reply.seen => Fate::not_asked(now),
             Tried::NotBegun => Fate::not_begun(now),
             Tried::Sent { outcome, .. } => deliveries::fate(reply.refusals, outcome, now),
         }
     }
 
-    async fn settle(&self, results: Vec<Settled>) {
+    async fn settle(&self, results: Vec<SettledReply>) {
         let results = Arc::new(results);
         let (clock, ids) = (self.app.clock.clone(), results.clone());
         let write = move |conn: &mut PgConnection| outbox::settle(conn, &results, clock.now());

@@ -3,7 +3,8 @@
 use diesel::PgConnection;
 
 use crate::app::App;
-use crate::losses::actions::{Error, Looked, look};
+use crate::db::Error;
+use crate::losses::actions::{Looked, Refused, look};
 
 /// Holds what this process knows against the database, learns what others did, and writes
 /// the mark. Returns whether everything was there.
@@ -14,7 +15,7 @@ pub async fn tick(app: &App) -> anyhow::Result<bool> {
     let whole = app
         .db
         .run(move |conn| {
-            Ok::<_, Error>(match look(conn, &marks.known(), now)? {
+            Ok::<_, Error<Refused>>(match look(conn, &marks.known(), now)? {
                 Looked::Whole(present) => {
                     marks.learn(present);
                     true
@@ -40,7 +41,7 @@ pub fn claim<T: Default>(
     app: &App,
     conn: &mut PgConnection,
     claim: impl FnOnce(&mut PgConnection) -> diesel::QueryResult<T>,
-) -> Result<T, Error> {
+) -> Result<T, Error<Refused>> {
     if app.marks.stand(conn)? {
         return Ok(claim(conn)?);
     }

@@ -3,18 +3,11 @@ use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind::ForeignKeyViolation;
 use diesel::result::Error::DatabaseError;
 
-use super::domain::{File, Mapping, State, Unchanged};
+use super::domain::{File, Mapping, Refused, State};
 use super::store;
+use crate::db::Error;
 use crate::ids::{FileId, UserId};
-use crate::journal::{self, Entry};
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Unchanged(#[from] Unchanged),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-}
+use crate::journal::{self, Entry, Happened};
 
 /// What a page shows of a file.
 pub struct Look {
@@ -53,53 +46,45 @@ pub fn import(
     region: String,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<File, Error> {
+) -> Result<File, Error<Refused>> {
     conn.transaction(|conn| {
         let mut file = store::lock(conn, id)?;
         let was = file.state.word();
         file.import(mapping, region)?;
         store::save(conn, &file)?;
-        record(conn, &file, "file.import_ordered", was, by, now)?;
+        record(conn, &file, Happened::FileImportOrdered, was, by, now)?;
         Ok(file)
     })
 }
 
-pub fn cancel(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc>) -> Result<File, Error> {
+pub fn cancel(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc>) -> Result<File, Error<Refused>> {
     conn.transaction(|conn| {
         let mut file = store::lock(conn, id)?;
         let was = file.state.word();
         file.cancel(now)?;
         store::save(conn, &file)?;
-        record(conn, &file, "file.cancel_ordered", was, by, now)?;
+        record(conn, &file, Happened::FileCancelOrdered, was, by, now)?;
         Ok(file)
     })
 }
 
 /// Deletes a file that nothing refers to, with its rows.
-pub fn delete(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn delete(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let file = store::lock(conn, id)?;
         if let State::Importing { .. } = file.state {
-            return Err(Unchanged::AlreadyImporting.into());
+            return Err(Refused::AlreadyImporting.into());
         }
-        if !store::used(conn, &[id.0])?.is_empty() {
-            return Err(Unchanged::InUse.into());
+        if !store::used(conn, &[id])?.is_empty() {
+            return Err(Refused::InUse.into());
         }
         store::delete(conn, id).map_err(|error| match error {
             // Somebody has chosen it this moment.
-            DatabaseError(ForeignKeyViolation, _) => Error::Unchanged(Unchanged::InUse),
+            DatabaseError(ForeignKeyViolation, _) => Error::Refused(Refused::InUse),
             error => error.into(),
         })?;
-        let entry = Entry {
-            happened: "file.deleted",
-            campaign: None,
-            subject: id.0,
-            by: Some(by),
-            was: Some(file.state.word()),
-            became: None,
-            why: Some(&file.name),
-        };
-        Ok(journal::record(conn, &entry, now)?)
+        let entry = Entry::new(Happened::FileDeleted, id, by).was(file.state.word()).why(&file.name);
+        Ok(journal::note(conn, entry, now)?)
     })
 }
 
@@ -107,19 +92,11 @@ pub fn delete(conn: &mut PgConnection, id: FileId, by: UserId, now: DateTime<Utc
 fn record(
     conn: &mut PgConnection,
     file: &File,
-    happened: &'static str,
+    happened: Happened,
     was: &str,
     by: UserId,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let entry = Entry {
-        happened,
-        campaign: None,
-        subject: file.id.0,
-        by: Some(by),
-        was: Some(was),
-        became: Some(file.state.word()),
-        why: None,
-    };
-    journal::record(conn, &entry, now)
+    let entry = Entry::new(happened, file.id, by).was(was).became(file.state.word());
+    journal::note(conn, entry, now)
 }

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-use crate::channels::Kind;
 use crate::contacts::domain::{AddressProblem, normalise};
+use crate::db::Reason;
 use crate::ids::FileId;
+use crate::providers::Kind;
+use crate::words::words;
 
 /// More columns than any table of contacts has; what claims more is something else.
 pub const MOST_COLUMNS: usize = 1000;
@@ -16,77 +18,40 @@ pub const LONGEST_NAME: usize = 100;
 pub const LONGEST_VALUE: usize = 10_000;
 const LONGEST_CUSTOMER_ID: usize = 200;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Csv,
-    Xls,
-    Xlsx,
+words! {
+    pub enum Format {
+        Csv = "csv" => "CSV",
+        Xls = "xls" => "Excel workbook (.xls)",
+        Xlsx = "xlsx" => "Excel workbook (.xlsx)",
+    }
 }
 
-impl Format {
-    pub const ALL: [Format; 3] = [Format::Csv, Format::Xls, Format::Xlsx];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::Xls => "xls",
-            Format::Xlsx => "xlsx",
-        }
+words! {
+    /// How the characters of a CSV are written.
+    pub enum FileEncoding {
+        Utf8 = "utf-8",
+        Utf16Le = "utf-16le",
+        Utf16Be = "utf-16be",
+        Windows1252 = "windows-1252",
     }
+}
 
+impl FileEncoding {
     pub fn label(self) -> &'static str {
         match self {
-            Format::Csv => "CSV",
-            Format::Xls => "Excel workbook (.xls)",
-            Format::Xlsx => "Excel workbook (.xlsx)",
+            FileEncoding::Utf8 => "UTF-8",
+            FileEncoding::Utf16Le | FileEncoding::Utf16Be => "UTF-16",
+            FileEncoding::Windows1252 => "Windows-1252",
         }
-    }
-
-    pub fn of_word(word: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.word() == word)
-    }
-}
-
-/// How the characters of a CSV are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Utf8,
-    Utf16Le,
-    Utf16Be,
-    Windows1252,
-}
-
-impl Encoding {
-    pub const ALL: [Encoding; 4] = [Encoding::Utf8, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Windows1252];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Encoding::Utf8 => "utf-8",
-            Encoding::Utf16Le => "utf-16le",
-            Encoding::Utf16Be => "utf-16be",
-            Encoding::Windows1252 => "windows-1252",
-        }
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Encoding::Utf8 => "UTF-8",
-            Encoding::Utf16Le | Encoding::Utf16Be => "UTF-16",
-            Encoding::Windows1252 => "Windows-1252",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Encoding> {
-        Encoding::ALL.into_iter().find(|encoding| encoding.word() == word)
     }
 }
 
 /// What the beginning of a file tells.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Head {
+pub struct TableHead {
     pub format: Format,
     /// Only of CSV, as is the delimiter.
-    pub encoding: Option<Encoding>,
+    pub encoding: Option<FileEncoding>,
     pub delimiter: Option<u8>,
     pub headers: Vec<String>,
     /// The first rows, as wide as the headers, each value cut to what a page shows.
@@ -350,7 +315,7 @@ pub struct GoodRow<'a> {
 }
 
 /// What a row must be to be taken. Made once for a file and asked for each row.
-pub struct Rules<'a> {
+pub struct ImportRules<'a> {
     headers: &'a [String],
     kind: Kind,
     region: &'a str,
@@ -368,7 +333,7 @@ struct Data {
     key: String,
 }
 
-impl<'a> Rules<'a> {
+impl<'a> ImportRules<'a> {
     pub fn new(
         mapping: &Mapping,
         headers: &'a [String],
@@ -392,7 +357,7 @@ impl<'a> Rules<'a> {
             .map(|(column, field)| Data { column, key: format!("{}:", serde_json::Value::from(&**field)) })
             .collect();
         let strict_width = format == Format::Csv;
-        Ok(Rules { headers, kind, region, strict_width, channel_id, customer_id, data })
+        Ok(ImportRules { headers, kind, region, strict_width, channel_id, customer_id, data })
     }
 
     /// Checks one row. When it is good, its data is appended to `json` as one
@@ -559,7 +524,7 @@ impl State {
 
 /// Why a file stayed as it was. The text is shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Unchanged {
+pub enum Refused {
     #[error("This file is being imported already.")]
     AlreadyImporting,
     #[error("This file has been imported already.")]
@@ -576,18 +541,20 @@ pub enum Unchanged {
     NoSuchRegion,
 }
 
+impl Reason for Refused {}
+
 /// A campaign file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
     pub id: FileId,
     pub name: String,
     pub size_bytes: i64,
-    pub head: Head,
+    pub head: TableHead,
     pub kind: Kind,
     /// Empty when every number has its country code.
     pub region: Option<String>,
     pub mapping: Option<Mapping>,
-    pub counts: Counts,
+    pub counts: FileCounts,
     /// Name of a field and how many good rows have nothing there; only fields where some have nothing.
     pub missing: Vec<(String, i64)>,
     pub state: State,
@@ -596,7 +563,7 @@ pub struct File {
 
 /// What was made of the rows so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
+pub struct FileCounts {
     /// How far the reading has come, on the scale of the file's size.
     pub bytes_done: i64,
     pub done: i64,
@@ -610,32 +577,32 @@ impl File {
     ///
     /// `region`: the country that numbers without a country code belong to;
     /// empty when all have theirs.
-    pub fn import(&mut self, mapping: Mapping, region: String) -> Result<(), Unchanged> {
+    pub fn import(&mut self, mapping: Mapping, region: String) -> Result<(), Refused> {
         match self.state {
             State::Received | State::Cancelled { .. } => {}
-            State::Importing { .. } => return Err(Unchanged::AlreadyImporting),
-            State::Imported { .. } => return Err(Unchanged::AlreadyImported),
-            State::Refused { .. } => return Err(Unchanged::Refused),
+            State::Importing { .. } => return Err(Refused::AlreadyImporting),
+            State::Imported { .. } => return Err(Refused::AlreadyImported),
+            State::Refused { .. } => return Err(Refused::Refused),
         }
         mapping.check(&self.head.headers)?;
         if !region.is_empty() && crate::contacts::regions::name(&region).is_none() {
-            return Err(Unchanged::NoSuchRegion);
+            return Err(Refused::NoSuchRegion);
         }
         self.mapping = Some(mapping);
         self.region = Some(region);
-        self.counts = Counts::default();
+        self.counts = FileCounts::default();
         self.state = State::Importing { cancelling: false };
         Ok(())
     }
 
     /// Lets it go. An import that has begun ends at its next batch.
-    pub fn cancel(&mut self, now: DateTime<Utc>) -> Result<(), Unchanged> {
+    pub fn cancel(&mut self, now: DateTime<Utc>) -> Result<(), Refused> {
         self.state = match self.state {
             State::Received => State::Cancelled { at: now },
             State::Importing { .. } => State::Importing { cancelling: true },
-            State::Imported { .. } => return Err(Unchanged::AlreadyImported),
-            State::Refused { .. } => return Err(Unchanged::Refused),
-            State::Cancelled { .. } => return Err(Unchanged::AlreadyCancelled),
+            State::Imported { .. } => return Err(Refused::AlreadyImported),
+            State::Refused { .. } => return Err(Refused::Refused),
+            State::Cancelled { .. } => return Err(Refused::AlreadyCancelled),
         };
         Ok(())
     }
@@ -755,7 +722,7 @@ mod tests {
         let headers = names(&["Phone", "ID", "Na\"me", "City", "Note"]);
         let mapping =
             Mapping { columns: vec![Use::ChannelId, Use::CustomerId, data("Na\"me"), data("City"), Use::Ignore] };
-        let rules = Rules::new(&mapping, &headers, format, Kind::Sms, "IE").unwrap();
+        let rules = ImportRules::new(&mapping, &headers, format, Kind::Sms, "IE").unwrap();
         let (mut json, mut missing) = (Vec::new(), vec![0; 5]);
         let row = record(row);
         let result =

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::domain::{Encoding, Format, Head, Record, read_headers};
+use super::domain::{FileEncoding, Format, Record, TableHead, read_headers};
 use super::refusal::Refusal;
 use super::table::{EachRow, Unread, csv_rows, until};
 use super::workbook::{Patience, workbook_rows};
@@ -53,7 +53,7 @@ impl Utf8Check {
 }
 
 /// Reads the head of a complete upload. `is_utf8`: what [`Utf8Check`] said of all of it.
-pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<Head, Unread> {
+pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<TableHead, Unread> {
     let mut start = Vec::with_capacity(64 << 10);
     file.seek(SeekFrom::Start(0))?;
     file.take(64 << 10).read_to_end(&mut start)?;
@@ -79,13 +79,13 @@ pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<Head, Unre
         Format::Xls | Format::Xlsx => {
             let (headers, sample) =
                 first_rows(|each| workbook_rows(file, format, size, Patience::UPLOAD, each), Refusal::NoSheet)?;
-            Ok(Head { format, encoding: None, delimiter: None, headers, sample })
+            Ok(TableHead { format, encoding: None, delimiter: None, headers, sample })
         }
     }
 }
 
 /// The encoding of text, or what it is instead of text.
-fn encoding(start: &[u8], is_utf8: bool) -> Result<Encoding, Refusal> {
+fn encoding(start: &[u8], is_utf8: bool) -> Result<FileEncoding, Refusal> {
     const OTHERS: [(&[u8], &str); 9] = [
         (b"%PDF", "a PDF"),
         (b"{\\rtf", "a rich text document"),
@@ -113,17 +113,17 @@ fn encoding(start: &[u8], is_utf8: bool) -> Result<Encoding, Refusal> {
     }
 
     let encoding = if start.starts_with(b"\xff\xfe") {
-        Encoding::Utf16Le
+        FileEncoding::Utf16Le
     } else if start.starts_with(b"\xfe\xff") {
-        Encoding::Utf16Be
+        FileEncoding::Utf16Be
     } else if let Some(encoding) = utf16_without_mark(start) {
         encoding
     } else if is_utf8 || start.starts_with(b"\xef\xbb\xbf") {
-        Encoding::Utf8
+        FileEncoding::Utf8
     } else {
-        Encoding::Windows1252
+        FileEncoding::Windows1252
     };
-    let is_8_bit = matches!(encoding, Encoding::Utf8 | Encoding::Windows1252);
+    let is_8_bit = matches!(encoding, FileEncoding::Utf8 | FileEncoding::Windows1252);
     let is_control = |byte: &u8| *byte < 0x20 && !b"\t\n\x0b\x0c\r\x1a".contains(byte);
     let n_controls = start.iter().filter(|byte| is_control(byte)).count();
     // A stray control character makes a bad row; many are something that is not text.
@@ -134,7 +134,7 @@ fn encoding(start: &[u8], is_utf8: bool) -> Result<Encoding, Refusal> {
 }
 
 /// Latin text in UTF-16 has a zero in nearly every second byte.
-fn utf16_without_mark(start: &[u8]) -> Option<Encoding> {
+fn utf16_without_mark(start: &[u8]) -> Option<FileEncoding> {
     let pairs = start.len() / 2;
     if pairs < 4 {
         return None;
@@ -142,16 +142,16 @@ fn utf16_without_mark(start: &[u8]) -> Option<Encoding> {
     let zeros = |offset: usize| start.chunks_exact(2).filter(|pair| pair[offset] == 0).count();
     let (high_first, low_first) = (zeros(0), zeros(1));
     if low_first * 10 > pairs * 7 && high_first * 10 < pairs {
-        Some(Encoding::Utf16Le)
+        Some(FileEncoding::Utf16Le)
     } else if high_first * 10 > pairs * 7 && low_first * 10 < pairs {
-        Some(Encoding::Utf16Be)
+        Some(FileEncoding::Utf16Be)
     } else {
         None
     }
 }
 
 /// The head of a CSV in this encoding.
-pub fn read_csv_head(mut file: impl Read + Seek, encoding: Encoding) -> Result<Head, Unread> {
+pub fn read_csv_head(mut file: impl Read + Seek, encoding: FileEncoding) -> Result<TableHead, Unread> {
     let mut best: Option<(bool, usize, usize, u8)> = None;
     for delimiter in DELIMITERS {
         file.seek(SeekFrom::Start(0))?;
@@ -183,7 +183,7 @@ pub fn read_csv_head(mut file: impl Read + Seek, encoding: Encoding) -> Result<H
         },
         Refusal::Empty,
     )?;
-    Ok(Head { format: Format::Csv, encoding: Some(encoding), delimiter: Some(delimiter), headers, sample })
+    Ok(TableHead { format: Format::Csv, encoding: Some(encoding), delimiter: Some(delimiter), headers, sample })
 }
 
 fn first_rows(
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn head(bytes: &[u8]) -> Result<Head, Refusal> {
+    fn head(bytes: &[u8]) -> Result<TableHead, Refusal> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let mut check = Utf8Check::default();
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    fn told(bytes: &[u8]) -> (Encoding, char, String) {
+    fn told(bytes: &[u8]) -> (FileEncoding, char, String) {
         let head = head(bytes).unwrap();
         (head.encoding.unwrap(), head.delimiter.unwrap().into(), head.headers.join("|"))
     }
@@ -238,7 +238,7 @@ mod tests {
     fn delimiters_are_told_apart() {
         for delimiter in [',', ';', '\t', '|'] {
             let text = "phone,name\n0861234567,Anna\n0861234568,Ben\n".replace(',', &delimiter.to_string());
-            assert_eq!(told(text.as_bytes()), (Encoding::Utf8, delimiter, "phone|name".to_owned()));
+            assert_eq!(told(text.as_bytes()), (FileEncoding::Utf8, delimiter, "phone|name".to_owned()));
         }
         // The wrong one occurs as well.
         assert_eq!(told(b"phone;amount, EUR;name\n1;1,50;a\n2;2,75;b\n").1, ';');
@@ -252,13 +252,13 @@ mod tests {
             [bom, &"phone,n\u{e4}me\n0861234567,Zo\u{eb}\n".encode_utf16().flat_map(units).collect::<Vec<_>>()].concat()
         };
         let name = "phone|näme".to_owned();
-        assert_eq!(told("phone,näme\n1,Zoë\n".as_bytes()), (Encoding::Utf8, ',', name.clone()));
-        assert_eq!(told("\u{feff}phone,näme\n1,Zoë\n".as_bytes()), (Encoding::Utf8, ',', name.clone()));
-        assert_eq!(told(b"phone,n\xe4me\n1,Zo\xeb\n"), (Encoding::Windows1252, ',', name.clone()));
-        assert_eq!(told(&utf16(b"\xff\xfe", u16::to_le_bytes)), (Encoding::Utf16Le, ',', name.clone()));
-        assert_eq!(told(&utf16(b"", u16::to_le_bytes)), (Encoding::Utf16Le, ',', name.clone()));
-        assert_eq!(told(&utf16(b"\xfe\xff", u16::to_be_bytes)), (Encoding::Utf16Be, ',', name.clone()));
-        assert_eq!(told(&utf16(b"", u16::to_be_bytes)), (Encoding::Utf16Be, ',', name));
+        assert_eq!(told("phone,näme\n1,Zoë\n".as_bytes()), (FileEncoding::Utf8, ',', name.clone()));
+        assert_eq!(told("\u{feff}phone,näme\n1,Zoë\n".as_bytes()), (FileEncoding::Utf8, ',', name.clone()));
+        assert_eq!(told(b"phone,n\xe4me\n1,Zo\xeb\n"), (FileEncoding::Windows1252, ',', name.clone()));
+        assert_eq!(told(&utf16(b"\xff\xfe", u16::to_le_bytes)), (FileEncoding::Utf16Le, ',', name.clone()));
+        assert_eq!(told(&utf16(b"", u16::to_le_bytes)), (FileEncoding::Utf16Le, ',', name.clone()));
+        assert_eq!(told(&utf16(b"\xfe\xff", u16::to_be_bytes)), (FileEncoding::Utf16Be, ',', name.clone()));
+        assert_eq!(told(&utf16(b"", u16::to_be_bytes)), (FileEncoding::Utf16Be, ',', name));
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         let mut bytes = b"phone,name\n".to_vec();
         bytes.extend(b"0861234567,Anna\n".repeat(10_000));
         bytes.extend(b"0861234567,Zo\xeb\n");
-        assert_eq!(told(&bytes).0, Encoding::Windows1252);
+        assert_eq!(told(&bytes).0, FileEncoding::Windows1252);
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
                 "[a-c,;|\"\t\r\n\u{0}é\u{feff} ]{0,300}".prop_map(String::into_bytes),
             ],
         ) {
-            for encoding in Encoding::ALL {
+            for encoding in FileEncoding::ALL {
                 match read_csv_head(Cursor::new(&bytes), encoding) {
                     Ok(head) => {
                         prop_assert!(!head.headers.is_empty() && head.sample.len() <= N_SAMPLE_ROWS);

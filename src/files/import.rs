@@ -18,15 +18,16 @@ use diesel::{Connection, PgConnection, QueryResult};
 use uuid::Uuid;
 
 use super::actions;
-use super::domain::{Counts, File, Format, Mapping, Rules, Use};
+use super::domain::{File, FileCounts, Format, ImportRules, Mapping, Refused, Use};
 use super::refusal::Refusal;
-use super::store::{self, Claim, Heard, Pack};
+use super::store::{self, HeardImporter, ImportClaim, Pack};
 use super::table::{EachRow, Unread, csv_rows};
 use super::workbook::{Patience, workbook_rows};
+use crate::access::Actor;
 use crate::clock::Clock;
-use crate::db::{self, Db};
+use crate::db::{self, Db, Error};
 use crate::ids::{FileId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 
 /// Rows that are copied at once.
 const BATCH: i64 = 20_000;
@@ -83,13 +84,13 @@ pub fn at_once(
     let now = clock.now();
     let claim = db.lend()?.transaction(|conn| {
         actions::import(conn, id, mapping, region, by, now)?;
-        Ok::<_, actions::Error>(store::begin(conn, id, Uuid::new_v4(), now + LEASE)?)
+        Ok::<_, Error<Refused>>(store::begin(conn, id, Uuid::new_v4(), now + LEASE)?)
     })?;
     run_counted(db, clock, &claim)
 }
 
 /// As [`run`]; a database that went away meanwhile is not held against the file.
-fn run_counted(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
+fn run_counted(db: &Db, clock: &Clock, claim: &ImportClaim) -> anyhow::Result<Ended> {
     let ended = run(db, clock, claim);
     if let Err(error) = &ended
         && db::is_gone(error)
@@ -100,14 +101,14 @@ fn run_counted(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
 }
 
 /// Imports a claimed file.
-pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
+pub fn run(db: &Db, clock: &Clock, claim: &ImportClaim) -> anyhow::Result<Ended> {
     let give_up = |why: Option<&str>| -> anyhow::Result<Ended> {
         let (conn, now) = (&mut *db.lend()?, clock.now());
         let held = conn.transaction(|conn| {
             let held = store::give_up(conn, claim, why, now)?;
             if held {
                 let became = if why.is_some() { "refused" } else { "cancelled" };
-                record(conn, claim, "file.import_ended", became, why, now)?;
+                record(conn, claim, Happened::FileImportEnded, became, why, now)?;
             }
             QueryResult::Ok(held)
         })?;
@@ -117,14 +118,14 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
             (true, None) => Ended::Cancelled,
         })
     };
-    let pulse = |conn: &mut PgConnection, counts: &Counts| store::pulse(conn, claim, counts, clock.now() + LEASE);
+    let pulse = |conn: &mut PgConnection, counts: &FileCounts| store::pulse(conn, claim, counts, clock.now() + LEASE);
     if claim.tries > MOST_TRIES {
         return give_up(Some(&Refusal::GaveUp.to_string()));
     }
     let mut conn = db.open()?;
     store::open_staging(&mut conn)?;
 
-    let (mut counts, mut missing) = (Counts::default(), Vec::new());
+    let (mut counts, mut missing) = (FileCounts::default(), Vec::new());
     let collected = thread::scope(|scope| -> anyhow::Result<Collected> {
         let (packs, copied) = sync_channel(WAITING);
         let reader = scope.spawn(move || read(db, &claim.file, packs));
@@ -140,8 +141,8 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
     match collected {
         Collected::All => {}
         Collected::Unreadable(why) => return give_up(Some(&why)),
-        Collected::Stopped(Heard::Cancel) => return give_up(None),
-        Collected::Stopped(Heard::Lost | Heard::GoOn) => return Ok(Ended::Lost),
+        Collected::Stopped(HeardImporter::Cancel) => return give_up(None),
+        Collected::Stopped(HeardImporter::Lost | HeardImporter::GoOn) => return Ok(Ended::Lost),
     }
     if counts.done == 0 {
         return give_up(Some(&Refusal::HeaderOnly.to_string()));
@@ -165,28 +166,20 @@ pub fn run(db: &Db, clock: &Clock, claim: &Claim) -> anyhow::Result<Ended> {
 /// Writes down in the journal what the clock made of a file.
 fn record(
     conn: &mut PgConnection,
-    claim: &Claim,
-    happened: &'static str,
+    claim: &ImportClaim,
+    happened: Happened,
     became: &str,
     why: Option<&str>,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let entry = Entry {
-        happened,
-        campaign: None,
-        subject: claim.file.id.0,
-        by: None,
-        was: Some("importing"),
-        became: Some(became),
-        why,
-    };
-    journal::record(conn, &entry, now)
+    let entry = Entry::new(happened, claim.file.id, Actor::Clock).was("importing").became(became).why_if(why);
+    journal::note(conn, entry, now)
 }
 
 enum Collected {
     All,
     Unreadable(String),
-    Stopped(Heard),
+    Stopped(HeardImporter),
 }
 
 /// Rows that were read and checked, on their way to the database.
@@ -194,7 +187,7 @@ struct Batch {
     rows: Pack,
     problems: Pack,
     /// Of the whole file so far.
-    counts: Counts,
+    counts: FileCounts,
     missing: Vec<u64>,
 }
 
@@ -202,13 +195,13 @@ struct Batch {
 fn copy(
     conn: &mut PgConnection,
     batches: Receiver<Batch>,
-    counts: &mut Counts,
+    counts: &mut FileCounts,
     missing: &mut Vec<u64>,
-    pulse: &impl Fn(&mut PgConnection, &Counts) -> QueryResult<Heard>,
-) -> anyhow::Result<Option<Heard>> {
+    pulse: &impl Fn(&mut PgConnection, &FileCounts) -> QueryResult<HeardImporter>,
+) -> anyhow::Result<Option<HeardImporter>> {
     // Whoever has clicked Cancel before the first batch need not wait for it.
     let mut heard = pulse(conn, counts)?;
-    while heard == Heard::GoOn {
+    while heard == HeardImporter::GoOn {
         match batches.recv_timeout(PULSE) {
             Ok(batch) => {
                 store::stage(conn, &batch.rows, &batch.problems)?;
@@ -227,7 +220,7 @@ fn copy(
 fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Result<(), Refusal>> {
     let mapping = file.mapping.as_ref().context("no mapping")?;
     let region = file.region.as_deref().unwrap_or_default();
-    let rules = Rules::new(mapping, &file.head.headers, file.head.format, file.kind, region)?;
+    let rules = ImportRules::new(mapping, &file.head.headers, file.head.format, file.kind, region)?;
     let mut chunks = Chunks::open(db, file.id)?;
 
     let mut packing = Packing {
@@ -236,7 +229,7 @@ fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Resu
         rows: Pack::default(),
         problems: Pack::default(),
         json: Vec::new(),
-        counts: Counts::default(),
+        counts: FileCounts::default(),
         missing: vec![0; file.head.headers.len()],
         header_read: false,
         n_sent: 0,
@@ -265,12 +258,12 @@ fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Resu
 }
 
 struct Packing<'a> {
-    rules: Rules<'a>,
+    rules: ImportRules<'a>,
     batches: SyncSender<Batch>,
     rows: Pack,
     problems: Pack,
     json: Vec<u8>,
-    counts: Counts,
+    counts: FileCounts,
     missing: Vec<u64>,
     header_read: bool,
     n_sent: i64,
@@ -322,7 +315,7 @@ impl Packing<'_> {
 }
 
 /// Keeps the lease while one long transaction works.
-fn keep_alive(ended: Receiver<()>, pulse: impl Fn() -> anyhow::Result<Heard>) {
+fn keep_alive(ended: Receiver<()>, pulse: impl Fn() -> anyhow::Result<HeardImporter>) {
     while ended.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
         // The transaction asks for itself whether it is still wanted.
         if let Err(error) = pulse() {
@@ -334,8 +327,8 @@ fn keep_alive(ended: Receiver<()>, pulse: impl Fn() -> anyhow::Result<Heard>) {
 /// Makes an audience of what was collected: all of it, or nothing.
 fn publish(
     conn: &mut PgConnection,
-    claim: &Claim,
-    mut counts: Counts,
+    claim: &ImportClaim,
+    mut counts: FileCounts,
     missing: Vec<u64>,
     clock: &Clock,
 ) -> anyhow::Result<bool> {
@@ -354,7 +347,7 @@ fn publish(
             return Err(Unpublished::Broken(anyhow::anyhow!("{n_rows} rows were stored, not {}", counts.good)));
         }
         match store::finish(conn, claim, &counts, &missing, clock.now())? {
-            true => Ok(record(conn, claim, "file.imported", "imported", None, clock.now())?),
+            true => Ok(record(conn, claim, Happened::FileImported, "imported", None, clock.now())?),
             false => Err(Unpublished::Unwanted),
         }
     });
@@ -379,7 +372,7 @@ impl From<diesel::result::Error> for Unpublished {
 /// Field name to the number of rows with nothing there, without the repeats.
 fn still_missing(
     conn: &mut PgConnection,
-    claim: &Claim,
+    claim: &ImportClaim,
     missing: Vec<u64>,
     n_repeats: i64,
 ) -> QueryResult<serde_json::Value> {

@@ -11,7 +11,7 @@
 //! * Somebody says what the columns are ([`domain::Mapping`]) and sends it to be
 //!   imported.
 //! * [`import`] reads it row by row ([`table`], [`workbook`]), asks
-//!   [`domain::Rules`] about each row and stores the good ones, all of them in
+//!   [`domain::ImportRules`] about each row and stores the good ones, all of them in
 //!   one transaction at the end: a file is an audience or it is not.
 //!
 //! * What came to be of no campaign goes after a day ([`sweep`]): forms that were sent

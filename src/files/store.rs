@@ -10,11 +10,12 @@ use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use uuid::Uuid;
 
-use super::domain::{Counts, Encoding, File, Format, Head, RowProblem, State};
-use crate::channels::Kind;
+use super::domain::{File, FileCounts, FileEncoding, Format, RowProblem, State, TableHead};
 use crate::contacts;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{file_chunks, file_problems, file_rows, files, users};
 use crate::ids::{FileId, UserId};
+use crate::providers::Kind;
 
 /// Uploads are kept in pieces of this size.
 pub const CHUNK: usize = 1 << 20;
@@ -25,7 +26,7 @@ pub struct Upload<'a> {
     pub size_bytes: i64,
     pub sha256: &'a [u8],
     pub kind: Kind,
-    pub head: &'a Head,
+    pub head: &'a TableHead,
 }
 
 pub fn insert(conn: &mut PgConnection, upload: &Upload<'_>, by: UserId, now: DateTime<Utc>) -> QueryResult<FileId> {
@@ -35,13 +36,13 @@ pub fn insert(conn: &mut PgConnection, upload: &Upload<'_>, by: UserId, now: Dat
             files::name.eq(upload.name),
             files::size_bytes.eq(upload.size_bytes),
             files::sha256.eq(upload.sha256),
-            files::kind.eq(upload.kind.word()),
-            files::format.eq(head.format.word()),
-            files::encoding.eq(head.encoding.map(Encoding::word)),
+            files::kind.eq(upload.kind),
+            files::format.eq(head.format),
+            files::encoding.eq(head.encoding.map(FileEncoding::word)),
             files::delimiter.eq(head.delimiter.map(|byte| char::from(byte).to_string())),
             files::headers.eq(serde_json::json!(head.headers)),
             files::sample.eq(serde_json::json!(head.sample)),
-            files::uploaded_by.eq(by.0),
+            files::uploaded_by.eq(by),
             files::uploaded_at.eq(now),
         ))
         .returning(files::id)
@@ -51,23 +52,24 @@ pub fn insert(conn: &mut PgConnection, upload: &Upload<'_>, by: UserId, now: Dat
 
 pub fn insert_chunk(conn: &mut PgConnection, id: FileId, n: i32, bytes: &[u8]) -> QueryResult<()> {
     diesel::insert_into(file_chunks::table)
-        .values((file_chunks::file_id.eq(id.0), file_chunks::n.eq(n), file_chunks::bytes.eq(bytes)))
+        .values((file_chunks::file_id.eq(id), file_chunks::n.eq(n), file_chunks::bytes.eq(bytes)))
         .execute(conn)
         .map(drop)
 }
 
 /// Piece `n` of the upload, from 0; `None` after the last.
 pub fn chunk(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Option<Vec<u8>>> {
-    file_chunks::table.find((id.0, n)).select(file_chunks::bytes).first(conn).optional()
+    file_chunks::table.find((id, n)).select(file_chunks::bytes).first(conn).optional()
 }
 
 pub fn find(conn: &mut PgConnection, id: FileId) -> QueryResult<File> {
-    files::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    files::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: FileId) -> QueryResult<File> {
-    files::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+    locks::take(Lock::File);
+    files::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// Writes what people decide about a file. What the importer counts is its own.
@@ -78,7 +80,7 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
         State::Imported { at } | State::Cancelled { at } => (false, None, Some(*at)),
         State::Refused { at, why } => (false, Some(why.as_str()), Some(*at)),
     };
-    diesel::update(files::table.find(file.id.0))
+    diesel::update(files::table.find(file.id))
         .set((
             files::state.eq(file.state.word()),
             files::mapping.eq(file.mapping.as_ref().map(|mapping| serde_json::json!(mapping))),
@@ -95,12 +97,13 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
 
 /// Forgets a file that came to nothing, its pieces with it.
 pub fn delete(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
-    diesel::delete(files::table.find(id.0)).execute(conn).map(drop)
+    diesel::delete(files::table.find(id)).execute(conn).map(drop)
 }
 
 /// A file uploaded before then that nothing refers to and that is not being imported, locked.
 /// Passes over those that somebody is about to refer to.
 pub fn lock_unused(conn: &mut PgConnection, before: DateTime<Utc>) -> QueryResult<Option<File>> {
+    locks::skip(Lock::File);
     use crate::db::schema::{campaigns, drops, schedule_runs};
     use diesel::dsl::{exists, not};
     let id = files::id.nullable();
@@ -121,11 +124,11 @@ pub fn lock_unused(conn: &mut PgConnection, before: DateTime<Utc>) -> QueryResul
 }
 
 /// Which of these something refers to.
-pub fn used(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashSet<i64>> {
+pub fn used(conn: &mut PgConnection, ids: &[FileId]) -> QueryResult<HashSet<FileId>> {
     #[derive(QueryableByName)]
     struct Used {
         #[diesel(sql_type = BigInt)]
-        id: i64,
+        id: FileId,
     }
     let used: Vec<Used> = diesel::sql_query(include_str!("used.sql")).bind::<Array<BigInt>, _>(ids).load(conn)?;
     Ok(used.into_iter().map(|used| used.id).collect())
@@ -155,7 +158,7 @@ pub fn page(conn: &mut PgConnection, before: Option<FileId>, n: i64) -> QueryRes
         .limit(n)
         .select((Row::as_select(), users::name.nullable()))
         .load(conn)?;
-    let ids: Vec<i64> = rows.iter().map(|(row, _)| row.id).collect();
+    let ids: Vec<FileId> = rows.iter().map(|(row, _)| row.id).collect();
     let used = used(conn, &ids)?;
     let kept = |(row, uploaded_by): (Row, Option<String>)| {
         let is_used = used.contains(&row.id);
@@ -167,7 +170,7 @@ pub fn page(conn: &mut PgConnection, before: Option<FileId>, n: i64) -> QueryRes
 /// The country chosen for the file imported last by this person.
 pub fn last_region(conn: &mut PgConnection, by: UserId) -> QueryResult<Option<String>> {
     files::table
-        .filter(files::uploaded_by.eq(by.0))
+        .filter(files::uploaded_by.eq(by))
         .filter(files::region.ne(""))
         .order(files::id.desc())
         .select(files::region.assume_not_null())
@@ -189,7 +192,7 @@ pub struct Listed {
 /// Up to `n` problems of rows below row `after`, in file order.
 pub fn problems(conn: &mut PgConnection, id: FileId, after: i64, n: i64) -> QueryResult<Vec<Listed>> {
     file_problems::table
-        .filter(file_problems::file_id.eq(id.0))
+        .filter(file_problems::file_id.eq(id))
         .filter(file_problems::line.gt(after))
         .order(file_problems::line)
         .limit(n)
@@ -211,7 +214,7 @@ pub struct Taken {
 /// The first `n` rows that were taken.
 pub fn first_rows(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Vec<Taken>> {
     file_rows::table
-        .filter(file_rows::file_id.eq(id.0))
+        .filter(file_rows::file_id.eq(id))
         .filter(file_rows::seq.le(n))
         .order(file_rows::seq)
         .select(Taken::as_select())
@@ -228,7 +231,7 @@ pub fn first_row_with(
     use diesel::dsl::sql;
     use diesel::sql_types::Bool;
     file_rows::table
-        .filter(file_rows::file_id.eq(id.0))
+        .filter(file_rows::file_id.eq(id))
         .filter(
             sql::<Bool>("\"values\" ->> ")
                 .bind::<Text, _>(field)
@@ -255,7 +258,7 @@ pub fn groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<V
     let groups: Vec<Group> = diesel::sql_query(
         "SELECT \"values\" ->> $2 AS value, count(*) AS n FROM file_rows WHERE file_id = $1 GROUP BY 1 ORDER BY 2 DESC, 1",
     )
-    .bind::<BigInt, _>(id.0)
+    .bind::<BigInt, _>(id)
     .bind::<Text, _>(field)
     .load(conn)?;
     Ok(groups.into_iter().map(|group| (group.value, group.n)).collect())
@@ -272,14 +275,14 @@ pub const MOST_GROUPS: usize = 1000;
 pub fn counted_groups(conn: &mut PgConnection, id: FileId, field: &str) -> QueryResult<Option<Counted>> {
     use crate::db::schema::file_groups;
     let unreadable = |error: serde_json::Error| DeserializationError(error.into());
-    let known = file_groups::table.find((id.0, field)).select(file_groups::counts).first(conn).optional()?;
+    let known = file_groups::table.find((id, field)).select(file_groups::counts).first(conn).optional()?;
     if let Some(counts) = known {
         return serde_json::from_value(counts).map_err(unreadable);
     }
     let counted = Some(groups(conn, id, field)?).filter(|groups| groups.len() <= MOST_GROUPS);
     diesel::insert_into(file_groups::table)
         .values((
-            file_groups::file_id.eq(id.0),
+            file_groups::file_id.eq(id),
             file_groups::field.eq(field),
             file_groups::counts.eq(serde_json::json!(counted)),
         ))
@@ -290,7 +293,7 @@ pub fn counted_groups(conn: &mut PgConnection, id: FileId, field: &str) -> Query
 
 /// The right to import a file until a lease ends.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct ImportClaim {
     pub file: File,
     pub worker: Uuid,
     /// The how-manieth claim it is since the import was ordered.
@@ -304,7 +307,8 @@ pub fn claim(
     worker: Uuid,
     lease_ends_at: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> QueryResult<Option<Claim>> {
+) -> QueryResult<Option<ImportClaim>> {
+    locks::skip(Lock::File);
     conn.transaction(|conn| {
         let waiting = files::table
             .filter(files::state.eq("importing"))
@@ -320,8 +324,13 @@ pub fn claim(
 }
 
 /// Takes a file that was sent to be imported in this very transaction, so that nobody else has it yet.
-pub fn begin(conn: &mut PgConnection, id: FileId, worker: Uuid, lease_ends_at: DateTime<Utc>) -> QueryResult<Claim> {
-    let (row, tries): (Row, i16) = diesel::update(files::table.find(id.0))
+pub fn begin(
+    conn: &mut PgConnection,
+    id: FileId,
+    worker: Uuid,
+    lease_ends_at: DateTime<Utc>,
+) -> QueryResult<ImportClaim> {
+    let (row, tries): (Row, i16) = diesel::update(files::table.find(id))
         .set((
             files::tries.eq(files::tries + 1),
             files::worker.eq(worker),
@@ -335,17 +344,17 @@ pub fn begin(conn: &mut PgConnection, id: FileId, worker: Uuid, lease_ends_at: D
         ))
         .returning((Row::as_returning(), files::tries))
         .get_result(conn)?;
-    Ok(Claim { file: row.try_into()?, worker, tries })
+    Ok(ImportClaim { file: row.try_into()?, worker, tries })
 }
 
 /// Takes a try back: what ended it was not the file. The lease stays, so that it is not begun again at once.
-pub fn uncount(conn: &mut PgConnection, claim: &Claim) -> QueryResult<()> {
+pub fn uncount(conn: &mut PgConnection, claim: &ImportClaim) -> QueryResult<()> {
     diesel::update(held(claim)).set(files::tries.eq(files::tries - 1)).execute(conn).map(drop)
 }
 
 /// What an importer learns when it tells how far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum HeardImporter {
     GoOn,
     /// Somebody wants it to stop.
     Cancel,
@@ -356,10 +365,10 @@ pub enum Heard {
 /// Tells how far an import is and keeps it for longer.
 pub fn pulse(
     conn: &mut PgConnection,
-    claim: &Claim,
-    counts: &Counts,
+    claim: &ImportClaim,
+    counts: &FileCounts,
     lease_ends_at: DateTime<Utc>,
-) -> QueryResult<Heard> {
+) -> QueryResult<HeardImporter> {
     let cancelling: Option<bool> = diesel::update(held(claim))
         .set((
             files::lease_ends_at.eq(lease_ends_at),
@@ -372,20 +381,25 @@ pub fn pulse(
         .get_result(conn)
         .optional()?;
     Ok(match cancelling {
-        Some(false) => Heard::GoOn,
-        Some(true) => Heard::Cancel,
-        None => Heard::Lost,
+        Some(false) => HeardImporter::GoOn,
+        Some(true) => HeardImporter::Cancel,
+        None => HeardImporter::Lost,
     })
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
-fn held(claim: &Claim) -> _ {
+fn held(claim: &ImportClaim) -> _ {
     let (id, worker): (i64, Uuid) = (claim.file.id.0, claim.worker);
     files::table.filter(files::id.eq(id)).filter(files::worker.eq(worker)).filter(files::state.eq("importing"))
 }
 
 /// Ends an import without a result. Returns whether the claim still held.
-pub fn give_up(conn: &mut PgConnection, claim: &Claim, why: Option<&str>, now: DateTime<Utc>) -> QueryResult<bool> {
+pub fn give_up(
+    conn: &mut PgConnection,
+    claim: &ImportClaim,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
     let state = if why.is_some() { "refused" } else { "cancelled" };
     let n_rows = diesel::update(held(claim))
         .set((
@@ -573,12 +587,12 @@ pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64
         0 => include_str!("publish_as_staged.sql"),
         _ => include_str!("publish_renumbered.sql"),
     };
-    let n_rows = diesel::sql_query(sql).bind::<BigInt, _>(file.id.0).bind::<Text, _>(file.kind.word()).execute(conn)?;
+    let n_rows = diesel::sql_query(sql).bind::<BigInt, _>(file.id).bind::<Text, _>(file.kind.word()).execute(conn)?;
     diesel::sql_query(
         "INSERT INTO file_problems (file_id, line, field, value, code, says)
          SELECT $1, line, field, value, code, says FROM import_problems ORDER BY line",
     )
-    .bind::<BigInt, _>(file.id.0)
+    .bind::<BigInt, _>(file.id)
     .execute(conn)?;
     Ok(n_rows as i64)
 }
@@ -587,8 +601,8 @@ pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64
 /// nobody wants it cancelled. Returns whether it does; if not, roll back.
 pub fn finish(
     conn: &mut PgConnection,
-    claim: &Claim,
-    counts: &Counts,
+    claim: &ImportClaim,
+    counts: &FileCounts,
     missing: &serde_json::Value,
     now: DateTime<Utc>,
 ) -> QueryResult<bool> {
@@ -611,7 +625,7 @@ pub fn finish(
 }
 
 /// Whether an import should not go on: cancelled, or no longer its worker's.
-pub fn is_unwanted(conn: &mut PgConnection, claim: &Claim) -> QueryResult<bool> {
+pub fn is_unwanted(conn: &mut PgConnection, claim: &ImportClaim) -> QueryResult<bool> {
     let wanted: bool = diesel::select(exists(held(claim).filter(files::cancelling.eq(false)))).get_result(conn)?;
     Ok(!wanted)
 }
@@ -621,17 +635,17 @@ pub fn is_unwanted(conn: &mut PgConnection, claim: &Claim) -> QueryResult<bool> 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = files, check_for_backend(Pg))]
 struct Row {
-    id: i64,
+    id: FileId,
     name: String,
     size_bytes: i64,
     state: String,
-    format: String,
-    encoding: Option<String>,
+    format: Format,
+    encoding: Option<FileEncoding>,
     delimiter: Option<String>,
     headers: serde_json::Value,
     sample: serde_json::Value,
     mapping: Option<serde_json::Value>,
-    kind: String,
+    kind: Kind,
     region: Option<String>,
     bytes_done: i64,
     rows_done: i64,
@@ -663,24 +677,20 @@ impl TryFrom<Row> for File {
         };
         let missing: std::collections::BTreeMap<String, i64> = json(row.missing)?;
         Ok(File {
-            id: FileId(row.id),
+            id: row.id,
             name: row.name,
             size_bytes: row.size_bytes,
-            head: Head {
-                format: Format::of_word(&row.format).ok_or_else(not_a_file)?,
-                encoding: row
-                    .encoding
-                    .as_deref()
-                    .map(|word| Encoding::of_word(word).ok_or_else(not_a_file))
-                    .transpose()?,
+            head: TableHead {
+                format: row.format,
+                encoding: row.encoding,
                 delimiter: row.delimiter.as_ref().and_then(|text| text.bytes().next()),
                 headers: json(row.headers)?,
                 sample: json(row.sample)?,
             },
-            kind: Kind::of_word(&row.kind).ok_or_else(not_a_file)?,
+            kind: row.kind,
             region: row.region,
             mapping: row.mapping.map(json).transpose()?,
-            counts: Counts {
+            counts: FileCounts {
                 bytes_done: row.bytes_done,
                 done: row.rows_done,
                 good: row.rows_good,

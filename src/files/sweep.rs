@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use super::store;
+use crate::access::Actor;
 use crate::app::App;
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 
 /// How long a file may wait to be used.
 const KEPT_FOR: TimeDelta = TimeDelta::hours(24);
@@ -25,16 +26,8 @@ fn forget_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<bool> 
     conn.transaction(|conn| {
         let Some(file) = store::lock_unused(conn, now - KEPT_FOR)? else { return Ok(false) };
         store::delete(conn, file.id)?;
-        let entry = Entry {
-            happened: "file.forgotten",
-            campaign: None,
-            subject: file.id.0,
-            by: None,
-            was: Some(file.state.word()),
-            became: None,
-            why: Some(&file.name),
-        };
-        journal::record(conn, &entry, now)?;
+        let entry = Entry::new(Happened::FileForgotten, file.id, Actor::Clock).was(file.state.word()).why(&file.name);
+        journal::note(conn, entry, now)?;
         Ok(true)
     })
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use csv_core::ReadRecordResult;
 use encoding_rs::{CoderResult, Decoder, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::domain::{Encoding, Record};
+use super::domain::{FileEncoding, Record};
 use super::refusal::Refusal;
 
 /// A row longer than this is a quotation mark that nobody closed.
@@ -27,7 +27,7 @@ pub enum Unread {
 pub type EachRow<'a> = dyn FnMut(u64, &Record, u64) -> ControlFlow<()> + 'a;
 
 /// Reads rows until the end or until `each` breaks.
-pub fn csv_rows(from: impl Read, encoding: Encoding, delimiter: u8, each: &mut EachRow<'_>) -> Result<(), Unread> {
+pub fn csv_rows(from: impl Read, encoding: FileEncoding, delimiter: u8, each: &mut EachRow<'_>) -> Result<(), Unread> {
     let mut rows = Rows {
         text: Decoded::new(from, encoding),
         core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
@@ -143,12 +143,12 @@ struct Decoded<R> {
 }
 
 impl<R: Read> Decoded<R> {
-    fn new(from: R, encoding: Encoding) -> Self {
+    fn new(from: R, encoding: FileEncoding) -> Self {
         let encoding = match encoding {
-            Encoding::Utf8 => UTF_8,
-            Encoding::Utf16Le => UTF_16LE,
-            Encoding::Utf16Be => UTF_16BE,
-            Encoding::Windows1252 => WINDOWS_1252,
+            FileEncoding::Utf8 => UTF_8,
+            FileEncoding::Utf16Le => UTF_16LE,
+            FileEncoding::Utf16Be => UTF_16BE,
+            FileEncoding::Windows1252 => WINDOWS_1252,
         };
         Decoded {
             from,
@@ -197,7 +197,7 @@ impl<R: Read> Decoded<R> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8], encoding: Encoding) -> Result<Vec<(u64, Vec<String>)>, Unread> {
+    fn read(bytes: &[u8], encoding: FileEncoding) -> Result<Vec<(u64, Vec<String>)>, Unread> {
         // One byte at a time: whatever can be cut in two, is.
         struct Drops<'a>(&'a [u8]);
         impl Read for Drops<'_> {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn lines(bytes: &[u8]) -> Vec<(u64, String)> {
-        read(bytes, Encoding::Utf8).unwrap().into_iter().map(|(line, fields)| (line, fields.join("|"))).collect()
+        read(bytes, FileEncoding::Utf8).unwrap().into_iter().map(|(line, fields)| (line, fields.join("|"))).collect()
     }
 
     fn expect(rows: &[(u64, &str)]) -> Vec<(u64, String)> {
@@ -248,12 +248,12 @@ mod tests {
             [bom, &text.encode_utf16().flat_map(units).collect::<Vec<_>>()].concat()
         };
         for (encoding, bytes) in [
-            (Encoding::Utf8, text.as_bytes().to_vec()),
-            (Encoding::Utf8, [b"\xef\xbb\xbf", text.as_bytes()].concat()),
-            (Encoding::Utf16Le, utf16(b"\xff\xfe", u16::to_le_bytes)),
-            (Encoding::Utf16Le, utf16(b"", u16::to_le_bytes)),
-            (Encoding::Utf16Be, utf16(b"\xfe\xff", u16::to_be_bytes)),
-            (Encoding::Windows1252, b"name\nZo\xeb \x96 \x80\n".to_vec()),
+            (FileEncoding::Utf8, text.as_bytes().to_vec()),
+            (FileEncoding::Utf8, [b"\xef\xbb\xbf", text.as_bytes()].concat()),
+            (FileEncoding::Utf16Le, utf16(b"\xff\xfe", u16::to_le_bytes)),
+            (FileEncoding::Utf16Le, utf16(b"", u16::to_le_bytes)),
+            (FileEncoding::Utf16Be, utf16(b"\xfe\xff", u16::to_be_bytes)),
+            (FileEncoding::Windows1252, b"name\nZo\xeb \x96 \x80\n".to_vec()),
         ] {
             assert_eq!(read(&bytes, encoding).unwrap(), expected, "{encoding:?}");
         }
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_quote_that_never_closes_is_found() {
         for bytes in [&b"a,b\n1,\"2\n3,4\n"[..], b"a,b\n1,\"2\n3,4"] {
-            assert!(matches!(read(bytes, Encoding::Utf8), Err(Unread::Refused(Refusal::OpenQuote { line: 2 }))));
+            assert!(matches!(read(bytes, FileEncoding::Utf8), Err(Unread::Refused(Refusal::OpenQuote { line: 2 }))));
         }
         assert_eq!(lines(b"a,b\n1,5\" pipe"), expect(&[(1, "a|b"), (2, "1|5\" pipe")]));
     }
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn an_endless_row_does_not_fill_the_memory() {
         let endless = io::Read::chain(&b"a,b\n1,\""[..], io::repeat(b'x'));
-        let read = csv_rows(endless, Encoding::Utf8, b',', &mut |_, _, _| ControlFlow::Continue(()));
+        let read = csv_rows(endless, FileEncoding::Utf8, b',', &mut |_, _, _| ControlFlow::Continue(()));
         assert!(matches!(read, Err(Unread::Refused(Refusal::EndlessRow { line: 2 }))));
     }
 
@@ -278,7 +278,7 @@ mod tests {
     fn a_cell_of_a_megabyte_is_read() {
         let huge = "x".repeat(1 << 20);
         let mut lengths = Vec::new();
-        csv_rows(format!("a,b\n1,{huge}\n2,3").as_bytes(), Encoding::Utf8, b',', &mut |line, row, _| {
+        csv_rows(format!("a,b\n1,{huge}\n2,3").as_bytes(), FileEncoding::Utf8, b',', &mut |line, row, _| {
             lengths.push((line, row.get(1).len()));
             ControlFlow::Continue(())
         })

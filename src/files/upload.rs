@@ -10,16 +10,16 @@ use diesel::Connection;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::domain::Head;
+use super::domain::TableHead;
 use super::head::{Utf8Check, read_head};
 use super::refusal::Refusal;
 use super::store;
 use super::table::Unread;
 use crate::app::App;
-use crate::channels::Kind;
 use crate::db::Db;
 use crate::ids::{FileId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
+use crate::providers::Kind;
 use crate::web::{Budget, Incoming, Parts, Unfit};
 
 /// The largest file that is taken.
@@ -205,23 +205,15 @@ impl Spool {
         conn: &mut diesel::PgConnection,
         name: &str,
         kind: Kind,
-        head: &Head,
+        head: &TableHead,
         by: UserId,
         now: DateTime<Utc>,
     ) -> anyhow::Result<FileId> {
         let sha256 = self.hash.clone().finalize();
         let upload = store::Upload { name, size_bytes: self.size as i64, sha256: &sha256, kind, head };
         let id = store::insert(conn, &upload, by, now)?;
-        let entry = Entry {
-            happened: "file.received",
-            campaign: None,
-            subject: id.0,
-            by: Some(by),
-            was: None,
-            became: Some("received"),
-            why: None,
-        };
-        journal::record(conn, &entry, now)?;
+        let entry = Entry::new(Happened::FileReceived, id, by).became("received");
+        journal::note(conn, entry, now)?;
 
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0))?;

@@ -9,17 +9,18 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::actions::{self, Look};
-use super::domain::{File, Mapping, State, Unchanged, Use, letters};
+use super::domain::{File, Mapping, Refused, State, Use, letters};
 use super::import::MOST_LISTED;
 use super::refusal::Refusal;
 use super::store::{self, Kept, Listed, Taken};
 use super::upload;
+use crate::access::{Operate, Role, View};
 use crate::app::App;
-use crate::channels::Kind;
 use crate::contacts::regions;
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::ids::{CampaignId, FileId};
-use crate::web::{Frame, Htmx, Incoming, May, Operate, Problem, Role, View, page, page_with, see_other, table_in_turn};
+use crate::providers::Kind;
+use crate::web::{Frame, Htmx, Incoming, May, Problem, page, page_with, see_other, table_in_turn};
 
 /// On the form: every number has its country code.
 const EVERYWHERE: &str = "everywhere";
@@ -41,11 +42,11 @@ pub fn configure(pages: &mut ServiceConfig) {
 
 /// The campaign that a file is for, carried from page to page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct Purpose {
+pub struct FilePurpose {
     pub campaign: Option<CampaignId>,
 }
 
-impl Purpose {
+impl FilePurpose {
     /// What stands behind the path of a page so that it leads back there.
     fn query(self) -> String {
         self.campaign.map(|id| format!("?campaign={id}")).unwrap_or_default()
@@ -56,7 +57,7 @@ impl Purpose {
 #[template(path = "files/new.html")]
 struct New<'a> {
     frame: Frame,
-    purpose: Purpose,
+    purpose: FilePurpose,
     refusal: Option<&'a Refusal>,
 }
 
@@ -74,7 +75,7 @@ struct Rows {
     file: File,
     fields: Vec<String>,
     rows: Vec<Taken>,
-    purpose: Purpose,
+    purpose: FilePurpose,
 }
 
 /// Where a file stands and what can be done about it: its mapping form, its
@@ -84,7 +85,7 @@ struct Rows {
 #[template(path = "files/panel.html")]
 pub struct Panel {
     file: File,
-    purpose: Purpose,
+    purpose: FilePurpose,
     may_operate: bool,
     problems: Vec<Listed>,
     form: MappingForm,
@@ -92,7 +93,7 @@ pub struct Panel {
 
 impl Panel {
     /// `role`: of whoever looks; it decides which buttons there are.
-    pub fn new(look: Look, purpose: Purpose, role: Role) -> Self {
+    pub fn new(look: Look, purpose: FilePurpose, role: Role) -> Self {
         let form = MappingForm::offer(&look);
         Panel { file: look.file, purpose, may_operate: role >= Role::Operator, problems: look.problems, form }
     }
@@ -276,14 +277,14 @@ async fn delete(may: May<Operate>, app: Data<App>, id: Path<FileId>) -> Result<H
 }
 
 #[get("/files/new")]
-async fn new(_: May<Operate>, frame: Frame, purpose: Query<Purpose>) -> Result<HttpResponse, Problem> {
+async fn new(_: May<Operate>, frame: Frame, purpose: Query<FilePurpose>) -> Result<HttpResponse, Problem> {
     page(New { frame, purpose: purpose.into_inner(), refusal: None })
 }
 
 /// Takes a file in and asks what its columns are. Campaigns have an upload of their own.
 #[post("/files")]
 async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
-    let mut purpose = Purpose::default();
+    let mut purpose = FilePurpose::default();
     let kept = match upload::Form::read(form, &["campaign"]).await {
         Ok(form) => {
             purpose.campaign = form.texts.text("campaign").trim().parse().ok().map(CampaignId);
@@ -306,7 +307,7 @@ async fn show(
     frame: Frame,
     app: Data<App>,
     id: Path<FileId>,
-    purpose: Query<Purpose>,
+    purpose: Query<FilePurpose>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by) = (id.into_inner(), may.person.id);
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
@@ -318,7 +319,7 @@ async fn renew(
     may: May<View>,
     app: Data<App>,
     id: Path<FileId>,
-    purpose: Query<Purpose>,
+    purpose: Query<FilePurpose>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by) = (id.into_inner(), may.person.id);
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
@@ -331,7 +332,7 @@ async fn import(
     frame: Frame,
     app: Data<App>,
     id: Path<FileId>,
-    purpose: Query<Purpose>,
+    purpose: Query<FilePurpose>,
     body: Bytes,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
@@ -341,7 +342,7 @@ async fn import(
 
     let (sent, stored_region) = (mapping.clone(), if region == EVERYWHERE { String::new() } else { region.clone() });
     let result = match region.is_empty() {
-        true => Err(actions::Error::Unchanged(Unchanged::NoSuchRegion)),
+        true => Err(Error::Refused(Refused::NoSuchRegion)),
         false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region, by, now)).await {
             Ok(_) => Ok(()),
             Err(DbError::Work(error)) => Err(error),
@@ -351,7 +352,7 @@ async fn import(
     };
     match result {
         Ok(()) => {}
-        Err(actions::Error::Unchanged(error @ (Unchanged::Mapping(_) | Unchanged::NoSuchRegion))) => {
+        Err(Error::Refused(error @ (Refused::Mapping(_) | Refused::NoSuchRegion))) => {
             let form = MappingForm::of(&look.file, mapping, region, Some(error.to_string()));
             let panel = Panel { form, ..Panel::new(look, purpose, may.person.role) };
             let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -370,7 +371,7 @@ async fn cancel(
     may: May<Operate>,
     app: Data<App>,
     id: Path<FileId>,
-    purpose: Query<Purpose>,
+    purpose: Query<FilePurpose>,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
@@ -382,7 +383,7 @@ async fn answer(
     app: &App,
     may: May<Operate>,
     id: FileId,
-    purpose: Purpose,
+    purpose: FilePurpose,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let by = may.person.id;
@@ -442,12 +443,12 @@ async fn preview(
     frame: Frame,
     app: Data<App>,
     id: Path<FileId>,
-    purpose: Query<Purpose>,
+    purpose: Query<FilePurpose>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let (file, rows) = app
         .db
-        .run(move |conn| Ok::<_, actions::Error>((store::find(conn, id)?, store::first_rows(conn, id, 100)?)))
+        .run(move |conn| Ok::<_, Error<Refused>>((store::find(conn, id)?, store::first_rows(conn, id, 100)?)))
         .await?;
     let columns = file.mapping.iter().flat_map(|mapping| &mapping.columns);
     let fields = columns
@@ -457,15 +458,6 @@ async fn preview(
         })
         .collect();
     page(Rows { frame, file, fields, rows, purpose: purpose.into_inner() })
-}
-
-impl From<actions::Error> for Problem {
-    fn from(error: actions::Error) -> Self {
-        match error {
-            actions::Error::Unchanged(why) => Problem::Conflict(why.to_string()),
-            actions::Error::Db(error) => error.into(),
-        }
-    }
 }
 
 impl From<upload::Failed> for Problem {

@@ -6,15 +6,16 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{BigInt, Int2, Int4, Nullable, Text, Timestamptz};
 
-use crate::channels::Kind;
+use crate::db::Zone;
 use crate::db::schema::{campaigns, schedules};
 use crate::deliveries::{OnRecord, Outcome, Standing, Word};
-use crate::ids::{FileId, RunId};
+use crate::ids::{CampaignId, ContactId, FileId, RunId, ScheduleId};
+use crate::providers::Kind;
 use crate::runs::{self, Run};
 
 /// One run that a contact was in, and what came of it there.
 #[derive(Clone, Debug)]
-pub struct Turn {
+pub struct HistoryRow {
     pub run: Run,
     pub campaign: String,
     /// The campaign's.
@@ -32,7 +33,7 @@ pub struct Turn {
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = BigInt)]
-    run_id: i64,
+    run_id: RunId,
     #[diesel(sql_type = Int4)]
     seq: i32,
     #[diesel(sql_type = Nullable<Int2>)]
@@ -52,7 +53,12 @@ struct Row {
 }
 
 /// Up to `n` runs that a contact was in, the newest first, older than run `before`.
-pub fn turns(conn: &mut PgConnection, contact: i64, before: Option<RunId>, n: i64) -> QueryResult<Vec<Turn>> {
+pub fn turns(
+    conn: &mut PgConnection,
+    contact: ContactId,
+    before: Option<RunId>,
+    n: i64,
+) -> QueryResult<Vec<HistoryRow>> {
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT d.run_id, d.seq, d.progress, d.outcome, d.attempt, coalesce(d.detail, t.detail) AS detail, d.settled_at,
                 t.attempt AS waits_for, t.due_at AS next_try_at
@@ -67,32 +73,32 @@ pub fn turns(conn: &mut PgConnection, contact: i64, before: Option<RunId>, n: i6
     .bind::<BigInt, _>(n)
     .load(conn)?;
 
-    let ids: Vec<i64> = rows.iter().map(|row| row.run_id).collect();
+    let ids: Vec<RunId> = rows.iter().map(|row| row.run_id).collect();
     let runs: BTreeMap<RunId, Run> = runs::store::these(conn, &ids)?.into_iter().map(|run| (run.id, run)).collect();
-    let campaigns: Vec<(i64, String, String)> = campaigns::table
-        .filter(campaigns::id.eq_any(runs.values().map(|run| run.campaign_id.0)))
+    let campaigns: Vec<(CampaignId, String, Zone)> = campaigns::table
+        .filter(campaigns::id.eq_any(runs.values().map(|run| run.campaign_id)))
         .select((campaigns::id, campaigns::name, campaigns::time_zone))
         .load(conn)?;
-    let schedules: Vec<(i64, String)> = schedules::table
-        .filter(schedules::id.eq_any(runs.values().map(|run| run.schedule_id.0)))
+    let schedules: Vec<(ScheduleId, String)> = schedules::table
+        .filter(schedules::id.eq_any(runs.values().map(|run| run.schedule_id)))
         .select((schedules::id, schedules::name))
         .load(conn)?;
-    let campaigns: BTreeMap<i64, (String, String)> =
-        campaigns.into_iter().map(|(id, name, zone)| (id, (name, zone))).collect();
-    let schedules: BTreeMap<i64, String> = schedules.into_iter().collect();
+    let campaigns: BTreeMap<CampaignId, (String, Tz)> =
+        campaigns.into_iter().map(|(id, name, Zone(zone))| (id, (name, zone))).collect();
+    let schedules: BTreeMap<ScheduleId, String> = schedules.into_iter().collect();
 
     // A run that was deleted in between has taken its deliveries along.
     rows.into_iter()
         .filter_map(|row| {
-            let run = runs.get(&RunId(row.run_id))?.clone();
-            let (campaign, zone) = campaigns.get(&run.campaign_id.0)?.clone();
-            let schedule = schedules.get(&run.schedule_id.0)?.clone();
-            Some(turn(row, run, campaign, &zone, schedule))
+            let run = runs.get(&row.run_id)?.clone();
+            let (campaign, zone) = campaigns.get(&run.campaign_id)?.clone();
+            let schedule = schedules.get(&run.schedule_id)?.clone();
+            Some(turn(row, run, campaign, zone, schedule))
         })
         .collect()
 }
 
-fn turn(row: Row, run: Run, campaign: String, zone: &str, schedule: String) -> QueryResult<Turn> {
+fn turn(row: Row, run: Run, campaign: String, zone: Tz, schedule: String) -> QueryResult<HistoryRow> {
     let not = |what: String| DeserializationError(what.into());
     let outcome = row
         .outcome
@@ -103,9 +109,9 @@ fn turn(row: Row, run: Run, campaign: String, zone: &str, schedule: String) -> Q
         waits_for: row.waits_for,
         claimed: row.seq < run.next_seq,
     };
-    Ok(Turn {
+    Ok(HistoryRow {
         standing: Standing::of(on_record, &run.state),
-        zone: zone.parse().map_err(|_| not(format!("campaigns: not a time zone: {zone}")))?,
+        zone,
         run,
         campaign,
         schedule,
@@ -120,7 +126,7 @@ fn turn(row: Row, run: Run, campaign: String, zone: &str, schedule: String) -> Q
 #[derive(Clone, Debug, PartialEq, QueryableByName)]
 pub struct LeftOut {
     #[diesel(sql_type = BigInt)]
-    file_id: i64,
+    file_id: FileId,
     #[diesel(sql_type = Text)]
     pub file: String,
     #[diesel(sql_type = Timestamptz)]
@@ -135,7 +141,7 @@ pub struct LeftOut {
 
 impl LeftOut {
     pub fn file_id(&self) -> FileId {
-        FileId(self.file_id)
+        self.file_id
     }
 
     pub fn name(&self) -> &'static str {
@@ -156,7 +162,7 @@ pub fn left_out(conn: &mut PgConnection, kind: Kind, address: &str, n: i64) -> Q
          LIMIT $3",
     )
     .bind::<Text, _>(address)
-    .bind::<Text, _>(kind.word())
+    .bind::<Text, _>(kind)
     .bind::<BigInt, _>(n)
     .load(conn)
 }

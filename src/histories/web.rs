@@ -8,15 +8,17 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::store::{self, LeftOut, Turn};
+use super::store::{self, HistoryRow, LeftOut};
+use crate::access::{Operate, Role, View};
 use crate::app::App;
-use crate::consent::store::{Changed, Wanted};
+use crate::consent::store::{Changed, WantedChanges};
 use crate::contacts::domain::{Known, in_full, last_day};
-use crate::contacts::quiet::{self, Whom};
+use crate::contacts::quiet;
 use crate::contacts::store::Contact;
+use crate::contacts::store::Whom;
 use crate::deliveries::Standing;
 use crate::ids::{ContactId, ListId, RunId};
-use crate::web::{FieldErrors, Frame, May, Operate, Problem, Role, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, see_other};
 use crate::{consent, contacts, lists};
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -58,13 +60,13 @@ struct Show {
 
 /// What happened to a contact.
 enum Event {
-    Turn(Box<Turn>),
+    Turn(Box<HistoryRow>),
     Consent(Box<Changed>),
 }
 
 /// Runs and changes of consent in one row, the newest first: a change stands before the first
 /// run that is older. What has not happened yet is no older than anything.
-fn in_order(turns: Vec<Turn>, changes: Vec<Changed>) -> Vec<Event> {
+fn in_order(turns: Vec<HistoryRow>, changes: Vec<Changed>) -> Vec<Event> {
     let mut changes = changes.into_iter().peekable();
     let mut events = Vec::new();
     for turn in turns {
@@ -87,7 +89,7 @@ impl Show {
     }
 
     /// Where the contact stands in the ledger of that run.
-    fn ledger(&self, turn: &Turn) -> String {
+    fn ledger(&self, turn: &HistoryRow) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("q", &self.contact.address);
         format!("/runs/{}?{}", turn.run.id, query.finish())
@@ -98,9 +100,9 @@ impl Show {
     }
 
     fn block_href(&self) -> String {
-        let address = in_full(self.contact.kind(), &self.contact.address);
+        let address = in_full(self.contact.kind, &self.contact.address);
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("kind", self.contact.kind().word()).append_pair("address", &address);
+        query.append_pair("kind", self.contact.kind.word()).append_pair("address", &address);
         format!("/blocklist/new?{}", query.finish())
     }
 }
@@ -184,20 +186,18 @@ async fn look(app: &App, frame: Frame, id: ContactId, before: Option<RunId>) -> 
         .look(move |conn| {
             let contact = contacts::store::find(conn, id, now)?;
             let lists = lists::store::of_contact(conn, id.0)?;
-            let mut turns = store::turns(conn, id.0, before, PAGE as i64 + 1)?;
+            let mut turns = store::turns(conn, id, before, PAGE as i64 + 1)?;
             let next = (turns.len() > PAGE).then(|| turns[PAGE - 1].run.id);
             turns.truncate(PAGE);
             // The changes between this page's last run and the one that ends the page before.
             let since = if next.is_some() { turns.last().and_then(|turn| turn.settled_at) } else { None };
             let until = match before {
-                Some(RunId(run)) => {
-                    store::turns(conn, id.0, Some(RunId(run + 1)), 1)?.pop().and_then(|it| it.settled_at)
-                }
+                Some(RunId(run)) => store::turns(conn, id, Some(RunId(run + 1)), 1)?.pop().and_then(|it| it.settled_at),
                 None => None,
             };
-            let wanted = Wanted { contact: Some(id), since, until, ..Wanted::default() };
+            let wanted = WantedChanges { contact: Some(id), since, until, ..WantedChanges::default() };
             let changes = consent::store::changes(conn, &wanted, CHANGES)?;
-            let left_out = store::left_out(conn, contact.kind(), &contact.address, LEFT_OUT)?;
+            let left_out = store::left_out(conn, contact.kind, &contact.address, LEFT_OUT)?;
             Ok::<_, diesel::result::Error>((contact, lists, turns, next, changes, left_out))
         })
         .await?;

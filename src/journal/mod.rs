@@ -1,5 +1,9 @@
 //! The journal: who did what, when, from which state to which, and why.
+//!
+//! It is for people; nothing is decided by it.
 
+pub mod domain;
 pub mod store;
 
-pub use store::{Entry, record, record_each};
+pub use domain::{Entry, Happened};
+pub use store::{note, note_each};

@@ -5,26 +5,15 @@ use diesel::result::Error::DatabaseError;
 
 use super::domain::{Filter, List, Refused, name};
 use super::store;
-use crate::channels::Kind;
-use crate::db::violates_unique;
+use crate::db::{Error, unless_taken};
 use crate::files::domain::State;
 use crate::ids::{ContactId, FileId, ListId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
+use crate::providers::Kind;
 use crate::{contacts, files};
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-}
-
-fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error> {
-    result.map_err(|error| match violates_unique(&error, "one_list_per_name") {
-        true => Refused::NameTaken(name.to_owned()).into(),
-        false => error.into(),
-    })
+fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error<Refused>> {
+    unless_taken(result, "one_list_per_name", || Refused::NameTaken(name.to_owned()))
 }
 
 /// Makes a list that is kept by hand, of these addresses.
@@ -35,7 +24,7 @@ pub fn create(
     addresses: &[String],
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<ListId, Error> {
+) -> Result<ListId, Error<Refused>> {
     conn.transaction(|conn| {
         let id = insert(conn, typed, kind, None, by, now)?;
         add(conn, id, addresses, by, now)?;
@@ -50,7 +39,7 @@ pub fn create_from_file(
     file: FileId,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<ListId, Error> {
+) -> Result<ListId, Error<Refused>> {
     conn.transaction(|conn| {
         let kind = files::store::find(conn, file)?.kind;
         let id = insert(conn, typed, kind, None, by, now)?;
@@ -67,7 +56,7 @@ pub fn create_filter(
     filter: &Filter,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<ListId, Error> {
+) -> Result<ListId, Error<Refused>> {
     conn.transaction(|conn| insert(conn, typed, kind, Some(filter), by, now))
 }
 
@@ -78,10 +67,10 @@ fn insert(
     filter: Option<&Filter>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<ListId, Error> {
+) -> Result<ListId, Error<Refused>> {
     let name = name(typed)?;
     let id = named(store::insert(conn, &name, kind, filter, by, now), &name)?;
-    record(conn, "list.created", id, by, (None, Some(&name)), filter.map(Filter::words).as_deref(), now)?;
+    record(conn, Happened::ListCreated, id, by, (None, Some(&name)), filter.map(Filter::words).as_deref(), now)?;
     Ok(id)
 }
 
@@ -92,12 +81,12 @@ pub fn add(
     addresses: &[String],
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<usize, Error> {
+) -> Result<usize, Error<Refused>> {
     conn.transaction(|conn| {
         let list = by_hand(store::lock(conn, id)?)?;
         contacts::store::add(conn, list.kind, addresses)?;
         let n = store::add_addresses(conn, &list, addresses, now)?;
-        record_number(conn, "list.members_added", id, by, n, now)?;
+        record_number(conn, Happened::ListMembersAdded, id, by, n, now)?;
         Ok(n)
     })
 }
@@ -109,7 +98,7 @@ pub fn add_file(
     file: FileId,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<usize, Error> {
+) -> Result<usize, Error<Refused>> {
     conn.transaction(|conn| {
         let list = by_hand(store::lock(conn, id)?)?;
         let file = files::store::find(conn, file)?;
@@ -120,7 +109,7 @@ pub fn add_file(
             return Err(Refused::OtherKind.into());
         }
         let n = store::add_file(conn, id, file.id, now)?;
-        record_number(conn, "list.members_added", id, by, n, now)?;
+        record_number(conn, Happened::ListMembersAdded, id, by, n, now)?;
         Ok(n)
     })
 }
@@ -132,24 +121,30 @@ pub fn remove(
     contact: ContactId,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         by_hand(store::lock(conn, id)?)?;
         if store::remove(conn, id, contact.0)? {
-            record_number(conn, "list.members_removed", id, by, 1, now)?;
+            record_number(conn, Happened::ListMembersRemoved, id, by, 1, now)?;
         }
         Ok(())
     })
 }
 
-pub fn rename(conn: &mut PgConnection, id: ListId, typed: &str, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn rename(
+    conn: &mut PgConnection,
+    id: ListId,
+    typed: &str,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let (list, name) = (store::lock(conn, id)?, name(typed)?);
         if list.name == name {
             return Ok(());
         }
         named(store::rename(conn, id, &name), &name)?;
-        record(conn, "list.renamed", id, by, (Some(&list.name), Some(&name)), None, now)?;
+        record(conn, Happened::ListRenamed, id, by, (Some(&list.name), Some(&name)), None, now)?;
         Ok(())
     })
 }
@@ -161,27 +156,27 @@ pub fn set_filter(
     filter: &Filter,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let was = store::lock(conn, id)?.filter.ok_or(Refused::HasNoFilter)?;
         if was == *filter {
             return Ok(());
         }
         store::set_filter(conn, id, filter)?;
-        record(conn, "list.filter_changed", id, by, (Some(&was.words()), Some(&filter.words())), None, now)?;
+        record(conn, Happened::ListFilterChanged, id, by, (Some(&was.words()), Some(&filter.words())), None, now)?;
         Ok(())
     })
 }
 
 /// Deletes a list; its contacts stay. Refused while something refers to it.
-pub fn delete(conn: &mut PgConnection, id: ListId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn delete(conn: &mut PgConnection, id: ListId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let list = store::lock(conn, id)?;
         store::delete(conn, id).map_err(|error| match error {
             DatabaseError(ForeignKeyViolation, _) => Error::Refused(Refused::InUse),
             error => error.into(),
         })?;
-        record(conn, "list.deleted", id, by, (Some(&list.name), None), None, now)?;
+        record(conn, Happened::ListDeleted, id, by, (Some(&list.name), None), None, now)?;
         Ok(())
     })
 }
@@ -192,7 +187,7 @@ fn by_hand(list: List) -> Result<List, Refused> {
 
 fn record_number(
     conn: &mut PgConnection,
-    happened: &'static str,
+    happened: Happened,
     id: ListId,
     by: UserId,
     n: usize,
@@ -203,12 +198,12 @@ fn record_number(
 
 fn record(
     conn: &mut PgConnection,
-    happened: &'static str,
+    happened: Happened,
     id: ListId,
     by: UserId,
     (was, became): (Option<&str>, Option<&str>),
     why: Option<&str>,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    journal::record(conn, &Entry { happened, campaign: None, subject: id.0, by: Some(by), was, became, why }, now)
+    journal::note(conn, Entry { was, became, ..Entry::new(happened, id, by) }.why_if(why), now)
 }

@@ -3,8 +3,10 @@ use std::borrow::Cow;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::channels::Kind;
+use crate::db::Reason;
 use crate::ids::ListId;
+use crate::providers::Kind;
+use crate::words::words;
 
 /// Conditions of one filter at most.
 pub const MOST_CONDITIONS: usize = 20;
@@ -44,6 +46,8 @@ pub enum Refused {
     OtherKind,
 }
 
+impl Reason for Refused {}
+
 /// A name as it is kept.
 pub fn name(typed: &str) -> Result<String, Refused> {
     let name = typed.trim();
@@ -61,31 +65,20 @@ pub struct Filter {
     pub conditions: Vec<Condition>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Join {
-    #[default]
-    All,
-    Any,
-}
-
-impl Join {
-    pub fn word(self) -> &'static str {
-        match self {
-            Join::All => "all",
-            Join::Any => "any",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Join> {
-        [Join::All, Join::Any].into_iter().find(|join| join.word() == word)
+words! {
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Join {
+        #[default]
+        All = "all",
+        Any = "any",
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
     pub field: Field,
-    pub op: Op,
+    pub op: FilterOp,
     /// Empty for an operation that compares with nothing.
     pub value: String,
 }
@@ -130,72 +123,27 @@ impl Field {
     }
 }
 
-/// How a condition compares. Texts are compared without regard to capitals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    Is,
-    IsNot,
-    Contains,
-    StartsWith,
-    IsEmpty,
-    IsNotEmpty,
-    GreaterThan,
-    LessThan,
-    Before,
-    After,
+words! {
+    /// How a condition compares. Texts are compared without regard to capitals.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum FilterOp {
+        Is = "is" => "is",
+        IsNot = "is_not" => "is not",
+        Contains = "contains" => "contains",
+        StartsWith = "starts_with" => "starts with",
+        IsEmpty = "is_empty" => "is empty",
+        IsNotEmpty = "is_not_empty" => "is not empty",
+        GreaterThan = "greater_than" => "is greater than",
+        LessThan = "less_than" => "is less than",
+        Before = "before" => "is before",
+        After = "after" => "is after",
+    }
 }
 
-impl Op {
-    pub const ALL: [Op; 10] = [
-        Op::Is,
-        Op::IsNot,
-        Op::Contains,
-        Op::StartsWith,
-        Op::IsEmpty,
-        Op::IsNotEmpty,
-        Op::GreaterThan,
-        Op::LessThan,
-        Op::Before,
-        Op::After,
-    ];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Op::Is => "is",
-            Op::IsNot => "is_not",
-            Op::Contains => "contains",
-            Op::StartsWith => "starts_with",
-            Op::IsEmpty => "is_empty",
-            Op::IsNotEmpty => "is_not_empty",
-            Op::GreaterThan => "greater_than",
-            Op::LessThan => "less_than",
-            Op::Before => "before",
-            Op::After => "after",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Op> {
-        Op::ALL.into_iter().find(|op| op.word() == word)
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Op::Is => "is",
-            Op::IsNot => "is not",
-            Op::Contains => "contains",
-            Op::StartsWith => "starts with",
-            Op::IsEmpty => "is empty",
-            Op::IsNotEmpty => "is not empty",
-            Op::GreaterThan => "is greater than",
-            Op::LessThan => "is less than",
-            Op::Before => "is before",
-            Op::After => "is after",
-        }
-    }
-
+impl FilterOp {
     pub fn compares(self) -> bool {
-        !matches!(self, Op::IsEmpty | Op::IsNotEmpty)
+        !matches!(self, FilterOp::IsEmpty | FilterOp::IsNotEmpty)
     }
 }
 
@@ -220,7 +168,7 @@ impl Condition {
     /// Reads a condition as a form has it.
     pub fn parse(field: &str, op: &str, value: &str) -> Result<Condition, NoCondition> {
         let field = Field::of_word(field).ok_or(NoCondition::NoField)?;
-        let op = Op::of_word(op).ok_or(NoCondition::NoOp)?;
+        let op = FilterOp::of_word(op).ok_or(NoCondition::NoOp)?;
         let value = value.trim();
         if !op.compares() {
             return Ok(Condition { field, op, value: String::new() });
@@ -232,12 +180,17 @@ impl Condition {
             return Err(NoCondition::TooLong);
         }
         let value = match op {
-            Op::GreaterThan | Op::LessThan => number(value).ok_or(NoCondition::NoNumber)?,
-            Op::Before | Op::After => {
+            FilterOp::GreaterThan | FilterOp::LessThan => number(value).ok_or(NoCondition::NoNumber)?,
+            FilterOp::Before | FilterOp::After => {
                 let date = NaiveDate::parse_from_str(value, "%Y-%m-%d").map_err(|_| NoCondition::NoDate)?;
                 date.format("%Y-%m-%d").to_string()
             }
-            Op::Is | Op::IsNot | Op::Contains | Op::StartsWith | Op::IsEmpty | Op::IsNotEmpty => value.to_owned(),
+            FilterOp::Is
+            | FilterOp::IsNot
+            | FilterOp::Contains
+            | FilterOp::StartsWith
+            | FilterOp::IsEmpty
+            | FilterOp::IsNotEmpty => value.to_owned(),
         };
         Ok(Condition { field, op, value })
     }
@@ -246,9 +199,13 @@ impl Condition {
     pub fn words(&self) -> String {
         let (field, op) = (self.field.label(), self.op.label());
         match self.op {
-            Op::IsEmpty | Op::IsNotEmpty => format!("{field} {op}"),
-            Op::GreaterThan | Op::LessThan | Op::Before | Op::After => format!("{field} {op} {}", self.value),
-            Op::Is | Op::IsNot | Op::Contains | Op::StartsWith => format!("{field} {op} “{}”", self.value),
+            FilterOp::IsEmpty | FilterOp::IsNotEmpty => format!("{field} {op}"),
+            FilterOp::GreaterThan | FilterOp::LessThan | FilterOp::Before | FilterOp::After => {
+                format!("{field} {op} {}", self.value)
+            }
+            FilterOp::Is | FilterOp::IsNot | FilterOp::Contains | FilterOp::StartsWith => {
+                format!("{field} {op} “{}”", self.value)
+            }
         }
     }
 }
@@ -342,8 +299,8 @@ mod tests {
 
     #[test]
     fn words_on_forms_come_back_as_what_they_were() {
-        for op in Op::ALL {
-            assert_eq!(Op::of_word(op.word()), Some(op));
+        for op in FilterOp::ALL {
+            assert_eq!(FilterOp::of_word(op.word()), Some(op));
         }
         for field in [Field::Address, Field::CustomerId, Field::Value("address".into())] {
             assert_eq!(Field::of_word(&field.word()), Some(field));
@@ -353,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_stored_as_it_was() {
-        let conditions = Op::ALL.map(|op| {
+        let conditions = FilterOp::ALL.map(|op| {
             Condition::parse("value:due", op.word(), "2026-03-31")
                 .or_else(|_| Condition::parse("customer_id", op.word(), "5"))
                 .unwrap()

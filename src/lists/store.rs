@@ -7,14 +7,15 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, NotFound};
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 
-use super::domain::{Condition, Field, Filter, Join, List, Op};
-use crate::channels::Kind;
+use super::domain::{Condition, Field, Filter, FilterOp, Join, List};
 use crate::contacts::domain::as_stored;
 use crate::contacts::search::starts;
 use crate::contacts::store::{Contact, with_consent};
-use crate::db::Assembled;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{file_rows, files, list_members, lists};
+use crate::db::{Assembled, N};
 use crate::ids::{CampaignId, FileId, ListId, RunId, UserId};
+use crate::providers::Kind;
 
 // ---- lists ---------------------------------------------------------------------
 
@@ -29,9 +30,9 @@ pub fn insert(
     diesel::insert_into(lists::table)
         .values((
             lists::name.eq(name),
-            lists::kind.eq(kind.word()),
+            lists::kind.eq(kind),
             lists::filter.eq(filter.map(|filter| serde_json::json!(filter))),
-            lists::created_by.eq(by.0),
+            lists::created_by.eq(by),
             lists::created_at.eq(now),
         ))
         .returning(lists::id)
@@ -40,12 +41,13 @@ pub fn insert(
 }
 
 pub fn find(conn: &mut PgConnection, id: ListId) -> QueryResult<List> {
-    lists::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    lists::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: ListId) -> QueryResult<List> {
-    lists::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+    locks::take(Lock::List);
+    lists::table.find(id).select(Row::as_select()).for_update().first(conn)?.try_into()
 }
 
 /// All lists, by name.
@@ -67,12 +69,12 @@ pub fn these(conn: &mut PgConnection, ids: &[ListId]) -> QueryResult<Vec<List>> 
 }
 
 pub fn rename(conn: &mut PgConnection, id: ListId, name: &str) -> QueryResult<()> {
-    diesel::update(lists::table.find(id.0)).set(lists::name.eq(name)).execute(conn).map(drop)
+    diesel::update(lists::table.find(id)).set(lists::name.eq(name)).execute(conn).map(drop)
 }
 
 pub fn set_filter(conn: &mut PgConnection, id: ListId, filter: &Filter) -> QueryResult<()> {
     let uncounted = (lists::counted.eq(None::<i64>), lists::counted_at.eq(None::<DateTime<Utc>>));
-    diesel::update(lists::table.find(id.0))
+    diesel::update(lists::table.find(id))
         .set((lists::filter.eq(serde_json::json!(filter)), uncounted))
         .execute(conn)
         .map(drop)
@@ -80,24 +82,24 @@ pub fn set_filter(conn: &mut PgConnection, id: ListId, filter: &Filter) -> Query
 
 /// How many contacts a filter had when it was counted last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct CountedList {
     pub n: i64,
     pub at: DateTime<Utc>,
 }
 
 /// The last counts of lists made by filter, of those that were counted.
-pub fn last_counts(conn: &mut PgConnection) -> QueryResult<BTreeMap<ListId, Counted>> {
+pub fn last_counts(conn: &mut PgConnection) -> QueryResult<BTreeMap<ListId, CountedList>> {
     let rows: Vec<(i64, i64, DateTime<Utc>)> = lists::table
         .filter(lists::filter.is_not_null())
         .filter(lists::counted.is_not_null())
         .select((lists::id, lists::counted.assume_not_null(), lists::counted_at.assume_not_null()))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(id, n, at)| (ListId(id), Counted { n, at })).collect())
+    Ok(rows.into_iter().map(|(id, n, at)| (ListId(id), CountedList { n, at })).collect())
 }
 
 /// Keeps a count of a list whose filter is still this one.
-pub fn keep_count(conn: &mut PgConnection, id: ListId, filter: &Filter, counted: Counted) -> QueryResult<()> {
-    diesel::update(lists::table.find(id.0).filter(lists::filter.eq(serde_json::json!(filter))))
+pub fn keep_count(conn: &mut PgConnection, id: ListId, filter: &Filter, counted: CountedList) -> QueryResult<()> {
+    diesel::update(lists::table.find(id).filter(lists::filter.eq(serde_json::json!(filter))))
         .set((lists::counted.eq(counted.n), lists::counted_at.eq(counted.at)))
         .execute(conn)
         .map(drop)
@@ -105,7 +107,7 @@ pub fn keep_count(conn: &mut PgConnection, id: ListId, filter: &Filter, counted:
 
 /// Fails with the name of the foreign key of whatever still uses the list.
 pub fn delete(conn: &mut PgConnection, id: ListId) -> QueryResult<()> {
-    diesel::delete(lists::table.find(id.0)).execute(conn).map(drop)
+    diesel::delete(lists::table.find(id)).execute(conn).map(drop)
 }
 
 /// Lists kept by hand that a contact is on, by name.
@@ -133,7 +135,7 @@ pub fn add_addresses(
          SELECT $1, c.id, $2 FROM contacts c WHERE c.kind = $3 AND c.address = ANY ($4)
          ON CONFLICT DO NOTHING",
     )
-    .bind::<BigInt, _>(list.id.0)
+    .bind::<BigInt, _>(list.id)
     .bind::<Timestamptz, _>(now)
     .bind::<Text, _>(list.kind.word())
     .bind::<Array<Text>, _>(addresses)
@@ -142,7 +144,7 @@ pub fn add_addresses(
 
 /// Makes the contacts of an imported file members. Returns how many were not.
 pub fn add_file(conn: &mut PgConnection, list: ListId, file: FileId, now: DateTime<Utc>) -> QueryResult<usize> {
-    let rows = file_rows::table.filter(file_rows::file_id.eq(file.0)).select((
+    let rows = file_rows::table.filter(file_rows::file_id.eq(file)).select((
         list.0.into_sql::<BigInt>(),
         file_rows::contact_id,
         now.into_sql::<Timestamptz>(),
@@ -156,7 +158,7 @@ pub fn add_file(conn: &mut PgConnection, list: ListId, file: FileId, now: DateTi
 
 /// Returns whether the contact was a member.
 pub fn remove(conn: &mut PgConnection, list: ListId, contact: i64) -> QueryResult<bool> {
-    diesel::delete(list_members::table.find((list.0, contact))).execute(conn).map(|n| n == 1)
+    diesel::delete(list_members::table.find((list, contact))).execute(conn).map(|n| n == 1)
 }
 
 /// Members of each list that is kept by hand, counted no further than `most`.
@@ -179,7 +181,7 @@ pub fn count_members(conn: &mut PgConnection, most: i64) -> QueryResult<Vec<(Lis
 
 /// An imported file that a list can be made of.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ListSource {
     pub id: FileId,
     pub name: String,
     pub kind: Kind,
@@ -188,20 +190,16 @@ pub struct Source {
 }
 
 /// The newest imported files, up to `n`.
-pub fn sources(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<Source>> {
-    let rows: Vec<(i64, String, String, i64, DateTime<Utc>)> = files::table
+pub fn sources(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<ListSource>> {
+    let rows: Vec<(FileId, String, Kind, i64, DateTime<Utc>)> = files::table
         .filter(files::state.eq("imported"))
         .filter(files::rows_good.gt(0))
         .order(files::id.desc())
         .limit(n)
         .select((files::id, files::name, files::kind, files::rows_good, files::uploaded_at))
         .load(conn)?;
-    let source = |(id, name, kind, contacts, uploaded_at): (i64, String, String, i64, DateTime<Utc>)| {
-        let kind =
-            Kind::of_word(&kind).ok_or_else(|| DeserializationError(format!("files: not a kind: {kind}").into()))?;
-        Ok(Source { id: FileId(id), name, kind, contacts, uploaded_at })
-    };
-    rows.into_iter().map(source).collect()
+    let source = |(id, name, kind, contacts, uploaded_at)| ListSource { id, name, kind, contacts, uploaded_at };
+    Ok(rows.into_iter().map(source).collect())
 }
 
 // ---- audiences --------------------------------------------------------------------
@@ -410,20 +408,20 @@ fn holds(sql: &mut Assembled, condition: &Condition, kind: Kind) {
         look(sql, field).sql("), 1, 10) COLLATE \"C\"").sql(compared).text(value).sql(" END, false)");
     };
     match op {
-        Op::Is => text(sql, "coalesce(lower(", ") = lower(", "), false)"),
-        Op::IsNot => text(sql, "coalesce(lower(", ") <> lower(", "), true)"),
-        Op::Contains => text(sql, "coalesce(strpos(lower(", "), lower(", ")) > 0, false)"),
-        Op::StartsWith => text(sql, "coalesce(starts_with(lower(", "), lower(", ")), false)"),
-        Op::IsEmpty => {
+        FilterOp::Is => text(sql, "coalesce(lower(", ") = lower(", "), false)"),
+        FilterOp::IsNot => text(sql, "coalesce(lower(", ") <> lower(", "), true)"),
+        FilterOp::Contains => text(sql, "coalesce(strpos(lower(", "), lower(", ")) > 0, false)"),
+        FilterOp::StartsWith => text(sql, "coalesce(starts_with(lower(", "), lower(", ")), false)"),
+        FilterOp::IsEmpty => {
             look(sql.sql("coalesce("), field).sql(", '') = ''");
         }
-        Op::IsNotEmpty => {
+        FilterOp::IsNotEmpty => {
             look(sql.sql("coalesce("), field).sql(", '') <> ''");
         }
-        Op::GreaterThan => number(sql, " > "),
-        Op::LessThan => number(sql, " < "),
-        Op::Before => date(sql, " < "),
-        Op::After => date(sql, " > "),
+        FilterOp::GreaterThan => number(sql, " > "),
+        FilterOp::LessThan => number(sql, " < "),
+        FilterOp::Before => date(sql, " < "),
+        FilterOp::After => date(sql, " > "),
     }
 }
 
@@ -483,21 +481,16 @@ pub fn members(
 }
 
 fn count(conn: &mut PgConnection, sql: Assembled) -> QueryResult<i64> {
-    #[derive(QueryableByName)]
-    struct One {
-        #[diesel(sql_type = BigInt)]
-        n: i64,
-    }
-    sql.query().get_result::<One>(conn).map(|one| one.n)
+    sql.query().get_result::<N>(conn).map(|one| one.n)
 }
 
 /// A row as stored.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = lists, check_for_backend(diesel::pg::Pg))]
 struct Row {
-    id: i64,
+    id: ListId,
     name: String,
-    kind: String,
+    kind: Kind,
     filter: Option<serde_json::Value>,
     created_at: DateTime<Utc>,
 }
@@ -506,12 +499,11 @@ impl TryFrom<Row> for List {
     type Error = diesel::result::Error;
 
     fn try_from(row: Row) -> QueryResult<Self> {
-        let not_a_list = || DeserializationError(format!("lists: not a list: {}", row.id).into());
         let filter = row.filter.map(serde_json::from_value).transpose();
         Ok(List {
-            id: ListId(row.id),
+            id: row.id,
             name: row.name,
-            kind: Kind::of_word(&row.kind).ok_or_else(not_a_list)?,
+            kind: row.kind,
             filter: filter.map_err(|error| DeserializationError(Box::new(error)))?,
             created_at: row.created_at,
         })

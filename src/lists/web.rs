@@ -10,21 +10,23 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::actions::{self, Error};
-use super::domain::{Condition, Field, Filter, Join, List, MOST_CONDITIONS, Op, Refused};
-use super::store::{self, Counted, Source, Wanted};
+use super::actions;
+use super::domain::{Condition, Field, Filter, FilterOp, Join, List, MOST_CONDITIONS, Refused};
+use super::store::{self, CountedList, ListSource, Wanted};
+use crate::access::{Manage, Operate, Role, View};
 use crate::app::App;
-use crate::channels::Kind;
 use crate::contacts::domain::{Pasted, in_full, last_day, read_pasted};
-use crate::contacts::quiet::{self, Whom};
+use crate::contacts::quiet;
 use crate::contacts::regions;
+use crate::contacts::store::Whom;
 use crate::contacts::store::{Contact, all_fields, usual_fields, usual_region};
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::ids::{ContactId, FileId, ListId};
+use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Htmx, Incoming, Manage, May, Operate, Parts, Problem, Role, View, csv, heavy, in_turn, page,
-    page_with, see_other, table_in_turn,
+    FieldErrors, Frame, Htmx, Incoming, May, Parts, Problem, csv, heavy, in_turn, page, page_with, see_other,
+    table_in_turn,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -115,7 +117,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpResp
         let words = |n: &i64| n_contacts(*n, Some(COUNTED));
         let now = match (members.get(&list.id), counts.get(&list.id)) {
             (Some(n), _) => Now::Known(words(n)),
-            (None, Some(Counted { n, at })) => Now::Counted { words: words(n), at: *at, stale: *at + KEPT < now },
+            (None, Some(CountedList { n, at })) => Now::Counted { words: words(n), at: *at, stale: *at + KEPT < now },
             (None, None) => Now::Unknown,
         };
         (list, now)
@@ -137,7 +139,7 @@ async fn count_now(_may: May<View>, app: Data<App>, id: Path<ListId>) -> Result<
                 (Some(_), Some(last)) => last.n,
                 (Some(filter), None) => {
                     let n = store::count_matching(conn, filter, list.kind, Some(COUNTED + 1))?;
-                    store::keep_count(conn, id, filter, Counted { n, at: now })?;
+                    store::keep_count(conn, id, filter, CountedList { n, at: now })?;
                     n
                 }
                 (None, _) => store::count_audience(conn, &[id], &[], list.kind)?,
@@ -283,13 +285,13 @@ struct FromFile<'a> {
     frame: Frame,
     form: &'a FileForm,
     errors: &'a FieldErrors,
-    sources: Vec<Source>,
+    sources: Vec<ListSource>,
     zone: Tz,
 }
 
 impl FromFile<'_> {
     fn options(&self) -> Vec<(String, String)> {
-        let words = |source: &Source| {
+        let words = |source: &ListSource| {
             let day = source.uploaded_at.with_timezone(&self.zone).format("%-d %B %Y, %H:%M");
             format!("{} – {} of {}, {day}", source.name, n_contacts(source.contacts, None), source.kind.label())
         };
@@ -556,7 +558,7 @@ async fn with_filter(app: &App, id: ListId) -> Result<(List, Filter), Problem> {
 
 #[get("/lists/{id}/filter")]
 async fn edit_filter(
-    _may: May<Operate>,
+    _may: May<Manage>,
     frame: Frame,
     app: Data<App>,
     id: Path<ListId>,
@@ -567,7 +569,7 @@ async fn edit_filter(
 
 #[post("/lists/{id}/filter", wrap = "from_fn(in_turn)")]
 async fn change_filter(
-    may: May<Operate>,
+    may: May<Manage>,
     frame: Frame,
     app: Data<App>,
     id: Path<ListId>,
@@ -663,7 +665,7 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
             Ok::<_, diesel::result::Error>((list, members, count, usual_region(conn, by)?.unwrap_or_default()))
         })
         .await?;
-    let next = (members.len() > PAGE).then(|| members[PAGE - 1].id);
+    let next = (members.len() > PAGE).then(|| members[PAGE - 1].id.0);
     members.truncate(PAGE);
     quiet::wait(app, Whom::shown(&members)).await;
     Ok(Show {
@@ -814,25 +816,16 @@ async fn export(
             let members = app.db.run(move |conn| store::members(conn, &list, &wanted, EXPORTED_AT_ONCE, now)).await?;
             for member in &members {
                 let values = member.values();
-                let address = in_full(member.kind(), &member.address);
+                let address = in_full(member.kind, &member.address);
                 let known = [address.as_str(), member.customer_id.as_deref().unwrap_or_default()];
                 let fields = fields.iter().map(|field| values.get(field.as_str()).copied().unwrap_or_default());
                 lines.extend(csv::lines([known.into_iter().chain(fields)])?);
             }
-            let next = members.last().filter(|_| members.len() as i64 == EXPORTED_AT_ONCE).map(|last| last.id);
+            let next = members.last().filter(|_| members.len() as i64 == EXPORTED_AT_ONCE).map(|last| last.id.0);
             Ok(Some((Bytes::from(lines), (next, Vec::new()))))
         }
     });
     Ok(csv::download(&format!("list-{id}.csv"), pages))
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
-            Error::Db(error) => error.into(),
-        }
-    }
 }
 
 #[cfg(test)]

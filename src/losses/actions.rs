@@ -6,24 +6,27 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::store::{self, LostRun};
+use crate::access::Actor;
 use crate::conversations::outbox;
+use crate::db::{Error, Reason, locks};
 use crate::deliveries;
 use crate::ids::{MessageId, RunId, UserId};
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 use crate::marks::store::Present;
-use crate::marks::{self, Known, Stand};
+use crate::marks::{self, KnownRuns, Stand};
 use crate::runs;
 use crate::schedules;
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
+/// Why what is held stayed held. The text is shown to the person.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
     #[error("Nothing is held. Somebody may have released it already.")]
     NotHeld,
     #[error(transparent)]
-    Schedule(#[from] schedules::actions::Error),
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
+    Schedule(#[from] schedules::Refused),
 }
+
+impl Reason for Refused {}
 
 /// What came of holding what is known against the database.
 pub enum Looked {
@@ -35,7 +38,7 @@ pub enum Looked {
 
 /// Holds what a process knows against the database. Where that knows less, everything is
 /// held from now on, and whoever may have been sent to in what was lost is unconfirmed.
-pub fn look(conn: &mut PgConnection, known: &Known, now: DateTime<Utc>) -> Result<Looked, Error> {
+pub fn look(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Result<Looked, Error<Refused>> {
     let present = marks::store::present(conn, known.open_runs(), now)?;
     let is_behind = |(id, stand): (&RunId, &Stand)| {
         !stand.has_ended() && present.stand(*id).is_none_or(|now| now.next_seq < stand.next_seq)
@@ -46,8 +49,8 @@ pub fn look(conn: &mut PgConnection, known: &Known, now: DateTime<Utc>) -> Resul
     conn.transaction(|conn| notice(conn, known, now)).map(Looked::Lost)
 }
 
-fn notice(conn: &mut PgConnection, known: &Known, now: DateTime<Utc>) -> Result<Present, Error> {
-    store::take_turn(conn)?;
+fn notice(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Result<Present, Error<Refused>> {
+    locks::take_loss(conn)?;
     let all = || known.runs.keys().map(|id| id.0).collect::<Vec<_>>();
     let present = marks::store::present(conn, all(), now)?;
     let spoken_for = store::spoken_for(conn)?;
@@ -62,8 +65,8 @@ fn notice(conn: &mut PgConnection, known: &Known, now: DateTime<Utc>) -> Result<
     for it in &lost {
         if let Some(why) = it.held {
             match schedules::actions::pause_because(conn, it.knew.schedule, why, now) {
-                Err(schedules::actions::Error::Database(diesel::result::Error::NotFound)) | Ok(_) => {}
-                Err(error) => return Err(error.into()),
+                Err(Error::Database(diesel::result::Error::NotFound)) | Ok(_) => {}
+                Err(error) => return Err(error.told_by()),
             }
         }
     }
@@ -74,8 +77,7 @@ fn notice(conn: &mut PgConnection, known: &Known, now: DateTime<Utc>) -> Result<
             None => (1, it.knew.next_seq - 1),
         };
         let (name, held) = (it.knew.name.clone(), it.held.map(str::to_owned));
-        let run =
-            LostRun { loss_id: loss, run_id: it.id.0, name, known: it.stands.is_some(), lo, hi, waiting: 0, held };
+        let run = LostRun { loss_id: loss, run_id: it.id, name, known: it.stands.is_some(), lo, hi, waiting: 0, held };
         n += run.n();
         store::note_run(conn, &run)?;
     }
@@ -88,7 +90,7 @@ fn notice(conn: &mut PgConnection, known: &Known, now: DateTime<Utc>) -> Result<
     let replies = outbox::lose(conn, MessageId(known.top.message), until, now)? as i64;
     store::add_replies(conn, loss, replies)?;
     let why = format!("{n} contacts and {replies} replies may have been sent to without the database knowing");
-    record(conn, "history.lost", loss, None, &why, now)?;
+    record(conn, Happened::HistoryLost, loss, Actor::Clock, &why, now)?;
     tracing::error!(
         loss.id = loss,
         contacts = n,
@@ -112,7 +114,7 @@ struct Lost<'a> {
 
 fn lost_runs<'a>(
     conn: &mut PgConnection,
-    known: &'a Known,
+    known: &'a KnownRuns,
     present: &Present,
     spoken_for: &HashMap<RunId, i32>,
 ) -> QueryResult<Vec<Lost<'a>>> {
@@ -143,14 +145,14 @@ fn lost_runs<'a>(
 
 /// Lets everything go on. Those who may have got it stay unconfirmed, or, with `again`, are
 /// sent to once more unless something has been heard of them.
-pub fn release(conn: &mut PgConnection, again: bool, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn release(conn: &mut PgConnection, again: bool, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
-        store::take_turn(conn)?;
-        let loss = store::open(conn)?.ok_or(Error::NotHeld)?;
+        locks::take_loss(conn)?;
+        let loss = store::open(conn)?.ok_or(Refused::NotHeld)?;
         let mut n = 0;
         if again {
             for run in store::runs(conn, loss.id)?.into_iter().filter(|run| run.known) {
-                n += deliveries::actions::send_again(conn, RunId(run.run_id), loss.noticed_at, now)?;
+                n += deliveries::actions::send_again(conn, run.run_id, loss.noticed_at, now)?;
             }
             n += outbox::send_again(conn, loss.noticed_at, now)? as i64;
         }
@@ -159,18 +161,18 @@ pub fn release(conn: &mut PgConnection, again: bool, by: UserId, now: DateTime<U
             true => format!("{n} who may have got it are sent to again"),
             false => "those who may have got it stay unconfirmed".to_owned(),
         };
-        Ok(record(conn, "history.released", loss.id, Some(by), &why, now)?)
+        Ok(record(conn, Happened::HistoryReleased, loss.id, by.into(), &why, now)?)
     })
 }
 
 fn record(
     conn: &mut PgConnection,
-    happened: &'static str,
+    happened: Happened,
     loss: i64,
-    by: Option<UserId>,
+    by: Actor,
     why: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let entry = Entry { happened, campaign: None, subject: loss, by, was: None, became: None, why: Some(why) };
-    journal::record(conn, &entry, now)
+    let entry = Entry::new(happened, loss, by).why(why);
+    journal::note(conn, entry, now)
 }

@@ -36,7 +36,7 @@ pub struct Loss {
 #[diesel(table_name = lost_runs, check_for_backend(Pg))]
 pub struct LostRun {
     pub loss_id: i64,
-    pub run_id: i64,
+    pub run_id: RunId,
     pub name: String,
     /// Whether the database still has it.
     pub known: bool,
@@ -53,11 +53,6 @@ impl LostRun {
     pub fn n(&self) -> i64 {
         i64::from(self.hi - self.lo + 1).max(0) + self.waiting
     }
-}
-
-/// Makes everyone else who notices or releases a loss wait until this transaction ends.
-pub fn take_turn(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query("SELECT pg_advisory_xact_lock(7305817)").execute(conn).map(drop)
 }
 
 /// The loss that holds everything; `None` when nothing is held.
@@ -161,7 +156,7 @@ pub fn pass_numbers(conn: &mut PgConnection, top: Top) -> QueryResult<()> {
 
 pub fn release(conn: &mut PgConnection, loss: i64, again: bool, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     diesel::update(losses::table.find(loss))
-        .set((losses::released_at.eq(now), losses::released_by.eq(by.0), losses::again.eq(again)))
+        .set((losses::released_at.eq(now), losses::released_by.eq(by), losses::again.eq(again)))
         .execute(conn)
         .map(drop)
 }

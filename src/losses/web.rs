@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::actions::{self, Error};
+use super::actions;
 use super::store::{self, Loss, LostRun};
+use crate::access::{Administer, Role, View};
 use crate::app::App;
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, see_other};
 
 /// What has to be typed before everything goes on.
 const WORD: &str = "RELEASE";
@@ -92,7 +93,7 @@ struct Answer {
 
 #[post("/lost-history")]
 async fn release(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     form: Form<Answer>,
@@ -107,14 +108,4 @@ async fn release(
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| actions::release(conn, again, by, now)).await?;
     Ok(see_other("/lost-history"))
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::NotHeld => Problem::Conflict(error.to_string()),
-            Error::Database(error) => error.into(),
-            Error::Schedule(error) => Problem::Unexpected(error.into()),
-        }
-    }
 }

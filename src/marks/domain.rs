@@ -14,13 +14,13 @@ const REMEMBERED: TimeDelta = TimeDelta::days(7);
 
 /// What a process knows to have been written down.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
+pub struct KnownRuns {
     /// The newest instant that it reaches; `None` while nothing is known.
     pub until: Option<DateTime<Utc>>,
     pub newest: Newest,
     pub top: Top,
     /// The last claims of contacts.
-    pub claims: VecDeque<Claim>,
+    pub claims: VecDeque<ClaimMark>,
     /// The last claims of replies, each with the number of its try.
     pub replies: VecDeque<(MessageId, i16)>,
     pub runs: BTreeMap<RunId, Stand>,
@@ -45,7 +45,7 @@ pub struct Top {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Claim {
+pub struct ClaimMark {
     pub at: DateTime<Utc>,
     pub run: RunId,
     /// Behind the last of its contacts.
@@ -82,11 +82,11 @@ impl Stand {
 pub enum Fact {
     Reaches { until: DateTime<Utc>, newest: Newest, top: Top },
     Run { id: RunId, stand: Stand },
-    Claim(Claim),
+    Claim(ClaimMark),
     Reply { at: DateTime<Utc>, id: MessageId, attempt: i16 },
 }
 
-impl Known {
+impl KnownRuns {
     pub fn is_empty(&self) -> bool {
         self.until.is_none()
     }
@@ -151,7 +151,7 @@ impl Known {
 
     /// Takes the database's word for everything: what it lacks has been seen to.
     pub fn believe(&mut self, facts: Vec<Fact>) {
-        *self = Known { until: self.until, top: self.top, ..Known::default() };
+        *self = KnownRuns { until: self.until, top: self.top, ..KnownRuns::default() };
         facts.into_iter().for_each(|fact| self.learn(fact));
     }
 }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn claim(n: i64) -> Fact {
-        Fact::Claim(Claim {
+        Fact::Claim(ClaimMark {
             at: at(n),
             run: RunId(7),
             next_seq: 10 * n as i32,
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_known_comes_back_from_its_facts_as_it_was() {
-        let mut known = Known::default();
+        let mut known = KnownRuns::default();
         known.learn(Fact::Run { id: RunId(7), stand: stand(1, "running") });
         (1..=30).for_each(|n| known.learn(claim(n)));
         known.learn(Fact::Reaches {
@@ -204,7 +204,7 @@ mod tests {
         });
         known.learn(Fact::Reply { at: at(40), id: MessageId(12), attempt: 2 });
 
-        let mut again = Known::default();
+        let mut again = KnownRuns::default();
         known.facts().into_iter().for_each(|fact| again.learn(fact));
 
         assert_eq!(again, known);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn nothing_becomes_less_unless_the_database_is_believed() {
-        let mut known = Known::default();
+        let mut known = KnownRuns::default();
         known.learn(Fact::Run { id: RunId(7), stand: stand(500, "running") });
         known.learn(Fact::Run { id: RunId(7), stand: stand(40, "paused") });
         assert_eq!((known.runs[&RunId(7)].next_seq, known.runs[&RunId(7)].was_held()), (500, true));
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_run_is_forgotten_a_week_after_its_time_was_over() {
-        let mut known = Known::default();
+        let mut known = KnownRuns::default();
         known.learn(Fact::Run { id: RunId(7), stand: stand(1, "completed") });
         known.learn(Fact::Run { id: RunId(8), stand: stand(1, "paused") });
         assert_eq!(known.open_runs(), [8]);

@@ -8,17 +8,17 @@ use diesel::{PgConnection, QueryResult};
 
 use super::file::{self, Slot};
 use super::store::{self, Present};
-use super::{Fact, Known};
+use super::{Fact, KnownRuns};
 use crate::ids::RunId;
 
 /// What this process knows. One per process.
 #[derive(Default)]
 pub struct Marks {
-    known: Mutex<Known>,
+    known: Mutex<KnownRuns>,
     /// `None` where there is no folder for it: then only this process remembers.
     slot: Option<Mutex<Slot>>,
     /// What the mark said when it was written anew.
-    written: Mutex<Known>,
+    written: Mutex<KnownRuns>,
     held: AtomicBool,
 }
 
@@ -26,12 +26,12 @@ impl Marks {
     /// Knows from the start what stands in the marks of `installation` in this folder.
     pub fn open(dir: &Path, installation: &str) -> io::Result<Marks> {
         let (slot, facts) = Slot::take(dir, installation)?;
-        let mut known = Known::default();
+        let mut known = KnownRuns::default();
         facts.into_iter().for_each(|fact| known.learn(fact));
         Ok(Marks { known: Mutex::new(known), slot: Some(Mutex::new(slot)), ..Marks::default() })
     }
 
-    pub fn known(&self) -> Known {
+    pub fn known(&self) -> KnownRuns {
         self.known.lock().unwrap().clone()
     }
 
@@ -41,11 +41,11 @@ impl Marks {
         let known = {
             let known = self.known.lock().unwrap();
             // What stands in the runs is not asked for here.
-            Known {
+            KnownRuns {
                 claims: known.claims.clone(),
                 replies: known.replies.clone(),
                 newest: known.newest,
-                ..Known::default()
+                ..KnownRuns::default()
             }
         };
         Ok(!store::is_missing(conn, &known)?)
@@ -109,7 +109,7 @@ impl Marks {
         // What is noted from here on is added to both.
         let path = slot.lock().unwrap().begin();
         let known = self.known();
-        if (Known { until: written.until, ..known.clone() }) == *written {
+        if (KnownRuns { until: written.until, ..known.clone() }) == *written {
             slot.lock().unwrap().leave();
             return Ok(());
         }

@@ -23,5 +23,5 @@ mod file;
 mod keep;
 pub mod store;
 
-pub use domain::{Claim, Fact, Known, Newest, Stand, Top};
+pub use domain::{ClaimMark, Fact, KnownRuns, Newest, Stand, Top};
 pub use keep::Marks;

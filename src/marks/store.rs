@@ -5,14 +5,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Int2, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use sha2::{Digest, Sha256};
 
-use super::{Fact, Known, Newest, Stand, Top};
+use super::{Fact, KnownRuns, Newest, Stand, Top};
 use crate::db::Prepared;
 use crate::db::schema::losses;
 use crate::ids::{RunId, ScheduleId};
 use crate::installation;
 
 /// Whether something is missing that is known to have been written down.
-pub fn is_missing(conn: &mut PgConnection, known: &Known) -> QueryResult<bool> {
+pub fn is_missing(conn: &mut PgConnection, known: &KnownRuns) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Missing {
         #[diesel(sql_type = Bool)]
@@ -80,7 +80,7 @@ pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> Q
         #[diesel(sql_type = Int8)]
         id: i64,
         #[diesel(sql_type = Int8)]
-        schedule_id: i64,
+        schedule_id: ScheduleId,
         #[diesel(sql_type = Text)]
         name: String,
         #[diesel(sql_type = Text)]
@@ -103,7 +103,7 @@ pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> Q
     facts.extend(rows.into_iter().map(|row| Fact::Run {
         id: RunId(row.id),
         stand: Stand {
-            schedule: ScheduleId(row.schedule_id),
+            schedule: row.schedule_id,
             name: row.name,
             state: row.state,
             next_seq: row.next_seq,

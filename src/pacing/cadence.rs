@@ -11,6 +11,8 @@ use croner::parser::{CronParser, Seconds};
 use super::instant;
 use super::late::whole_minutes;
 
+use crate::words::words;
+
 /// Days of the week, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "i16", into = "i16")]
@@ -256,7 +258,7 @@ pub enum Missed {
 
 /// What becomes of a run now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum MissedVerdict {
     Go,
     Skip,
     Ask,
@@ -289,53 +291,29 @@ impl Missed {
     }
 
     /// What becomes at `now` of a run that was planned for `planned`.
-    pub fn judge(self, planned: DateTime<Utc>, now: DateTime<Utc>) -> Verdict {
+    pub fn judge(self, planned: DateTime<Utc>, now: DateTime<Utc>) -> MissedVerdict {
         let late = now - planned;
         match self {
-            _ if late <= PROMPT => Verdict::Go,
-            Missed::Skip => Verdict::Skip,
-            Missed::Late { within } if late <= within => Verdict::Go,
-            Missed::Late { .. } => Verdict::Skip,
-            Missed::Ask => Verdict::Ask,
+            _ if late <= PROMPT => MissedVerdict::Go,
+            Missed::Skip => MissedVerdict::Skip,
+            Missed::Late { within } if late <= within => MissedVerdict::Go,
+            Missed::Late { .. } => MissedVerdict::Skip,
+            Missed::Ask => MissedVerdict::Ask,
         }
     }
 }
 
-/// What becomes of a run whose time comes while the one before it still runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// It is left out.
-    Skip,
-    /// It starts when the one before has ended.
-    Wait,
-    /// The one before is stopped.
-    Replace,
-}
-
-impl Overlap {
-    pub const ALL: [Overlap; 3] = [Overlap::Skip, Overlap::Wait, Overlap::Replace];
-
-    /// The word in the database and in forms.
-    pub fn word(self) -> &'static str {
-        match self {
-            Overlap::Skip => "skip",
-            Overlap::Wait => "wait",
-            Overlap::Replace => "replace",
-        }
-    }
-
-    /// The words on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            Overlap::Skip => "Skip the new run",
-            Overlap::Wait => "Wait until the run before has ended",
-            Overlap::Replace => "Stop the run before",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Overlap> {
-        Overlap::ALL.into_iter().find(|overlap| overlap.word() == word)
+words! {
+    /// What becomes of a run whose time comes while the one before it still runs.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Overlap {
+        /// It is left out.
+        Skip = "skip" => "Skip the new run",
+        /// It starts when the one before has ended.
+        Wait = "wait" => "Wait until the run before has ended",
+        /// The one before is stopped.
+        Replace = "replace" => "Stop the run before",
     }
 }
 
@@ -483,7 +461,7 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_skipped_run_late_or_asked_about() {
-        use Verdict::*;
+        use MissedVerdict::*;
         let planned = utc("2026-03-25T09:00:00Z");
         let late = Missed::Late { within: TimeDelta::minutes(30) };
         let verdicts = |seconds| {

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::{Holds, LatePolicy, Window};
-use crate::channels::BEGIN_WITHIN;
+use super::{Holds, LatePolicy, Rate, Window};
+use crate::providers::BEGIN_WITHIN;
 
 /// How far sending may fall behind and still catch up. What is further behind
 /// counts as a stretch in which nobody could send: the clock is moved on.
@@ -121,24 +121,6 @@ fn minutes(time: TimeDelta) -> f64 {
 /// exact. `None` when there are no contacts or no time.
 pub fn auto_rate(contacts: i64, time: TimeDelta) -> Option<f64> {
     (contacts > 0 && time > TimeDelta::zero()).then(|| contacts as f64 * 11.0 / (minutes(time) * 10.0))
-}
-
-/// How fast a run is meant to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rate {
-    /// Sends a minute.
-    Fixed(f64),
-    /// As fast as it takes to be done in time, see [`auto_rate`].
-    Auto,
-}
-
-impl Rate {
-    pub fn fixed(self) -> Option<f64> {
-        match self {
-            Rate::Fixed(rate) => Some(rate),
-            Rate::Auto => None,
-        }
-    }
 }
 
 /// The rate where [`Rate::Auto`] has no contacts or no time to go by.

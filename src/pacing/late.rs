@@ -4,50 +4,30 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Rate, Window};
 
-/// What happens to the sends that were due before a late start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LatePolicy {
-    /// They leave at once, then it goes on as planned.
-    #[default]
-    CatchUp,
-    /// All contacts are spread over the time that is left.
-    Spread,
-    /// The plan starts now, at its rate; the end may come too early.
-    KeepRate,
+use crate::words::words;
+
+words! {
+    /// What happens to the sends that were due before a late start.
+    #[derive(Default, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum LatePolicy {
+        /// They leave at once, then it goes on as planned.
+        #[default]
+        CatchUp = "catch_up" => "Catch up at once",
+        /// All contacts are spread over the time that is left.
+        Spread = "spread" => "Spread over the time left",
+        /// The plan starts now, at its rate; the end may come too early.
+        KeepRate = "keep_rate" => "Keep the rate",
+    }
 }
 
 impl LatePolicy {
-    pub const ALL: [LatePolicy; 3] = [LatePolicy::CatchUp, LatePolicy::Spread, LatePolicy::KeepRate];
-
-    /// The word in the database and in forms.
-    pub fn word(self) -> &'static str {
-        match self {
-            LatePolicy::CatchUp => "catch_up",
-            LatePolicy::Spread => "spread",
-            LatePolicy::KeepRate => "keep_rate",
-        }
-    }
-
-    /// The words on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            LatePolicy::CatchUp => "Catch up at once",
-            LatePolicy::Spread => "Spread over the time left",
-            LatePolicy::KeepRate => "Keep the rate",
-        }
-    }
-
     /// What is chosen for a rate until somebody chooses otherwise.
     pub fn default_for(rate: Rate) -> LatePolicy {
         match rate {
             Rate::Fixed(_) => LatePolicy::CatchUp,
             Rate::Auto => LatePolicy::Spread,
         }
-    }
-
-    pub fn of_word(word: &str) -> Option<LatePolicy> {
-        LatePolicy::ALL.into_iter().find(|policy| policy.word() == word)
     }
 }
 
@@ -67,37 +47,15 @@ impl LateLimit {
     }
 }
 
-/// What becomes of a run that would start too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TooLate {
-    /// It is not sent.
-    Overrun,
-    /// It waits until somebody has decided.
-    Ask,
-}
-
-impl TooLate {
-    pub const ALL: [TooLate; 2] = [TooLate::Overrun, TooLate::Ask];
-
-    /// The word in the database and in forms.
-    pub fn word(self) -> &'static str {
-        match self {
-            TooLate::Overrun => "overrun",
-            TooLate::Ask => "ask",
-        }
-    }
-
-    /// The words on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            TooLate::Overrun => "Do not send it",
-            TooLate::Ask => "Ask me",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<TooLate> {
-        TooLate::ALL.into_iter().find(|then| then.word() == word)
+words! {
+    /// What becomes of a run that would start too late.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum TooLate {
+        /// It is not sent.
+        Overrun = "overrun" => "Do not send it",
+        /// It waits until somebody has decided.
+        Ask = "ask" => "Ask me",
     }
 }
 

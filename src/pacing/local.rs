@@ -89,7 +89,12 @@ impl LocalHours {
             let local = at.with_timezone(zone).naive_local();
             let closes = instant(local.date(), self.to, *zone);
             // In the second pass of a doubled hour the first closing is gone.
-            if at < closes { closes } else { at + (self.to - local.time()) }
+            let closes = if at < closes { closes } else { at + (self.to - local.time()) };
+            // Set back, a clock may show a time before the opening once more.
+            match set_back(*zone, at, closes) {
+                Some(change) if !self.covers(change.with_timezone(zone).time()) => change,
+                _ => closes,
+            }
         };
         either(zones, &fallback).iter().map(closes_in).min().unwrap_or(at)
     }
@@ -289,6 +294,19 @@ mod tests {
         }
         assert_eq!(zone("zone", "Europe/Dublin"), None);
         assert_eq!(zone("tz", "Dublin"), None);
+    }
+
+    #[test]
+    fn hours_inside_a_doubled_one_close_when_the_clock_is_set_back_before_them() {
+        // 02:00 becomes 01:00 at 01:00 UTC.
+        let (zones, open) = ([Tz::Europe__Guernsey], utc("2026-10-25T00:30:00Z"));
+        let closes = |from, to| hours(from, to).closes(&zones, Tz::UTC, open);
+        assert_eq!(closes("01:01", "02:00"), utc("2026-10-25T01:00:00Z"), "it shows 01:00 once more");
+        assert_eq!(closes("01:30", "02:30"), utc("2026-10-25T01:00:00Z"));
+        assert_eq!(closes("00:30", "02:00"), utc("2026-10-25T02:00:00Z"), "open through both");
+        assert_eq!(closes("01:00", "01:45"), utc("2026-10-25T00:45:00Z"), "before the change");
+        let again = hours("01:30", "02:30").closes(&zones, Tz::UTC, utc("2026-10-25T01:40:00Z"));
+        assert_eq!(again, utc("2026-10-25T02:30:00Z"), "in the second pass");
     }
 
     #[test]

@@ -30,12 +30,13 @@ mod holds;
 mod late;
 mod local;
 mod pace;
+mod rate;
 mod window;
 mod zones;
 
-pub use cadence::{BadCron, CronText, Days, Missed, NoDays, Overlap, Rule, Verdict, upcoming};
+pub use cadence::{BadCron, CronText, Days, Missed, MissedVerdict, NoDays, Overlap, Rule, upcoming};
 pub use clock::{
-    LAG, LATEST, Lately, ON_TIME, Rate, SendClock, Start, allowance, auto_rate, most_a_minute, on_the_beat, start,
+    LAG, LATEST, Lately, ON_TIME, SendClock, Start, allowance, auto_rate, most_a_minute, on_the_beat, start,
 };
 pub use forecast::{Forecast, MAX_POINTS, forecast};
 pub(crate) use forecast::{bucket_for, bucket_start};
@@ -43,4 +44,5 @@ pub use holds::{Calendar, EmptyQuiet, Hold, Holds, Quiet};
 pub use late::{LateLimit, LatePolicy, TooLate};
 pub use local::{EmptyHours, LocalHours, own_zone, zones_of_number};
 pub use pace::Pace;
+pub use rate::Rate;
 pub use window::{EmptyWindow, Window, instant, window};

@@ -3,23 +3,11 @@ use diesel::prelude::*;
 
 use super::domain::{NewUser, Refused, User, hash_password, heard_again};
 use super::store;
-use crate::db::violates_unique;
+use crate::access::{Actor, Role};
+use crate::db::{Error, locks, unless_taken};
 use crate::ids::UserId;
 use crate::installation;
-use crate::journal::{self, Entry};
-use crate::web::Role;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-    #[error("the password could not be hashed: {0}")]
-    Hashing(#[from] argon2::password_hash::Error),
-    #[error("the first password could not be written down: {0}")]
-    Keeping(#[from] std::io::Error),
-}
+use crate::journal::{self, Entry, Happened};
 
 /// What an attempt to sign in met.
 #[derive(Debug)]
@@ -36,7 +24,7 @@ pub enum Attempt {
 /// made side by side are all counted; [`welcome`] takes that back.
 pub fn attempt(conn: &mut PgConnection, email: &str, peer: &str, now: DateTime<Utc>) -> QueryResult<Attempt> {
     conn.transaction(|conn| {
-        store::take_turns(conn, email)?;
+        locks::take_attempts(conn, email)?;
         if let Some(until) = heard_again(&store::failures(conn, email, peer, now)?, now) {
             return Ok(Attempt::TooSoon { until });
         }
@@ -48,15 +36,37 @@ pub fn attempt(conn: &mut PgConnection, email: &str, peer: &str, now: DateTime<U
 /// Ends an attempt whose password, behind `password_hash`, was right.
 ///
 /// `None` when the person was disabled or got another password in the meantime.
-pub fn welcome(conn: &mut PgConnection, email: &str, peer: &str, password_hash: &str) -> QueryResult<Option<User>> {
+pub fn welcome(
+    conn: &mut PgConnection,
+    email: &str,
+    peer: &str,
+    password_hash: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<User>> {
     conn.transaction(|conn| {
         let Some((user, current_hash)) = store::credentials(conn, email)? else { return Ok(None) };
         if current_hash != password_hash {
             return Ok(None);
         }
         store::forget_failures_from(conn, email, peer)?;
+        journal::note(conn, about(user.id, Happened::UserSignedIn, user.id.into()), now)?;
         Ok(Some(user))
     })
+}
+
+/// Writes down that somebody gave a wrong password. Of an unknown address not even the address
+/// is kept: it may be a password that was typed into the wrong field.
+pub fn turned_away(conn: &mut PgConnection, user: Option<UserId>, from: &str, now: DateTime<Utc>) -> QueryResult<()> {
+    let why = match user {
+        Some(_) => format!("from {from}"),
+        None => format!("an unknown e-mail address, from {from}"),
+    };
+    let entry = Entry::new(Happened::UserSignInFailed, user.map_or(0, |id| id.0), Actor::Stranger).why(&why);
+    journal::note(conn, entry, now)
+}
+
+pub fn sign_out(conn: &mut PgConnection, id: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+    journal::note(conn, about(id, Happened::UserSignedOut, id.into()), now)
 }
 
 /// Adds somebody. `by`: `None` when it is done from the command line.
@@ -65,17 +75,15 @@ pub fn welcome(conn: &mut PgConnection, email: &str, peer: &str, password_hash: 
 pub fn add_user(
     conn: &mut PgConnection,
     new: &NewUser,
-    by: Option<UserId>,
+    by: Actor,
     now: DateTime<Utc>,
-) -> Result<UserId, Error> {
-    let password_hash = hash_password(&new.password)?;
+) -> Result<UserId, Error<Refused>> {
+    let password_hash = hash_password(&new.password);
     conn.transaction(|conn| {
-        let id = store::insert(conn, new, &password_hash, now).map_err(|error| match error {
-            error if violates_unique(&error, "one_user_per_email") => Error::Refused(Refused::EmailTaken),
-            error => Error::Db(error),
-        })?;
-        let entry = Entry { became: Some(new.role.word()), ..about(id, "user.added", by) };
-        journal::record(conn, &entry, now)?;
+        let added = store::insert(conn, new, &password_hash, now);
+        let id = unless_taken(added, "one_user_per_email", || Refused::EmailTaken)?;
+        let entry = about(id, Happened::UserAdded, by).became(new.role.word());
+        journal::note(conn, entry, now)?;
         Ok(id)
     })
 }
@@ -84,19 +92,20 @@ pub fn add_user(
 /// whether it did; of several processes that start together one does.
 ///
 /// `keep` writes their password down. It comes first: without it nobody could sign in.
-pub fn add_first_user(
+pub fn add_first_user<E: From<Error<Refused>> + From<diesel::result::Error>>(
     conn: &mut PgConnection,
     new: &NewUser,
-    keep: impl FnOnce() -> std::io::Result<()>,
+    keep: impl FnOnce() -> Result<(), E>,
     now: DateTime<Utc>,
-) -> Result<bool, Error> {
+) -> Result<bool, E> {
     conn.transaction(|conn| {
         installation::take_turn(conn)?;
         if !store::list(conn)?.is_empty() {
             return Ok(false);
         }
         keep()?;
-        add_user(conn, new, None, now).map(|_| true)
+        add_user(conn, new, Actor::Shell, now)?;
+        Ok(true)
     })
 }
 
@@ -105,24 +114,24 @@ pub fn set_password(
     conn: &mut PgConnection,
     id: UserId,
     password: &str,
-    by: Option<UserId>,
+    by: Actor,
     now: DateTime<Utc>,
-) -> Result<User, Error> {
-    let password_hash = hash_password(password)?;
+) -> Result<User, Error<Refused>> {
+    let password_hash = hash_password(password);
     conn.transaction(|conn| {
         let user = store::lock(conn, id)?;
         store::set_password_hash(conn, id, &password_hash)?;
         store::end_sessions(conn, id)?;
         // Whoever was locked out by failures has a password again that works.
         store::forget_failures(conn, &user.email)?;
-        journal::record(conn, &about(id, "user.password_changed", by), now)?;
+        journal::note(conn, about(id, Happened::UserPasswordChanged, by), now)?;
         Ok(user)
     })
 }
 
 /// Shuts a person out from this instant on.
-pub fn disable_user(conn: &mut PgConnection, id: UserId, by: Option<UserId>, now: DateTime<Utc>) -> Result<(), Error> {
-    if by == Some(id) {
+pub fn disable_user(conn: &mut PgConnection, id: UserId, by: Actor, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
+    if by == Actor::Person(id) {
         return Err(Refused::Yourself.into());
     }
     conn.transaction(|conn| {
@@ -137,14 +146,14 @@ pub fn disable_user(conn: &mut PgConnection, id: UserId, by: Option<UserId>, now
         }
         store::set_disabled_at(conn, id, Some(now))?;
         store::end_sessions(conn, id)?;
-        let entry = Entry { was: Some("enabled"), became: Some("disabled"), ..about(id, "user.disabled", by) };
-        journal::record(conn, &entry, now)?;
+        let entry = about(id, Happened::UserDisabled, by).was("enabled").became("disabled");
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
 
 /// Lets a disabled person in again, with the password they had.
-pub fn enable_user(conn: &mut PgConnection, id: UserId, by: Option<UserId>, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn enable_user(conn: &mut PgConnection, id: UserId, by: Actor, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let user = store::lock(conn, id)?;
         if user.disabled_at.is_none() {
@@ -153,8 +162,8 @@ pub fn enable_user(conn: &mut PgConnection, id: UserId, by: Option<UserId>, now:
         // A session that was begun while they were being disabled must not come back with them.
         store::end_sessions(conn, id)?;
         store::set_disabled_at(conn, id, None)?;
-        let entry = Entry { was: Some("disabled"), became: Some("enabled"), ..about(id, "user.enabled", by) };
-        journal::record(conn, &entry, now)?;
+        let entry = about(id, Happened::UserEnabled, by).was("disabled").became("enabled");
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
@@ -164,10 +173,10 @@ pub fn set_role(
     conn: &mut PgConnection,
     id: UserId,
     role: Role,
-    by: Option<UserId>,
+    by: Actor,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
-    if by == Some(id) {
+) -> Result<(), Error<Refused>> {
+    if by == Actor::Person(id) {
         return Err(Refused::OwnRole.into());
     }
     conn.transaction(|conn| {
@@ -181,13 +190,12 @@ pub fn set_role(
             return Err(Refused::LastAdmin.into());
         }
         store::set_role(conn, id, role)?;
-        let entry =
-            Entry { was: Some(user.role.word()), became: Some(role.word()), ..about(id, "user.role_changed", by) };
-        journal::record(conn, &entry, now)?;
+        let entry = about(id, Happened::UserRoleChanged, by).was(user.role.word()).became(role.word());
+        journal::note(conn, entry, now)?;
         Ok(())
     })
 }
 
-fn about(id: UserId, happened: &'static str, by: Option<UserId>) -> Entry<'static> {
-    Entry { happened, campaign: None, subject: id.0, by, was: None, became: None, why: None }
+fn about(id: UserId, happened: Happened, by: Actor) -> Entry<'static> {
+    Entry::new(happened, id, by)
 }

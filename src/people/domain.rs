@@ -3,11 +3,12 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use argon2::Argon2;
-use argon2::password_hash::{self, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::access::{Person, Role};
+use crate::db::Reason;
 use crate::ids::UserId;
-use crate::web::{Person, Role};
 
 /// A session that is not used for so long is over.
 pub const IDLE: TimeDelta = TimeDelta::hours(12);
@@ -57,6 +58,8 @@ pub enum Refused {
     #[error("You cannot change your own role.")]
     OwnRole,
 }
+
+impl Reason for Refused {}
 
 /// An e-mail address the way we compare and keep it.
 pub fn tidy_email(typed: &str) -> String {
@@ -121,9 +124,9 @@ static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("common_p
 /// The password as it is kept: argon2id with its default cost (19 MiB, two passes,
 /// the least that OWASP's password storage cheat sheet asks for) and a fresh salt.
 ///
-/// Takes tens of milliseconds by design.
-pub fn hash_password(password: &str) -> password_hash::Result<String> {
-    Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
+/// Takes tens of milliseconds by design. Panics on a machine without random numbers.
+pub fn hash_password(password: &str) -> String {
+    Argon2::default().hash_password(password.as_bytes()).expect("a salt and argon2's own parameters").to_string()
 }
 
 /// Whether `password` is the one behind `hash`; without a hash, never, but after the same time.
@@ -236,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_hash_knows_its_password_and_no_other() {
-        let hash = hash_password("correct horse").unwrap();
+        let hash = hash_password("correct horse");
         assert!(is_password("correct horse", Some(&hash)));
         assert!(!is_password("correct house", Some(&hash)));
         assert!(!is_password("correct horse", None));
@@ -245,9 +248,9 @@ mod tests {
     #[test]
     fn checking_for_nobody_costs_as_much_as_for_somebody() {
         let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
-        assert_eq!(cost(NOBODY), cost(&hash_password("correct horse").unwrap()));
+        assert_eq!(cost(NOBODY), cost(&hash_password("correct horse")));
         let checked = Argon2::default().verify_password(b"correct horse", NOBODY);
-        assert_eq!(checked, Err(password_hash::Error::PasswordInvalid));
+        assert_eq!(checked, Err(argon2::password_hash::Error::PasswordInvalid));
     }
 
     #[test]

@@ -8,17 +8,16 @@ use anyhow::anyhow;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::result::Error::DeserializationError;
-use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::domain::{FORGOTTEN, IDLE, LONGEST_SESSION, NewUser, STEPS, User};
+use crate::access::{Person, Role};
 use crate::app::App;
 use crate::db::DbError;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{sessions, sign_in_failures, users};
 use crate::ids::UserId;
-use crate::web::{Person, Role};
 
 // Users
 
@@ -29,7 +28,7 @@ pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<User>> {
 }
 
 pub fn find(conn: &mut PgConnection, id: UserId) -> QueryResult<User> {
-    users::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    users::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// Who has this tidied e-mail address, disabled or not.
@@ -40,13 +39,15 @@ pub fn find_by_email(conn: &mut PgConnection, email: &str) -> QueryResult<Option
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: UserId) -> QueryResult<User> {
-    users::table.find(id.0).select(Row::as_select()).for_update().first(conn)?.try_into()
+    locks::take(Lock::User);
+    users::table.find(id).select(Row::as_select()).for_update().first(conn)?.try_into()
 }
 
 /// Locks the admins who may sign in, always in the same order, and returns who they are.
 pub fn lock_enabled_admins(conn: &mut PgConnection) -> QueryResult<Vec<UserId>> {
+    locks::take(Lock::Admins);
     let ids: Vec<i64> = users::table
-        .filter(users::role.eq(Role::Admin.word()))
+        .filter(users::role.eq(Role::Admin))
         .filter(users::disabled_at.is_null())
         .order(users::id)
         .select(users::id)
@@ -71,7 +72,7 @@ pub fn insert(conn: &mut PgConnection, new: &NewUser, password_hash: &str, now: 
         .values((
             users::email.eq(&new.email),
             users::name.eq(&new.name),
-            users::role.eq(new.role.word()),
+            users::role.eq(new.role),
             users::password_hash.eq(password_hash),
             users::created_at.eq(now),
         ))
@@ -81,24 +82,24 @@ pub fn insert(conn: &mut PgConnection, new: &NewUser, password_hash: &str, now: 
 }
 
 pub fn set_password_hash(conn: &mut PgConnection, id: UserId, password_hash: &str) -> QueryResult<()> {
-    diesel::update(users::table.find(id.0)).set(users::password_hash.eq(password_hash)).execute(conn).map(drop)
+    diesel::update(users::table.find(id)).set(users::password_hash.eq(password_hash)).execute(conn).map(drop)
 }
 
 pub fn set_role(conn: &mut PgConnection, id: UserId, role: Role) -> QueryResult<()> {
-    diesel::update(users::table.find(id.0)).set(users::role.eq(role.word())).execute(conn).map(drop)
+    diesel::update(users::table.find(id)).set(users::role.eq(role)).execute(conn).map(drop)
 }
 
 pub fn set_disabled_at(conn: &mut PgConnection, id: UserId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
-    diesel::update(users::table.find(id.0)).set(users::disabled_at.eq(at)).execute(conn).map(drop)
+    diesel::update(users::table.find(id)).set(users::disabled_at.eq(at)).execute(conn).map(drop)
 }
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(Pg))]
 struct Row {
-    id: i64,
+    id: UserId,
     email: String,
     name: String,
-    role: String,
+    role: Role,
     disabled_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
@@ -108,24 +109,11 @@ impl TryFrom<Row> for User {
 
     fn try_from(row: Row) -> QueryResult<Self> {
         let Row { id, email, name, role, disabled_at, created_at } = row;
-        Ok(User { id: UserId(id), email, name, role: role_of(&role)?, disabled_at, created_at })
+        Ok(User { id, email, name, role, disabled_at, created_at })
     }
 }
 
-fn role_of(word: &str) -> QueryResult<Role> {
-    Role::of_word(word).ok_or_else(|| DeserializationError(format!("users: not a role: {word}").into()))
-}
-
 // Failed attempts to sign in
-
-/// Makes other attempts for the same e-mail address wait until this transaction ends.
-pub fn take_turns(conn: &mut PgConnection, email: &str) -> QueryResult<()> {
-    // The first number only keeps these locks apart from others.
-    diesel::sql_query("SELECT pg_advisory_xact_lock(7305813, hashtext($1))")
-        .bind::<Text, _>(email)
-        .execute(conn)
-        .map(drop)
-}
 
 /// When attempts for this e-mail address from one network, or known browser, failed: newest first,
 /// as far as it can matter.
@@ -167,7 +155,7 @@ pub fn forget_failures_from(conn: &mut PgConnection, email: &str, peer: &str) ->
 
 /// Signs the person out everywhere.
 pub fn end_sessions(conn: &mut PgConnection, id: UserId) -> QueryResult<()> {
-    diesel::delete(sessions::table.filter(sessions::user_id.eq(id.0))).execute(conn).map(drop)
+    diesel::delete(sessions::table.filter(sessions::user_id.eq(id))).execute(conn).map(drop)
 }
 
 /// Deletes what time has made meaningless: sessions that are over, and old failures.
@@ -269,7 +257,7 @@ impl SessionStore for PgSessions {
             diesel::insert_into(sessions::table)
                 .values((
                     sessions::key_hash.eq(id),
-                    sessions::user_id.eq(user.map(|user| user.0)),
+                    sessions::user_id.eq(user),
                     sessions::state.eq(state),
                     sessions::expires_at.eq(expires_at),
                     sessions::begun_at.eq(now),

@@ -8,22 +8,19 @@ use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::actions::{self, Attempt, Error};
+use super::actions::{self, Attempt};
 use super::domain::{
     NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble_of, peer_of, tidy_email, whose,
 };
 use super::{first_password, known, store};
+use crate::access::{Actor, Administer, Person, Role, View};
 use crate::app::App;
 use crate::config::Settings;
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::ids::UserId;
-use crate::web::{
-    FieldErrors, Frame, Htmx, May, Person, Problem, Role, StopEverything, View, caller, local_path, page, page_with,
-    see_other,
-};
+use crate::web::{FieldErrors, Frame, Htmx, May, Problem, caller, local_path, page, page_with, see_other, who_asks};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(sign_in_page)
@@ -77,7 +74,7 @@ struct SignIn<'a> {
 
 #[get("/sign-in")]
 async fn sign_in_page(req: HttpRequest, query: Query<Destination>) -> Result<HttpResponse, Problem> {
-    match Person::of(&req) {
+    match who_asks(&req) {
         Ok(_) => Ok(see_other(destination(&query.next))),
         Err(_) => page(SignIn { email: "", next: destination(&query.next), message: None }),
     }
@@ -107,7 +104,14 @@ async fn sign_in(
 }
 
 #[post("/sign-out")]
-async fn sign_out(session: Session, htmx: Htmx) -> HttpResponse {
+async fn sign_out(app: Data<App>, req: HttpRequest, session: Session, htmx: Htmx) -> HttpResponse {
+    if let Ok(person) = who_asks(&req) {
+        let (id, now) = (person.id, app.clock.now());
+        // They are signed out all the same.
+        if let Err(error) = app.vital.run(move |conn| actions::sign_out(conn, id, now)).await {
+            tracing::warn!("user {id} signed out, which the journal does not say: {error}");
+        }
+    }
     session.purge();
     htmx.leave_for("/sign-in")
 }
@@ -127,11 +131,6 @@ enum Proof {
     TooSoon { until: DateTime<Utc> },
 }
 
-/// Passwords looked at side by side. Each takes 19 MiB and a core for a while.
-static HASHERS: Semaphore = Semaphore::const_new(4);
-/// The same for browsers that are known: a crowd of strangers does not stand before them.
-static HASHERS_OF_KNOWN: Semaphore = Semaphore::const_new(2);
-
 /// How long a password waits to be looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -142,8 +141,9 @@ async fn prove(
     email: &str,
     password: &str,
 ) -> Result<Proof, Problem> {
-    let hashers = if browser.is_some() { &HASHERS_OF_KNOWN } else { &HASHERS };
-    let (email, peer, now) = (tidy_email(email), whose(browser, peer(req, &app.settings)), app.clock.now());
+    let hashers = app.turns.hashers(browser.is_some());
+    let (email, from, now) = (tidy_email(email), peer(req, &app.settings), app.clock.now());
+    let peer = whose(browser, from.clone());
     let attempt = app.vital.run({
         let (email, peer) = (email.clone(), peer.clone());
         move |conn| actions::attempt(conn, &email, &peer, now)
@@ -154,7 +154,7 @@ async fn prove(
     };
 
     // Looked at for unknown addresses too, so that the time it takes tells nothing.
-    let hash = user.map(|(_, hash)| hash);
+    let (known, hash) = user.map(|(user, hash)| (user.id, hash)).unzip();
     let (hash, right) = {
         let Ok(Ok(_turn)) = timeout(PATIENCE, hashers.acquire()).await else { return Err(Problem::Busy) };
         let password = password.to_owned();
@@ -163,8 +163,11 @@ async fn prove(
             .map(|(right, hash)| (hash, right))
             .map_err(|error| Problem::Unexpected(error.into()))?
     };
-    let Some(hash) = hash.filter(|_| right) else { return Ok(Proof::Wrong) };
-    let user = app.vital.run(move |conn| actions::welcome(conn, &email, &peer, &hash)).await?;
+    let Some(hash) = hash.filter(|_| right) else {
+        app.vital.run(move |conn| actions::turned_away(conn, known, &from, now)).await?;
+        return Ok(Proof::Wrong);
+    };
+    let user = app.vital.run(move |conn| actions::welcome(conn, &email, &peer, &hash, now)).await?;
     Ok(user.map_or(Proof::Wrong, Proof::Right))
 }
 
@@ -190,7 +193,7 @@ struct Index<'a> {
 }
 
 #[get("/settings/people")]
-async fn list(_may: May<StopEverything>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+async fn list(_may: May<Administer>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
     let users = app.db.run(store::list).await?;
     page(Index { frame, users: &users })
 }
@@ -246,8 +249,12 @@ fn roles() -> [(&'static str, &'static str); 4] {
     Role::ALL.map(|role| {
         let words = match role {
             Role::Viewer => "Viewer: looks at everything",
-            Role::Operator => "Operator: uploads, pauses, resumes",
-            Role::Manager => "Manager: creates, edits, launches, stops one",
+            Role::Operator => {
+                "Operator: uploads, pauses, resumes, answers people, blocks addresses, writes on sandbox phones"
+            }
+            Role::Manager => {
+                "Manager: creates, edits, launches, stops one, takes addresses off the blocklist, changes filters"
+            }
             Role::Admin => "Admin: stops everything, manages people and channels",
         };
         (role.word(), words)
@@ -255,18 +262,13 @@ fn roles() -> [(&'static str, &'static str); 4] {
 }
 
 #[get("/settings/people/new")]
-async fn new_page(_may: May<StopEverything>, frame: Frame) -> Result<HttpResponse, Problem> {
+async fn new_page(_may: May<Administer>, frame: Frame) -> Result<HttpResponse, Problem> {
     let form = NewForm { role: Role::Viewer.word().to_owned(), ..NewForm::default() };
     page(New { frame, form: &form, errors: &FieldErrors::default() })
 }
 
 #[post("/settings/people")]
-async fn add(
-    may: May<StopEverything>,
-    frame: Frame,
-    app: Data<App>,
-    form: Form<NewForm>,
-) -> Result<HttpResponse, Problem> {
+async fn add(may: May<Administer>, frame: Frame, app: Data<App>, form: Form<NewForm>) -> Result<HttpResponse, Problem> {
     let again =
         |errors: FieldErrors| page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, form: &form, errors: &errors });
 
@@ -275,7 +277,7 @@ async fn add(
         Err(errors) => return again(errors),
     };
     let (by, now) = (may.person.id, app.clock.now());
-    match app.db.run(move |conn| actions::add_user(conn, &new, Some(by), now)).await {
+    match app.db.run(move |conn| actions::add_user(conn, &new, by.into(), now)).await {
         Ok(_) => Ok(see_other("/settings/people")),
         Err(DbError::Work(Error::Refused(Refused::EmailTaken))) => {
             let mut errors = FieldErrors::default();
@@ -305,7 +307,7 @@ struct Changed {
 
 #[get("/settings/people/{id}")]
 async fn show(
-    _may: May<StopEverything>,
+    _may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     id: Path<UserId>,
@@ -325,7 +327,7 @@ struct PasswordForm {
 
 #[post("/settings/people/{id}/password")]
 async fn set_password(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     id: Path<UserId>,
@@ -345,7 +347,7 @@ async fn set_password(
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let password = form.into_inner().password;
-    app.db.run(move |conn| actions::set_password(conn, id, &password, Some(by), now)).await?;
+    app.db.run(move |conn| actions::set_password(conn, id, &password, by.into(), now)).await?;
     first_password::was_changed(&app).await;
     Ok(see_other(format!("/settings/people/{id}?changed=true")))
 }
@@ -358,28 +360,28 @@ struct RoleForm {
 
 #[post("/settings/people/{id}/role")]
 async fn set_role(
-    may: May<StopEverything>,
+    may: May<Administer>,
     app: Data<App>,
     id: Path<UserId>,
     form: Form<RoleForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let role = Role::of_word(&form.role).ok_or_else(|| Problem::Invalid("Choose a role".to_owned()))?;
-    app.db.run(move |conn| actions::set_role(conn, id, role, Some(by), now)).await?;
+    app.db.run(move |conn| actions::set_role(conn, id, role, by.into(), now)).await?;
     Ok(see_other(format!("/settings/people/{id}")))
 }
 
 #[post("/settings/people/{id}/disable")]
-async fn disable(may: May<StopEverything>, app: Data<App>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
+async fn disable(may: May<Administer>, app: Data<App>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    app.db.run(move |conn| actions::disable_user(conn, id, Some(by), now)).await?;
+    app.db.run(move |conn| actions::disable_user(conn, id, by.into(), now)).await?;
     Ok(see_other("/settings/people"))
 }
 
 #[post("/settings/people/{id}/enable")]
-async fn enable(may: May<StopEverything>, app: Data<App>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
+async fn enable(may: May<Administer>, app: Data<App>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    app.db.run(move |conn| actions::enable_user(conn, id, Some(by), now)).await?;
+    app.db.run(move |conn| actions::enable_user(conn, id, by.into(), now)).await?;
     Ok(see_other("/settings/people"))
 }
 
@@ -431,22 +433,11 @@ async fn set_own_password(
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, Account { frame, errors: &errors, changed: false });
     }
     let (id, now, password) = (may.person.id, app.clock.now(), form.into_inner().password);
-    app.db.run(move |conn| actions::set_password(conn, id, &password, Some(id), now)).await?;
+    app.db.run(move |conn| actions::set_password(conn, id, &password, Actor::Person(id), now)).await?;
     first_password::was_changed(&app).await;
     // That ended all sessions, this one too.
     stay_signed_in(&session, &may.person)?;
     Ok(see_other("/account?changed=true"))
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
-            Error::Db(error) => error.into(),
-            Error::Hashing(error) => Problem::Unexpected(anyhow::anyhow!("hashing a password: {error}")),
-            Error::Keeping(error) => Problem::Unexpected(error.into()),
-        }
-    }
 }
 
 #[cfg(test)]

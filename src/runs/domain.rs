@@ -1,8 +1,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bots::domain::Pinned;
+use crate::db::Reason;
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{self, Holds, LateLimit, LatePolicy, LocalHours, Rate, SendClock, TooLate, Window};
+use crate::words::words;
 
 /// One dated execution of a schedule.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +42,7 @@ pub struct Run {
     pub last_seq: i32,
     /// Contacts before `next_seq` that no claim took: left out, or held until later.
     pub passed_over: i32,
-    pub clock: Clock,
+    pub clock: RunClock,
     /// Sends claimed so far, second attempts included.
     pub released: i64,
     /// The first so many sends may leave at once, to catch up with a late start.
@@ -63,6 +65,22 @@ pub struct Rules {
     pub local: Option<LocalHours>,
     pub canary: Option<Canary>,
     pub busy: Busy,
+}
+
+impl Rules {
+    /// For the journal.
+    pub fn words(&self) -> String {
+        let late = self.late.map_or("any lateness".to_owned(), |it| {
+            format!("{} minutes late at most, then {}", it.within.num_minutes(), it.then.word())
+        });
+        let local = self
+            .local
+            .map_or("at any hour of theirs".to_owned(), |it| format!("{} to {} where they are", it.from(), it.to()));
+        let canary = self.canary.map_or("no canary".to_owned(), |it| {
+            format!("{} first, {} minutes, {} % failed at most", it.first, it.minutes, it.most_failed)
+        });
+        format!("{late}; {local}; {canary}; busy elsewhere: {}", self.busy.word())
+    }
 }
 
 /// A few go first; the others follow when those turned out well.
@@ -106,46 +124,20 @@ pub enum Verdict {
     Hold,
 }
 
-/// What happens to a contact whose turn in another campaign's run is still to come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Busy {
-    /// Both send.
-    #[default]
-    Ignore,
-    /// This one waits until the other is through with the contact.
-    Wait,
-    /// This one leaves the contact out.
-    Skip,
-    /// The other one leaves the contact out.
-    Replace,
-}
-
-impl Busy {
-    pub const ALL: [Busy; 4] = [Busy::Ignore, Busy::Wait, Busy::Skip, Busy::Replace];
-
-    /// The word in the database and in forms.
-    pub fn word(self) -> &'static str {
-        match self {
-            Busy::Ignore => "ignore",
-            Busy::Wait => "wait",
-            Busy::Skip => "skip",
-            Busy::Replace => "replace",
-        }
-    }
-
-    /// The words on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            Busy::Ignore => "Send all the same",
-            Busy::Wait => "Wait until the other campaign is through with them",
-            Busy::Skip => "Leave them out here",
-            Busy::Replace => "Leave them out there",
-        }
-    }
-
-    pub fn of_word(word: &str) -> Option<Busy> {
-        Busy::ALL.into_iter().find(|busy| busy.word() == word)
+words! {
+    /// What happens to a contact whose turn in another campaign's run is still to come.
+    #[derive(Default, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Busy {
+        /// Both send.
+        #[default]
+        Ignore = "ignore" => "Send all the same",
+        /// This one waits until the other is through with the contact.
+        Wait = "wait" => "Wait until the other campaign is through with them",
+        /// This one leaves the contact out.
+        Skip = "skip" => "Leave them out here",
+        /// The other one leaves the contact out.
+        Replace = "replace" => "Leave them out there",
     }
 }
 
@@ -161,7 +153,7 @@ pub enum Begun {
 
 /// Releases sends. Before the start there is only the rate it will have.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Clock {
+pub enum RunClock {
     /// Sends a minute, once started; of no meaning where the rate is found then.
     Unstarted { rate: f64 },
     /// Ticking, or standing still since the run was paused or ended.
@@ -198,6 +190,8 @@ pub enum Refused {
     #[error("It is not due yet.")]
     NotDue,
 }
+
+impl Reason for Refused {}
 
 impl RunState {
     /// The word in the database.
@@ -240,12 +234,12 @@ impl RunState {
     }
 }
 
-impl Clock {
+impl RunClock {
     /// Sends a minute.
     pub fn rate(&self) -> f64 {
         match self {
-            Clock::Unstarted { rate } => *rate,
-            Clock::Started(clock) => clock.rate,
+            RunClock::Unstarted { rate } => *rate,
+            RunClock::Started(clock) => clock.rate,
         }
     }
 }
@@ -269,9 +263,9 @@ impl Run {
     /// The rate it has, or starts with.
     pub fn rate(&self) -> Rate {
         match self.clock {
-            Clock::Unstarted { .. } if self.auto => Rate::Auto,
-            Clock::Unstarted { rate } => Rate::Fixed(rate),
-            Clock::Started(clock) => Rate::Fixed(clock.rate),
+            RunClock::Unstarted { .. } if self.auto => Rate::Auto,
+            RunClock::Unstarted { rate } => Rate::Fixed(rate),
+            RunClock::Started(clock) => Rate::Fixed(clock.rate),
         }
     }
 
@@ -298,7 +292,7 @@ impl Run {
             None => {}
         }
         let start = pacing::start(&self.window, self.rate(), self.late, self.unclaimed().into(), holds, now);
-        self.clock = Clock::Started(start.clock);
+        self.clock = RunClock::Started(start.clock);
         self.burst = start.burst;
         self.state = RunState::Running;
         Ok(Begun::Running)
@@ -353,8 +347,8 @@ impl Run {
             self.state = RunState::Completed { at: now };
         } else if self.window.ends <= now && unsent > 0 {
             // Paused runs end with their clock where it was frozen, in case they are extended.
-            if let (Some(since), Clock::Started(clock)) = (frozen_since, self.clock) {
-                self.clock = Clock::Started(clock.resumed(since, now, holds));
+            if let (Some(since), RunClock::Started(clock)) = (frozen_since, self.clock) {
+                self.clock = RunClock::Started(clock.resumed(since, now, holds));
             }
             self.state = RunState::Overrun { at: now };
         } else {
@@ -433,8 +427,8 @@ impl Run {
         self.auto = rate == Rate::Auto;
         if let Rate::Fixed(rate) = rate {
             self.clock = match self.clock {
-                Clock::Unstarted { .. } => Clock::Unstarted { rate },
-                Clock::Started(clock) => Clock::Started(clock.at_rate(rate, at, holds)),
+                RunClock::Unstarted { .. } => RunClock::Unstarted { rate },
+                RunClock::Started(clock) => RunClock::Started(clock.at_rate(rate, at, holds)),
             };
         }
         Ok(())
@@ -451,8 +445,8 @@ impl Run {
             RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. } => return,
         };
         let left = pacing::auto_rate(i64::from(self.unclaimed()) + waiting, holds.open_time(now, self.window.ends));
-        if let (true, Clock::Started(clock), Some(rate)) = (self.auto, self.clock, left) {
-            self.clock = Clock::Started(clock.at_rate(rate, at, holds));
+        if let (true, RunClock::Started(clock), Some(rate)) = (self.auto, self.clock, left) {
+            self.clock = RunClock::Started(clock.at_rate(rate, at, holds));
         }
     }
 
@@ -468,12 +462,12 @@ impl Run {
 
     fn go_on(&mut self, frozen_since: DateTime<Utc>, holds: &Holds, now: DateTime<Utc>) {
         self.state = match self.clock {
-            Clock::Unstarted { .. } => {
+            RunClock::Unstarted { .. } => {
                 self.rules.late = self.rules.late.filter(|limit| limit.judge(&self.window, now).is_none());
                 RunState::Waiting
             }
-            Clock::Started(clock) => {
-                self.clock = Clock::Started(clock.resumed(frozen_since, now, holds));
+            RunClock::Started(clock) => {
+                self.clock = RunClock::Started(clock.resumed(frozen_since, now, holds));
                 RunState::Running
             }
         };
@@ -513,7 +507,7 @@ mod tests {
             next_seq: 1,
             last_seq: 100,
             passed_over: 0,
-            clock: Clock::Unstarted { rate: 10.0 },
+            clock: RunClock::Unstarted { rate: 10.0 },
             released: 0,
             burst: 0,
         }
@@ -521,8 +515,8 @@ mod tests {
 
     fn due(run: &Run, now: &str) -> i64 {
         match run.clock {
-            Clock::Started(clock) => clock.due(at(now)),
-            Clock::Unstarted { .. } => 0,
+            RunClock::Started(clock) => clock.due(at(now)),
+            RunClock::Unstarted { .. } => 0,
         }
     }
 

@@ -21,4 +21,4 @@
 mod domain;
 pub mod store;
 
-pub use domain::{Begun, Busy, Canary, Clock, Refused, Rules, Run, RunState, Verdict, same_group};
+pub use domain::{Begun, Busy, Canary, Refused, Rules, Run, RunClock, RunState, Verdict, same_group};

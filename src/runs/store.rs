@@ -1,42 +1,48 @@
 //! Runs in Postgres.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use diesel::dsl::{exists, not};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 
-use super::{Clock, Rules, Run, RunState};
+use super::{Rules, Run, RunClock, RunState};
 use crate::bots::domain::Pinned;
-use crate::db::schema::{campaigns, losses, schedule_runs};
-use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
+use crate::db::locks::{self, Lock};
+use crate::db::schema::{campaigns, losses, retries, run_pauses, schedule_runs};
+use crate::ids::{BotId, CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
 use crate::settings;
+use diesel::sql_types::{BigInt, Timestamptz};
 
 /// States of which [`RunState::has_ended`] says no.
 const OPEN: [&str; 3] = ["waiting", "running", "paused"];
 
 pub fn find(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
-    schedule_runs::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    schedule_runs::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends: claims, pauses and stops alike.
 pub fn lock(conn: &mut PgConnection, id: RunId) -> QueryResult<Run> {
-    schedule_runs::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+    locks::take(Lock::Run);
+    schedule_runs::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// Like [`lock`], if it is running and not everything is held; `None` otherwise. This is where a
-/// claim feels a pause or a stop, and lost history.
-pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Run>> {
-    schedule_runs::table
-        .find(id.0)
+/// claim feels a pause or a stop, and lost history. With it, whether somebody waits whose turn has
+/// come round at `now`.
+pub fn lock_running(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryResult<Option<(Run, bool)>> {
+    locks::take(Lock::Run);
+    let comes_round = exists(retries::table.filter(retries::run_id.eq(id)).filter(retries::due_at.le(now)));
+    let found: Option<(Row, bool)> = schedule_runs::table
+        .find(id)
         .filter(schedule_runs::state.eq("running"))
-        .filter(diesel::dsl::not(diesel::dsl::exists(losses::table.filter(losses::released_at.is_null()))))
-        .select(Row::as_select())
+        .filter(not(exists(losses::table.filter(losses::released_at.is_null()))))
+        .select((Row::as_select(), comes_round))
         .for_no_key_update()
         .first(conn)
-        .optional()?
-        .map(Run::try_from)
-        .transpose()
+        .optional()?;
+    found.map(|(row, comes_round)| Ok((row.try_into()?, comes_round))).transpose()
 }
 
 /// The runs of a schedule that have not ended, and its newest one whatever it is, newest
@@ -44,9 +50,10 @@ pub fn lock_running(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Ru
 ///
 /// Several are open when one was extended into the time of the next.
 pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Vec<Run>> {
+    locks::take(Lock::Run);
     let of_schedule = || {
         schedule_runs::table
-            .filter(schedule_runs::schedule_id.eq(schedule.0))
+            .filter(schedule_runs::schedule_id.eq(schedule))
             .filter(schedule_runs::purpose.eq("campaign"))
     };
     let newest: Option<i64> =
@@ -65,7 +72,7 @@ pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryR
 /// Whether a run of this campaign has not ended, of whatever age.
 pub fn has_open(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<bool> {
     let open = schedule_runs::table
-        .filter(schedule_runs::campaign_id.eq(campaign.0))
+        .filter(schedule_runs::campaign_id.eq(campaign))
         .filter(schedule_runs::purpose.eq("campaign"))
         .filter(schedule_runs::state.eq_any(OPEN));
     diesel::select(diesel::dsl::exists(open)).get_result(conn)
@@ -73,8 +80,9 @@ pub fn has_open(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<bo
 
 /// Test messages of this campaign that have not ended, locked.
 pub fn lock_open_tests(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<Vec<Run>> {
+    locks::take(Lock::Run);
     schedule_runs::table
-        .filter(schedule_runs::campaign_id.eq(campaign.0))
+        .filter(schedule_runs::campaign_id.eq(campaign))
         .filter(schedule_runs::purpose.eq("test"))
         .filter(schedule_runs::state.eq_any(OPEN))
         .order(schedule_runs::id)
@@ -87,14 +95,14 @@ pub fn lock_open_tests(conn: &mut PgConnection, campaign: CampaignId) -> QueryRe
 }
 
 /// These runs, in any order.
-pub fn these(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Run>> {
+pub fn these(conn: &mut PgConnection, ids: &[RunId]) -> QueryResult<Vec<Run>> {
     let rows: Vec<Row> =
         schedule_runs::table.filter(schedule_runs::id.eq_any(ids)).select(Row::as_select()).load(conn)?;
     rows.into_iter().map(Run::try_from).collect()
 }
 
 /// The newest run of each of the schedules of these campaigns.
-pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[i64]) -> QueryResult<Vec<Run>> {
+pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[CampaignId]) -> QueryResult<Vec<Run>> {
     schedule_runs::table
         .filter(schedule_runs::campaign_id.eq_any(campaigns))
         .filter(schedule_runs::purpose.eq("campaign"))
@@ -138,7 +146,6 @@ pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Ve
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
 }
 
 /// Running runs in which the first contacts may have to turn out well before the others follow.
@@ -152,7 +159,6 @@ pub fn with_canary(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
 }
 
 /// Up to `limit` prepared runs whose time to start has come.
@@ -166,7 +172,6 @@ pub fn due_to_start(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> 
         .limit(limit)
         .select(schedule_runs::id)
         .load(conn)
-        .map(|ids: Vec<i64>| ids.into_iter().map(RunId).collect())
 }
 
 /// Runs that may have come to their end: out of time, or every contact claimed.
@@ -189,19 +194,21 @@ pub fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult
     Ok(ids.into_iter().map(RunId).collect())
 }
 
-/// Which rows of its file a run takes, as it was planned; `None`: all of them.
-pub struct GroupOf {
+/// Which rows of its file a run takes: those whose field `by` has this value, whatever its case and the
+/// blanks around it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Group {
     pub by: String,
     pub value: String,
+    /// Set for one of the runs of a file: it also keeps the rows with none of these values, as not sent to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub served: Option<Vec<String>>,
 }
 
-pub fn group(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<GroupOf>> {
-    let (by, value, served): (Option<String>, Option<String>, Option<Vec<String>>) = schedule_runs::table
-        .find(id.0)
-        .select((schedule_runs::group_by, schedule_runs::group_value, schedule_runs::served))
-        .first(conn)?;
-    Ok(by.zip(value).map(|(by, value)| GroupOf { by, value, served }))
+/// The group of a run as it was planned; `None`: it takes all rows.
+pub fn group(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Group>> {
+    let group: Option<serde_json::Value> = schedule_runs::table.find(id).select(schedule_runs::group).first(conn)?;
+    group.map(|group| serde_json::from_value(group).map_err(|error| DeserializationError(error.into()))).transpose()
 }
 
 /// When the run may not send, until it ends.
@@ -233,50 +240,32 @@ pub struct NewRun<'a> {
     pub late: LatePolicy,
     pub rate: Rate,
     pub rules: &'a Rules,
-    pub part: Part<'a>,
+    /// `None` for all rows of its file.
+    pub group: Option<Group>,
     pub is_test: bool,
-}
-
-/// Which rows of its file a run takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Part<'a> {
-    All,
-    /// Those whose field `by` has this value, whatever its case and the blanks around it.
-    Group {
-        by: &'a str,
-        value: &'a str,
-        /// Set for one of the runs of a file: it also keeps the rows with none of these values, as not sent to.
-        served: Option<&'a [String]>,
-    },
 }
 
 /// Writes a waiting run. A second one for the same schedule and start is refused by `one_run_per_start`.
 pub fn insert(conn: &mut PgConnection, run: &NewRun<'_>) -> QueryResult<RunId> {
-    let (group_by, group_value, served) = match run.part {
-        Part::All => (None, None, None),
-        Part::Group { by, value, served } => (Some(by), Some(value), served),
-    };
     diesel::insert_into(schedule_runs::table)
         .values((
-            schedule_runs::schedule_id.eq(run.schedule_id.0),
-            schedule_runs::campaign_id.eq(run.campaign_id.0),
-            schedule_runs::channel_id.eq(run.channel_id.0),
-            schedule_runs::file_id.eq(run.file_id.map(|file| file.0)),
+            schedule_runs::schedule_id.eq(run.schedule_id),
+            schedule_runs::campaign_id.eq(run.campaign_id),
+            schedule_runs::channel_id.eq(run.channel_id),
+            schedule_runs::file_id.eq(run.file_id),
             schedule_runs::name.eq(run.name),
             schedule_runs::run_date.eq(run.date),
             schedule_runs::body.eq(run.body),
             schedule_runs::starts_at.eq(run.window.starts),
             schedule_runs::ends_at.eq(run.window.ends),
-            schedule_runs::late_policy.eq(run.late.word()),
+            schedule_runs::late_policy.eq(run.late),
             (
-                schedule_runs::bot_id.eq(run.bot.map(|bot| bot.bot.0)),
+                schedule_runs::bot_id.eq(run.bot.map(|bot| bot.bot)),
                 schedule_runs::bot_version.eq(run.bot.map(|bot| bot.version)),
                 schedule_runs::rate.eq(run.rate.fixed().unwrap_or(1.0)),
                 schedule_runs::auto_rate.eq(run.rate == Rate::Auto),
                 schedule_runs::rules.eq(json(run.rules)?),
-                schedule_runs::group_by.eq(group_by),
-                schedule_runs::group_value.eq(group_value),
-                schedule_runs::served.eq(served),
+                schedule_runs::group.eq(run.group.as_ref().map(json).transpose()?),
                 schedule_runs::purpose.eq(if run.is_test { "test" } else { "campaign" }),
             ),
         ))
@@ -299,7 +288,7 @@ pub fn set_prepared(
     fields: &[String],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    diesel::update(schedule_runs::table.find(id.0).filter(schedule_runs::prepared_at.is_null()))
+    diesel::update(schedule_runs::table.find(id).filter(schedule_runs::prepared_at.is_null()))
         .set((
             schedule_runs::prepared_at.eq(now),
             schedule_runs::last_seq.eq(contacts),
@@ -313,17 +302,29 @@ pub fn set_prepared(
 
 /// Says which fields its contacts have, once more have come.
 pub fn set_fields(conn: &mut PgConnection, id: RunId, fields: &[String]) -> QueryResult<()> {
-    diesel::update(schedule_runs::table.find(id.0))
-        .set(schedule_runs::fields.eq(json(&fields)?))
-        .execute(conn)
-        .map(drop)
+    diesel::update(schedule_runs::table.find(id)).set(schedule_runs::fields.eq(json(&fields)?)).execute(conn).map(drop)
 }
 
 /// Writes the state, the window, the clock and how many contacts there are. The
 /// cursor moves in a claim, and past contacts that were replaced, and nowhere else.
 pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<()> {
-    let it = schedule_runs::table.find(run.id.0);
+    let it = schedule_runs::table.find(run.id);
     diesel::update(it).set(Saved::of(run)?).execute(conn)?;
+    match run.state {
+        // Paused anew at the instant at which it was resumed, it has not stood up in between.
+        RunState::Paused { since } => diesel::insert_into(run_pauses::table)
+            .values((run_pauses::run_id.eq(run.id), run_pauses::from_at.eq(since)))
+            .on_conflict((run_pauses::run_id, run_pauses::from_at))
+            .do_update()
+            .set(run_pauses::to_at.eq(None::<DateTime<Utc>>))
+            .execute(conn)?,
+        _ => {
+            diesel::sql_query("UPDATE run_pauses SET to_at = greatest($2, from_at) WHERE run_id = $1 AND to_at IS NULL")
+                .bind::<BigInt, _>(run.id)
+                .bind::<Timestamptz, _>(now)
+                .execute(conn)?
+        }
+    };
     if run.canary_passed {
         let waiting = it.filter(schedule_runs::canary_passed_at.is_null());
         diesel::update(waiting).set(schedule_runs::canary_passed_at.eq(now)).execute(conn)?;
@@ -331,22 +332,34 @@ pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResu
     Ok(())
 }
 
+/// From when to when a run stood still; `None` for a pause that goes on.
+pub type Pause = (DateTime<Utc>, Option<DateTime<Utc>>);
+
+/// The pauses of a run, in their order.
+pub fn pauses(conn: &mut PgConnection, id: RunId) -> QueryResult<Vec<Pause>> {
+    run_pauses::table
+        .filter(run_pauses::run_id.eq(id))
+        .order(run_pauses::from_at)
+        .select((run_pauses::from_at, run_pauses::to_at))
+        .load(conn)
+}
+
 /// A row as stored. It can hold combinations that no run can be in; turning it
 /// into a [`Run`] is where they are caught.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = schedule_runs, check_for_backend(Pg))]
 pub struct Row {
-    id: i64,
-    schedule_id: i64,
-    campaign_id: i64,
-    channel_id: i64,
-    file_id: Option<i64>,
+    id: RunId,
+    schedule_id: ScheduleId,
+    campaign_id: CampaignId,
+    channel_id: ChannelId,
+    file_id: Option<FileId>,
     name: String,
     body: String,
-    bot_id: Option<i64>,
+    bot_id: Option<BotId>,
     bot_version: Option<i32>,
     fields: serde_json::Value,
-    late_policy: String,
+    late_policy: LatePolicy,
     prepared_at: Option<DateTime<Utc>>,
     canary_passed_at: Option<DateTime<Utc>>,
     purpose: String,
@@ -389,22 +402,19 @@ impl TryFrom<Row> for Run {
             ("stopped", None, Some(at)) => RunState::Stopped { at },
             _ => return Err(DeserializationError(format!("schedule_runs: not a run: {row:?}").into())),
         };
-        let Some(late) = LatePolicy::of_word(&row.late_policy) else {
-            return Err(DeserializationError(format!("schedule_runs: not a late policy: {row:?}").into()));
-        };
         let clock = match s.clock_since {
-            None => Clock::Unstarted { rate: s.rate },
-            Some(since) => Clock::Started(SendClock { rate: s.rate, base: s.clock_base, since }),
+            None => RunClock::Unstarted { rate: s.rate },
+            Some(since) => RunClock::Started(SendClock { rate: s.rate, base: s.clock_base, since }),
         };
         let unreadable = |error: serde_json::Error| DeserializationError(error.into());
         Ok(Run {
-            id: RunId(row.id),
-            schedule_id: ScheduleId(row.schedule_id),
-            campaign_id: CampaignId(row.campaign_id),
-            channel_id: ChannelId(row.channel_id),
-            file_id: row.file_id.map(FileId),
+            id: row.id,
+            schedule_id: row.schedule_id,
+            campaign_id: row.campaign_id,
+            channel_id: row.channel_id,
+            file_id: row.file_id,
             window: Window { starts: row.starts_at, ends: s.ends_at },
-            late,
+            late: row.late_policy,
             auto: s.auto_rate,
             rules: serde_json::from_value(row.saved.rules.clone()).map_err(unreadable)?,
             canary_passed: row.canary_passed_at.is_some(),
@@ -433,8 +443,8 @@ impl Saved {
             RunState::Completed { at } | RunState::Overrun { at } | RunState::Stopped { at } => (None, Some(at)),
         };
         let (clock_base, clock_since) = match run.clock {
-            Clock::Unstarted { .. } => (0.0, None),
-            Clock::Started(clock) => (clock.base, Some(clock.since)),
+            RunClock::Unstarted { .. } => (0.0, None),
+            RunClock::Started(clock) => (clock.base, Some(clock.since)),
         };
         Ok(Saved {
             state: run.state.word().to_owned(),

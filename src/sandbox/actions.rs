@@ -6,14 +6,14 @@ use diesel::prelude::*;
 use super::domain::{Habit, usual};
 use super::store;
 use crate::ids::UserId;
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 
 /// Adds a rule below the others.
 pub fn add(conn: &mut PgConnection, habit: &Habit, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
         store::lock_rules(conn)?;
         let id = store::add_rule(conn, habit)?;
-        record(conn, "phone_rule.added", id, by, &habit.pattern, now)
+        record(conn, Happened::PhoneRuleAdded, id, by, &habit.pattern, now)
     })
 }
 
@@ -25,7 +25,7 @@ pub fn add_usual(conn: &mut PgConnection, by: UserId, now: DateTime<Utc>) -> Que
         }
         for habit in usual() {
             let id = store::add_rule(conn, &habit)?;
-            record(conn, "phone_rule.added", id, by, &habit.pattern, now)?;
+            record(conn, Happened::PhoneRuleAdded, id, by, &habit.pattern, now)?;
         }
         Ok(())
     })
@@ -39,7 +39,7 @@ pub fn change(conn: &mut PgConnection, id: i64, habit: &Habit, by: UserId, now: 
             return Ok(());
         }
         store::save_rule(conn, id, habit)?;
-        record(conn, "phone_rule.changed", id, by, &habit.pattern, now)
+        record(conn, Happened::PhoneRuleChanged, id, by, &habit.pattern, now)
     })
 }
 
@@ -48,7 +48,7 @@ pub fn remove(conn: &mut PgConnection, id: i64, by: UserId, now: DateTime<Utc>) 
         let rules = store::lock_rules(conn)?;
         let Some(rule) = rules.iter().find(|rule| rule.id == id) else { return Ok(()) };
         store::remove_rule(conn, id)?;
-        record(conn, "phone_rule.removed", id, by, &rule.habit.pattern, now)
+        record(conn, Happened::PhoneRuleRemoved, id, by, &rule.habit.pattern, now)
     })
 }
 
@@ -58,7 +58,7 @@ pub fn switch(conn: &mut PgConnection, id: Option<i64>, on: bool, by: UserId, no
         let rules = store::lock_rules(conn)?;
         for rule in rules.iter().filter(|rule| rule.enabled != on && id.is_none_or(|id| id == rule.id)) {
             store::switch_rule(conn, rule.id, on)?;
-            let happened = if on { "phone_rule.turned_on" } else { "phone_rule.turned_off" };
+            let happened = if on { Happened::PhoneRuleTurnedOn } else { Happened::PhoneRuleTurnedOff };
             record(conn, happened, rule.id, by, &rule.habit.pattern, now)?;
         }
         Ok(())
@@ -74,19 +74,18 @@ pub fn shift(conn: &mut PgConnection, id: i64, up: bool, by: UserId, now: DateTi
         let Some(to) = to else { return Ok(()) };
         ids.swap(at, to);
         store::place_rules(conn, &ids)?;
-        record(conn, "phone_rule.moved", id, by, &format!("to place {}", to + 1), now)
+        record(conn, Happened::PhoneRuleMoved, id, by, &format!("to place {}", to + 1), now)
     })
 }
 
 fn record(
     conn: &mut PgConnection,
-    happened: &'static str,
+    happened: Happened,
     subject: i64,
     by: UserId,
     why: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let why = Some(why).filter(|why| !why.is_empty());
-    let entry = Entry { happened, campaign: None, subject, by: Some(by), was: None, became: None, why };
-    journal::record(conn, &entry, now)
+    let entry = Entry::new(happened, subject, by).why(why);
+    journal::note(conn, entry, now)
 }

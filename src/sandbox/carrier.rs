@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use super::domain::{Answer, Arrival, Rules};
+use super::domain::{Answer, Arrival, PhoneRules};
 use super::store;
 use crate::app::App;
-use crate::channels::sandbox::{Books, Handed, Sandbox, webhook};
-use crate::channels::webchat::Webchat;
-use crate::channels::{Channel, Event, Providers};
+use crate::channels::setups;
 use crate::clock::Clock;
 use crate::conversations::intake;
 use crate::db::Db;
 use crate::ids::ChannelId;
-use crate::senders::setups;
+use crate::providers::sandbox::{CarrierBooks, Handed, Sandbox, webhook};
+use crate::providers::webchat::Webchat;
+use crate::providers::{Event, Provider, ProviderName, Providers};
 use crate::webchat;
 
 /// Receipts, or messages of phones, reported in one go.
@@ -37,7 +37,7 @@ struct PostgresBooks {
 /// The rules as they were read last.
 #[derive(Default)]
 struct KnownRules {
-    rules: Arc<Rules>,
+    rules: Arc<PhoneRules>,
     read: Option<(Instant, u64)>,
 }
 
@@ -59,7 +59,7 @@ impl PostgresBooks {
             let changes = CHANGES.load(Ordering::SeqCst);
             if known.read.is_none_or(|(at, then)| then != changes || at.elapsed() >= BELIEVED) {
                 match self.product.run(store::rules).await {
-                    Ok(rules) => known.rules = Arc::new(Rules::new(rules)),
+                    Ok(rules) => known.rules = Arc::new(PhoneRules::new(rules)),
                     Err(error) => tracing::warn!("the rules of the phones stay as they were: {error}"),
                 }
                 known.read = Some((Instant::now(), changes));
@@ -72,27 +72,26 @@ impl PostgresBooks {
 }
 
 #[async_trait]
-impl Books for PostgresBooks {
+impl CarrierBooks for PostgresBooks {
     async fn enter(&self, handed: Handed) -> Result<(), String> {
-        let stamped_at = Clock::default().now();
         let answer = if handed.reaches { self.answer(&handed).await } else { None };
         let now = self.clock.now();
         self.db
-            .run(move |conn| store::enter(conn, &handed, answer.as_ref(), stamped_at, now))
+            .run(move |conn| store::enter(conn, &handed, answer.as_ref(), now))
             .await
             .map_err(|error| format!("the carrier's books: {error}"))
     }
 }
 
-/// The adapters this installation can make: the web chat, and for everything else the sandbox,
-/// whose carrier keeps its books in `books`.
+/// The adapters this installation can make. The sandbox's carrier keeps its books in `books`.
 pub fn providers(db: &Db, books: &Db, clock: &Clock) -> Providers {
     let (product, rules) = (db.clone(), Mutex::default());
-    let books: Arc<dyn Books> = Arc::new(PostgresBooks { db: books.clone(), product, clock: clock.clone(), rules });
+    let books: Arc<dyn CarrierBooks> =
+        Arc::new(PostgresBooks { db: books.clone(), product, clock: clock.clone(), rules });
     let chats = webchat::books(db, clock);
-    Arc::new(move |setup| match setup.provider.as_str() {
-        "webchat" => Arc::new(Webchat::new(setup, chats.clone())) as Arc<dyn Channel>,
-        _ => Arc::new(Sandbox::new(setup, books.clone())),
+    Arc::new(move |setup| match setup.provider {
+        ProviderName::Sandbox => Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Provider>,
+        ProviderName::Webchat => Arc::new(Webchat::new(setup, chats.clone())),
     })
 }
 

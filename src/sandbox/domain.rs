@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::channels::sandbox::{always_stops, chance};
+use crate::providers::sandbox::{always_stops, chance};
 
 /// How phones answer certain texts by themselves.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ impl Habit {
 
 /// A habit in its place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
+pub struct PhoneRule {
     pub id: i64,
     pub enabled: bool,
     pub habit: Habit,
@@ -74,17 +74,17 @@ pub struct Answer {
 
 /// The rules that are on, ready to be asked.
 #[derive(Default)]
-pub struct Rules(Vec<(Rule, Regex)>);
+pub struct PhoneRules(Vec<(PhoneRule, Regex)>);
 
-impl Rules {
+impl PhoneRules {
     /// Passes over what is off, and what is no pattern.
-    pub fn new(rules: Vec<Rule>) -> Self {
+    pub fn new(rules: Vec<PhoneRule>) -> Self {
         let on = rules.into_iter().filter(|rule| rule.enabled);
-        Rules(on.filter_map(|rule| rule.habit.regex().ok().map(|regex| (rule, regex))).collect())
+        PhoneRules(on.filter_map(|rule| rule.habit.regex().ok().map(|regex| (rule, regex))).collect())
     }
 
     /// The rule that decides, and what the phone answers; from top to bottom, the first that matches and draws yes.
-    fn decides(&self, it: Arrival<'_>) -> Option<(&Rule, Option<Answer>)> {
+    fn decides(&self, it: Arrival<'_>) -> Option<(&PhoneRule, Option<Answer>)> {
         for (rule, regex) in &self.0 {
             let draw = |what: &str| chance(it.seed, it.part, &format!("{what} of rule {}", rule.id));
             let lines: Vec<&str> =
@@ -178,9 +178,9 @@ pub fn usual() -> Vec<Habit> {
 mod tests {
     use super::*;
 
-    fn rule(id: i64, pattern: &str, chance: f64, replies: &str) -> Rule {
+    fn rule(id: i64, pattern: &str, chance: f64, replies: &str) -> PhoneRule {
         let (pattern, replies) = (pattern.to_owned(), replies.to_owned());
-        Rule { id, enabled: true, habit: Habit { pattern, replies, chance, after_s: 2, to_s: 4 } }
+        PhoneRule { id, enabled: true, habit: Habit { pattern, replies, chance, after_s: 2, to_s: 4 } }
     }
 
     fn arrives<'a>(part: &'a str, text: &'a str, choices: &'a [String]) -> Arrival<'a> {
@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn the_first_that_matches_and_draws_yes_answers() {
-        let rules = Rules::new(vec![
-            Rule { enabled: false, ..rule(1, "", 1.0, "off") },
+        let rules = PhoneRules::new(vec![
+            PhoneRule { enabled: false, ..rule(1, "", 1.0, "off") },
             rule(2, "score", 0.0, "never"),
             rule(3, r"score\b", 1.0, "5"),
             rule(4, "quiet", 1.0, ""),
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_part_give_the_same_answer_and_about_the_right_share() {
-        let rules = Rules::new(vec![rule(1, "", 0.3, "a\nb")]);
+        let rules = PhoneRules::new(vec![rule(1, "", 0.3, "a\nb")]);
         let run = |seed| {
             let draw = |n: usize| rules.answer(Arrival { seed, ..arrives(&format!("1-{n}-1"), "Hello", &[]) });
             (0..1000).map(draw).collect::<Vec<_>>()
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_choice_is_one_that_was_offered() {
-        let rules = Rules::new(vec![rule(1, "", 1.0, "#choice"), rule(2, "", 1.0, "none")]);
+        let rules = PhoneRules::new(vec![rule(1, "", 1.0, "#choice"), rule(2, "", 1.0, "none")]);
         let offered = ["Yes".to_owned(), "No".to_owned()];
         let says = |choices: &[String]| rules.answer(arrives("1-1-1", "Well?", choices)).unwrap().text;
         assert!(offered.contains(&says(&offered)));
@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn a_phone_that_ends_in_97_stops_with_rules_and_without() {
         let it = Arrival { phone: "12025550197", ..arrives("1-1-1", "Hello", &[]) };
-        assert_eq!(Rules::default().answer(it).unwrap().text, "STOP");
-        assert_eq!(Rules::new(vec![rule(1, "", 1.0, "Hi")]).answer(it).unwrap().text, "STOP");
+        assert_eq!(PhoneRules::default().answer(it).unwrap().text, "STOP");
+        assert_eq!(PhoneRules::new(vec![rule(1, "", 1.0, "Hi")]).answer(it).unwrap().text, "STOP");
     }
 
     #[test]
@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn the_usual_rules_can_all_be_asked_and_give_various_answers() {
-        let rules = usual().into_iter().enumerate().map(|(n, habit)| Rule { id: n as i64, enabled: true, habit });
-        let rules = Rules::new(rules.collect());
+        let rules = usual().into_iter().enumerate().map(|(n, habit)| PhoneRule { id: n as i64, enabled: true, habit });
+        let rules = PhoneRules::new(rules.collect());
         assert_eq!(rules.0.len(), usual().len());
         let says = rules.poll("From 1 to 5?", &[], 1000);
         assert!(says.len() >= 8, "{says:?}");

@@ -1,6 +1,6 @@
 //! The sandbox carrier's books and its phones.
 //!
-//! The adapter ([`crate::channels::sandbox`]) decides what happens to a message;
+//! The adapter ([`crate::providers::sandbox`]) decides what happens to a message;
 //! this room keeps what reached which phone and what it wrote, shows the phones, lets
 //! them answer by rules, and lets the carrier report through the very webhook path that
 //! real providers use.

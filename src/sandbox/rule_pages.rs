@@ -7,10 +7,11 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::carrier::rules_changed;
-use super::domain::{Habit, LONGEST_DELAY, LONGEST_PATTERN, LONGEST_REPLIES, Rule, Rules};
+use super::domain::{Habit, LONGEST_DELAY, LONGEST_PATTERN, LONGEST_REPLIES, PhoneRule, PhoneRules};
 use super::{actions, store};
+use crate::access::{Operate, Role, View};
 use crate::app::App;
-use crate::web::{FieldErrors, Frame, May, Operate, Problem, Role, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(index)
@@ -38,7 +39,7 @@ struct Trial {
 #[template(path = "sandbox/rules.html")]
 struct Index {
     frame: Frame,
-    rules: Vec<Rule>,
+    rules: Vec<PhoneRule>,
     trial: Trial,
     /// What phones would answer, and how many of a hundred.
     poll: Vec<(Option<String>, String)>,
@@ -61,7 +62,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, trial: Query<Trial
         trial.choices.split(',').map(str::trim).filter(|it| !it.is_empty()).take(20).map(str::to_owned).collect();
     let poll = match text.trim().is_empty() {
         true => Vec::new(),
-        false => Rules::new(rules.clone()).poll(&text, &choices, ASKED),
+        false => PhoneRules::new(rules.clone()).poll(&text, &choices, ASKED),
     };
     let share = |n: usize| match n * 100 / ASKED {
         0 => "less than 1".to_owned(),

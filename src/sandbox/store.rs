@@ -5,24 +5,19 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Int8, Nullable, Text, Timestamptz};
 
-use super::domain::{Answer, Habit, Rule};
-use crate::channels::sandbox::{Handed, reports};
-use crate::channels::{Inbound, Receipt, ReceiptStatus};
+use super::domain::{Answer, Habit, PhoneRule};
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{sandbox_messages, sandbox_receipts, sandbox_replies, sandbox_rules};
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, UserId};
+use crate::providers::sandbox::{Handed, reports};
+use crate::providers::{Inbound, Receipt, ReceiptStatus};
 
 /// What a phone writes by itself within an hour, at most: two that answer each other come to an end.
 const MOST_AN_HOUR: i64 = 30;
 
 /// Writes down a message, the receipts owed for it and what the phone will answer by itself. `stamped_at` is when the
 /// send reached the carrier by the machine's clock, whatever the product's says.
-pub fn enter(
-    conn: &mut PgConnection,
-    handed: &Handed,
-    answer: Option<&Answer>,
-    stamped_at: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
+pub fn enter(conn: &mut PgConnection, handed: &Handed, answer: Option<&Answer>, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
         // A carrier's books need not survive a power cut; they must be quick.
         conn.batch_execute("SET LOCAL synchronous_commit = off")?;
@@ -34,7 +29,7 @@ pub fn enter(
                     sandbox_messages::part.eq(&handed.part),
                     sandbox_messages::body.eq(&handed.text),
                     sandbox_messages::at.eq(now),
-                    sandbox_messages::stamped_at.eq(stamped_at),
+                    sandbox_messages::stamped_at.eq(handed.stamped_at),
                     sandbox_messages::choices
                         .eq((!handed.choices.is_empty()).then(|| serde_json::json!(handed.choices))),
                 ))
@@ -111,18 +106,20 @@ fn plan_reply(conn: &mut PgConnection, to: &Handed, answer: &Answer, now: DateTi
 
 // ---- what phones write -----------------------------------------------------------
 
-/// Writes down what a phone wrote. The carrier has to report it.
+/// Writes down what a phone wrote, or somebody on it. The carrier has to report it.
 pub fn write(
     conn: &mut PgConnection,
     channel: ChannelId,
     phone: &str,
     text: &str,
+    by: Option<UserId>,
     at: DateTime<Utc>,
 ) -> QueryResult<()> {
     diesel::insert_into(sandbox_messages::table)
         .values((
-            sandbox_messages::channel_id.eq(channel.0),
+            sandbox_messages::channel_id.eq(channel),
             sandbox_messages::phone.eq(phone),
+            sandbox_messages::written_by.eq(by),
             sandbox_messages::body.eq(text),
             sandbox_messages::at.eq(at),
             sandbox_messages::untold.eq(reports(phone)),
@@ -133,6 +130,7 @@ pub fn write(
 
 /// Lets up to `n` phones write what they were going to by now. Returns how many did.
 pub fn write_replies(conn: &mut PgConnection, n: i64, now: DateTime<Utc>) -> QueryResult<usize> {
+    locks::skip(Lock::SandboxPhone);
     type Row = (i64, i64, String, String, DateTime<Utc>);
     conn.transaction(|conn| {
         let due: Vec<Row> = sandbox_replies::table
@@ -143,7 +141,7 @@ pub fn write_replies(conn: &mut PgConnection, n: i64, now: DateTime<Utc>) -> Que
             .skip_locked()
             .load(conn)?;
         for (_, channel, phone, body, at) in &due {
-            write(conn, ChannelId(*channel), phone, body, *at)?;
+            write(conn, ChannelId(*channel), phone, body, None, *at)?;
         }
         let ids = due.iter().map(|(id, ..)| *id);
         diesel::delete(sandbox_replies::table.filter(sandbox_replies::id.eq_any(ids))).execute(conn)?;
@@ -153,7 +151,8 @@ pub fn write_replies(conn: &mut PgConnection, n: i64, now: DateTime<Utc>) -> Que
 
 /// Up to `n` messages of phones that have to be reported, oldest first, with their numbers in the books.
 pub fn untold(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<(i64, ChannelId, Inbound)>> {
-    let rows: Vec<(i64, i64, String, String, DateTime<Utc>)> = sandbox_messages::table
+    type Row = (i64, i64, String, String, DateTime<Utc>, Option<i64>);
+    let rows: Vec<Row> = sandbox_messages::table
         .filter(sandbox_messages::untold.gt(0))
         .order(sandbox_messages::id)
         .limit(n)
@@ -163,10 +162,12 @@ pub fn untold(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<(i64, ChannelI
             sandbox_messages::phone,
             sandbox_messages::body,
             sandbox_messages::at,
+            sandbox_messages::written_by,
         ))
         .load(conn)?;
-    let inbound = |(id, channel, from, text, at)| {
-        (id, ChannelId(channel), Inbound { id: format!("in-{id}"), from, text, at: Some(at) })
+    let inbound = |(id, channel, from, text, at, by): (_, _, _, _, _, Option<i64>)| {
+        let said = Inbound { id: format!("in-{id}"), from, text, at: Some(at), by: by.map(UserId) };
+        (id, ChannelId(channel), said)
     };
     Ok(rows.into_iter().map(inbound).collect())
 }
@@ -248,9 +249,9 @@ fn newest(conn: &mut PgConnection) -> QueryResult<i64> {
 /// A message that reached a phone, or that it wrote.
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = sandbox_messages, check_for_backend(diesel::pg::Pg))]
-pub struct Message {
+pub struct PhoneMessage {
     pub id: i64,
-    pub channel_id: i64,
+    pub channel_id: ChannelId,
     /// Our id of the send; `None`: the phone wrote it.
     pub part: Option<String>,
     pub body: String,
@@ -258,7 +259,7 @@ pub struct Message {
     choices: Option<serde_json::Value>,
 }
 
-impl Message {
+impl PhoneMessage {
     pub fn is_own(&self) -> bool {
         self.part.is_none()
     }
@@ -277,14 +278,14 @@ pub fn messages(
     since: i64,
     before: Option<i64>,
     n: i64,
-) -> QueryResult<Vec<Message>> {
-    let mut messages: Vec<Message> = sandbox_messages::table
+) -> QueryResult<Vec<PhoneMessage>> {
+    let mut messages: Vec<PhoneMessage> = sandbox_messages::table
         .filter(sandbox_messages::phone.eq(number))
         .filter(sandbox_messages::id.gt(since))
         .filter(sandbox_messages::id.lt(before.unwrap_or(i64::MAX)))
         .order(sandbox_messages::id.desc())
         .limit(n)
-        .select(Message::as_select())
+        .select(PhoneMessage::as_select())
         .load(conn)?;
     messages.reverse();
     Ok(messages)
@@ -307,16 +308,17 @@ fn of_word(word: &str) -> Option<ReceiptStatus> {
 // ---- how phones answer by themselves -------------------------------------------------
 
 /// All rules, in their order.
-pub fn rules(conn: &mut PgConnection) -> QueryResult<Vec<Rule>> {
+pub fn rules(conn: &mut PgConnection) -> QueryResult<Vec<PhoneRule>> {
     let rows: Vec<RuleRow> = sandbox_rules::table
         .order((sandbox_rules::place, sandbox_rules::id))
         .select(RuleRow::as_select())
         .load(conn)?;
-    Ok(rows.into_iter().map(Rule::from).collect())
+    Ok(rows.into_iter().map(PhoneRule::from).collect())
 }
 
 /// Like [`rules`], but makes everyone else who changes them wait until this transaction ends.
-pub fn lock_rules(conn: &mut PgConnection) -> QueryResult<Vec<Rule>> {
+pub fn lock_rules(conn: &mut PgConnection) -> QueryResult<Vec<PhoneRule>> {
+    locks::take(Lock::SandboxRules);
     conn.batch_execute("LOCK TABLE sandbox_rules IN SHARE ROW EXCLUSIVE MODE")?;
     rules(conn)
 }
@@ -382,9 +384,9 @@ impl From<&Habit> for HabitRow {
     }
 }
 
-impl From<RuleRow> for Rule {
+impl From<RuleRow> for PhoneRule {
     fn from(row: RuleRow) -> Self {
         let HabitRow { pattern, replies, chance, after_s, to_s } = row.habit;
-        Rule { id: row.id, enabled: row.enabled, habit: Habit { pattern, replies, chance, after_s, to_s } }
+        PhoneRule { id: row.id, enabled: row.enabled, habit: Habit { pattern, replies, chance, after_s, to_s } }
     }
 }

@@ -10,18 +10,19 @@ use chrono_tz::Tz;
 use diesel::QueryResult;
 use serde::Deserialize;
 
-use super::store::{self, Message, Phone};
+use super::store::{self, Phone, PhoneMessage};
 use super::{carrier, rule_pages};
+use crate::access::{Operate, Role, View};
 use crate::app::App;
-use crate::channels::Kind;
+use crate::channels;
+use crate::channels::domain::Channel;
 use crate::conversations;
 use crate::conversations::outbox::parse_part_id;
 use crate::deliveries::{PartId, ledger};
 use crate::ids::{ChannelId, ConversationId, MessageId, RunId};
-use crate::senders;
-use crate::senders::domain::Sender;
+use crate::providers::{Kind, ProviderName};
 use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Htmx, May, Operate, Problem, Role, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, May, Problem, page, page_with, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // What has a name before `{number}`, which would take it for one.
@@ -222,7 +223,7 @@ struct Screen {
 }
 
 struct Bubble {
-    message: Message,
+    message: PhoneMessage,
     /// The send it came from.
     from: Option<From>,
     /// Whether the answers it offers can be tapped; on an SMS they are text.
@@ -282,10 +283,10 @@ impl Reply {
     async fn read(app: &App, number: &str, form: ReplyForm) -> Result<Reply, Problem> {
         let wanted = number.to_owned();
         let last = app.books.run(move |conn| store::last_channel(conn, &wanted)).await?;
-        let senders = app.db.run(senders::store::list).await?;
-        let channels: Vec<(i64, String)> = senders
+        let channels = app.db.run(channels::store::list).await?;
+        let channels: Vec<(i64, String)> = channels
             .into_iter()
-            .filter(|it| it.provider == "sandbox" && (is_phone(number) || !it.kind.is_phone()))
+            .filter(|it| it.provider == ProviderName::Sandbox && (is_phone(number) || !it.kind.is_phone()))
             .map(|it| (it.id.0, format!("{} ({})", it.setup.name, it.kind.label())))
             .collect();
         let is_one = |id: &i64| channels.iter().any(|(it, _)| it == id);
@@ -334,7 +335,7 @@ async fn screen(app: &App, frame: &Frame, number: &str, scrolled: Scrolled) -> R
             QueryResult::Ok(Sources {
                 runs: ledger::names(conn, &runs)?,
                 conversations: conversations::store::of_messages(conn, &replies)?,
-                senders: senders::store::list(conn)?,
+                channels: channels::store::list(conn)?,
             })
         })
         .await?;
@@ -357,13 +358,13 @@ async fn screen(app: &App, frame: &Frame, number: &str, scrolled: Scrolled) -> R
 struct Sources {
     runs: BTreeMap<RunId, String>,
     conversations: BTreeMap<MessageId, ConversationId>,
-    senders: Vec<Sender>,
+    channels: Vec<Channel>,
 }
 
 impl Sources {
-    fn bubble(&self, message: Message) -> Bubble {
+    fn bubble(&self, message: PhoneMessage) -> Bubble {
         let from = message.part.as_deref().and_then(|part| self.delivery(part).or_else(|| self.reply(part)));
-        let tappable = self.senders.iter().any(|it| it.id.0 == message.channel_id && it.kind != Kind::Sms);
+        let tappable = self.channels.iter().any(|it| it.id == message.channel_id && it.kind != Kind::Sms);
         Bubble { message, from, tappable }
     }
 
@@ -383,7 +384,7 @@ impl Sources {
 /// Writes a message on a phone. It goes the way of every message that a contact writes.
 #[post("/phones/{number}")]
 async fn write(
-    _may: May<Operate>,
+    may: May<Operate>,
     frame: Frame,
     app: Data<App>,
     htmx: Htmx,
@@ -412,8 +413,8 @@ async fn write(
             }
         };
     }
-    let (now, phone) = (app.clock.now(), number.clone());
-    app.books.run(move |conn| store::write(conn, channel, &phone, &text, now)).await?;
+    let (now, phone, by) = (app.clock.now(), number.clone(), may.person.id);
+    app.books.run(move |conn| store::write(conn, channel, &phone, &text, Some(by), now)).await?;
     // It stands in the books: what is not reported now is with the next tick.
     if let Err(error) = carrier::report_written(&app).await {
         tracing::warn!("what a phone wrote is reported later: {error:#}");

@@ -5,26 +5,14 @@ use diesel::prelude::*;
 
 use super::domain::{Recurrence, edited_end, next_occurrence};
 use super::{PausedWith, Refused, Schedule, When, store};
+use crate::access::Actor;
+use crate::db::Error;
 use crate::deliveries;
 use crate::ids::{CampaignId, FileId, RunId, ScheduleId, UserId};
-use crate::journal::{self, Entry};
-use crate::pacing::{Overlap, Rate, Verdict, Window};
-use crate::runs::store::{NewRun, Part};
+use crate::journal::{self, Entry, Happened};
+use crate::pacing::{MissedVerdict, Overlap, Rate, Window};
+use crate::runs::store::{Group, NewRun};
 use crate::runs::{self, Begun, Run, RunState};
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
-}
-
-impl From<runs::Refused> for Error {
-    fn from(refused: runs::Refused) -> Self {
-        Error::Refused(Refused::Run(refused))
-    }
-}
 
 /// A schedule with its newest run, and those before it that have not ended, all locked
 /// under their campaign.
@@ -44,7 +32,7 @@ fn hold(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Held> {
 }
 
 /// Freezes the schedule and its run. When this has committed, no claim follows.
-pub fn pause(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn pause(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         held.must_be_launched()?;
@@ -54,12 +42,17 @@ pub fn pause(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<
         let was = held.schedule.state.word();
         held.schedule.pause(PausedWith::Schedule, now)?;
         held.pause_runs(now)?;
-        held.save(conn, "schedule.paused", was, Some(by), None, now)
+        held.save(conn, Happened::SchedulePaused, was, by.into(), None, now)
     })
 }
 
 /// Like [`pause`], without anybody's order, and with the reason. Returns whether it went on until now.
-pub fn pause_because(conn: &mut PgConnection, id: ScheduleId, why: &str, now: DateTime<Utc>) -> Result<bool, Error> {
+pub fn pause_because(
+    conn: &mut PgConnection,
+    id: ScheduleId,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         let was = held.schedule.state.word();
@@ -68,13 +61,13 @@ pub fn pause_because(conn: &mut PgConnection, id: ScheduleId, why: &str, now: Da
         }
         held.schedule.pause(PausedWith::Schedule, now)?;
         held.pause_runs(now)?;
-        held.save(conn, "schedule.paused", was, None, Some(why), now)?;
+        held.save(conn, Happened::SchedulePaused, was, Actor::Clock, Some(why), now)?;
         Ok(true)
     })
 }
 
 /// Lets the schedule go on where it stopped.
-pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         held.must_be_launched()?;
@@ -99,12 +92,12 @@ pub fn resume(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime
                 Err(why) => return Err(why.into()),
             }
         }
-        held.save(conn, "schedule.resumed", was, Some(by), None, now)
+        held.save(conn, Happened::ScheduleResumed, was, by.into(), None, now)
     })
 }
 
 /// Stops the schedule and its run for good.
-pub fn stop(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn stop(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         held.must_be_launched()?;
@@ -113,7 +106,7 @@ pub fn stop(conn: &mut PgConnection, id: ScheduleId, by: UserId, now: DateTime<U
         for run in held.open() {
             run.stop(now)?;
         }
-        held.save(conn, "schedule.stopped", was, Some(by), None, now)
+        held.save(conn, Happened::ScheduleStopped, was, by.into(), None, now)
     })
 }
 
@@ -127,7 +120,13 @@ pub struct Edit {
 }
 
 /// Moves the end, or changes the rate from now on.
-pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now: DateTime<Utc>) -> Result<(), Error> {
+pub fn edit(
+    conn: &mut PgConnection,
+    id: ScheduleId,
+    edit: Edit,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         held.must_be_launched()?;
@@ -151,7 +150,7 @@ pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now
                 if let Some(run) = &mut held.run {
                     let holds = runs::store::holds(conn, run)?;
                     run.edit_rate(rate, &holds, now)?;
-                    run.spread(deliveries::store::waiting(conn, run.id)?, &holds, now);
+                    run.spread(deliveries::counts::waiting(conn, run.id)?, &holds, now);
                 }
                 held.schedule.plan.rate = rate;
             }
@@ -165,7 +164,7 @@ pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now
                 let ends = edited_end(&run.window, end, zone, now);
                 let holds = runs::store::holds_until(conn, run, ends)?;
                 run.edit_end(ends, now)?;
-                run.spread(deliveries::store::waiting(conn, run.id)?, &holds, now);
+                run.spread(deliveries::counts::waiting(conn, run.id)?, &holds, now);
             }
         }
         if why.is_empty() {
@@ -173,7 +172,7 @@ pub fn edit(conn: &mut PgConnection, id: ScheduleId, edit: Edit, by: UserId, now
         }
         store::save_plan(conn, id, &held.schedule.plan)?;
         let was = held.schedule.state.word();
-        held.save(conn, "schedule.edited", was, Some(by), Some(&why.join(", ")), now)
+        held.save(conn, Happened::ScheduleEdited, was, by.into(), Some(&why.join(", ")), now)
     })
 }
 
@@ -185,7 +184,7 @@ pub fn extend(
     end: NaiveTime,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         held.must_be_launched()?;
@@ -199,14 +198,14 @@ pub fn extend(
         let ends = next_occurrence(end, zone, now);
         let holds = runs::store::holds_until(conn, run, ends)?;
         run.extend(ends, &holds, now)?;
-        run.spread(deliveries::store::waiting(conn, run.id)?, &holds, now);
+        run.spread(deliveries::counts::waiting(conn, run.id)?, &holds, now);
         // Only what runs once means this end for good.
         if !held.schedule.comes_round() {
             held.schedule.plan.end = end;
             store::save_plan(conn, id, &held.schedule.plan)?;
         }
         let why = format!("end time extended to {}", ends.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z"));
-        held.save(conn, "schedule.extended", was, Some(by), Some(&why), now)
+        held.save(conn, Happened::ScheduleExtended, was, by.into(), Some(&why), now)
     })
 }
 
@@ -232,26 +231,22 @@ impl Held {
     fn save(
         &self,
         conn: &mut PgConnection,
-        happened: &'static str,
+        happened: Happened,
         was: &str,
-        by: Option<UserId>,
+        by: Actor,
         why: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Error<Refused>> {
         store::save_state(conn, &self.schedule)?;
         for run in self.run.iter().chain(&self.before) {
             runs::store::save(conn, run, now)?;
         }
-        let entry = Entry {
-            happened,
-            campaign: Some(self.home.id),
-            subject: self.schedule.id.0,
-            by,
-            was: Some(was),
-            became: Some(self.schedule.state.word()),
-            why,
-        };
-        journal::store::record(conn, &entry, now)?;
+        let entry = Entry::new(happened, self.schedule.id, by)
+            .of(self.home.id)
+            .was(was)
+            .became(self.schedule.state.word())
+            .why_if(why);
+        journal::note(conn, entry, now)?;
         Ok(())
     }
 }
@@ -278,10 +273,8 @@ pub fn plan_run(
 ) -> QueryResult<RunId> {
     let (plan, window) = (&schedule.plan, planned.window);
     let date = window.starts.with_timezone(&home.zone).date_naive();
-    let part = match (&home.group_by, &plan.group) {
-        (Some(by), Some(value)) => Part::Group { by, value, served: planned.served },
-        (Some(_), None) | (None, _) => Part::All,
-    };
+    let group = home.group_by.clone().zip(plan.group.clone());
+    let group = group.map(|(by, value)| Group { by, value, served: planned.served.map(<[String]>::to_vec) });
     let run = NewRun {
         schedule_id: schedule.id,
         campaign_id: home.id,
@@ -295,7 +288,7 @@ pub fn plan_run(
         late: plan.late,
         rate: plan.rate,
         rules: &plan.rules,
-        part,
+        group,
         is_test: false,
     };
     runs::store::insert(conn, &run)
@@ -317,7 +310,7 @@ pub enum CameRound {
 
 /// Makes the due run of a recurring schedule and moves on to its next date, all or
 /// nothing: whoever dies in between leaves it due.
-pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -> Result<CameRound, Error> {
+pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -> Result<CameRound, Error<Refused>> {
     conn.transaction(|conn| {
         let mut held = hold(conn, id)?;
         let (Some(due), When::Recurring(it)) = (held.schedule.next_run_at, held.schedule.plan.when.clone()) else {
@@ -341,7 +334,7 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
             (Overlap::Wait | Overlap::Skip | Overlap::Replace, _) => due,
         };
         let verdict = it.missed.judge(free, now);
-        if verdict == Verdict::Skip {
+        if verdict == MissedVerdict::Skip {
             return held.skip(conn, &it, due, "it was too late for it", now);
         }
         if it.overlap == Overlap::Skip && held.open().next().is_some() {
@@ -351,9 +344,9 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
             let was = before.state.word();
             before.stop(now)?;
             runs::store::save(conn, before, now)?;
-            record_run(conn, before, "run.stopped", was, Some("the next run takes its place"), now)?;
+            record_run(conn, before, Happened::RunStopped, was, Some("the next run takes its place"), now)?;
         }
-        if verdict == Verdict::Ask {
+        if verdict == MissedVerdict::Ask {
             let was = held.schedule.state.word();
             held.schedule.pause(PausedWith::Schedule, now)?;
             let planned = Planned { window, file: None, served: None };
@@ -363,7 +356,7 @@ pub fn come_round(conn: &mut PgConnection, id: ScheduleId, now: DateTime<Utc>) -
             held.run = Some(run);
             held.move_on(conn, &it, due)?;
             let why = "it would start late: RESUME sends it all the same, STOP ends it";
-            held.save(conn, "schedule.paused", was, None, Some(why), now)?;
+            held.save(conn, Happened::SchedulePaused, was, Actor::Clock, Some(why), now)?;
             return Ok(CameRound::Asks);
         }
         let run = plan_run(conn, &held.home, &held.schedule, &Planned { window, file: None, served: None })?;
@@ -386,7 +379,7 @@ impl Held {
         due: DateTime<Utc>,
         why: &str,
         now: DateTime<Utc>,
-    ) -> Result<CameRound, Error> {
+    ) -> Result<CameRound, Error<Refused>> {
         self.move_on(conn, it, due)?;
         let was = self.schedule.state.word();
         // After its last date there is nothing to wait for.
@@ -395,7 +388,7 @@ impl Held {
         }
         let why =
             format!("the run of {} was left out: {why}", due.with_timezone(&self.home.zone).format("%-d %B, %H:%M"));
-        self.save(conn, "schedule.skipped", was, None, Some(&why), now)?;
+        self.save(conn, Happened::ScheduleSkipped, was, Actor::Clock, Some(&why), now)?;
         Ok(CameRound::Skipped)
     }
 }
@@ -404,7 +397,7 @@ impl Held {
 /// is over, or asks. Returns whether any of this happened.
 ///
 /// Only the run's row is locked to start it: whoever pauses or stops takes it as well.
-pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error<Refused>> {
     let (schedule, begun) = conn.transaction(|conn| {
         let mut run = runs::store::lock(conn, id)?;
         let holds = runs::store::holds(conn, &run)?;
@@ -413,7 +406,7 @@ pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Resu
         if begun == Ok(Begun::Running) {
             runs::store::save(conn, &run, now)?;
             let late = (run.burst > 0).then(|| format!("late: {} at once to catch up", run.burst));
-            record_run(conn, &run, "run.started", was, late.as_deref(), now)?;
+            record_run(conn, &run, Happened::RunStarted, was, late.as_deref(), now)?;
         }
         QueryResult::Ok((run.schedule_id, begun))
     })?;
@@ -425,7 +418,12 @@ pub fn start_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Resu
     }
 }
 
-fn start_late(conn: &mut PgConnection, schedule: ScheduleId, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+fn start_late(
+    conn: &mut PgConnection,
+    schedule: ScheduleId,
+    id: RunId,
+    now: DateTime<Utc>,
+) -> Result<bool, Error<Refused>> {
     let mut held = hold(conn, schedule)?;
     let was = held.schedule.state.word();
     let Some(run) = held.open().find(|run| run.id == id) else { return Ok(false) };
@@ -433,16 +431,16 @@ fn start_late(conn: &mut PgConnection, schedule: ScheduleId, id: RunId, now: Dat
     let (happened, why) = match run.start(&holds, now) {
         Ok(Begun::TooLate) => {
             held.schedule.run_ended();
-            ("run.ended", "it would have started later than it may")
+            (Happened::RunEnded, "it would have started later than it may")
         }
         Ok(Begun::Asks) => {
             held.schedule.pause(PausedWith::Schedule, now)?;
             held.pause_runs(now)?;
-            ("schedule.paused", "it would start later than it may: RESUME sends it all the same, STOP ends it")
+            (Happened::SchedulePaused, "it would start later than it may: RESUME sends it all the same, STOP ends it")
         }
         Ok(Begun::Running) | Err(_) => return Ok(false),
     };
-    held.save(conn, happened, was, None, Some(why), now)?;
+    held.save(conn, happened, was, Actor::Clock, Some(why), now)?;
     Ok(true)
 }
 
@@ -453,7 +451,7 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
         store::lock_home(conn, schedule)?;
         let mut schedule = store::lock(conn, schedule)?;
         let mut run = runs::store::lock(conn, id)?;
-        let counts = deliveries::store::counts_of(conn, id)?;
+        let counts = deliveries::counts::counts_of(conn, id)?;
         let holds = runs::store::holds(conn, &run)?;
         let was = run.state.word();
         if run.end(counts.audience - counts.settled(), counts.unsent(), &holds, now).is_err() {
@@ -464,14 +462,14 @@ pub fn end_run(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryR
             schedule.run_ended();
             store::save_state(conn, &schedule)?;
         }
-        record_run(conn, &run, "run.ended", was, None, now)?;
+        record_run(conn, &run, Happened::RunEnded, was, None, now)?;
         Ok(Some(run.campaign_id))
     })
 }
 
 /// Judges the first contacts of a run that waits for them: it goes on, or is paused
 /// with its schedule until somebody has looked. Returns whether it was time to say so.
-pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error> {
+pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<bool, Error<Refused>> {
     conn.transaction(|conn| {
         let found = runs::store::find(conn, id)?;
         if found.canary_left() != Some(0) {
@@ -482,7 +480,7 @@ pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> R
         let (Some(canary), RunState::Running, Some(0)) = (run.rules.canary, run.state, run.canary_left()) else {
             return Ok(false);
         };
-        let firsts = deliveries::store::firsts(conn, run)?;
+        let firsts = deliveries::counts::firsts(conn, run)?;
         let waited = firsts.last_claimed.map_or_else(TimeDelta::zero, |at| now - at);
         let was = run.state.word();
         match canary.judge(firsts.failed, firsts.open, waited) {
@@ -491,16 +489,16 @@ pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> R
                 run.pass_canary();
                 // The time it waited is made up for.
                 let holds = runs::store::holds(conn, run)?;
-                run.spread(deliveries::store::waiting(conn, id)?, &holds, now);
+                run.spread(deliveries::counts::waiting(conn, id)?, &holds, now);
                 runs::store::save(conn, run, now)?;
-                record_run(conn, run, "run.canary_passed", was, None, now)?;
+                record_run(conn, run, Happened::RunCanaryPassed, was, None, now)?;
             }
             Some(runs::Verdict::Hold) => {
                 let why = canary.held_because(firsts.failed);
                 let was = held.schedule.state.word();
                 held.schedule.pause(PausedWith::Schedule, now)?;
                 held.pause_runs(now)?;
-                held.save(conn, "schedule.paused", was, None, Some(&why), now)?;
+                held.save(conn, Happened::SchedulePaused, was, Actor::Clock, Some(&why), now)?;
             }
         }
         Ok(true)
@@ -510,19 +508,12 @@ pub fn judge_canary(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> R
 fn record_run(
     conn: &mut PgConnection,
     run: &Run,
-    happened: &'static str,
+    happened: Happened,
     was: &str,
     why: Option<&str>,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let entry = Entry {
-        happened,
-        campaign: Some(run.campaign_id),
-        subject: run.id.0,
-        by: None,
-        was: Some(was),
-        became: Some(run.state.word()),
-        why,
-    };
-    journal::store::record(conn, &entry, now)
+    let entry =
+        Entry::new(happened, run.id, Actor::Clock).of(run.campaign_id).was(was).became(run.state.word()).why_if(why);
+    journal::note(conn, entry, now)
 }

@@ -2,6 +2,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::bots::domain::Pinned;
+use crate::db::Reason;
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{self, EmptyWindow, LatePolicy, Missed, Overlap, Rate, Rule, Window};
 use crate::runs::{self, Rules};
@@ -64,7 +65,48 @@ impl When {
     }
 }
 
+fn quoted(text: impl AsRef<str>) -> String {
+    format!("“{}”", text.as_ref())
+}
+
+fn last_date(it: &Recurrence) -> String {
+    it.last_date.map_or("none".to_owned(), |date| date.to_string())
+}
+
 impl Draft {
+    /// What is another one in `new`, before and after, in words. Empty when nothing is.
+    pub fn changes(&self, new: &Draft) -> String {
+        let mut changes = Vec::new();
+        let mut change = |what: &str, was: String, became: String| {
+            if was != became {
+                changes.push(format!("{what} {was} → {became}"));
+            }
+        };
+        change("name", self.name.clone(), new.name.clone());
+        change("channel", self.channel_id.to_string(), new.channel_id.to_string());
+        change("text", quoted(&self.body), quoted(&new.body));
+        let bot = |bot: &Option<Pinned>| match bot {
+            Some(it) => format!("{} version {}", it.bot, it.version),
+            None => "none".to_owned(),
+        };
+        change("bot", bot(&self.bot), bot(&new.bot));
+        change("day", self.when.words(), new.when.words());
+        change("start", self.start.to_string(), new.start.to_string());
+        change("end", self.end.to_string(), new.end.to_string());
+        let rate = |rate: Rate| rate.fixed().map_or("automatic".to_owned(), |rate| format!("{rate} a minute"));
+        change("rate", rate(self.rate), rate(new.rate));
+        change("late start", self.late.word().to_owned(), new.late.word().to_owned());
+        let group = |group: &Option<String>| group.as_deref().map_or("all".to_owned(), quoted);
+        change("group", group(&self.group), group(&new.group));
+        if let (When::Recurring(was), When::Recurring(became)) = (&self.when, &new.when) {
+            change("last date", last_date(was), last_date(became));
+            change("when missed", was.missed.word().to_owned(), became.missed.word().to_owned());
+            change("when the run before goes on", was.overlap.word().to_owned(), became.overlap.word().to_owned());
+        }
+        change("rules", self.rules.words(), new.rules.words());
+        changes.join(", ")
+    }
+
     /// A plain one: once, to everybody, at a fixed rate that catches up.
     pub fn once(
         name: &str,
@@ -181,6 +223,8 @@ pub enum Refused {
     #[error("{0}")]
     Run(#[from] runs::Refused),
 }
+
+impl Reason for Refused {}
 
 impl ScheduleState {
     /// The word in the database.

@@ -10,17 +10,19 @@ use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::bots::domain::Pinned;
+use crate::db::Zone;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{bots, campaigns, channels, schedule_runs, schedules};
-use crate::ids::{CampaignId, ChannelId, ScheduleId};
+use crate::ids::{BotId, CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
 use crate::runs::{self, Run};
 
 pub fn find(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
-    schedules::table.find(id.0).select(Row::as_select()).first(conn)?.try_into()
+    schedules::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// The schedules of these campaigns, campaign by campaign in the order they were added.
-pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Schedule>> {
+pub fn of_campaigns(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<Vec<Schedule>> {
     schedules::table
         .filter(schedules::campaign_id.eq_any(ids))
         .order((schedules::campaign_id, schedules::id))
@@ -48,7 +50,7 @@ pub struct Shown {
 }
 
 /// The schedules of these campaigns as the screen shows them, in the order of [`of_campaigns`].
-pub fn shown(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Shown>> {
+pub fn shown(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<Vec<Shown>> {
     let newest = sql::<Bool>(
         "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
                              AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
@@ -87,16 +89,14 @@ pub struct Home {
 /// Locks the campaign of a schedule. Whoever changes a campaign, a schedule or the
 /// state of a run takes this lock first: it puts clicks into an order.
 pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
-    let campaign: i64 = schedules::table.find(id.0).select(schedules::campaign_id).first(conn)?;
-    let (id, name, state, zone, group_by): (i64, String, String, String, Option<String>) = campaigns::table
+    locks::take(Lock::Campaign);
+    let campaign: CampaignId = schedules::table.find(id).select(schedules::campaign_id).first(conn)?;
+    let (id, name, state, Zone(zone), group_by): (CampaignId, String, String, Zone, Option<String>) = campaigns::table
         .find(campaign)
         .select((campaigns::id, campaigns::name, campaigns::state, campaigns::time_zone, campaigns::group_by))
         .for_no_key_update()
         .first(conn)?;
-    let Ok(zone) = zone.parse() else {
-        return Err(DeserializationError(format!("campaigns: not a time zone: {zone}").into()));
-    };
-    Ok(Home { id: CampaignId(id), name, state, zone, group_by })
+    Ok(Home { id, name, state, zone, group_by })
 }
 
 /// A schedule that recurs, and when its next run is due.
@@ -115,7 +115,7 @@ pub fn due(conn: &mut PgConnection, after: Option<Due>, limit: i64, now: DateTim
         .into_boxed();
     let due = match after {
         Some((at, id)) => {
-            due.filter(schedules::next_run_at.gt(at).or(schedules::next_run_at.eq(at).and(schedules::id.gt(id.0))))
+            due.filter(schedules::next_run_at.gt(at).or(schedules::next_run_at.eq(at).and(schedules::id.gt(id))))
         }
         None => due,
     };
@@ -124,24 +124,25 @@ pub fn due(conn: &mut PgConnection, after: Option<Due>, limit: i64, now: DateTim
 }
 
 pub fn set_next_run(conn: &mut PgConnection, id: ScheduleId, at: Option<DateTime<Utc>>) -> QueryResult<()> {
-    diesel::update(schedules::table.find(id.0)).set(schedules::next_run_at.eq(at)).execute(conn).map(drop)
+    diesel::update(schedules::table.find(id)).set(schedules::next_run_at.eq(at)).execute(conn).map(drop)
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
-    schedules::table.find(id.0).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+    locks::take(Lock::Schedule);
+    schedules::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 pub fn insert(conn: &mut PgConnection, campaign: CampaignId, plan: &Draft) -> QueryResult<ScheduleId> {
     diesel::insert_into(schedules::table)
-        .values((schedules::campaign_id.eq(campaign.0), Planned::try_from(plan)?))
+        .values((schedules::campaign_id.eq(campaign), Planned::try_from(plan)?))
         .returning(schedules::id)
         .get_result(conn)
         .map(ScheduleId)
 }
 
 pub fn save_plan(conn: &mut PgConnection, id: ScheduleId, plan: &Draft) -> QueryResult<()> {
-    diesel::update(schedules::table.find(id.0)).set(Planned::try_from(plan)?).execute(conn).map(drop)
+    diesel::update(schedules::table.find(id)).set(Planned::try_from(plan)?).execute(conn).map(drop)
 }
 
 pub fn save_state(conn: &mut PgConnection, schedule: &Schedule) -> QueryResult<()> {
@@ -149,7 +150,7 @@ pub fn save_state(conn: &mut PgConnection, schedule: &Schedule) -> QueryResult<(
         ScheduleState::Paused { since, with } => (Some(since), Some(with.word())),
         ScheduleState::Active | ScheduleState::Stopped | ScheduleState::Finished => (None, None),
     };
-    diesel::update(schedules::table.find(schedule.id.0))
+    diesel::update(schedules::table.find(schedule.id))
         .set((
             schedules::state.eq(schedule.state.word()),
             schedules::paused_at.eq(paused_at),
@@ -161,7 +162,7 @@ pub fn save_state(conn: &mut PgConnection, schedule: &Schedule) -> QueryResult<(
 
 /// Removes a schedule of a draft. One with runs is not removed: its ledger stays.
 pub fn delete(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<()> {
-    diesel::delete(schedules::table.find(id.0)).execute(conn).map(drop)
+    diesel::delete(schedules::table.find(id)).execute(conn).map(drop)
 }
 
 impl PausedWith {
@@ -177,9 +178,9 @@ impl PausedWith {
 #[diesel(table_name = schedules, check_for_backend(Pg), treat_none_as_null = true)]
 struct Planned {
     name: String,
-    channel_id: i64,
+    channel_id: ChannelId,
     body: String,
-    bot_id: Option<i64>,
+    bot_id: Option<BotId>,
     bot_version: Option<i32>,
     inbound: bool,
     run_date: Option<NaiveDate>,
@@ -187,7 +188,7 @@ struct Planned {
     start_time: NaiveTime,
     end_time: NaiveTime,
     rate: Option<f64>,
-    late_policy: String,
+    late_policy: LatePolicy,
     group_value: Option<String>,
     rules: serde_json::Value,
 }
@@ -196,8 +197,8 @@ struct Planned {
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = schedules, check_for_backend(Pg))]
 struct Row {
-    id: i64,
-    campaign_id: i64,
+    id: ScheduleId,
+    campaign_id: CampaignId,
     #[diesel(embed)]
     plan: Planned,
     state: String,
@@ -217,9 +218,9 @@ impl TryFrom<&Draft> for Planned {
         };
         Ok(Planned {
             name: plan.name.clone(),
-            channel_id: plan.channel_id.0,
+            channel_id: plan.channel_id,
             body: plan.body.clone(),
-            bot_id: plan.bot.map(|bot| bot.bot.0),
+            bot_id: plan.bot.map(|bot| bot.bot),
             bot_version: plan.bot.map(|bot| bot.version),
             inbound: plan.when == When::Inbound,
             run_date,
@@ -227,7 +228,7 @@ impl TryFrom<&Draft> for Planned {
             start_time: plan.start,
             end_time: plan.end,
             rate: plan.rate.fixed(),
-            late_policy: plan.late.word().to_owned(),
+            late_policy: plan.late,
             group_value: plan.group.clone(),
             rules: json(&plan.rules)?,
         })
@@ -250,9 +251,6 @@ impl TryFrom<Row> for Schedule {
             ("finished", None, None) => ScheduleState::Finished,
             _ => return Err(DeserializationError(format!("schedules: not a schedule: {row:?}").into())),
         };
-        let Some(late) = LatePolicy::of_word(&row.plan.late_policy) else {
-            return Err(DeserializationError(format!("schedules: not a late policy: {row:?}").into()));
-        };
         let unreadable = |error: serde_json::Error| DeserializationError(error.into());
         let when = match (row.plan.run_date, row.plan.recurrence) {
             (Some(date), _) => When::Once { date },
@@ -261,18 +259,18 @@ impl TryFrom<Row> for Schedule {
             (None, None) => When::Daily,
         };
         Ok(Schedule {
-            id: ScheduleId(row.id),
-            campaign_id: CampaignId(row.campaign_id),
+            id: row.id,
+            campaign_id: row.campaign_id,
             plan: Draft {
                 name: row.plan.name,
-                channel_id: ChannelId(row.plan.channel_id),
+                channel_id: row.plan.channel_id,
                 body: row.plan.body,
                 bot: Pinned::of(row.plan.bot_id, row.plan.bot_version),
                 when,
                 start: row.plan.start_time,
                 end: row.plan.end_time,
                 rate: row.plan.rate.map_or(Rate::Auto, Rate::Fixed),
-                late,
+                late: row.plan.late_policy,
                 group: row.plan.group_value,
                 rules: serde_json::from_value(row.plan.rules).map_err(unreadable)?,
             },

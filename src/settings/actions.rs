@@ -1,19 +1,12 @@
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use diesel::prelude::*;
 
-use super::domain::{Approval, Blackout, Cap, House, Refused, copied};
+use super::domain::{ApprovalRule, Blackout, Cap, House, Refused, copied};
 use super::store;
+use crate::db::Error;
 use crate::ids::UserId;
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Happened};
 use crate::pacing::Quiet;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-}
 
 /// Sets the quiet hours, and over how many minutes what they held is spread.
 pub fn set_quiet(
@@ -30,7 +23,12 @@ pub fn set_cap(conn: &mut PgConnection, cap: Option<Cap>, by: UserId, now: DateT
     change(conn, |house| House { cap, ..house }, by, now)
 }
 
-pub fn set_approval(conn: &mut PgConnection, approval: Approval, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+pub fn set_approval(
+    conn: &mut PgConnection,
+    approval: ApprovalRule,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     change(conn, |house| House { approval, ..house }, by, now)
 }
 
@@ -49,7 +47,7 @@ fn change(
         }
         store::save(conn, &new, Some(by), now)?;
         // There is one row of settings, so its number says nothing.
-        record(conn, "settings.changed", 0, by, &changes, now)
+        record(conn, Happened::SettingsChanged, 0, by, &changes, now)
     })
 }
 
@@ -60,7 +58,7 @@ pub fn add_blackouts(
     name: &str,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         store::lock(conn)?;
         if let Some(there) = store::first_among(conn, days)? {
@@ -93,7 +91,7 @@ pub fn copy_blackouts(
 /// Takes a blackout date away. What it holds goes on with the next tick.
 pub fn remove_blackout(conn: &mut PgConnection, day: NaiveDate, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| match store::remove(conn, day)? {
-        Some(name) => record(conn, "blackout.removed", number(day), by, &format!("{day} {name}"), now),
+        Some(name) => record(conn, Happened::BlackoutRemoved, number(day), by, &format!("{day} {name}"), now),
         None => Ok(()),
     })
 }
@@ -101,7 +99,7 @@ pub fn remove_blackout(conn: &mut PgConnection, day: NaiveDate, by: UserId, now:
 fn insert(conn: &mut PgConnection, blackout: &Blackout, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     store::insert(conn, blackout, Some(by), now)?;
     let why = format!("{} {}", blackout.day, blackout.name);
-    record(conn, "blackout.added", number(blackout.day), by, &why, now)
+    record(conn, Happened::BlackoutAdded, number(blackout.day), by, &why, now)
 }
 
 /// A day as a number that can be read: 20261225.
@@ -111,12 +109,12 @@ fn number(day: NaiveDate) -> i64 {
 
 fn record(
     conn: &mut PgConnection,
-    happened: &'static str,
+    happened: Happened,
     subject: i64,
     by: UserId,
     why: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let entry = Entry { happened, campaign: None, subject, by: Some(by), was: None, became: None, why: Some(why) };
-    journal::record(conn, &entry, now)
+    let entry = Entry::new(happened, subject, by).why(why);
+    journal::note(conn, entry, now)
 }

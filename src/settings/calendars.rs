@@ -2,27 +2,32 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveTime;
+use chrono::{NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, NotFound};
 
 use super::domain::{Cap, Override, QuietChoice, effective};
 use super::store;
-use crate::db::schema::campaigns;
+use crate::db::Zone;
+use crate::db::schema::{campaigns, settings};
 use crate::ids::CampaignId;
 use crate::pacing::{Calendar, Quiet};
 
 pub fn of_campaign(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Calendar> {
-    of_campaigns(conn, &[id.0])?.remove(&id).ok_or(NotFound)
+    of_campaigns(conn, &[id])?.remove(&id).ok_or(NotFound)
 }
 
-/// Its calendar, and the most messages that a contact may get, as they are now.
+/// Its calendar, and the most messages that a contact may get, as they are now. One question: it is asked
+/// at every claim.
 pub fn in_force(conn: &mut PgConnection, id: CampaignId) -> QueryResult<(Calendar, Option<Cap>)> {
-    let (zone, own): (String, OwnColumns) =
-        campaigns::table.find(id.0).select((campaigns::time_zone, OwnColumns::as_select())).first(conn)?;
-    let (house, blackouts) = store::house_and_blackouts(conn)?;
-    Ok((effective(&house, &blackouts, &own.read()?, zone_of(&zone)?), house.cap))
+    let (Zone(zone), own, house): (Zone, OwnColumns, (store::Row, Vec<NaiveDate>)) = campaigns::table
+        .find(id)
+        .inner_join(settings::table.on(settings::only))
+        .select((campaigns::time_zone, OwnColumns::as_select(), (store::Row::as_select(), store::days())))
+        .first(conn)?;
+    let (house, blackouts) = store::read_house(house);
+    Ok((effective(&house, &blackouts, &own.read()?, zone), house.cap))
 }
 
 /// Of a campaign that does not exist yet and will say nothing of its own.
@@ -32,8 +37,8 @@ pub fn of_new(conn: &mut PgConnection, zone: Tz) -> QueryResult<Calendar> {
 }
 
 /// The calendars of these campaigns, with two questions however many they are.
-pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashMap<CampaignId, Calendar>> {
-    let rows: Vec<(i64, String, OwnColumns)> = campaigns::table
+pub fn of_campaigns(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<HashMap<CampaignId, Calendar>> {
+    let rows: Vec<(CampaignId, Zone, OwnColumns)> = campaigns::table
         .filter(campaigns::id.eq_any(ids))
         .select((campaigns::id, campaigns::time_zone, OwnColumns::as_select()))
         .load(conn)?;
@@ -41,13 +46,7 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<HashMap
         return Ok(HashMap::new());
     }
     let (house, blackouts) = store::house_and_blackouts(conn)?;
-    rows.into_iter()
-        .map(|(id, zone, own)| Ok((CampaignId(id), effective(&house, &blackouts, &own.read()?, zone_of(&zone)?))))
-        .collect()
-}
-
-fn zone_of(name: &str) -> QueryResult<Tz> {
-    name.parse().map_err(|_| DeserializationError(format!("campaigns: not a time zone: {name}").into()))
+    rows.into_iter().map(|(id, Zone(zone), own)| Ok((id, effective(&house, &blackouts, &own.read()?, zone)))).collect()
 }
 
 /// What a campaign says of its own, as it is stored with it.

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, Months, NaiveDate, NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 
+use crate::db::Reason;
 use crate::pacing::{Calendar, Quiet};
 
 /// The most minutes that what was held may be spread over.
@@ -19,7 +20,7 @@ pub struct House {
     /// What was held goes on up to so many minutes later.
     pub jitter_minutes: i16,
     pub cap: Option<Cap>,
-    pub approval: Approval,
+    pub approval: ApprovalRule,
 }
 
 /// At most so many messages to one contact within so many days.
@@ -31,7 +32,7 @@ pub struct Cap {
 
 /// Which launches need the approval of a second person.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Approval {
+pub enum ApprovalRule {
     #[default]
     Never,
     Every,
@@ -39,29 +40,29 @@ pub enum Approval {
     Above(i32),
 }
 
-impl Approval {
+impl ApprovalRule {
     pub fn is_needed(self, contacts: i64) -> bool {
         match self {
-            Approval::Never => false,
-            Approval::Every => true,
-            Approval::Above(most) => i64::from(most) < contacts,
+            ApprovalRule::Never => false,
+            ApprovalRule::Every => true,
+            ApprovalRule::Above(most) => i64::from(most) < contacts,
         }
     }
 
     /// As the database has it.
     pub fn above(self) -> Option<i32> {
         match self {
-            Approval::Never => None,
-            Approval::Every => Some(0),
-            Approval::Above(most) => Some(most),
+            ApprovalRule::Never => None,
+            ApprovalRule::Every => Some(0),
+            ApprovalRule::Above(most) => Some(most),
         }
     }
 
     pub fn of_above(above: Option<i32>) -> Self {
         match above {
-            None => Approval::Never,
-            Some(0) => Approval::Every,
-            Some(most) => Approval::Above(most),
+            None => ApprovalRule::Never,
+            Some(0) => ApprovalRule::Every,
+            Some(most) => ApprovalRule::Above(most),
         }
     }
 }
@@ -70,10 +71,10 @@ impl House {
     /// What is different in `new`, in words for the journal; empty when nothing is.
     pub fn changes(&self, new: &House) -> String {
         let cap = |cap: Option<Cap>| cap.map_or("none".to_owned(), |cap| format!("{} in {}", cap.messages, days(cap)));
-        let approval = |approval: Approval| match approval {
-            Approval::Never => "never".to_owned(),
-            Approval::Every => "every launch".to_owned(),
-            Approval::Above(most) => format!("above {most} contacts"),
+        let approval = |approval: ApprovalRule| match approval {
+            ApprovalRule::Never => "never".to_owned(),
+            ApprovalRule::Every => "every launch".to_owned(),
+            ApprovalRule::Above(most) => format!("above {most} contacts"),
         };
         let mut changes = Vec::new();
         if self.quiet != new.quiet {
@@ -121,10 +122,12 @@ impl House {
     /// When a second person is needed.
     pub fn approval_sentence(&self) -> String {
         match self.approval {
-            Approval::Never => "Whoever may launch a campaign launches it alone.".to_owned(),
-            Approval::Every => "Every launch needs the approval of a second person.".to_owned(),
-            Approval::Above(1) => "Launches to more than 1 contact need the approval of a second person.".to_owned(),
-            Approval::Above(most) => {
+            ApprovalRule::Never => "Whoever may launch a campaign launches it alone.".to_owned(),
+            ApprovalRule::Every => "Every launch needs the approval of a second person.".to_owned(),
+            ApprovalRule::Above(1) => {
+                "Launches to more than 1 contact need the approval of a second person.".to_owned()
+            }
+            ApprovalRule::Above(most) => {
                 format!("Launches to more than {most} contacts need the approval of a second person.")
             }
         }
@@ -198,6 +201,19 @@ impl Default for Override {
     }
 }
 
+impl Override {
+    /// For the journal.
+    pub fn words(&self) -> String {
+        let quiet = match self.quiet {
+            QuietChoice::Inherit => "quiet hours as in Settings".to_owned(),
+            QuietChoice::None => "no quiet hours".to_owned(),
+            QuietChoice::Own(quiet) => format!("quiet hours {}", hours(Some(quiet))),
+        };
+        let blackouts = if self.blackouts_apply { "kept" } else { "passed over" };
+        format!("{quiet}, blackout dates {blackouts}")
+    }
+}
+
 /// When a campaign whose clocks show `zone` is held.
 pub fn effective(house: &House, blackouts: &BTreeSet<NaiveDate>, own: &Override, zone: Tz) -> Calendar {
     let quiet = match own.quiet {
@@ -224,6 +240,8 @@ pub enum Refused {
     #[error("{day} is a blackout date already: {name}.", day = in_words(.0.day), name = .0.name)]
     AlreadyThere(Blackout),
 }
+
+impl Reason for Refused {}
 
 /// What is wrong with the days that somebody wants to add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -290,7 +308,7 @@ mod tests {
             quiet: Some(quiet("21:00", "08:00")),
             jitter_minutes: 10,
             cap: Some(Cap { messages: 3, days: 7 }),
-            approval: Approval::Above(1000),
+            approval: ApprovalRule::Above(1000),
         }
     }
 
@@ -302,7 +320,7 @@ mod tests {
             "quiet hours none → 21:00–08:00, jitter 0 → 10 minutes, frequency cap none → 3 in 7 days, \
              second person never → above 1000 contacts"
         );
-        let new = House { cap: Some(Cap { messages: 1, days: 1 }), approval: Approval::Every, ..house() };
+        let new = House { cap: Some(Cap { messages: 1, days: 1 }), approval: ApprovalRule::Every, ..house() };
         assert_eq!(
             house().changes(&new),
             "frequency cap 3 in 7 days → 1 in 1 day, second person above 1000 contacts → every launch"
@@ -326,13 +344,13 @@ mod tests {
     #[test]
     fn a_second_person_is_needed_above_the_number_and_not_at_it() {
         for (approval, contacts, needed) in [
-            (Approval::Never, i64::MAX, false),
-            (Approval::Every, 0, true),
-            (Approval::Above(1000), 1000, false),
-            (Approval::Above(1000), 1001, true),
+            (ApprovalRule::Never, i64::MAX, false),
+            (ApprovalRule::Every, 0, true),
+            (ApprovalRule::Above(1000), 1000, false),
+            (ApprovalRule::Above(1000), 1001, true),
         ] {
             assert_eq!(approval.is_needed(contacts), needed, "{approval:?} {contacts}");
-            assert_eq!(Approval::of_above(approval.above()), approval);
+            assert_eq!(ApprovalRule::of_above(approval.above()), approval);
         }
     }
 

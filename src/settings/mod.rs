@@ -23,5 +23,5 @@ pub mod calendars;
 pub mod actions;
 pub mod web;
 
-pub use domain::{Approval, Cap, House, Override, QuietChoice, effective};
+pub use domain::{ApprovalRule, Cap, House, Override, QuietChoice, effective};
 pub use quiet_form::QuietForm;

@@ -2,11 +2,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::dsl::{exists, sql};
+use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Date};
 
-use super::domain::{Approval, Blackout, Cap, House};
+use super::domain::{ApprovalRule, Blackout, Cap, House};
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{blackouts, leases, schedule_runs, settings, users};
 use crate::ids::UserId;
 use crate::pacing::Quiet;
@@ -19,12 +21,13 @@ pub fn house(conn: &mut PgConnection) -> QueryResult<House> {
 /// Like [`house`], but makes everyone else who changes settings or blackout dates
 /// wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection) -> QueryResult<House> {
+    locks::take(Lock::Settings);
     settings::table.find(true).select(Row::as_select()).for_no_key_update().first(conn).map(House::from)
 }
 
 pub fn save(conn: &mut PgConnection, house: &House, by: Option<UserId>, now: DateTime<Utc>) -> QueryResult<()> {
     diesel::update(settings::table.find(true))
-        .set((Row::from(house), settings::updated_at.eq(now), settings::updated_by.eq(by.map(|user| user.0))))
+        .set((Row::from(house), settings::updated_at.eq(now), settings::updated_by.eq(by)))
         .execute(conn)
         .map(drop)
 }
@@ -53,9 +56,16 @@ pub fn blackouts(conn: &mut PgConnection) -> QueryResult<BTreeSet<NaiveDate>> {
 
 /// [`house`] and [`blackouts`] with one question.
 pub fn house_and_blackouts(conn: &mut PgConnection) -> QueryResult<(House, BTreeSet<NaiveDate>)> {
-    let days = sql::<Array<Date>>("ARRAY(SELECT day FROM blackouts)");
-    let (row, days): (Row, Vec<NaiveDate>) = settings::table.find(true).select((Row::as_select(), days)).first(conn)?;
-    Ok((row.into(), days.into_iter().collect()))
+    settings::table.find(true).select((Row::as_select(), days())).first(conn).map(read_house)
+}
+
+/// The days of all blackout dates, for whoever asks for them beside something else.
+pub(super) fn days() -> SqlLiteral<Array<Date>> {
+    sql("ARRAY(SELECT day FROM blackouts)")
+}
+
+pub(super) fn read_house((row, days): (Row, Vec<NaiveDate>)) -> (House, BTreeSet<NaiveDate>) {
+    (row.into(), days.into_iter().collect())
 }
 
 /// All blackout dates with their names, by day.
@@ -81,7 +91,7 @@ pub fn insert(conn: &mut PgConnection, blackout: &Blackout, by: Option<UserId>, 
         .values((
             blackouts::day.eq(blackout.day),
             blackouts::name.eq(&blackout.name),
-            blackouts::added_by.eq(by.map(|user| user.0)),
+            blackouts::added_by.eq(by),
             blackouts::added_at.eq(now),
         ))
         .execute(conn)
@@ -95,7 +105,7 @@ pub fn remove(conn: &mut PgConnection, day: NaiveDate) -> QueryResult<Option<Str
 
 #[derive(Debug, Queryable, Selectable, AsChangeset)]
 #[diesel(table_name = settings, check_for_backend(Pg), treat_none_as_null = true)]
-struct Row {
+pub(super) struct Row {
     quiet_from: Option<NaiveTime>,
     quiet_to: Option<NaiveTime>,
     jitter_minutes: i16,
@@ -110,7 +120,7 @@ impl From<Row> for House {
             quiet: row.quiet_from.zip(row.quiet_to).and_then(|(from, to)| Quiet::new(from, to).ok()),
             jitter_minutes: row.jitter_minutes,
             cap: row.cap_messages.zip(row.cap_days).map(|(messages, days)| Cap { messages, days }),
-            approval: Approval::of_above(row.approval_above),
+            approval: ApprovalRule::of_above(row.approval_above),
         }
     }
 }

@@ -8,16 +8,17 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::actions::{self, Error};
-use super::domain::{Approval, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_JITTER, copied, days_between};
+use super::actions;
+use super::domain::{ApprovalRule, BadDays, Blackout, Cap, House, MAX_CAP_DAYS, MAX_JITTER, copied, days_between};
 use super::quiet_form::{own_times, typed};
 use super::store;
+use crate::access::{Administer, Role, View};
 use crate::app::App;
-use crate::channels::BEGIN_WITHIN;
 use crate::clock::DayFromOutside;
-use crate::db::{self, DbError};
+use crate::db::{self, DbError, Error};
 use crate::pacing::Quiet;
-use crate::web::{FieldErrors, Frame, May, Problem, Role, StopEverything, View, page, page_with, see_other};
+use crate::providers::BEGIN_WITHIN;
+use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(show)
@@ -149,22 +150,22 @@ struct ApprovalForm {
 }
 
 impl ApprovalForm {
-    fn of(approval: Approval) -> Self {
+    fn of(approval: ApprovalRule) -> Self {
         let (word, above) = match approval {
-            Approval::Never => ("never", String::new()),
-            Approval::Every => ("every", String::new()),
-            Approval::Above(most) => ("above", most.to_string()),
+            ApprovalRule::Never => ("never", String::new()),
+            ApprovalRule::Every => ("every", String::new()),
+            ApprovalRule::Above(most) => ("above", most.to_string()),
         };
         ApprovalForm { approval: word.to_owned(), approval_above: above }
     }
 
-    fn parse(&self) -> Result<Approval, FieldErrors> {
+    fn parse(&self) -> Result<ApprovalRule, FieldErrors> {
         let mut errors = FieldErrors::default();
         match self.approval.as_str() {
-            "never" => return Ok(Approval::Never),
-            "every" => return Ok(Approval::Every),
+            "never" => return Ok(ApprovalRule::Never),
+            "every" => return Ok(ApprovalRule::Every),
             "above" => match self.approval_above.trim().parse() {
-                Ok(most) if 0 < most => return Ok(Approval::Above(most)),
+                Ok(most) if 0 < most => return Ok(ApprovalRule::Above(most)),
                 _ => errors.add("approval_above", "A whole number above 0."),
             },
             _ => errors.add("approval", "Choose one of these."),
@@ -315,7 +316,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, query: Query<Saved>
 
 #[post("/settings/quiet")]
 async fn set_quiet(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     form: Form<QuietHoursForm>,
@@ -332,7 +333,7 @@ async fn set_quiet(
 
 #[post("/settings/cap")]
 async fn set_cap(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     form: Form<CapForm>,
@@ -349,7 +350,7 @@ async fn set_cap(
 
 #[post("/settings/approval")]
 async fn set_approval(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     form: Form<ApprovalForm>,
@@ -365,7 +366,7 @@ async fn set_approval(
 
 #[post("/settings/blackouts")]
 async fn add_blackouts(
-    may: May<StopEverything>,
+    may: May<Administer>,
     frame: Frame,
     app: Data<App>,
     form: Form<BlackoutsForm>,
@@ -395,11 +396,7 @@ struct CopyForm {
 }
 
 #[post("/settings/blackouts/copy")]
-async fn copy_blackouts(
-    may: May<StopEverything>,
-    app: Data<App>,
-    form: Form<CopyForm>,
-) -> Result<HttpResponse, Problem> {
+async fn copy_blackouts(may: May<Administer>, app: Data<App>, form: Form<CopyForm>) -> Result<HttpResponse, Problem> {
     let (year, today, by, now) = (form.year, today(&app), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::copy_blackouts(conn, year, today, by, now)).await?;
     until_it_holds(&app).await?;
@@ -408,22 +405,13 @@ async fn copy_blackouts(
 
 #[post("/settings/blackouts/{day}/remove")]
 async fn remove_blackout(
-    may: May<StopEverything>,
+    may: May<Administer>,
     app: Data<App>,
     day: Path<DayFromOutside>,
 ) -> Result<HttpResponse, Problem> {
     let (DayFromOutside(day), by, now) = (day.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::remove_blackout(conn, day, by, now)).await?;
     Ok(Card::Blackouts.saved())
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
-            Error::Db(error) => error.into(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -447,7 +435,7 @@ mod tests {
         for cap in [None, Some(Cap { messages: 3, days: 7 })] {
             assert_eq!(CapForm::of(cap).parse(), Ok(cap));
         }
-        for approval in [Approval::Never, Approval::Every, Approval::Above(500)] {
+        for approval in [ApprovalRule::Never, ApprovalRule::Every, ApprovalRule::Above(500)] {
             assert_eq!(ApprovalForm::of(approval).parse(), Ok(approval));
         }
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
@@ -48,16 +48,35 @@ pub async fn in_time(
     let answer = next.call(req).await?;
     let mut answer = match state.get() {
         State::Whole => return Ok(answer.map_into_left_body()),
-        State::Coming => answer.map_into_left_body(),
+        State::Coming => answer.map_into_boxed_body(),
         State::Late => {
             let (req, _) = answer.into_parts();
-            ServiceResponse::from_err(Problem::TooLate, req).map_into_right_body()
+            ServiceResponse::from_err(Problem::TooLate, req)
         }
     };
     answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    // Whoever lets go of the rest of a body without an end has it read, however long it takes.
-    answer.response_mut().extensions_mut().insert(payload);
-    Ok(answer)
+    Ok(answer.map_body(|_, body| Early { body, _rest: payload }).map_into_right_body())
+}
+
+/// An answer to a request whose body has not come to its end.
+///
+/// It holds on to the rest until it is told to its last byte. Whoever lets go of a body without an end before that
+/// has it read, however long it takes; the head of an answer is let go as soon as it is written.
+struct Early {
+    body: BoxBody,
+    _rest: Rc<RefCell<Payload>>,
+}
+
+impl MessageBody for Early {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.body.as_pin_mut().poll_next(cx)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

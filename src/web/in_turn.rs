@@ -1,18 +1,21 @@
 use std::io;
 
 use actix_web::Error;
+use actix_web::ResponseError;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::rt;
 use actix_web::web::{Bytes, Data};
+use diesel::PgConnection;
 use futures_util::future::poll_fn;
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-use super::{Person, Problem};
+use super::{Problem, who_asks};
 use crate::app::App;
+use crate::journal::{self, Entry, Happened};
 use crate::turns::{Slow, Undone};
 
 /// For a route that may be slow: takes one of the few places that a person has for such, or says to
@@ -39,14 +42,37 @@ pub async fn search_in_turn(
     }
 }
 
-/// The same for a table to take away.
+/// The same for a table to take away. The journal says who took it, before its first line leaves.
 pub async fn table_in_turn(
     app: Data<App>,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    take_turn(&app, Slow::Table, req, next).await
+    let which: String = req.uri().to_string().chars().take(LONGEST_ADDRESS).collect();
+    let answer = take_turn(&app, Slow::Table, req, next).await?;
+    if !answer.status().is_success() {
+        return Ok(answer);
+    }
+    let (req, res) = answer.into_parts();
+    let noted = match who_asks(&req) {
+        Ok(person) => {
+            let now = app.clock.now();
+            let entry = move |conn: &mut PgConnection| {
+                journal::note(conn, Entry::new(Happened::TableExported, 0, person.id).why(&which), now)
+            };
+            app.db.run(entry).await.map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
+    let res = match noted {
+        Ok(()) => res,
+        Err(problem) => problem.error_response(),
+    };
+    Ok(ServiceResponse::new(req, res))
 }
+
+/// Characters of an address that the journal keeps.
+const LONGEST_ADDRESS: usize = 500;
 
 ///
 /// The place is kept until the work has ended, also when the browser is long gone: whoever
@@ -58,11 +84,11 @@ async fn take_turn(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let person = match Person::of(req.request()) {
+    let person = match who_asks(req.request()) {
         Ok(person) => person,
         Err(problem) => return Ok(req.error_response(problem)),
     };
-    let Some(turn) = app.turns.take(slow, person.id) else { return Ok(req.error_response(Problem::TooMany)) };
+    let Some(turn) = app.turns.wait(slow, person.id).await else { return Ok(req.error_response(Problem::TooMany)) };
     let (tell, told) = oneshot::channel();
     let work = async move {
         let _turn = turn;

@@ -7,101 +7,25 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use super::{Click, Problem};
+use crate::access::{Person, Right, Role};
 use crate::app::App;
 use crate::db::Lost;
-use crate::ids::UserId;
 
-/// What somebody may do, from looking to everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    Viewer,
-    Operator,
-    Manager,
-    Admin,
-}
-
-impl Role {
-    pub const ALL: [Role; 4] = [Role::Viewer, Role::Operator, Role::Manager, Role::Admin];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Role::Viewer => "viewer",
-            Role::Operator => "operator",
-            Role::Manager => "manager",
-            Role::Admin => "admin",
-        }
+/// Who is asking.
+pub fn who_asks(req: &HttpRequest) -> Result<Person, Problem> {
+    let session = req.get_session();
+    if let Ok(Some(silent_for)) = session.get::<Option<u64>>(Person::UNKNOWN_IN_SESSION) {
+        let lost = |seconds| Lost { unchanged: true, silent_for: Duration::from_secs(seconds) };
+        let problem = silent_for.map(lost).map_or(Problem::Busy, Problem::NoDatabase);
+        return Err(match Click::of(req) {
+            Some(click) => problem.clicking(click),
+            None => problem,
+        });
     }
-
-    pub fn of_word(word: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| role.word() == word)
+    match session.get(Person::IN_SESSION) {
+        Ok(person) => person.ok_or_else(|| Problem::sign_in_first(req)),
+        Err(error) => Err(Problem::Unexpected(error.into())),
     }
-}
-
-/// A signed-in person.
-///
-/// Read from the database with the session, for every request anew: a person who
-/// was disabled or given another role a moment ago is so in the next request.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Person {
-    pub id: UserId,
-    pub name: String,
-    pub email: String,
-    pub role: Role,
-}
-
-impl Person {
-    /// Where the session keeps the person. Putting one there signs them in.
-    pub const IN_SESSION: &'static str = "person";
-    /// Stands in a session that could not be read just now: for how many seconds the
-    /// database has not answered, or nothing when it was just busy.
-    pub const UNKNOWN_IN_SESSION: &'static str = "person_unknown";
-
-    /// Who is asking.
-    pub fn of(req: &HttpRequest) -> Result<Person, Problem> {
-        let session = req.get_session();
-        if let Ok(Some(silent_for)) = session.get::<Option<u64>>(Self::UNKNOWN_IN_SESSION) {
-            let lost = |seconds| Lost { unchanged: true, silent_for: Duration::from_secs(seconds) };
-            let problem = silent_for.map(lost).map_or(Problem::Busy, Problem::NoDatabase);
-            return Err(match Click::of(req) {
-                Some(click) => problem.clicking(click),
-                None => problem,
-            });
-        }
-        match session.get(Self::IN_SESSION) {
-            Ok(person) => person.ok_or_else(|| Problem::sign_in_first(req)),
-            Err(error) => Err(Problem::Unexpected(error.into())),
-        }
-    }
-}
-
-/// A right that a handler can ask for in its signature.
-pub trait Right: 'static {
-    /// The least role that has it.
-    const NEEDS: Role;
-}
-
-macro_rules! rights {
-    ($($(#[$doc:meta])* $name:ident needs $role:ident),+ $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $name;
-
-        impl Right for $name {
-            const NEEDS: Role = Role::$role;
-        }
-    )+};
-}
-
-rights! {
-    /// Look at everything.
-    View needs Viewer,
-    /// Upload, pause, resume, answer people.
-    Operate needs Operator,
-    /// Create, edit, launch, stop one.
-    Manage needs Manager,
-    /// STOP all, channels, users, settings.
-    StopEverything needs Admin,
 }
 
 /// Proof that the request comes from a signed-in person with the right `R`.
@@ -118,7 +42,7 @@ impl<R: Right> FromRequest for May<R> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match Person::of(req) {
+        ready(match who_asks(req) {
             Ok(person) if person.role < R::NEEDS => Err(Problem::NotAllowed),
             Ok(person) => Ok(May { person, right: PhantomData }),
             Err(problem) => Err(problem),
@@ -154,6 +78,6 @@ impl FromRequest for Frame {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let held = req.app_data::<Data<App>>().is_some_and(|app| app.marks.is_held());
-        ready(Person::of(req).map(|person| Frame { person, path: req.path().to_owned(), held }))
+        ready(who_asks(req).map(|person| Frame { person, path: req.path().to_owned(), held }))
     }
 }

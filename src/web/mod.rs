@@ -26,7 +26,7 @@ pub use headers::harden;
 pub use heavy::heavy;
 pub use htmx::Htmx;
 pub use in_turn::{in_turn, reckon, search_in_turn, table_in_turn};
-pub use may::{Frame, Manage, May, Operate, Person, Right, Role, StopEverything, View};
+pub use may::{Frame, May, who_asks};
 pub use multipart::{Budget, Incoming, Parts, Unfit};
 pub use panics::{survive, tell_of_panics};
 pub use peer::{caller, is_local};
@@ -44,6 +44,37 @@ pub fn page_with(status: StatusCode, template: impl Template) -> Result<HttpResp
 
 pub fn see_other(location: impl Into<String>) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location.into())).finish()
+}
+
+impl Htmx {
+    /// Sends the whole browser window elsewhere. A 303 alone would make htmx
+    /// fetch the other page and put it inside the fragment.
+    pub fn leave_for(self, location: &str) -> HttpResponse {
+        match self {
+            Htmx(true) => HttpResponse::Ok().insert_header(("HX-Redirect", location)).finish(),
+            Htmx(false) => see_other(location),
+        }
+    }
+
+    /// After a change: the changed part for htmx, a redirect for a plain form.
+    pub fn fragment_or_redirect(
+        self,
+        fragment: impl Template,
+        location: impl Into<String>,
+    ) -> Result<HttpResponse, Problem> {
+        match self {
+            Htmx(true) => page(fragment),
+            Htmx(false) => Ok(see_other(location)),
+        }
+    }
+}
+
+/// A short name for a text that a page shows, to see whether it is another one, the same in every process (FNV-1a).
+pub fn version_of(text: &str) -> String {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
 }
 
 /// `text` if it is a path of ours that a browser may be sent to.

@@ -3,7 +3,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
 use super::{Htmx, local_path, see_other};
-use crate::db::{DbError, Lost};
+use crate::db::{DbError, Error, Lost, Reason};
 
 /// Everything a handler may answer instead of what was asked for.
 ///
@@ -282,6 +282,16 @@ impl From<diesel::result::Error> for Problem {
             }
             diesel::result::Error::DatabaseError(_, told) if told.message().contains("lock timeout") => Problem::Busy,
             error => Problem::Unexpected(error.into()),
+        }
+    }
+}
+
+impl<R: Reason> From<Error<R>> for Problem {
+    fn from(error: Error<R>) -> Self {
+        match error {
+            Error::Refused(refused) if refused.is_invalid() => Problem::Invalid(refused.to_string()),
+            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
+            Error::Database(error) => error.into(),
         }
     }
 }

@@ -5,13 +5,13 @@ use diesel::prelude::*;
 
 use super::domain::{A_MINUTE, inbound_id};
 use super::store;
-use crate::channels::webchat::Message;
-use crate::channels::{Inbound, Setup};
 use crate::conversations;
 use crate::ids::VisitorId;
+use crate::providers::webchat::ChatMessage;
+use crate::providers::{Inbound, Setup};
 
 /// Writes down a message for a visitor, once for each part. Returns whether the channel has such a visitor.
-pub fn enter(conn: &mut PgConnection, message: &Message, now: DateTime<Utc>) -> QueryResult<bool> {
+pub fn enter(conn: &mut PgConnection, message: &ChatMessage, now: DateTime<Utc>) -> QueryResult<bool> {
     conn.transaction(|conn| {
         let Some(visitor) = store::lock_at(conn, message.channel, &message.to)? else { return Ok(false) };
         if !store::has_part(conn, &message.part)? {
@@ -56,6 +56,7 @@ pub fn hear(
             from: visitor.address.clone(),
             text: text.to_owned(),
             at: Some(now),
+            by: None,
         };
         conversations::actions::take_in(conn, channel, &inbound, now)?;
         Ok(Heard::Written { seq, at: now, from: visitor.address })

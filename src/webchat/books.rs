@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{actions, lobby};
-use crate::channels::webchat::{Books, Message, NotEntered};
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
+use crate::providers::webchat::{ChatBooks, ChatMessage, NotEntered};
 
 struct PostgresBooks {
     db: Db,
@@ -15,8 +15,8 @@ struct PostgresBooks {
 }
 
 #[async_trait]
-impl Books for PostgresBooks {
-    async fn enter(&self, message: Message) -> Result<(), NotEntered> {
+impl ChatBooks for PostgresBooks {
+    async fn enter(&self, message: ChatMessage) -> Result<(), NotEntered> {
         let now = self.clock.now();
         let entered = self.db.run(move |conn| actions::enter(conn, &message, now)).await;
         match entered {
@@ -33,6 +33,6 @@ impl Books for PostgresBooks {
 }
 
 /// Where this installation keeps what its widgets show.
-pub fn books(db: &Db, clock: &Clock) -> Arc<dyn Books> {
+pub fn books(db: &Db, clock: &Clock) -> Arc<dyn ChatBooks> {
     Arc::new(PostgresBooks { db: db.clone(), clock: clock.clone() })
 }

@@ -24,14 +24,14 @@ pub fn token(secret: &str, channel: ChannelId, visitor: VisitorId, now: DateTime
 
 /// Who a token speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownVisitor {
     pub visitor: VisitorId,
     /// It is time for a fresh token.
     pub renew: bool,
 }
 
 /// Reads what [`token`] wrote; `None` for one that is forged, of another channel, or too old.
-pub fn read_token(secret: &str, channel: ChannelId, text: &str, now: DateTime<Utc>) -> Option<Known> {
+pub fn read_token(secret: &str, channel: ChannelId, text: &str, now: DateTime<Utc>) -> Option<KnownVisitor> {
     let mut parts = text.split('.');
     let (id, until, told) = (parts.next()?, parts.next()?, parts.next()?);
     let (visitor, until) = (VisitorId(id.parse().ok()?), until.parse::<i64>().ok()?);
@@ -41,7 +41,7 @@ pub fn read_token(secret: &str, channel: ChannelId, text: &str, now: DateTime<Ut
     let told: Option<Vec<u8>> = (0..32).map(|n| u8::from_str_radix(told.get(n * 2..n * 2 + 2)?, 16).ok()).collect();
     seal(secret, channel, visitor, until).verify_slice(&told?).ok()?;
     let left = until - now.timestamp();
-    (left > 0).then_some(Known { visitor, renew: left < RENEWED.num_seconds() })
+    (left > 0).then_some(KnownVisitor { visitor, renew: left < RENEWED.num_seconds() })
 }
 
 fn seal(secret: &str, channel: ChannelId, visitor: VisitorId, until: i64) -> Hmac<Sha256> {
@@ -63,7 +63,7 @@ pub fn inbound_id(visitor: VisitorId, client_id: &str) -> String {
 
 /// A message as it stands in a widget.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct ChatLine {
     pub seq: i64,
     pub by: By,
     pub text: String,
@@ -103,8 +103,8 @@ mod tests {
         let (channel, visitor) = (ChannelId(3), VisitorId(12));
         let good = token("s3cret", channel, visitor, now);
         let read = |text: &str, now| read_token("s3cret", channel, text, now);
-        assert_eq!(read(&good, now), Some(Known { visitor, renew: false }));
-        assert_eq!(read(&good, now + TimeDelta::days(31)), Some(Known { visitor, renew: true }));
+        assert_eq!(read(&good, now), Some(KnownVisitor { visitor, renew: false }));
+        assert_eq!(read(&good, now + TimeDelta::days(31)), Some(KnownVisitor { visitor, renew: true }));
         assert_eq!(read(&good, now + LASTS), None, "too old");
         assert_eq!(read_token("s3cret", ChannelId(4), &good, now), None, "another channel");
         assert_eq!(read_token("other", channel, &good, now), None, "another secret");

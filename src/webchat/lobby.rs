@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::domain::{By, Line};
+use super::domain::{By, ChatLine};
 use super::store;
 use crate::app::App;
 use crate::ids::VisitorId;
@@ -55,7 +55,7 @@ pub struct Lobby {
 type Knocks = HashMap<(Knock, String), (DateTime<Utc>, u32)>;
 
 struct Stream {
-    visitor: i64,
+    visitor: VisitorId,
     /// The address that it goes to; `None` within the machine, where a proxy may speak for many.
     from: Option<String>,
     /// The number of the last message it was given.
@@ -123,7 +123,7 @@ impl Lobby {
         let (to, receiver) = mpsc::channel(BEHIND);
         let mut streams = self.streams.lock().unwrap();
         streams.retain(|_, stream| !stream.to.is_closed());
-        let of_visitor = streams.values().filter(|it| it.visitor == visitor.0).count();
+        let of_visitor = streams.values().filter(|it| it.visitor == visitor).count();
         let of_address = streams.values().filter(|it| it.from.is_some() && it.from == from).count();
         let full = PAGES <= of_visitor || OF_ONE_ADDRESS <= of_address;
         if full || self.most.load(Ordering::Relaxed) <= streams.len() || self.stop.is_cancelled() {
@@ -131,18 +131,18 @@ impl Lobby {
         }
         // Says at once that the line is open.
         let _ = to.try_send(Bytes::from_static(b": open\n\n"));
-        streams.insert(self.next.fetch_add(1, Ordering::Relaxed), Stream { visitor: visitor.0, from, seen, to });
+        streams.insert(self.next.fetch_add(1, Ordering::Relaxed), Stream { visitor, from, seen, to });
         NEWS.notify_one();
         Some(receiver)
     }
 
     /// Looks once for what anybody has missed, and gives it to them. Returns whether there may be more.
     pub async fn look(&self) -> anyhow::Result<bool> {
-        let seen: Vec<(i64, i64)> = {
+        let seen: Vec<(VisitorId, i64)> = {
             let mut streams = self.streams.lock().unwrap();
             streams.retain(|_, stream| !stream.to.is_closed());
             metrics::gauge!("bugle_webchat_open").set(streams.len() as f64);
-            let mut least: HashMap<i64, i64> = HashMap::new();
+            let mut least: HashMap<VisitorId, i64> = HashMap::new();
             for stream in streams.values() {
                 least.entry(stream.visitor).and_modify(|seq| *seq = stream.seen.min(*seq)).or_insert(stream.seen);
             }
@@ -157,7 +157,7 @@ impl Lobby {
         let n: usize = missed.values().map(Vec::len).sum();
         self.streams.lock().unwrap().retain(|_, stream| {
             let Some(lines) = missed.get(&stream.visitor) else { return true };
-            let new: Vec<&Line> = lines.iter().filter(|line| stream.seen < line.seq).collect();
+            let new: Vec<&ChatLine> = lines.iter().filter(|line| stream.seen < line.seq).collect();
             let Some(last) = new.last() else { return true };
             stream.seen = last.seq;
             stream.to.try_send(new.into_iter().map(event).collect::<String>().into()).is_ok()
@@ -221,7 +221,7 @@ async fn keep_telling(lobby: Data<Lobby>) {
 }
 
 /// A message as the widget reads it.
-pub(super) fn wire(line: &Line) -> serde_json::Value {
+pub(super) fn wire(line: &ChatLine) -> serde_json::Value {
     let (by, id) = match &line.by {
         By::Us => ("us", None),
         By::Visitor { client_id } => ("visitor", Some(client_id)),
@@ -230,6 +230,6 @@ pub(super) fn wire(line: &Line) -> serde_json::Value {
 }
 
 /// One server-sent event; its id is what a widget comes back with.
-fn event(line: &Line) -> String {
+fn event(line: &ChatLine) -> String {
     format!("id: {}\ndata: {}\n\n", line.seq, wire(line))
 }

@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int8, Jsonb, Nullable, Text, Timestamptz};
 
-use super::domain::{By, Line};
-use crate::channels::webchat::Message;
+use super::domain::{By, ChatLine};
 use crate::db::Prepared;
+use crate::db::locks::{self, Lock};
 use crate::db::schema::{webchat_messages, webchat_visitors};
 use crate::ids::{ChannelId, VisitorId};
+use crate::providers::webchat::ChatMessage;
 
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = webchat_visitors, check_for_backend(diesel::pg::Pg))]
@@ -31,7 +32,7 @@ pub fn insert(
 ) -> QueryResult<VisitorId> {
     diesel::insert_into(webchat_visitors::table)
         .values((
-            webchat_visitors::channel_id.eq(channel.0),
+            webchat_visitors::channel_id.eq(channel),
             webchat_visitors::address.eq(address),
             webchat_visitors::created_at.eq(now),
             webchat_visitors::seen_at.eq(now),
@@ -43,6 +44,7 @@ pub fn insert(
 
 /// Deletes visitors from before `then` who never said a word, and to whom nothing was said: up to `n`.
 pub fn sweep(conn: &mut PgConnection, then: DateTime<Utc>, n: i64) -> QueryResult<usize> {
+    locks::skip(Lock::Visitor);
     let silent = webchat_visitors::table
         .filter(webchat_visitors::last_seq.eq(0))
         .filter(webchat_visitors::seen_at.lt(then))
@@ -59,16 +61,18 @@ pub fn sweep(conn: &mut PgConnection, then: DateTime<Utc>, n: i64) -> QueryResul
 }
 
 pub fn find(conn: &mut PgConnection, id: VisitorId) -> QueryResult<Visitor> {
-    webchat_visitors::table.find(id.0).select(Visitor::as_select()).first(conn)
+    webchat_visitors::table.find(id).select(Visitor::as_select()).first(conn)
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
 pub fn lock(conn: &mut PgConnection, id: VisitorId) -> QueryResult<Visitor> {
-    webchat_visitors::table.find(id.0).select(Visitor::as_select()).for_no_key_update().first(conn)
+    locks::take(Lock::Visitor);
+    webchat_visitors::table.find(id).select(Visitor::as_select()).for_no_key_update().first(conn)
 }
 
 /// The visitor of a channel at this address, locked; `None` if it has none.
 pub fn lock_at(conn: &mut PgConnection, channel: i64, address: &str) -> QueryResult<Option<Visitor>> {
+    locks::take(Lock::Visitor);
     webchat_visitors::table
         .filter(webchat_visitors::address.eq(address))
         .filter(webchat_visitors::channel_id.eq(channel))
@@ -85,7 +89,7 @@ pub fn has_part(conn: &mut PgConnection, part: &str) -> QueryResult<bool> {
 }
 
 /// Writes a message for a visitor, who is locked.
-pub fn insert_out(conn: &mut PgConnection, visitor: &Visitor, it: &Message, now: DateTime<Utc>) -> QueryResult<()> {
+pub fn insert_out(conn: &mut PgConnection, visitor: &Visitor, it: &ChatMessage, now: DateTime<Utc>) -> QueryResult<()> {
     let seq = next_seq(conn, visitor.id)?;
     diesel::insert_into(webchat_messages::table)
         .values((
@@ -156,9 +160,9 @@ pub fn wrote_nth_last(conn: &mut PgConnection, visitor: i64, n: i64) -> QueryRes
 
 type Row = (i64, Option<String>, String, serde_json::Value, DateTime<Utc>);
 
-fn line((seq, client_id, text, choices, at): Row) -> Line {
+fn line((seq, client_id, text, choices, at): Row) -> ChatLine {
     let by = client_id.map_or(By::Us, |client_id| By::Visitor { client_id });
-    Line { seq, by, text, choices: serde_json::from_value(choices).unwrap_or_default(), at }
+    ChatLine { seq, by, text, choices: serde_json::from_value(choices).unwrap_or_default(), at }
 }
 
 const COLUMNS: (
@@ -176,9 +180,9 @@ const COLUMNS: (
 );
 
 /// The newest `n` messages of a visitor, oldest first.
-pub fn newest(conn: &mut PgConnection, visitor: VisitorId, n: i64) -> QueryResult<Vec<Line>> {
+pub fn newest(conn: &mut PgConnection, visitor: VisitorId, n: i64) -> QueryResult<Vec<ChatLine>> {
     let mut rows: Vec<Row> = webchat_messages::table
-        .filter(webchat_messages::visitor_id.eq(visitor.0))
+        .filter(webchat_messages::visitor_id.eq(visitor))
         .order(webchat_messages::seq.desc())
         .limit(n)
         .select(COLUMNS)
@@ -188,9 +192,9 @@ pub fn newest(conn: &mut PgConnection, visitor: VisitorId, n: i64) -> QueryResul
 }
 
 /// The first `n` messages of a visitor that come after number `after`.
-pub fn after(conn: &mut PgConnection, visitor: VisitorId, after: i64, n: i64) -> QueryResult<Vec<Line>> {
+pub fn after(conn: &mut PgConnection, visitor: VisitorId, after: i64, n: i64) -> QueryResult<Vec<ChatLine>> {
     let rows: Vec<Row> = webchat_messages::table
-        .filter(webchat_messages::visitor_id.eq(visitor.0))
+        .filter(webchat_messages::visitor_id.eq(visitor))
         .filter(webchat_messages::seq.gt(after))
         .order(webchat_messages::seq)
         .limit(n)
@@ -202,7 +206,7 @@ pub fn after(conn: &mut PgConnection, visitor: VisitorId, after: i64, n: i64) ->
 #[derive(QueryableByName)]
 struct Missed {
     #[diesel(sql_type = Int8)]
-    visitor_id: i64,
+    visitor_id: VisitorId,
     #[diesel(sql_type = Int8)]
     seq: i64,
     #[diesel(sql_type = Nullable<Text>)]
@@ -219,15 +223,19 @@ struct Missed {
 pub const OF_ONE: i64 = 100;
 
 /// What stands after these numbers, by visitor; at most `n` messages, so ask again when it is that many.
-pub fn missed(conn: &mut PgConnection, seen: &[(i64, i64)], n: i64) -> QueryResult<HashMap<i64, Vec<Line>>> {
-    let (visitors, seqs): (Vec<i64>, Vec<i64>) = seen.iter().copied().unzip();
+pub fn missed(
+    conn: &mut PgConnection,
+    seen: &[(VisitorId, i64)],
+    n: i64,
+) -> QueryResult<HashMap<VisitorId, Vec<ChatLine>>> {
+    let (visitors, seqs): (Vec<VisitorId>, Vec<i64>) = seen.iter().copied().unzip();
     let ask = diesel::sql_query(include_str!("missed.sql"))
         .bind::<Array<Int8>, _>(visitors)
         .bind::<Array<Int8>, _>(seqs)
         .bind::<Int8, _>(n)
         .bind::<Int8, _>(OF_ONE);
     let rows: Vec<Missed> = Prepared(ask).load(conn)?;
-    let mut by_visitor: HashMap<i64, Vec<Line>> = HashMap::new();
+    let mut by_visitor: HashMap<VisitorId, Vec<ChatLine>> = HashMap::new();
     for row in rows {
         let it = line((row.seq, row.client_id, row.body, row.choices, row.at));
         by_visitor.entry(row.visitor_id).or_default().push(it);
@@ -238,7 +246,7 @@ pub fn missed(conn: &mut PgConnection, seen: &[(i64, i64)], n: i64) -> QueryResu
 /// The sends that a widget shows now which showed everything up to `from` before and everything up to `to` now.
 pub fn parts(conn: &mut PgConnection, visitor: VisitorId, from: i64, to: i64) -> QueryResult<Vec<String>> {
     webchat_messages::table
-        .filter(webchat_messages::visitor_id.eq(visitor.0))
+        .filter(webchat_messages::visitor_id.eq(visitor))
         .filter(webchat_messages::seq.gt(from))
         .filter(webchat_messages::seq.le(to))
         .filter(webchat_messages::part.is_not_null())
@@ -251,7 +259,7 @@ pub fn parts(conn: &mut PgConnection, visitor: VisitorId, from: i64, to: i64) ->
 pub fn acknowledge(conn: &mut PgConnection, visitor: VisitorId, seq: i64, now: DateTime<Utc>) -> QueryResult<()> {
     diesel::update(
         webchat_visitors::table
-            .find(visitor.0)
+            .find(visitor)
             .filter(webchat_visitors::acked_seq.lt(seq))
             .filter(webchat_visitors::last_seq.ge(seq)),
     )

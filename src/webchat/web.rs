@@ -11,19 +11,21 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::actions::{self, Heard};
-use super::domain::{self, Known, LONGEST};
+use super::domain::{self, KnownVisitor, LONGEST};
 use super::lobby::{Knock, Lobby, NEWS, wire};
 use super::store;
+use crate::access::{Role, View};
 use crate::app::App;
-use crate::channels::webchat::{Side, Widget};
-use crate::channels::{Event, Kind, Receipt, ReceiptStatus, Setup};
-use crate::contacts::quiet::{self, Whom};
+use crate::channels::setups;
+use crate::contacts::quiet;
+use crate::contacts::store::Whom;
 use crate::conversations::intake;
 use crate::db::DbError;
 use crate::ids::{ChannelId, VisitorId};
 use crate::people::domain::peer_of;
-use crate::senders::setups;
-use crate::web::{Frame, May, Problem, Role, View, caller, is_own_origin, page};
+use crate::providers::webchat::{Side, Widget};
+use crate::providers::{Event, Kind, ProviderName, Receipt, ReceiptStatus, Setup};
+use crate::web::{Frame, May, Problem, caller, is_own_origin, page};
 
 /// Pages for who is signed in.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -109,7 +111,7 @@ impl Door {
     /// Opens when the channel is a web chat and the asking page may hold it.
     async fn open(app: &App, req: &HttpRequest, channel: ChannelId) -> Result<Door, Refused> {
         let setup = match app.db.run(move |conn| setups::find(conn, channel)).await.map_err(Problem::from) {
-            Ok(setup) if setup.kind == Kind::Webchat && setup.provider == "webchat" => setup,
+            Ok(setup) if setup.kind == Kind::Webchat && setup.provider == ProviderName::Webchat => setup,
             Ok(_) | Err(Problem::NotFound) => return Err(Refused::NoChat),
             Err(problem) => return Err(Refused::NotNow(problem)),
         };
@@ -132,7 +134,7 @@ impl Door {
         Ok(Door { channel, setup, widget, origin })
     }
 
-    fn visitor(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<Known, Refused> {
+    fn visitor(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<KnownVisitor, Refused> {
         let told = req.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = told.and_then(|told| told.strip_prefix("Bearer ")).ok_or(Refused::NotKnown)?;
         domain::read_token(&self.setup.secret, self.channel, token, now).ok_or(Refused::NotKnown)
@@ -315,7 +317,7 @@ async fn history(
 ) -> HttpResponse {
     at_the_door(&app, &req, channel.into_inner(), async |door| {
         let (now, after) = (app.clock.now(), after.map_err(|_| Refused::Unreadable)?);
-        let Known { visitor, renew } = door.visitor(&req, now)?;
+        let KnownVisitor { visitor, renew } = door.visitor(&req, now)?;
         let after = after.after;
         let (last, lines) = app
             .db
@@ -464,8 +466,8 @@ async fn demo(
     channel: Path<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
     let channel = channel.into_inner();
-    let sender = app.db.run(move |conn| crate::senders::store::find(conn, channel)).await?;
-    if sender.provider != "webchat" {
+    let sender = app.db.run(move |conn| crate::channels::store::find(conn, channel)).await?;
+    if sender.provider != ProviderName::Webchat {
         return Err(Problem::NotFound);
     }
     page(Demo { frame, channel, name: sender.setup.name })

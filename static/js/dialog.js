@@ -25,9 +25,11 @@
     }
   });
 
-  // The opener may have been drawn anew meanwhile, so it is looked up by what it opens.
+  // The opener may have been drawn anew meanwhile, so it is looked up by what it opens. This comes a moment after
+  // the dialog went: a key pressed since then may have led elsewhere already.
   dialog.addEventListener("close", () => {
     dialog.replaceChildren();
+    if (document.activeElement !== document.body) return;
     document.querySelector(`[data-dialog="${CSS.escape(opener ?? "")}"]`)?.focus();
   });
 })();

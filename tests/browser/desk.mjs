@@ -88,6 +88,14 @@ export async function signIn(page, { email, password }) {
   await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
 }
 
+/**
+ * Does what leads to a page, the same one or another, and waits until that is there with its
+ * scripts: what is pressed before would be pressed on neither.
+ */
+export async function leaves(page, act) {
+  await Promise.all([page.waitForEvent("load"), act()]);
+}
+
 /** Chooses a file that exists only here. `input` finds the file input. */
 export async function upload(input, name, text) {
   await input.setInputFiles({ name, mimeType: "text/csv", buffer: Buffer.from(text) });

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 
 use actix_web::cookie::Cookie;
 use actix_web::test::TestRequest;
-use bugle::campaigns::review::{self, Facts};
-use bugle::campaigns::{actions, dry_run};
-use bugle::channels::Kind;
+use bugle::access::{Actor, Role};
+use bugle::campaigns::actions;
+use bugle::drafting::dry_run;
+use bugle::drafting::review::{self, Facts};
 use bugle::engine::{checker, importer};
 use bugle::ids::CampaignId;
 use bugle::lists;
 use bugle::pacing::Quiet;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
-use bugle::settings::{self, Approval};
-use bugle::web::Role;
+use bugle::providers::Kind;
+use bugle::settings::{self, ApprovalRule};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 use super::desk::{Answer, Desk, instant};
@@ -246,7 +247,7 @@ async fn a_test_reaches_ones_phone_and_counts_for_nothing() {
     page.lacks("every 1s");
 
     assert_eq!(desk.campaign_state(id(&path)), "draft");
-    let sheet = desk.db(|conn| bugle::campaigns::store::sheet(conn, id(&path)).unwrap());
+    let sheet = desk.db(|conn| bugle::screen::store::sheet(conn, id(&path)).unwrap());
     assert!(sheet.lines[0].run.is_none(), "the campaign has had no run");
     desk.submit(&format!("{path}/launch")).await;
     desk.tick().await;
@@ -293,7 +294,7 @@ impl Colleague {
                 password: "ben's password".into(),
             },
         );
-        desk.db(|conn| add_user(conn, &new, None, now).unwrap());
+        desk.db(|conn| add_user(conn, &new, Actor::Shell, now).unwrap());
         Colleague(desk.sign_in("ben@example.org", "ben's password").await)
     }
 
@@ -319,7 +320,7 @@ impl Colleague {
 async fn where_the_house_wants_it_a_second_person_approves_exactly_what_is_launched() {
     let desk = Desk::open_at("2026-03-02 08:00").await;
     let now = desk.app.clock.now();
-    desk.db(|conn| settings::actions::set_approval(conn, Approval::Above(1), desk.admin, now).unwrap());
+    desk.db(|conn| settings::actions::set_approval(conn, ApprovalRule::Above(1), desk.admin, now).unwrap());
     let ben = Colleague::of(&desk).await;
     let one = draft(&desk, "One", "phone,name,city\n+12025550101,Anna,Cork\n").await;
     schedule(&desk, &one, &[]).await;
@@ -361,7 +362,7 @@ async fn where_the_house_wants_it_a_second_person_approves_exactly_what_is_launc
 async fn what_was_changed_while_somebody_looked_is_not_approved() {
     let desk = Desk::open_at("2026-03-02 08:00").await;
     let now = desk.app.clock.now();
-    desk.db(|conn| settings::actions::set_approval(conn, Approval::Every, desk.admin, now).unwrap());
+    desk.db(|conn| settings::actions::set_approval(conn, ApprovalRule::Every, desk.admin, now).unwrap());
     let ben = Colleague::of(&desk).await;
     let path = draft(&desk, "Two", "phone,name,city\n+12025550101,Anna,Cork\n").await;
     schedule(&desk, &path, &[]).await;

@@ -1,13 +1,12 @@
 //! Bots: built, checked, tried, published, compared, taken away and brought back.
 
-use bugle::bots::actions;
+use bugle::access::{Actor, Role};
 use bugle::bots::examples::Example;
 use bugle::bots::steps::Steps;
-use bugle::bots::store;
+use bugle::bots::{actions, store};
 use bugle::ids::BotId;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
-use bugle::web::Role;
 
 use crate::desk::Desk;
 
@@ -123,7 +122,7 @@ async fn of_two_editors_the_second_learns_in_place_and_loses_nothing() {
         password: "ben's long password".into(),
     };
     let now = desk.app.clock.now();
-    let ben = desk.db(|conn| add_user(conn, &ben, None, now).unwrap());
+    let ben = desk.db(|conn| add_user(conn, &ben, Actor::Shell, now).unwrap());
     desk.sql(&format!("UPDATE bot_drafts SET revision = 2, changed_by = {ben} WHERE bot_id = {bot}"));
 
     let mine = [("revision", "1"), ("name", "Greeting"), ("text", "What I typed"), ("next", "")];

@@ -1,7 +1,8 @@
 //! What went and what will go, by month and by day.
 
 use bugle::campaigns::store::Lists;
-use bugle::campaigns::{CampaignKind, Freeze, actions};
+use bugle::campaigns::{CampaignKind, Freeze};
+use bugle::drafting;
 use bugle::ids::{CampaignId, ListId};
 use bugle::pacing::{Days, Missed, Overlap, Rate, Rule};
 use bugle::schedules::{Draft, Recurrence, When};
@@ -32,11 +33,12 @@ fn weekdays(desk: &Desk, name: &str, n: usize, last: Option<&str>) -> CampaignId
     let plan = Draft::once("Main", desk.channel, "Hello", now.date_naive(), time("09:00"), time("12:00"), 60.0);
     desk.db(|conn| {
         let zone = chrono_tz::UTC;
-        let id = actions::create(conn, name, CampaignKind::Recurring, zone, desk.admin, now).unwrap();
+        let id = drafting::actions::create(conn, name, CampaignKind::Recurring, zone, desk.admin, now).unwrap();
         let lists = Lists { include: vec![list], exclude: Vec::new() };
-        actions::set_lists(conn, id, &lists, Freeze::Start).unwrap();
-        actions::add_schedule(conn, id, &Draft { when, rate: Rate::Fixed(60.0), ..plan }).unwrap();
-        actions::launch(conn, id, desk.admin, now).unwrap();
+        drafting::actions::set_lists(conn, id, &lists, Freeze::Start, desk.admin, now).unwrap();
+        drafting::actions::add_schedule(conn, id, &Draft { when, rate: Rate::Fixed(60.0), ..plan }, desk.admin, now)
+            .unwrap();
+        drafting::actions::launch(conn, id, desk.admin, now).unwrap();
         id
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bugle::deliveries::actions::{Leave, claim};
-use bugle::deliveries::store::Claimer;
+use bugle::deliveries::claim::Claimer;
 use bugle::pacing::Rate;
 use bugle::schedules::actions::{Edit, edit, pause, resume};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use bugle::campaigns::{CampaignKind, actions};
-use bugle::channels::sandbox::Knobs;
-use bugle::deliveries::ledger::{self, Ask};
+use bugle::deliveries::ledger::{self, LedgerAsk};
 use bugle::deliveries::{Outcome, Show, Standing};
+use bugle::drafting;
 use bugle::engine::starter;
 use bugle::ids::{CampaignId, RunId, ScheduleId};
 use bugle::pacing::LocalHours;
+use bugle::providers::sandbox::Knobs;
 use bugle::runs::{Busy, Canary, Rules};
 use bugle::schedules::Draft;
 use bugle::schedules::actions::{pause, resume, stop};
@@ -41,10 +42,10 @@ pub async fn launch(
     let mut plan = Draft::once("Main", desk.channel, "Hello #name", date, time(start), time(end), rate);
     change(&mut plan);
     let (campaign, schedule) = desk.db(|conn| {
-        let campaign = actions::create(conn, name, CampaignKind::OnceOff, zone, desk.admin, now).unwrap();
-        actions::set_file(conn, campaign, Some(file)).unwrap();
-        let schedule = actions::add_schedule(conn, campaign, &plan).unwrap();
-        actions::launch(conn, campaign, desk.admin, now).unwrap();
+        let campaign = drafting::actions::create(conn, name, CampaignKind::OnceOff, zone, desk.admin, now).unwrap();
+        drafting::actions::set_file(conn, campaign, Some(file), desk.admin, now).unwrap();
+        let schedule = drafting::actions::add_schedule(conn, campaign, &plan, desk.admin, now).unwrap();
+        drafting::actions::launch(conn, campaign, desk.admin, now).unwrap();
         (campaign, schedule)
     });
     starter::tick(&desk.app).await.unwrap();
@@ -76,7 +77,8 @@ fn standings(desk: &Desk, run: RunId) -> BTreeMap<&'static str, i64> {
 }
 
 fn details(desk: &Desk, run: RunId, show: Show) -> Vec<String> {
-    let entries = desk.db(|conn| ledger::entries(conn, run, &Ask { show, ..Ask::default() }, 1000).unwrap());
+    let entries =
+        desk.db(|conn| ledger::entries(conn, run, &LedgerAsk { show, ..LedgerAsk::default() }, 1000).unwrap());
     entries.into_iter().filter_map(|entry| entry.detail).collect()
 }
 
@@ -103,8 +105,9 @@ async fn contacts_where_it_is_night_are_held_and_the_others_get_the_whole_rate()
     assert!(received.iter().all(|it| it.phone.starts_with("1212")), "somebody was woken up");
     assert_eq!(standings(&desk, it.run), BTreeMap::from([("delivered", 20), ("held", 20)]));
     assert_eq!(desk.counts(it.run).unsent(), 20);
-    let held =
-        desk.db(|conn| ledger::entries(conn, it.run, &Ask { show: Show::Retrying, ..Ask::default() }, 100).unwrap());
+    let held = desk.db(|conn| {
+        ledger::entries(conn, it.run, &LedgerAsk { show: Show::Retrying, ..LedgerAsk::default() }, 100).unwrap()
+    });
     assert!(held.iter().all(|entry| entry.standing == Standing::Held));
     assert!(held.iter().all(|entry| entry.next_try_at == Some(instant("2026-07-01 16:00"))));
     assert_eq!(held[0].detail.as_deref(), Some("waits for 09:00 where the person lives"));
@@ -184,7 +187,7 @@ async fn a_contact_that_names_its_zone_is_taken_at_its_word() {
 
 #[actix_web::test]
 async fn news_of_a_contact_that_was_never_sent_to_is_passed_over() {
-    use bugle::channels::{Receipt, ReceiptStatus};
+    use bugle::providers::{Receipt, ReceiptStatus};
     let desk = Desk::open_at("2026-07-01 13:00").await;
     let it = launch(&desk, "Coasts", Tz::UTC, &coasts(2), "13:00-20:00", 60.0, ruled(nine_to_eight())).await;
     desk.tick().await;

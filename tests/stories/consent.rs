@@ -1,7 +1,7 @@
 //! Opting out and back in: at once, answered once, in people's own words, and with proof.
 
+use bugle::access::Role;
 use bugle::pacing::LatePolicy;
-use bugle::web::Role;
 
 use super::desk::{Desk, phones};
 use super::talking::SURVEY;

@@ -1,12 +1,12 @@
 //! Who is known, what was ever sent to them and why not, and whom nobody may write to.
 
-use bugle::channels::Kind;
-use bugle::contacts::search::{self, Ask};
+use bugle::access::Role;
+use bugle::contacts::search::{self, ContactSearch};
 use bugle::engine::importer;
 use bugle::files::import;
 use bugle::ids::FileId;
 use bugle::pacing::LatePolicy;
-use bugle::web::Role;
+use bugle::providers::Kind;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -166,7 +166,7 @@ async fn nobody_comes_twice_and_nobody_is_left_out_page_by_page() {
     );
     desk.sql("UPDATE contacts SET \"values\" = jsonb_build_object('n', id % 2 || '!')");
     for (q, n) in [("", 100), ("35386", 67), ("353", 84), ("x", 33), ("353-", 84), ("353-1", 7), ("n: 1", 50)] {
-        let (mut seen, mut ask) = (Vec::new(), Ask { q: q.into(), ..Ask::default() });
+        let (mut seen, mut ask) = (Vec::new(), ContactSearch { q: q.into(), ..ContactSearch::default() });
         loop {
             let found = desk.db(|conn| search::page(conn, &ask, 7, desk.app.clock.now()).unwrap());
             seen.extend(found.contacts.iter().map(|it| it.id));
@@ -180,7 +180,7 @@ async fn nobody_comes_twice_and_nobody_is_left_out_page_by_page() {
         seen.dedup();
         assert_eq!((shown, seen.len()), (n, n), "{q:?}");
     }
-    let only = Ask { q: "35386".into(), kind: Some(Kind::Whatsapp), ..Ask::default() };
+    let only = ContactSearch { q: "35386".into(), kind: Some(Kind::Whatsapp), ..ContactSearch::default() };
     let found = desk.db(|conn| search::page(conn, &only, 100, desk.app.clock.now()).unwrap());
     assert_eq!(found.contacts.len(), 34);
 }

@@ -77,6 +77,39 @@ async fn pause_all_pauses_every_campaign_and_can_be_undone() {
 }
 
 #[actix_web::test]
+async fn the_picture_of_a_run_knows_every_pause_and_needs_no_journal_for_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, schedule, run) = desk.campaign("Spring offer", 600, "09:00-10:00", 10.0).await;
+    desk.tick().await;
+    for (time, path) in [
+        ("09:01", format!("/schedules/{schedule}/pause")),
+        ("09:03", format!("/schedules/{schedule}/resume")),
+        ("09:05", format!("/campaigns/{campaign}/pause")),
+        ("09:06", format!("/campaigns/{campaign}/resume")),
+        ("09:08", "/campaigns/pause-all".to_owned()),
+        ("09:09", format!("/campaigns/{campaign}/resume")),
+        ("09:10", format!("/schedules/{schedule}/pause")),
+    ] {
+        desk.run_until(&format!("2026-03-02 {time}")).await;
+        desk.submit(&path).await;
+    }
+    let pauses = || {
+        let run = desk.db(|conn| bugle::runs::store::find(conn, run).unwrap());
+        let past = desk.db(|conn| bugle::screen::store::past(conn, &run).unwrap());
+        let pauses = past.pauses_until(desk.app.clock.now());
+        let minutes = pauses.iter().map(|(from, to)| format!("{}-{}", from.format("%M"), to.format("%M")));
+        minutes.collect::<Vec<_>>().join(" ")
+    };
+    desk.at("2026-03-02 09:12");
+    assert_eq!(pauses(), "01-03 05-06 08-09 10-12", "the last one goes on");
+    desk.sql("DELETE FROM journal");
+    assert_eq!(pauses(), "01-03 05-06 08-09 10-12");
+    desk.fill_in("/stop", &[("word", "STOP")]).await;
+    desk.at("2026-03-02 09:15");
+    assert_eq!(pauses(), "01-03 05-06 08-09 10-12", "stopped, it is not paused any more");
+}
+
+#[actix_web::test]
 async fn the_resume_plan_says_who_is_left_and_who_would_not_be_reached() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (_, schedule, run) = desk.campaign("Spring offer", 100, "09:00-09:20", 10.0).await;

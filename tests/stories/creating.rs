@@ -1,9 +1,9 @@
 //! From a name to a launch.
 
-use bugle::channels::Kind;
 use bugle::engine::importer;
 use bugle::ids::CampaignId;
 use bugle::lists;
+use bugle::providers::Kind;
 
 use super::desk::{Answer, Desk};
 

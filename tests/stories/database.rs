@@ -341,8 +341,8 @@ async fn when_the_clock_leaps_forward_nothing_is_claimed_for_as_long() {
 async fn pages_that_are_open_say_since_when_they_stand_still() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (campaign, ..) = desk.campaign("Spring offer", 10, "09:00-18:00", 60.0).await;
-    let hub = bugle::campaigns::live::Hub::new(desk.app.clone());
-    let mut stream = hub.watch((desk.admin, None), [(campaign.0, None)].into()).unwrap();
+    let hub = bugle::screen::live::Hub::new(desk.app.clone());
+    let mut stream = hub.watch((desk.admin, None), [(campaign, None)].into()).unwrap();
     hub.look().await.unwrap();
     let mut heard = move || {
         let events = std::iter::from_fn(|| stream.try_recv().ok());

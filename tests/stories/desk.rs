@@ -12,9 +12,9 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
+use bugle::access::{Actor, Role};
 use bugle::app::App;
-use bugle::campaigns::{CampaignKind, actions, store};
-use bugle::channels::sandbox::Knobs;
+use bugle::campaigns::{CampaignKind, store};
 use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
@@ -29,10 +29,10 @@ use bugle::marks::Marks;
 use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
+use bugle::providers::sandbox::Knobs;
 use bugle::sandbox::carrier;
 use bugle::schedules::{Draft, When};
-use bugle::server;
-use bugle::web::Role;
+use bugle::{drafting, server};
 use chrono::{DateTime, NaiveTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
@@ -160,8 +160,8 @@ impl Desk {
             role: Role::Admin,
             password: "admin password".into(),
         };
-        let admin = add_user(conn, &new, None, now).unwrap();
-        bugle::installation::ensure_channel(conn, now).unwrap();
+        let admin = add_user(conn, &new, Actor::Shell, now).unwrap();
+        bugle::channels::actions::ensure_channel(conn, now).unwrap();
         let channel = One::get(conn, "SELECT id AS n FROM channels");
         let dispatcher = Dispatcher::new(app.clone());
         let mut desk = Desk {
@@ -361,10 +361,11 @@ impl Desk {
         let plan = Draft::once("Main", self.channel, body, now.date_naive(), time(start), time(end), rate);
         let plan = Draft { late, ..plan };
         let (campaign, schedule) = self.db(|conn| {
-            let campaign = actions::create(conn, name, CampaignKind::OnceOff, chrono_tz::UTC, self.admin, now).unwrap();
-            actions::set_file(conn, campaign, Some(file)).unwrap();
-            let schedule = actions::add_schedule(conn, campaign, &plan).unwrap();
-            actions::launch(conn, campaign, self.admin, now).unwrap();
+            let campaign =
+                drafting::actions::create(conn, name, CampaignKind::OnceOff, chrono_tz::UTC, self.admin, now).unwrap();
+            drafting::actions::set_file(conn, campaign, Some(file), self.admin, now).unwrap();
+            let schedule = drafting::actions::add_schedule(conn, campaign, &plan, self.admin, now).unwrap();
+            drafting::actions::launch(conn, campaign, self.admin, now).unwrap();
             (campaign, schedule)
         });
         starter::tick(&self.app).await.unwrap();
@@ -384,8 +385,8 @@ impl Desk {
         let campaign = self.daily_draft(name, expected_name, schedules).await;
         let now = self.app.clock.now();
         let schedules = self.db(|conn| {
-            actions::launch(conn, campaign, self.admin, now).unwrap();
-            bugle::schedules::store::of_campaigns(conn, &[campaign.0]).unwrap()
+            drafting::actions::launch(conn, campaign, self.admin, now).unwrap();
+            bugle::schedules::store::of_campaigns(conn, &[campaign]).unwrap()
         });
         (campaign, schedules.into_iter().map(|schedule| schedule.id).collect())
     }
@@ -397,9 +398,9 @@ impl Desk {
         expected_name: &str,
         schedules: &[(&str, &str, f64, Option<&str>)],
     ) -> CampaignId {
-        use bugle::channels::Kind;
         use bugle::drops::domain::DailyPlan;
         use bugle::files::domain::{Mapping, Use};
+        use bugle::providers::Kind;
         let grouped = schedules.iter().any(|(.., group)| group.is_some());
         let mut columns = vec!["phone", "name", "balance"];
         columns.extend(grouped.then_some("city"));
@@ -419,9 +420,9 @@ impl Desk {
         let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
         self.db(|conn| {
             let zone = chrono_tz::Europe::Dublin;
-            let campaign = actions::create(conn, name, CampaignKind::Daily, zone, self.admin, now).unwrap();
-            actions::set_file(conn, campaign, Some(file)).unwrap();
-            actions::set_group_by(conn, campaign, grouped.then_some("city")).unwrap();
+            let campaign = drafting::actions::create(conn, name, CampaignKind::Daily, zone, self.admin, now).unwrap();
+            drafting::actions::set_file(conn, campaign, Some(file), self.admin, now).unwrap();
+            drafting::actions::set_group_by(conn, campaign, grouped.then_some("city"), self.admin, now).unwrap();
             let plan = DailyPlan {
                 opens: time("08:00"),
                 closes: time("11:00"),
@@ -434,7 +435,7 @@ impl Desk {
                 let body = "Hello #name, you owe #balance|nothing#.";
                 let plan = Draft::once(name, self.channel, body, now.date_naive(), time(start), time(end), *rate);
                 let plan = Draft { when: When::Daily, group: group.map(str::to_owned), ..plan };
-                actions::add_schedule(conn, campaign, &plan).unwrap();
+                drafting::actions::add_schedule(conn, campaign, &plan, self.admin, now).unwrap();
             }
             campaign
         })
@@ -486,7 +487,7 @@ impl Desk {
     }
 
     pub fn counts(&self, run: RunId) -> Counts {
-        self.db(|conn| bugle::deliveries::store::counts_of(conn, run).unwrap())
+        self.db(|conn| bugle::deliveries::counts::counts_of(conn, run).unwrap())
     }
 
     // ---- browsing ----
@@ -575,8 +576,11 @@ impl Desk {
         Answer { status, location, html, headers }
     }
 
-    /// The counts of every run equal its rows.
+    /// The counts of every run equal its rows, and it is paused exactly while a pause of it goes on.
     pub fn check_counts(&self) {
+        let paused = "SELECT count(*) AS n FROM schedule_runs r WHERE (r.state = 'paused') <>
+                      EXISTS (SELECT FROM run_pauses p WHERE p.run_id = r.id AND p.to_at IS NULL)";
+        assert_eq!(self.number(paused), 0, "runs whose pauses say something else than they do");
         #[derive(QueryableByName)]
         struct Rows {
             #[diesel(sql_type = BigInt)]
@@ -614,7 +618,7 @@ impl Desk {
                     let outcome = row.outcome.map(|code| bugle::deliveries::Outcome::of_code(code).unwrap());
                     counted.add(bugle::deliveries::Word { progress: row.progress, outcome }, 1);
                 }
-                let kept = bugle::deliveries::store::counts_of(conn, RunId(run.id)).unwrap();
+                let kept = bugle::deliveries::counts::counts_of(conn, RunId(run.id)).unwrap();
                 assert_eq!(kept, counted, "counts of run {} against its rows", run.id);
             }
         });

@@ -1,13 +1,13 @@
 //! A daily campaign waits for its file, and the day's file makes the day's runs.
 
 use actix_web::test::TestRequest;
+use bugle::access::Role;
 use bugle::campaigns::actions as campaigns;
 use bugle::drops::actions::{self as drops, Launch};
 use bugle::drops::domain::Mode;
 use bugle::engine::{importer, starter};
 use bugle::ids::{CampaignId, DropId, RunId};
 use bugle::schedules::actions as schedules;
-use bugle::web::Role;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 

@@ -5,21 +5,20 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use bugle::access::Role;
 use bugle::app::App;
 use bugle::campaigns::actions as campaigns;
-use bugle::channels::sandbox::Knobs;
-use bugle::channels::{Receipt, ReceiptStatus};
 use bugle::config::Settings;
-use bugle::db;
-use bugle::deliveries::store::Claimer;
+use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{self, Fate, Settled};
 use bugle::engine::{rescuer, starter, watcher};
 use bugle::ids::{CampaignId, RunId, ScheduleId};
 use bugle::marks::Marks;
 use bugle::marks::store::{is_held, name_of_installation};
+use bugle::providers::sandbox::Knobs;
+use bugle::providers::{Receipt, ReceiptStatus};
 use bugle::schedules::actions::{pause, resume};
-use bugle::server;
-use bugle::web::Role;
+use bugle::{db, server};
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 
@@ -275,7 +274,9 @@ async fn a_pause_that_was_forgotten_holds_after_the_release() {
     dump.comes_back(&mut desk);
     assert_eq!(desk.state("schedule_runs", run.0), "running");
 
-    tick(&desk).await;
+    // Before anybody watches again something is due.
+    desk.later(1);
+    assert_eq!(desk.dispatch().await, 0);
     assert!(held(&desk), "nothing was claimed in between, and the journal is shorter");
     desk.visit("/lost-history").await.shows("Its schedule is paused: it was held in history that was lost.");
     released(&desk, "unconfirmed").await;
@@ -319,12 +320,42 @@ async fn a_date_whose_run_is_not_known_any_more_is_not_sent_a_second_time() {
 }
 
 #[actix_web::test]
+async fn a_run_that_is_not_known_any_more_is_spoken_for_to_everybody_who_knew_of_it() {
+    let mut desk = Desk::open_at("2026-03-02 08:59").await;
+    recurring(&desk, 20, every_day(), "10:00", 60.0);
+    watcher::tick(&desk.app).await.unwrap();
+    let dump = Dump::of(&mut desk);
+    let other = desk.another_process();
+    desk.at("2026-03-02 09:00");
+    for _ in 0..4 {
+        tick(&desk).await;
+        watcher::tick(&other).await.unwrap();
+    }
+    // That one is away while this one notices, and somebody releases.
+    let others_marks = other.marks.clone();
+    drop(other);
+    let forgotten = dump.comes_back(&mut desk);
+    assert!((1..20).contains(&forgotten.len()), "{}", forgotten.len());
+    tick(&desk).await;
+    assert!(held(&desk));
+    released(&desk, "unconfirmed").await;
+
+    desk.goes_on_as(others_marks);
+    for _ in 0..2 {
+        tick(&desk).await;
+        assert!(!held(&desk), "held a second time for the same run");
+    }
+    assert_eq!(desk.number("SELECT count(*) AS n FROM losses"), 1);
+    nobody_twice(&ever(&desk, &forgotten));
+}
+
+#[actix_web::test]
 async fn replies_and_second_tries_that_may_have_left_are_unconfirmed_and_later_ones_leave() {
     const BOT: &str = r##"[{"id": "a", "name": "1", "do": "message", "text": "one"},
         {"id": "b", "name": "2", "do": "close", "text": "two"}]"##;
     let mut desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Desk", BOT);
-    desk.inbound("Front desk", bot, &bugle::campaigns::inbound::Plan::default());
+    desk.inbound("Front desk", bot, &bugle::campaigns::inbound::InboundPlan::default());
     // Told "later" at the first two tries.
     let busy = ["12025550193".to_owned()];
     desk.campaign_to("Busy", &busy, "09:00-12:00", 600.0, bugle::pacing::LatePolicy::CatchUp).await;
@@ -366,25 +397,78 @@ async fn replies_and_second_tries_that_may_have_left_are_unconfirmed_and_later_o
 }
 
 #[actix_web::test]
+async fn a_process_that_only_watches_notices_what_others_had_sent() {
+    let mut desk = Desk::open_at("2026-03-02 09:00").await;
+    let (.., run) = under_way(&desk, 200, 20).await;
+    let dump = Dump::of(&mut desk);
+    desk.goes_on_as(Arc::default());
+    let elsewhere = desk.another_engine();
+    for _ in 0..3 {
+        desk.later(1);
+        elsewhere.tick().await.unwrap();
+        elsewhere.idle().await;
+        watcher::tick(&desk.app).await.unwrap();
+    }
+    drop(elsewhere);
+    let forgotten = dump.comes_back(&mut desk);
+    assert!(!watcher::tick(&desk.app).await.unwrap());
+    assert!(held(&desk));
+    assert_eq!(desk.counts(run).unconfirmed, forgotten.len() as i64);
+}
+
+#[actix_web::test]
+async fn a_run_whose_time_goes_by_while_everything_is_held_ends_after_the_release() {
+    let mut desk = Desk::open_at("2026-03-02 09:00").await;
+    let (.., run) = under_way(&desk, 200, 20).await;
+    let dump = Dump::of(&mut desk);
+    tick(&desk).await;
+    dump.comes_back(&mut desk);
+    tick(&desk).await;
+    assert!(held(&desk));
+    desk.at("2026-03-02 12:30");
+    for _ in 0..2 {
+        tick(&desk).await;
+    }
+    assert_eq!(desk.state("schedule_runs", run.0), "running", "somebody may want them sent to again");
+    released(&desk, "unconfirmed").await;
+    tick(&desk).await;
+    assert_eq!(desk.state("schedule_runs", run.0), "overrun");
+}
+
+#[actix_web::test]
+async fn a_reply_that_left_and_is_not_known_of_is_noticed_before_the_next() {
+    const BOT: &str = r##"[{"id": "a", "name": "1", "do": "message", "text": "one"},
+        {"id": "b", "name": "2", "do": "close", "text": "two"}]"##;
+    let mut desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Desk", BOT);
+    desk.inbound("Front desk", bot, &bugle::campaigns::inbound::InboundPlan::default());
+    let it = &phones(1)[0];
+    desk.hears_as("x", it, "hi");
+    watcher::tick(&desk.app).await.unwrap();
+    let dump = Dump::of(&mut desk);
+    // Nothing else happens, and nobody watches.
+    desk.later(1);
+    desk.talk().await;
+    let forgotten = dump.comes_back(&mut desk);
+    desk.later(1);
+    desk.talk().await;
+    assert!(held(&desk));
+    let parts: HashSet<String> = ever(&desk, &forgotten).into_iter().map(|it| it.body).collect();
+    assert_eq!(parts.len(), ever(&desk, &forgotten).len(), "a reply was said twice");
+}
+
+#[actix_web::test]
 async fn a_result_of_what_was_lost_closes_no_lease_that_has_its_number_now() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (.., run) = desk.campaign("Spring offer", 6, "09:00-12:00", 6000.0).await;
     starter::tick(&desk.app).await.unwrap();
-    let process = uuid::Uuid::new_v4();
-    let claim = || {
-        desk.later(2);
+    let claim = |process, seconds| {
+        desk.later(seconds);
         let leave = deliveries::actions::Leave { most: 3, part: None, n_fields: desk.n_fields(run) };
         let by = Claimer { process, now: desk.app.clock.now() };
         desk.db(|conn| deliveries::actions::claim(conn, run, &leave, by).unwrap()).claims.remove(0)
     };
-    let (lost, now) = (claim(), desk.app.clock.now());
-    // As if it had never been, and its number were given to the next.
-    desk.sql("DELETE FROM leases");
-    desk.sql("UPDATE schedule_runs SET next_seq = 1, released = 0");
-    desk.sql("ALTER TABLE leases ALTER COLUMN id RESTART WITH 1");
-    let next = claim();
-    assert_eq!((next.lease.id, next.lease.process), (lost.lease.id, lost.lease.process));
-
+    let now = desk.app.clock.now();
     let accepted = Fate::Accepted { provider_ref: None };
     let settled = |it: &deliveries::Claim| -> Vec<Settled> {
         let of = |seq| Settled {
@@ -402,10 +486,23 @@ async fn a_result_of_what_was_lost_closes_no_lease_that_has_its_number_now() {
     let settle = |results: &[Settled]| {
         desk.db(|conn| deliveries::actions::settle(conn, results, uuid::Uuid::new_v4(), 0, now).unwrap())
     };
-    assert_eq!(settle(&settled(&lost)), 3, "they come too late");
-    assert_eq!(desk.number("SELECT sum(open)::bigint AS n FROM leases"), 3, "the wire is as it is");
-    assert_eq!(settle(&settled(&next)), 0);
-    assert_eq!(desk.number("SELECT sum(open)::bigint AS n FROM leases"), 0);
+    let (one, another) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    // Its number is given to the same process later, or to another in the same instant.
+    for (process, seconds) in [(one, 2), (another, 0)] {
+        let lost = claim(one, 2);
+        // As if it had never been.
+        let (lease, lo) = (lost.lease.id, lost.contacts[0].seq);
+        desk.sql(&format!("DELETE FROM leases WHERE id = {lease}"));
+        desk.sql(&format!("UPDATE schedule_runs SET next_seq = {lo}, released = {lo} - 1"));
+        desk.sql(&format!("ALTER TABLE leases ALTER COLUMN id RESTART WITH {lease}"));
+        let next = claim(process, seconds);
+        assert_eq!((next.lease.id, next.contacts.len()), (lease, 3));
+
+        assert_eq!(settle(&settled(&lost)), 3, "they come too late");
+        assert_eq!(desk.number("SELECT sum(open)::bigint AS n FROM leases"), 3, "the wire is as it is");
+        assert_eq!(settle(&settled(&next)), 0);
+        assert_eq!(desk.number("SELECT sum(open)::bigint AS n FROM leases"), 0);
+    }
 }
 
 #[actix_web::test]
@@ -449,7 +546,7 @@ async fn restarts_kills_pauses_gaps_and_drafts_that_go_are_no_lost_history() {
     let tests = "SELECT count(*) AS n FROM leases l JOIN schedule_runs r ON r.id = l.run_id WHERE r.purpose = 'test'";
     assert_eq!(desk.number(tests), 1);
     let now = desk.app.clock.now();
-    desk.db(|conn| campaigns::discard(conn, draft, desk.admin, now).unwrap());
+    desk.db(|conn| bugle::drafting::actions::discard(conn, draft, desk.admin, now).unwrap());
     tick(&desk).await;
     whole(&desk, "a draft that went").await;
     db::migrate(&desk.url).unwrap();

@@ -1,19 +1,32 @@
 //! Files and forms that were made to do harm, or do it by accident.
 
+use std::cell::Cell;
 use std::fs;
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::{Cursor, Read as _, Seek as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::process::ExitStatusExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
-use actix_web::test::TestRequest;
+use actix_web::cookie::Key;
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::test::{self, TestRequest};
+use actix_web::web::Bytes;
+use bugle::contacts::domain::read_pasted;
 use bugle::db::is_gone;
 use bugle::engine::{checker, importer};
 use bugle::files::domain::Format;
 use bugle::files::table::Unread;
 use bugle::files::workbook::{Patience, workbook_rows};
+use bugle::providers::Kind;
+use bugle::{privileges, server};
 use diesel::prelude::*;
 use diesel::sql_types::Binary;
+use futures_util::{StreamExt, stream};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::desk::{Answer, Desk};
@@ -211,6 +224,9 @@ async fn who_reads_workbooks_can_do_nothing_else() {
     let mut book = tempfile::NamedTempFile::new().unwrap();
     book.write_all(&xlsx(&rows(5000), &[])).unwrap();
     let path = book.path().to_owned();
+    // Opened by somebody who did not think of children, under a number that the reader itself never comes to.
+    // SAFETY: a descriptor that is open.
+    let leaked = unsafe { libc::fcntl(book.as_file().as_raw_fd(), libc::F_DUPFD, 100) };
     // The death of the thread that started it is the death of its parent to the kernel.
     let started = std::thread::spawn(move || {
         let mut reader = Command::new(env!("CARGO_BIN_EXE_bugle"))
@@ -225,6 +241,9 @@ async fn who_reads_workbooks_can_do_nothing_else() {
         let mut begun = [0; 2];
         reader.stdout.as_mut().unwrap().read_exact(&mut begun).unwrap();
         assert_eq!(begun, [b'b', 1], "sealed");
+        assert!(fs::symlink_metadata(format!("/proc/{}/fd/{leaked}", reader.id())).is_err(), "it has what we had open");
+        // SAFETY: ours, and of no more use.
+        unsafe { libc::close(leaked) };
         let about = |what: &str| fs::read_to_string(format!("/proc/{}/{what}", reader.id())).unwrap();
         let (limits, status) = (about("limits"), about("status"));
         (reader, limits, status)
@@ -243,6 +262,62 @@ async fn who_reads_workbooks_can_do_nothing_else() {
     let is = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
     assert_eq!((is("NoNewPrivs:"), is("Seccomp:")), ("1".into(), "2".into()));
     assert_eq!(reader.wait().unwrap().signal(), Some(9), "it went with its parent");
+}
+
+#[test]
+fn who_reads_workbooks_is_closed_to_others_of_the_same_account() {
+    let mut book = tempfile::tempfile().unwrap();
+    book.write_all(&xlsx(&rows(5000), &[])).unwrap();
+    book.rewind().unwrap();
+    // To root nothing is closed, and everything of root's looks the same: somebody else has it read then.
+    let program = fs::File::open(env!("CARGO_BIN_EXE_bugle")).unwrap();
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    if privileges::is_root() {
+        command.uid(65534).gid(65534);
+    }
+    command.args(["read-workbook", "xlsx", "1"]).stdin(book).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut reader = command.spawn().unwrap();
+    // It has begun, and stands still as soon as its pipe is full.
+    reader.stdout.as_mut().unwrap().read_exact(&mut [0; 2]).unwrap();
+    let owner = |what: &str| fs::metadata(format!("/proc/{}/{what}", reader.id())).unwrap().uid();
+    let owners = ["mem", "maps", "environ", "fd"].map(owner);
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    assert_eq!(owners, [0; 4], "root's, and not of whoever it runs as");
+}
+
+/// Whoever reads a workbook of this size for us now: their folders in `/proc`.
+fn readers(size: usize) -> Vec<PathBuf> {
+    let words = format!("\0read-workbook\0xlsx\0{size}\0");
+    let ours = format!("PPid:\t{}\n", std::process::id());
+    let is_reader = |dir: &PathBuf| {
+        fs::read_to_string(dir.join("cmdline")).is_ok_and(|line| line.ends_with(&words))
+            && fs::read_to_string(dir.join("status")).is_ok_and(|status| status.contains(&ours))
+    };
+    fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(is_reader).collect()
+}
+
+#[test]
+fn who_reads_workbooks_knows_nothing_of_our_surroundings() {
+    let (book, mut file) = (xlsx(&rows(5000), &[]), tempfile::tempfile().unwrap());
+    file.write_all(&book).unwrap();
+    // Whoever makes the server says as well where the program is.
+    crate::desk::empty_database("reads_workbooks");
+    let mut seen = Vec::new();
+    workbook_rows(&file, Format::Xlsx, book.len() as u64, Patience::UPLOAD, &mut |_, _, _| {
+        // It stands still meanwhile, with the rest of its rows before it.
+        seen = readers(book.len())
+            .iter()
+            .map(|dir| (fs::read(dir.join("environ")), fs::read_link(dir.join("cwd"))))
+            .collect();
+        ControlFlow::Break(())
+    })
+    .unwrap();
+    assert_eq!(seen.len(), 1);
+    // Nobody but root looks into it.
+    for (variables, folder) in seen.into_iter().filter(|_| privileges::is_root()) {
+        assert_eq!((variables.unwrap(), folder.unwrap()), (Vec::new(), PathBuf::from("/")));
+    }
 }
 
 #[actix_web::test]
@@ -310,6 +385,49 @@ async fn a_check_that_ends_its_worker_is_begun_twice_and_not_again() {
     desk.press(&check).await.shows("every 1s");
     checker::tick(&desk.app).await.unwrap();
     desk.peek(&check).await.shows("Checked on");
+}
+
+/// From here on the database goes away whenever this happens.
+fn goes_away(desk: &Desk, event: &str) {
+    desk.sql(
+        "CREATE FUNCTION go_away() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60); RETURN NULL; END'",
+    );
+    desk.sql(&format!("CREATE TRIGGER goes_away AFTER {event} EXECUTE FUNCTION go_away()"));
+}
+
+#[actix_web::test]
+async fn an_import_whose_database_goes_away_again_and_again_is_begun_again_each_time() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let file =
+        desk.upload("/files", "people.csv", b"Phone,Name,City\n+353861234567,Anna,Cork\n", &[]).await.location.unwrap();
+    desk.order_import(&file).await;
+    goes_away(&desk, "INSERT ON contacts");
+    for n in 1..=3 {
+        assert!(importer::tick(&desk.app).await.is_err(), "try {n}");
+        desk.later(61);
+    }
+    desk.sql("DROP TRIGGER goes_away ON contacts");
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    desk.visit(&file).await.shows("1 contact from people.csv");
+    assert_eq!(desk.whys("file.import_ended"), [] as [String; 0]);
+}
+
+#[actix_web::test]
+async fn a_check_whose_database_goes_away_again_and_again_is_begun_again_each_time() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let campaign = desk.daily_draft("Offer", "offer.csv", &[("Main", "09:00-10:00", 60.0, None)]).await;
+    let check = format!("/campaigns/{campaign}/check");
+    desk.press(&check).await.shows("contacts checked.");
+    goes_away(&desk, "UPDATE ON dry_runs FOR EACH ROW WHEN (NEW.rows_done > 0)");
+    for n in 1..=3 {
+        assert!(checker::tick(&desk.app).await.is_err(), "try {n}");
+        desk.later(61);
+    }
+    desk.sql("DROP TRIGGER goes_away ON dry_runs");
+    assert_eq!(checker::tick(&desk.app).await.unwrap(), 1);
+    desk.peek(&check).await.shows("Checked on");
+    assert_eq!(desk.whys("campaign.check_ended"), [] as [String; 0]);
 }
 
 #[actix_web::test]
@@ -407,6 +525,28 @@ async fn a_form_has_one_budget_for_everything_in_it() {
 }
 
 #[actix_web::test]
+async fn of_a_form_past_twice_its_budget_nothing_is_read_any_more() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let came = Rc::new(Cell::new(0));
+    let counted = came.clone();
+    let head = Bytes::from_static(b"--edge\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\n");
+    let pieces = (0..64).map(move |_| {
+        counted.set(counted.get() + 1);
+        Ok::<_, PayloadError>(Bytes::from(vec![b'1'; 1 << 20]))
+    });
+    let body = stream::iter([Ok(head)].into_iter().chain(pieces)).boxed_local();
+    let request = TestRequest::post()
+        .uri("/blocklist/import")
+        .insert_header(("Sec-Fetch-Site", "same-origin"))
+        .insert_header(("Content-Type", "multipart/form-data; boundary=edge"))
+        .cookie(desk.cookie().clone());
+    let request = request.to_request().replace_payload(Payload::Stream { payload: body }).0;
+    let service = test::init_service(server::app(desk.app.clone(), Key::from(&[7; 64]))).await;
+    assert_eq!(test::call_service(&service, request).await.status().as_u16(), 413);
+    assert!(came.get() <= 33, "{} MiB were read", came.get());
+}
+
+#[actix_web::test]
 async fn fields_that_a_form_does_not_have_are_not_kept() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let large = vec![b'x'; 512 << 10];
@@ -463,6 +603,9 @@ async fn of_very_many_pasted_lines_the_bad_ones_are_counted() {
     page.shows("150000 left out");
     assert!(page.html.matches("is not a phone number in Ireland").count() <= 200);
 
+    let kept = read_pasted(Kind::Sms, &bad, "IE");
+    assert_eq!((kept.n_bad, kept.bad.len()), (150_000, 200), "the others are only counted");
+
     let good = format!("0861234567\n{bad}086 123 4567\n");
     let page = desk.sends_form("/lists", &[("name", None, b"All"), region, ("text", None, good.as_bytes())]).await;
     assert_eq!(page.status, 200);
@@ -498,7 +641,7 @@ async fn files_are_listed_and_those_that_nothing_refers_to_can_be_deleted() {
         1
     );
 
-    desk.gives_the_admin_the_role(bugle::web::Role::Viewer);
+    desk.gives_the_admin_the_role(bugle::access::Role::Viewer);
     assert_eq!(desk.submit("/files/1/delete").await.status, 403);
     desk.visit("/files").await.lacks("/delete");
 }

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use bugle::engine::importer;
-use bugle::files::domain::Counts;
+use bugle::files::domain::FileCounts;
 use bugle::files::import::{self, Ended};
-use bugle::files::store::{self, Heard};
+use bugle::files::store::{self, HeardImporter};
 use bugle::ids::FileId;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
@@ -204,8 +204,8 @@ async fn the_page_follows_an_import() {
     let claim = desk.claim();
     let later = desk.app.clock.now() + TimeDelta::seconds(60);
     let size = CONTACTS.len() as i64;
-    let mut counts = Counts { bytes_done: size / 2, done: 20_000, good: 19_990, bad: 10, duplicate: 0 };
-    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later).unwrap()), Heard::GoOn);
+    let mut counts = FileCounts { bytes_done: size / 2, done: 20_000, good: 19_990, bad: 10, duplicate: 0 };
+    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later).unwrap()), HeardImporter::GoOn);
     let page = desk.visit("/files/1/panel").await;
     page.shows(&format!("20,000 rows read, {} % of the file: 19,990 good, 10 with problems.", size / 2 * 100 / size));
     page.shows("Cancel the import");
@@ -215,7 +215,7 @@ async fn the_page_follows_an_import() {
     desk.visit("/files/1/panel").await.shows("All 20,000 rows are read. Storing 19,990 good ones");
 
     desk.fill_in("/files/1/cancel", &[]).await;
-    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later).unwrap()), Heard::Cancel);
+    assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later).unwrap()), HeardImporter::Cancel);
 }
 
 #[actix_web::test]
@@ -376,7 +376,7 @@ async fn many_batches_end_in_one_numbering() {
 async fn who_may_only_look_may_not_import() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await;
-    desk.gives_the_admin_the_role(bugle::web::Role::Viewer);
+    desk.gives_the_admin_the_role(bugle::access::Role::Viewer);
     assert_eq!(desk.upload("/files", "march.csv", CONTACTS.as_bytes(), &[]).await.status, 403);
     assert_eq!(desk.fill_in("/files/1/import", &mapping("IE")).await.status, 403);
     assert_eq!(desk.fill_in("/files/1/cancel", &[]).await.status, 403);
@@ -443,7 +443,7 @@ impl Desk {
         assert_eq!(importer::tick(&self.app).await.unwrap(), 1);
     }
 
-    fn claim(&self) -> store::Claim {
+    fn claim(&self) -> store::ImportClaim {
         let now = self.app.clock.now();
         self.db(|conn| store::claim(conn, Uuid::new_v4(), now + TimeDelta::seconds(60), now).unwrap())
             .expect("a file to import")

@@ -36,7 +36,7 @@ impl Desk {
 }
 
 /// The form of an inbound campaign, filled in for whoever writes at any time.
-fn form<'a>(name: &'a str, channels: &[&'a str], bot: &'a str) -> Vec<(&'a str, &'a str)> {
+pub fn form<'a>(name: &'a str, channels: &[&'a str], bot: &'a str) -> Vec<(&'a str, &'a str)> {
     let mut form = vec![("name", name), ("time_zone", "UTC"), ("bot", bot), ("when", "always")];
     form.extend(channels.iter().map(|channel| ("channel", *channel)));
     form.extend(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].map(|day| ("day", day)));

@@ -1,10 +1,10 @@
 //! The inbox: who waits, who answers, and what two agents at once are told.
 
-use bugle::conversations::inbox::{Ask, Place, View, page};
+use bugle::access::Role;
+use bugle::conversations::inbox::{InboxAsk, InboxPlace, View, page};
 use bugle::ids::{BotId, UserId};
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
-use bugle::web::Role;
 
 use diesel::connection::SimpleConnection;
 
@@ -17,7 +17,7 @@ impl Desk {
         let new =
             NewUser { email: email.clone(), name: name.into(), role, password: "a long password of theirs".into() };
         let now = self.app.clock.now();
-        (self.db(|conn| add_user(conn, &new, Some(self.admin), now).unwrap()), email)
+        (self.db(|conn| add_user(conn, &new, self.admin.into(), now).unwrap()), email)
     }
 
     async fn posts_as(&self, who: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -343,13 +343,13 @@ async fn pages_follow_one_another_without_a_gap() {
         desk.later(n as i64);
         desk.hears(phone, "1").await;
     }
-    let mut ask = Ask {
+    let mut ask = InboxAsk {
         view: View::All,
         channel: None,
         campaign: None,
         label: None,
         q: String::new(),
-        place: Place::Start,
+        place: InboxPlace::Start,
         person: desk.admin,
     };
     let mut seen = Vec::new();
@@ -357,7 +357,7 @@ async fn pages_follow_one_another_without_a_gap() {
         let page = desk.db(|conn| page(conn, &ask, 2).unwrap());
         seen.extend(page.conversations.iter().map(|it| it.address.clone()));
         match page.next {
-            Some(next) => ask.place = Place::parse(&next.to_string()),
+            Some(next) => ask.place = InboxPlace::parse(&next.to_string()),
             None => break,
         }
     }

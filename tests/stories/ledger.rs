@@ -1,12 +1,12 @@
 //! Who got it, who did not, and why: the rows behind every number.
 
 use actix_web::test::TestRequest;
-use bugle::channels::sandbox::webhook;
-use bugle::channels::{Event, Receipt, ReceiptStatus};
-use bugle::deliveries::ledger::{self, Ask};
+use bugle::deliveries::ledger::{self, LedgerAsk};
 use bugle::deliveries::{OnRecord, Outcome, PartId, Show, Standing, Word};
 use bugle::ids::RunId;
 use bugle::pacing::LatePolicy;
+use bugle::providers::sandbox::webhook;
+use bugle::providers::{Event, Receipt, ReceiptStatus};
 use bugle::runs;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -69,7 +69,8 @@ async fn the_rows_behind_a_number_are_as_many_as_it_says() {
     let check = |when: &str| {
         let counts = desk.counts(run);
         for show in Show::COUNTED.into_iter().chain([Show::Retrying]) {
-            let rows = desk.db(|conn| ledger::entries(conn, run, &Ask { show, ..Ask::default() }, 100).unwrap());
+            let rows =
+                desk.db(|conn| ledger::entries(conn, run, &LedgerAsk { show, ..LedgerAsk::default() }, 100).unwrap());
             assert_eq!(Some(rows.len() as i64), show.count(&counts), "{show:?} {when}");
         }
     };
@@ -105,7 +106,7 @@ async fn where_a_contact_stands_is_the_same_asked_one_by_one_or_all_at_once() {
     for state in states {
         desk.sql(&format!("UPDATE schedule_runs SET {state}"));
         let (at_once, one_by_one) =
-            desk.db(|conn| (ledger::entries(conn, run, &Ask::default(), 100).unwrap(), one_by_one(conn, run)));
+            desk.db(|conn| (ledger::entries(conn, run, &LedgerAsk::default(), 100).unwrap(), one_by_one(conn, run)));
         let at_once: Vec<_> = at_once.iter().map(|entry| (entry.seq, entry.standing)).collect();
         assert_eq!(at_once, one_by_one, "{state}");
 
@@ -169,14 +170,14 @@ async fn a_long_ledger_comes_page_by_page_and_goes_out_whole() {
 async fn only_signed_receipts_are_taken_in() {
     let desk = Desk::open_at("2026-03-02 08:59").await;
     // A carrier that owes the receipts for an hour.
-    desk.carrier(&bugle::channels::sandbox::Knobs { receipt_ms: 3_600_000, ..super::desk::prompt() });
+    desk.carrier(&bugle::providers::sandbox::Knobs { receipt_ms: 3_600_000, ..super::desk::prompt() });
     let (_, _, run) = desk.campaign("Spring", 1, "09:00-10:00", 60.0).await;
     desk.run_until("2026-03-02 09:00:02").await;
     assert_eq!(desk.counts(run).delivered, 0);
 
     let part = PartId { run, seq: 1, attempt: 1 }.to_string();
     let (body, signature) = {
-        let secret = desk.db(|conn| bugle::senders::setups::find(conn, desk.channel).unwrap().secret);
+        let secret = desk.db(|conn| bugle::channels::setups::find(conn, desk.channel).unwrap().secret);
         webhook(&secret, &[Event::Receipt(Receipt { part, status: ReceiptStatus::Delivered, code: None })])
     };
     let call = |path: String, signature: Option<String>| {

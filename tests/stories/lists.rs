@@ -1,11 +1,11 @@
 //! Saved lists: how they are made, who is on them, and the audiences they make together.
 
-use bugle::channels::Kind;
+use bugle::access::Role;
 use bugle::ids::{CampaignId, ListId, RunId};
 use bugle::lists::actions;
-use bugle::lists::domain::{Condition, Filter, Join, Op};
+use bugle::lists::domain::{Condition, Filter, FilterOp, Join};
 use bugle::lists::store::{self, AudienceTarget};
-use bugle::web::Role;
+use bugle::providers::Kind;
 
 use crate::desk::Desk;
 
@@ -84,7 +84,7 @@ async fn each_way_to_compare_finds_whom_it_says() {
         let list = desk.filter(&format!("{i}"), Join::All, &[condition]);
         assert_eq!(desk.audience(&[list], &[]), who, "{condition:?}");
     }
-    for op in Op::ALL {
+    for op in FilterOp::ALL {
         assert!(cases.iter().any(|((_, word, _), _)| *word == op.word()), "{op:?} has no case");
     }
 }
@@ -340,7 +340,7 @@ async fn a_list_is_renamed_and_deleted_unless_it_is_used() {
     page.shows("Yes, delete “Best”");
 
     // Whatever uses a list refers to it so.
-    desk.sql("CREATE TABLE uses (list_id bigint REFERENCES lists ON DELETE RESTRICT)");
+    desk.sql("CREATE TABLE uses (list_id bigint REFERENCES lists)");
     desk.sql(&format!("INSERT INTO uses VALUES ({vip})"));
     let page = desk.submit(&format!("{path}/delete")).await;
     assert_eq!(page.status, 409);
@@ -365,6 +365,9 @@ async fn looking_making_and_deleting_need_rising_rights() {
     page.shows("Rename");
     page.lacks("/delete");
     assert_eq!(desk.submit(&format!("/lists/{list}/delete")).await.status, 403);
+    desk.visit(&format!("/lists/{filter}")).await.lacks("Edit the filter");
+    assert_eq!(desk.visit(&format!("/lists/{filter}/filter")).await.status, 403);
+    assert_eq!(desk.fill_in(&format!("/lists/{filter}/filter"), &[("do", "save")]).await.status, 403);
 
     desk.gives_the_admin_the_role(Role::Viewer);
     for path in [

@@ -21,6 +21,7 @@ mod history;
 mod hostile;
 mod importing;
 mod inbox;
+mod journal;
 mod inbound;
 mod ledger;
 mod lists;

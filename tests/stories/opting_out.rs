@@ -4,16 +4,17 @@
 use std::time::{Duration, Instant};
 
 use actix_web::test::TestRequest;
-use bugle::channels::sandbox::webhook;
-use bugle::channels::{Event, Inbound};
+use bugle::access::Role;
+use bugle::channels::setups;
 use bugle::conversations::outbox;
 use bugle::deliveries::actions::Leave;
-use bugle::deliveries::store::Claimer;
+use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{self, BEGIN_WITHIN, Claim, Fate, Outcome, Settled};
 use bugle::ids::RunId;
+use bugle::lists;
 use bugle::pacing::LatePolicy;
-use bugle::senders::setups;
-use bugle::web::Role;
+use bugle::providers::sandbox::webhook;
+use bugle::providers::{Event, Inbound, Kind};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use futures_util::future::{LocalBoxFuture, join_all};
@@ -51,7 +52,7 @@ impl Desk {
 
     /// The provider tells in a signed call what somebody wrote.
     async fn is_told(&self, id: &str, from: &str, text: &str) -> Answer {
-        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None };
+        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None, by: None };
         let secret = self.db(|conn| setups::find(conn, self.channel).unwrap().secret);
         let (body, signature) = webhook(&secret, &[Event::Inbound(inbound)]);
         let path = format!("/webhooks/{}", self.channel);
@@ -104,6 +105,9 @@ async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_
     let (contact, thread) = (desk.contact(&to[7]), desk.conversation(&to[7]));
     let (contact, thread) = (format!("/contacts/{contact}"), format!("/inbox/{thread}"));
     let (list, import) = (format!("/contacts?q={}", to[8]), format!("{}\n{}\n", to[9], to[10]));
+    let now = desk.app.clock.now();
+    let by_hand = desk.db(|conn| lists::actions::create(conn, "Some", Kind::Sms, &to[8..9], desk.admin, now).unwrap());
+    let by_hand = format!("/lists/{by_hand}");
     let address = format!("+{}", to[3]);
     let entry = [("kind", "sms"), ("address", address.as_str())];
     let answered = join_all([
@@ -118,6 +122,7 @@ async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_
         timed("the contact's conversation", desk.visit(&thread)),
         timed("contacts", desk.visit(&list)),
         timed("contacts as a table", desk.visit("/contacts.csv")),
+        timed("a list they are on", desk.visit(&by_hand)),
         timed("the inbox", desk.visit("/inbox")),
         timed("the proof", desk.visit("/settings/consent")),
         // Two tables are what one person may take away at a time.
@@ -152,18 +157,26 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     let by = || Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
     let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
     assert_eq!(claimed.len(), 2);
+    let settles = |reply: &outbox::Reply| {
+        let fate = Fate::Accepted { provider_ref: None };
+        let settled = outbox::SettledReply { id: reply.id, attempt: reply.attempt, fate };
+        desk.db(|conn| outbox::settle(conn, &[settled], desk.app.clock.now()).unwrap());
+    };
+    let (to_it, to_other) = match claimed[0].address == *it {
+        true => (&claimed[0], &claimed[1]),
+        false => (&claimed[1], &claimed[0]),
+    };
+    // What all are shown waits for a reply as well, to somebody in doubt or to one who has opted out.
+    desk.hears_as("doubted", other, "Please stop texting me");
+    let (_, status, took) = timed("the inbox", desk.visit("/inbox")).await;
+    assert!(status == 200 && BEGIN_WITHIN <= took, "in doubt: {status} after {took:?}");
+    settles(to_other);
     let (_, status, took) = timed("a word", desk.is_told("told-1", it, "STOP")).await;
     assert!(status == 204 && BEGIN_WITHIN <= took, "{status} after {took:?}");
+    let (_, status, took) = timed("the inbox", desk.visit("/inbox")).await;
+    assert!(status == 200 && BEGIN_WITHIN <= took, "opted out: {status} after {took:?}");
 
-    let settled: Vec<outbox::Settled> = claimed
-        .iter()
-        .map(|reply| outbox::Settled {
-            id: reply.id,
-            attempt: reply.attempt,
-            fate: Fate::Accepted { provider_ref: None },
-        })
-        .collect();
-    desk.db(|conn| outbox::settle(conn, &settled, desk.app.clock.now()).unwrap());
+    settles(to_it);
     let confirmation = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
     assert!(confirmation.len() == 1 && confirmation[0].barred.is_none());
     let (_, status, took) = timed("told again", desk.is_told("told-1", it, "STOP")).await;
@@ -176,11 +189,20 @@ pub struct Turnstile(PgConnection);
 impl Turnstile {
     /// `event`: on which table's rows what happens.
     pub fn before(desk: &Desk, event: &str) -> Turnstile {
+        Turnstile::at(desk, event, "INITIALLY DEFERRED")
+    }
+
+    /// Where those who pass wait as soon as it has happened, and not only when they commit.
+    pub fn after(desk: &Desk, event: &str) -> Turnstile {
+        Turnstile::at(desk, event, "INITIALLY IMMEDIATE")
+    }
+
+    fn at(desk: &Desk, event: &str, when: &str) -> Turnstile {
         desk.db(|conn| {
             conn.batch_execute(&format!(
                 "CREATE FUNCTION wait_at_the_turnstile() RETURNS trigger LANGUAGE plpgsql AS
                      'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END';
-                 CREATE CONSTRAINT TRIGGER turnstile AFTER {event} DEFERRABLE INITIALLY DEFERRED
+                 CREATE CONSTRAINT TRIGGER turnstile AFTER {event} DEFERRABLE {when}
                      FOR EACH ROW EXECUTE FUNCTION wait_at_the_turnstile()"
             ))
             .unwrap();

@@ -1,4 +1,5 @@
 use bugle::campaigns::{CampaignKind, actions};
+use bugle::drafting;
 use bugle::pacing::{LatePolicy, Rate};
 use bugle::schedules::Draft;
 use bugle::schedules::actions::{Edit, edit, pause, resume};
@@ -229,11 +230,18 @@ async fn a_window_follows_the_local_clock_over_a_change_to_summer_time() {
     let (start, end) = ("01:30:00".parse().unwrap(), "03:00:00".parse().unwrap());
     let plan = Draft::once("Night", desk.channel, "Hello", "2026-03-29".parse().unwrap(), start, end, 10.0);
     desk.db(|conn| {
-        let id =
-            actions::create(conn, "Summer", CampaignKind::OnceOff, chrono_tz::Europe::Dublin, desk.admin, now).unwrap();
-        actions::set_file(conn, id, Some(file)).unwrap();
-        actions::add_schedule(conn, id, &plan).unwrap();
-        actions::launch(conn, id, desk.admin, now).unwrap();
+        let id = drafting::actions::create(
+            conn,
+            "Summer",
+            CampaignKind::OnceOff,
+            chrono_tz::Europe::Dublin,
+            desk.admin,
+            now,
+        )
+        .unwrap();
+        drafting::actions::set_file(conn, id, Some(file), desk.admin, now).unwrap();
+        drafting::actions::add_schedule(conn, id, &plan, desk.admin, now).unwrap();
+        drafting::actions::launch(conn, id, desk.admin, now).unwrap();
     });
     desk.tick().await;
 

@@ -1,7 +1,14 @@
 //! The sandbox's phones, and the channels that reach them.
 
+use bugle::access::Role;
+use bugle::channels::setups;
+use bugle::conversations::actions::take_in;
+use bugle::db::schema::channels;
+use bugle::ids::ChannelId;
+use bugle::providers::Inbound;
 use bugle::sandbox::carrier;
-use bugle::web::Role;
+use diesel::dsl::max;
+use diesel::prelude::*;
 
 use super::desk::{Desk, phones};
 use super::talking::SURVEY;
@@ -352,4 +359,83 @@ async fn a_phone_answers_when_its_time_has_come_and_no_more_than_thirty_times_an
     desk.later(40);
     desk.tick().await;
     assert_eq!((desk.phone(it).len(), written()), (2, 1), "two that answer each other come to an end");
+}
+
+#[actix_web::test]
+async fn what_somebody_writes_on_a_phone_is_proven_with_their_name_and_takes_back_what_was_said_there() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (here, elsewhere) = ("12025550101", "12025550102");
+    for phone in [here, elsewhere] {
+        desk.types(phone, "STOP").await;
+    }
+    let proofs = || {
+        desk.lines(
+            "SELECT c.address || ' ' || x.change || ' ' || coalesce(u.name, '') AS line FROM consent_changes x
+             JOIN contacts c ON c.id = x.contact_id LEFT JOIN users u ON u.id = x.user_id ORDER BY x.id",
+        )
+    };
+    assert_eq!(proofs(), [format!("{here} out Ada"), format!("{elsewhere} out Ada")]);
+    let history = desk.history(here).await;
+    history.shows("“STOP”");
+    history.shows("wrote the word by Ada");
+
+    // The other one says it again on a channel that is no sandbox, where nobody of the house can write.
+    desk.sql(
+        "INSERT INTO channels (name, kind, provider, sender, secret, created_at)
+         SELECT 'Carrier', kind, 'webchat', sender, secret, created_at FROM channels ORDER BY id LIMIT 1",
+    );
+    desk.sql(
+        "INSERT INTO consent_changes (contact_id, channel_id, at, change, how, words)
+         SELECT id, (SELECT max(id) FROM channels), now(), 'out', 'keyword', 'STOP' FROM contacts
+         WHERE address = '12025550102'",
+    );
+    for phone in [here, elsewhere] {
+        desk.types(phone, "START").await;
+    }
+    let out = desk.lines("SELECT address AS line FROM contacts WHERE opted_out_at IS NOT NULL");
+    assert_eq!(out, [elsewhere]);
+    assert_eq!(proofs()[3..], [format!("{here} in Ada")]);
+    desk.tick().await;
+    assert!(desk.phone(elsewhere).last().unwrap().contains("cannot take that back"), "{:?}", desk.phone(elsewhere));
+
+    // Nor when it is said here once more; where it was said first, they can.
+    let out = || desk.lines("SELECT address AS line FROM contacts WHERE opted_out_at IS NOT NULL");
+    desk.types(elsewhere, "STOP").await;
+    desk.types(elsewhere, "START").await;
+    assert_eq!(out(), [elsewhere]);
+    let (text, now) = ("START".to_owned(), desk.app.clock.now());
+    let inbound = Inbound { id: "start".to_owned(), from: elsewhere.to_owned(), text, at: None, by: None };
+    desk.db(|conn| {
+        let carrier = ChannelId(channels::table.select(max(channels::id).assume_not_null()).first(conn).unwrap());
+        let setup = setups::find(conn, carrier).unwrap();
+        take_in(conn, &setup, &inbound, now).unwrap();
+    });
+    assert_eq!(out(), [] as [&str; 0]);
+
+    // What was taken back there, or was no opt-out, keeps nobody from taking back what they say here.
+    desk.sql(
+        "INSERT INTO consent_changes (contact_id, channel_id, at, change, how, words)
+         SELECT id, (SELECT max(id) FROM channels), now(), 'doubted', 'words', 'Leave me alone' FROM contacts
+         WHERE address = '12025550101'",
+    );
+    for phone in [here, elsewhere] {
+        desk.types(phone, "STOP").await;
+        assert_eq!(out(), [phone]);
+        desk.types(phone, "START").await;
+        assert_eq!(out(), [] as [&str; 0]);
+    }
+}
+
+#[actix_web::test]
+async fn what_lets_messages_out_again_is_for_managers() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.fill_in("/blocklist", &[("kind", "sms"), ("address", "353861234567")]).await;
+    desk.gives_the_admin_the_role(Role::Operator);
+    let page = desk.visit("/blocklist").await;
+    page.shows("/blocklist/new");
+    page.lacks("/remove");
+    assert_eq!(desk.submit("/blocklist/1/remove").await.status, 403);
+    desk.gives_the_admin_the_role(Role::Manager);
+    desk.visit("/blocklist").await.shows("/remove");
+    assert_eq!(desk.submit("/blocklist/1/remove").await.status, 303);
 }

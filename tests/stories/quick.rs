@@ -1,9 +1,9 @@
 //! A quick campaign: one page, one text, under a minute.
 
-use bugle::campaigns::quick::{self, Quick, To};
+use bugle::access::Role;
 use bugle::engine::{importer, launcher};
+use bugle::quick::actions::{self, Quick, QuickTo};
 use bugle::schedules::Draft;
-use bugle::web::Role;
 
 use futures_util::future::join_all;
 
@@ -13,7 +13,7 @@ use super::opting_out::Turnstile;
 const KEY: &str = "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f01";
 
 /// The form as it is filled in: to typed numbers, now.
-fn form<'a>(desk: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub fn form<'a>(desk: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields = vec![
         ("start_key", KEY),
         ("name", "Quick one"),
@@ -108,13 +108,13 @@ async fn two_requests_that_race_start_one_campaign() {
         key: KEY.into(),
         name: "Quick one".into(),
         zone: chrono_tz::UTC,
-        to: To::File(file),
+        to: QuickTo::File(file),
         plan: Draft::once("Main", desk.channel, "Hello", now.date_naive(), time(14), time(15), 60.0),
     };
     let racers: Vec<_> = (0..8)
         .map(|_| {
             let (db, quick) = (desk.app.db.clone(), quick.clone());
-            std::thread::spawn(move || quick::start(&mut db.open().unwrap(), &quick, by, now).unwrap())
+            std::thread::spawn(move || actions::start(&mut db.open().unwrap(), &quick, by, now).unwrap())
         })
         .collect();
     let mut started: Vec<_> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
@@ -305,13 +305,12 @@ async fn a_launch_to_come_that_is_stopped_or_paused_never_comes() {
     assert_eq!(desk.submit("/campaigns/1/stop").await.status, 409, "there is nothing left to stop");
 }
 
-#[actix_web::test]
-async fn a_stop_that_meets_the_launch_stops_what_it_launched() {
+/// The launch stands still at `moment`, and STOP is pressed meanwhile.
+async fn a_stop_meets_the_launch(moment: fn(&Desk, &str) -> Turnstile) {
     let desk = Desk::open_at("2026-03-02 14:05").await;
     send_file(&desk, &many(), &[]).await;
     while importer::tick(&desk.app).await.unwrap() > 0 {}
-    // The launch stands still just before it commits.
-    let turnstile = Turnstile::before(&desk, "DELETE ON launches_to_come");
+    let turnstile = moment(&desk, "DELETE ON launches_to_come");
     let app = desk.app.clone();
     let launch = actix_web::rt::spawn(async move { launcher::tick(&app).await.unwrap() });
     turnstile.somebody_waits(&desk).await;
@@ -326,6 +325,13 @@ async fn a_stop_that_meets_the_launch_stops_what_it_launched() {
     desk.later(60);
     desk.tick().await;
     assert!(desk.received().is_empty());
+}
+
+#[actix_web::test]
+async fn a_stop_that_meets_the_launch_stops_what_it_launched() {
+    // Just before it commits; and when it has been struck off and has locked nothing else yet.
+    a_stop_meets_the_launch(Turnstile::before).await;
+    a_stop_meets_the_launch(Turnstile::after).await;
 }
 
 #[actix_web::test]
@@ -356,13 +362,17 @@ async fn what_a_refused_form_brought_is_kept_for_a_day() {
     let refused = send_file(&desk, b"mobile,name\n0871000001,Ada\n", &[("body", "")]).await;
     assert_eq!(refused.status, 422);
     refused.shows("is kept.");
+    // One that still waits for the importer is somebody's.
+    let waits = desk.upload("/files", "waits.csv", b"mobile,name\n0871000002,Ben\n", &[]).await.location.unwrap();
+    let import = [("use-0", "channel_id"), ("use-1", "data"), ("region", "IE")];
+    assert_eq!(desk.fill_in(&format!("{waits}/import"), &import).await.status, 303);
     let forgotten = async || bugle::files::sweep::tick(&desk.app).await.unwrap();
     desk.at("2026-03-03 14:04");
     assert_eq!(forgotten().await, 0);
     desk.later(60);
     assert_eq!((forgotten().await, forgotten().await), (1, 0));
     assert_eq!(
-        desk.number(&format!("SELECT file_id - (SELECT max(id) FROM files) AS n FROM schedule_runs WHERE id = {run}")),
+        desk.number(&format!("SELECT file_id - (SELECT min(id) FROM files) AS n FROM schedule_runs WHERE id = {run}")),
         0
     );
     assert_eq!(
@@ -399,8 +409,12 @@ async fn a_saved_list_is_sent_to() {
     assert_eq!(desk.received().len(), 3);
 
     desk.sql("INSERT INTO lists (name, kind, created_at) VALUES ('Nobody', 'sms', now())");
-    let more =
-        [("to", "list"), ("list", "2"), ("name", "To nobody"), ("start_key", "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f03")];
+    let more = [
+        ("to", "list"),
+        ("list", "2"),
+        ("name", "QuickTo nobody"),
+        ("start_key", "0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f03"),
+    ];
     let answer = send(&desk, &more).await;
     assert_eq!(answer.location.as_deref(), Some("/campaigns/2/edit#review"));
     desk.visit("/campaigns/2/edit").await.shows("Nobody is on the lists");

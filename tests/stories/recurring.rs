@@ -1,7 +1,8 @@
 //! What comes round: the planner, told by hand-set clocks over days.
 
 use bugle::campaigns::store::Lists;
-use bugle::campaigns::{CampaignKind, Freeze, actions};
+use bugle::campaigns::{CampaignKind, Freeze};
+use bugle::drafting;
 use bugle::engine::{rescuer, starter};
 use bugle::ids::{CampaignId, ListId, ScheduleId};
 use bugle::pacing::{CronText, Days, LateLimit, LatePolicy, Missed, Overlap, Rate, Rule, TooLate};
@@ -77,10 +78,18 @@ fn on_list(
             When::Once { .. } => CampaignKind::OnceOff,
             When::Recurring(_) | When::Daily | When::Inbound => CampaignKind::Recurring,
         };
-        let id = actions::create(conn, "Round", kind, ZONE, desk.admin, now).unwrap();
-        actions::set_lists(conn, id, &Lists { include: vec![list], exclude: vec![] }, freeze).unwrap();
-        let schedule = actions::add_schedule(conn, id, &plan).unwrap();
-        actions::launch(conn, id, desk.admin, now).unwrap();
+        let id = drafting::actions::create(conn, "Round", kind, ZONE, desk.admin, now).unwrap();
+        drafting::actions::set_lists(
+            conn,
+            id,
+            &Lists { include: vec![list], exclude: vec![] },
+            freeze,
+            desk.admin,
+            now,
+        )
+        .unwrap();
+        let schedule = drafting::actions::add_schedule(conn, id, &plan, desk.admin, now).unwrap();
+        drafting::actions::launch(conn, id, desk.admin, now).unwrap();
         (id, schedule)
     })
 }

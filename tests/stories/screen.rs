@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use bugle::campaigns::live::Hub;
-use bugle::web::Role;
+use bugle::access::Role;
+use bugle::screen::live::Hub;
 
 use crate::desk::Desk;
 
@@ -111,7 +111,7 @@ async fn two_hundred_pages_ask_the_database_as_often_as_one() {
     let (campaign, schedule, _) = desk.campaign("Spring offer", 30, "09:00-10:00", 10.0).await;
     let hub = Hub::new(desk.app.clone());
     let mut streams: Vec<_> =
-        (0..200).map(|_| hub.watch((desk.admin, None), HashMap::from([(campaign.0, None)])).unwrap()).collect();
+        (0..200).map(|_| hub.watch((desk.admin, None), HashMap::from([(campaign, None)])).unwrap()).collect();
     let before = hub.looks();
     hub.look().await.unwrap();
     assert_eq!(hub.looks() - before, 1);

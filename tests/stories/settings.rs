@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use bugle::access::Role;
 use bugle::db::schema::journal;
 use bugle::settings::domain::{Blackout, House};
-use bugle::settings::{Approval, Cap, actions, store};
-use bugle::web::Role;
+use bugle::settings::{ApprovalRule, Cap, actions, store};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 
@@ -53,7 +53,7 @@ async fn each_card_is_saved_by_itself_and_the_journal_says_what_changed() {
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/settings?saved=quiet#quiet")));
     let saved = house(&desk);
     assert_eq!((saved.jitter_minutes, saved.cap), (10, Some(Cap { messages: 3, days: 7 })));
-    assert_eq!(saved.approval, Approval::Above(1000));
+    assert_eq!(saved.approval, ApprovalRule::Above(1000));
     for words in [
         "Between 21:00 and 08:00 in the campaign&#39;s time zone nothing is sent",
         "at most 3 messages within 7 days",

@@ -4,6 +4,7 @@ use actix_web::cookie::{Cookie, Key};
 use actix_web::dev::ServiceResponse;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
+use bugle::access::{Actor, Role};
 use bugle::app::App;
 use bugle::config::Settings;
 use bugle::db::schema::{journal, sessions, users};
@@ -12,7 +13,6 @@ use bugle::people::actions::{self, add_user};
 use bugle::people::domain::NewUser;
 use bugle::people::store;
 use bugle::server;
-use bugle::web::Role;
 use diesel::prelude::*;
 
 use crate::desk::{Desk, instant};
@@ -89,7 +89,7 @@ impl<'a> Browser<'a> {
 pub fn person(desk: &Desk, email: &str, role: Role) -> UserId {
     let now = desk.app.clock.now();
     let new = NewUser { email: email.into(), name: format!("{email} here"), role, password: PASSWORD.into() };
-    desk.db(|conn| add_user(conn, &new, None, now).unwrap())
+    desk.db(|conn| add_user(conn, &new, Actor::Shell, now).unwrap())
 }
 
 fn n_sessions(conn: &mut PgConnection, id: UserId) -> i64 {
@@ -140,7 +140,7 @@ async fn a_wrong_password_an_unknown_address_and_a_disabled_person_get_the_same_
     let now = desk.app.clock.now();
     person(&desk, "ada@example.org", Role::Admin);
     let gone = person(&desk, "gone@example.org", Role::Admin);
-    desk.db(|conn| actions::disable_user(conn, gone, None, now).unwrap());
+    desk.db(|conn| actions::disable_user(conn, gone, Actor::Shell, now).unwrap());
     let mut browser = Browser::at(&desk);
 
     let mut answers = Vec::new();
@@ -222,9 +222,9 @@ async fn a_password_that_is_replaced_while_it_is_looked_at_does_not_get_in() {
     let attempt = desk.db(|conn| actions::attempt(conn, "ada@example.org", "192.0.2.1", now).unwrap());
     let actions::Attempt::Heard { user: Some((_, hash)) } = attempt else { panic!("{attempt:?}") };
 
-    desk.db(|conn| actions::set_password(conn, ada, "another long password", None, now).unwrap());
+    desk.db(|conn| actions::set_password(conn, ada, "another long password", Actor::Shell, now).unwrap());
 
-    assert_eq!(desk.db(|conn| actions::welcome(conn, "ada@example.org", "192.0.2.1", &hash).unwrap()), None);
+    assert_eq!(desk.db(|conn| actions::welcome(conn, "ada@example.org", "192.0.2.1", &hash, now).unwrap()), None);
 }
 
 #[actix_web::test]
@@ -286,6 +286,42 @@ async fn nobody_keeps_an_admin_out_of_a_browser_that_is_known() {
     let mut forger = Browser { known: forged, ..known };
     assert_eq!(forger.sign_in("ada@example.org", PASSWORD).await.status, 429);
     assert!(forger.sign_in("who@example.org", PASSWORD).await.known.is_none());
+}
+
+#[actix_web::test]
+async fn a_browser_is_known_for_the_address_that_signed_in_there_and_for_no_other() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    person(&desk, "ada@example.org", Role::Admin);
+    person(&desk, "ben@example.org", Role::Admin);
+    let mut adas = Browser::of(&desk, "ada@example.org").await;
+    adas.fill_in("/sign-out", &[]).await;
+    let mut adas = Browser { session: None, ..adas };
+
+    assert_eq!(Browser::at(&desk).sign_in("ben@example.org", "wrong password").await.status, 422);
+    assert_eq!(adas.sign_in("ben@example.org", PASSWORD).await.status, 429);
+    assert_eq!(adas.sign_in("ada@example.org", PASSWORD).await.status, 303);
+}
+
+#[actix_web::test]
+async fn a_crowd_of_strangers_does_not_stand_before_a_browser_that_is_known() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    person(&desk, "ada@example.org", Role::Admin);
+    let mut known = Browser::of(&desk, "ada@example.org").await;
+    known.fill_in("/sign-out", &[]).await;
+
+    let heard = std::cell::Cell::new(0);
+    let crowd = futures_util::future::join_all((0..30).map(|n| {
+        let (desk, heard) = (&desk, &heard);
+        async move {
+            Browser::at(desk).sign_in(&format!("{n}@example.org"), "wrong password").await;
+            heard.set(heard.get() + 1);
+        }
+    }));
+    let (_, before) = futures_util::join!(crowd, async {
+        assert_eq!(known.sign_in("ada@example.org", PASSWORD).await.status, 303);
+        heard.get()
+    });
+    assert!(before < 20, "{before} strangers were heard before");
 }
 
 #[actix_web::test]
@@ -538,7 +574,8 @@ async fn an_admin_cannot_lock_the_door_from_the_outside() {
     let oneself = browser.fill_in(&format!("/settings/people/{ada}/disable"), &[]).await;
     let admins = desk.db(|conn| store::lock_enabled_admins(conn).unwrap());
     let refusals = desk.db(|conn| {
-        let disable = |id: &UserId| actions::disable_user(conn, *id, None, now).err().map(|error| error.to_string());
+        let disable =
+            |id: &UserId| actions::disable_user(conn, *id, Actor::Shell, now).err().map(|error| error.to_string());
         admins.iter().map(disable).collect::<Vec<_>>()
     });
 
@@ -585,7 +622,10 @@ async fn an_admin_gives_somebody_another_password_and_it_is_written_down() {
     assert!(!browser.is_in().await);
     assert_eq!(browser.sign_in("ada@example.org", "a password from the admin").await.status, 303);
     let happened: Vec<(String, Option<i64>)> = desk.db(|conn| {
-        let about_ada = journal::table.filter(journal::subject_id.eq(ada.0)).order(journal::id);
+        let about_ada = journal::table
+            .filter(journal::subject_id.eq(ada.0))
+            .filter(journal::happened.not_like("user.sign%"))
+            .order(journal::id);
         about_ada.select((journal::happened, journal::user_id)).load(conn).unwrap()
     });
     assert_eq!(happened[0], ("user.added".to_owned(), None));

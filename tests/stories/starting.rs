@@ -14,15 +14,14 @@ use actix_web::cookie::Key;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
 use bugle::app::App;
-use bugle::channels::sandbox::Knobs;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private, find_programs};
 use bugle::db::{self, Refused};
 use bugle::engine::starter;
 use bugle::people::first_password;
-use bugle::privileges;
-use bugle::server;
-use diesel::connection::SimpleConnection;
+use bugle::providers::sandbox::Knobs;
+use bugle::{channels, privileges, server};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -152,6 +151,24 @@ async fn processes_that_start_together_on_an_empty_database_all_live() {
 }
 
 #[actix_web::test]
+async fn two_that_find_no_channel_at_the_same_time_make_one() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.sql("DELETE FROM channels");
+    let (url, now) = (desk.url.clone(), desk.app.clock.now());
+    // One has made it and not committed yet.
+    let mut first = connect(&url);
+    AnsiTransactionManager::begin_transaction(&mut first).unwrap();
+    channels::actions::ensure_channel(&mut first, now).unwrap();
+    let second = std::thread::spawn(move || channels::actions::ensure_channel(&mut connect(&url), now).unwrap());
+    let waits =
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    until("the other waits", || desk.number(waits) == 1 || second.is_finished()).await;
+    AnsiTransactionManager::commit_transaction(&mut first).unwrap();
+    second.join().unwrap();
+    assert_eq!(desk.number("SELECT count(*) AS n FROM channels"), 1);
+}
+
+#[actix_web::test]
 async fn a_process_that_starts_while_another_writes_the_demo_waits_for_its_end() {
     let url = empty_database("demo_together");
     let mut both = [(); 2].map(|_| Bugle::serve(&url, &["--demo", "story"]));
@@ -165,6 +182,24 @@ async fn a_process_that_starts_while_another_writes_the_demo_waits_for_its_end()
     assert_eq!(number(conn, spring), 0, "another engine ended a run of yesterday");
     let survey = "SELECT count(*) AS n FROM schedules WHERE name = 'First invitation' AND state = 'paused'";
     assert_eq!(number(conn, survey), 1);
+}
+
+#[actix_web::test]
+async fn processes_that_find_a_demo_begun_listen_when_it_is_written() {
+    let url = empty_database("demo_beside");
+    let mut story = Bugle::serve(&url, &["--demo", "story"]);
+    let begun = "SELECT count(*) AS n FROM installation WHERE seeded_at IS NOT NULL";
+    let is_begun = || diesel::sql_query(begun).get_result::<N>(&mut connect(&url)).is_ok_and(|begun| begun.n == 1);
+    until("the demo is begun", is_begun).await;
+
+    let survey = "SELECT count(*) AS n FROM schedules WHERE name = 'First invitation' AND state = 'paused'";
+    let listens = async |demo| {
+        let mut beside = Bugle::serve(&url, &["--demo", demo]);
+        beside.says("Listening on").await;
+        assert_eq!(number(&mut connect(&url), survey), 1, "{demo}: it is not written yet");
+    };
+    futures_util::join!(listens("none"), listens("story"));
+    story.says("Listening on").await;
 }
 
 // ---- whose database, and which version -----------------------------------------
@@ -198,6 +233,21 @@ async fn what_extensions_bring_along_is_nobodys_table() {
     let url = empty_database("with_extensions");
     keeper_of("with_extensions").batch_execute("CREATE EXTENSION pg_stat_statements").unwrap();
     db::migrate(&url).unwrap();
+}
+
+#[actix_web::test]
+async fn a_channel_of_a_provider_that_nobody_knows_is_no_sandbox_but_an_error() {
+    let url = empty_database("with_a_pigeon");
+    db::migrate(&url).unwrap();
+    let pigeon = "INSERT INTO channels (name, kind, provider, sender, secret, created_at)
+                  VALUES ('Loft', 'sms', 'pigeon', 'Bugle', 'x', now())";
+    let refused = connect(&url).batch_execute(pigeon).unwrap_err().to_string();
+    assert!(refused.contains("provider_is_known"), "{refused}");
+    connect(&url).batch_execute("ALTER TABLE channels DROP CONSTRAINT provider_is_known").unwrap();
+    connect(&url).batch_execute(pigeon).unwrap();
+    let (status, said) = Bugle::serve(&url, &[]).ends().await;
+    assert!(!status.success() && said.contains("“Loft” is of the provider “pigeon”"), "{said}");
+    assert!(!said.contains("Listening"), "{said}");
 }
 
 #[actix_web::test]
@@ -513,9 +563,9 @@ async fn everything_is_paused_and_stopped_from_the_terminal() {
     assert!(status.success() && said.contains("Stopped: 1 campaigns with 1 schedules."), "{said}");
     assert_eq!(desk.number("SELECT count(*) AS n FROM schedule_runs WHERE state = 'stopped'"), 1);
     let told = "SELECT count(*) AS n FROM journal WHERE happened LIKE '%.stopped' AND user_id IS NULL
-                AND why = 'STOP of everything, from the terminal'";
+                AND why = 'STOP of everything' AND nobody = 'shell'";
     assert_eq!(desk.number(told), 3);
-    let history = desk.db(|conn| bugle::campaigns::store::history(conn, campaign, 1).unwrap());
+    let history = desk.db(|conn| bugle::screen::store::history(conn, campaign, 1).unwrap());
     assert_eq!(history[0].who(), "the terminal");
 }
 
@@ -582,6 +632,7 @@ async fn a_server_with_a_certificate_is_spoken_to_as_the_address_says() {
         let url = format!("postgres://bugle@{host}:{port}/bugle?sslmode={mode}&{root}");
         let (status, said) = Bugle::start(&["migrate", "--database-url", url.trim_end_matches('&')]).ends().await;
         assert_eq!(status.success(), fits, "{host} {mode} {root}: {said}");
+        assert!(!said.contains("more are waited for it"), "waiting makes no server trustworthy: {said}");
         assert!(fits || said.contains("certificate"), "{said}");
     }
     let encrypted = format!("postgres://bugle@127.0.0.1:{port}/bugle?sslmode=require");

@@ -1,26 +1,28 @@
 //! Whoever knocks: bugs, slow bodies, slow questions and many of them keep nobody else out.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
-use actix_web::HttpResponse;
 use actix_web::cookie::{Cookie, Key};
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::{self, Bytes, Data};
+use actix_web::{HttpResponse, HttpServer};
+use bugle::access::{Actor, Role};
 use bugle::app::App;
-use bugle::campaigns::live::Hub;
 use bugle::config::Settings;
 use bugle::db::schema::sessions;
 use bugle::ids::{ChannelId, UserId, VisitorId};
 use bugle::people::actions::{add_user, set_role};
 use bugle::people::domain::NewUser;
-use bugle::people::store::SessionId;
+use bugle::people::store::{self as people, SessionId};
+use bugle::screen::live::Hub;
 use bugle::server;
 use bugle::turns::{OF_ALL, Slow};
-use bugle::web::Role;
 use bugle::webchat::domain::token;
 use bugle::webchat::lobby::{self, Lobby};
 use bugle::webchat::store;
@@ -37,7 +39,7 @@ const PASSWORD: &str = "correct horse battery";
 fn person(desk: &Desk, email: &str, role: Role) -> UserId {
     let now = desk.app.clock.now();
     let new = NewUser { email: email.into(), name: email.into(), role, password: PASSWORD.into() };
-    desk.db(|conn| add_user(conn, &new, None, now).unwrap())
+    desk.db(|conn| add_user(conn, &new, Actor::Shell, now).unwrap())
 }
 
 /// The same house, set up otherwise.
@@ -102,9 +104,10 @@ async fn a_body_that_trickles_in_is_not_waited_for() {
     for (path, kind) in
         [("/sign-in", "application/x-www-form-urlencoded"), ("/webhooks/1", "multipart/form-data; boundary=x")]
     {
+        // As fast as a file may be slow: a stranger brings none.
         let drops = stream::unfold((), async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            Some((Ok::<_, PayloadError>(Bytes::from_static(b"a")), ()))
+            Some((Ok::<_, PayloadError>(Bytes::from_static(&[b'a'; 4096])), ()))
         });
         let request = TestRequest::post().uri(path).insert_header(("Sec-Fetch-Site", "same-origin"));
         let request = request.insert_header(("Content-Type", kind)).to_request();
@@ -121,6 +124,46 @@ async fn a_body_that_trickles_in_is_not_waited_for() {
         assert_eq!(answer.response().head().connection_type(), ConnectionType::Close);
         assert!(answer.headers().contains_key("content-security-policy"));
     }
+}
+
+/// Sends a body without an end until nobody takes it any more, for ten seconds at most. Returns how it was answered,
+/// and why it ended.
+fn goes_on_sending(to: SocketAddr, site: &str) -> (String, Result<(), ErrorKind>) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    for sets in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
+        sets(&stream, Some(Duration::from_secs(10))).unwrap();
+    }
+    let head = format!(
+        "POST /sign-in HTTP/1.1\r\nHost: {to}\r\nSec-Fetch-Site: {site}\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    let piece = [b"10000\r\n", &[b'a'; 1 << 16][..], b"\r\n"].concat();
+    stream.write_all(&[head.as_bytes(), &piece.repeat(8)].concat()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    let (mut ended, began) = (Ok(()), Instant::now());
+    while ended.is_ok() && began.elapsed() < Duration::from_secs(10) {
+        ended = stream.write_all(&piece).map_err(|error| error.kind());
+    }
+    (String::from_utf8_lossy(&answer).into_owned(), ended)
+}
+
+#[actix_web::test]
+async fn what_a_stranger_goes_on_sending_after_the_answer_is_not_read() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (to, app) = (port.local_addr().unwrap(), desk.app.clone());
+    let house = HttpServer::new(move || server::app(app.clone(), Key::from(&[7; 64]))).workers(1).disable_signals();
+    let house = house.listen(port).unwrap().run();
+    let handle = house.handle();
+    actix_web::rt::spawn(house);
+
+    for (site, answer) in [("cross-site", "HTTP/1.1 403"), ("same-origin", "HTTP/1.1 422")] {
+        let (answered, ended) = tokio::task::spawn_blocking(move || goes_on_sending(to, site)).await.unwrap();
+        assert_eq!(answered, answer);
+        let is_closed = matches!(ended, Err(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset));
+        assert!(is_closed, "after {answer}: {ended:?}");
+    }
+    handle.stop(false).await;
 }
 
 /// A list of whoever has `city` Cork, and `n` contacts of whom two do.
@@ -201,13 +244,24 @@ async fn a_question_that_nobody_waits_for_any_more_keeps_its_place_until_it_is_a
 #[actix_web::test]
 async fn a_table_has_a_place_while_it_is_taken_away() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
-    cork(&desk, 3).await;
-    let free =
-        || desk.app.turns.take(Slow::Table, desk.admin).and(desk.app.turns.take(Slow::Table, desk.admin)).is_some();
+    cork(&desk, 9000).await;
+    let take = || desk.app.turns.take(Slow::Table, desk.admin);
+    let free = || {
+        let held = [take(), take()];
+        held.iter().all(Option::is_some)
+    };
+    let held = [take(), take()];
+    assert_eq!(desk.visit("/contacts.csv").await.status, 429, "two are under way");
+    drop(held);
 
-    let table = desk.visit("/contacts.csv").await;
+    // Its head is here, and nobody has read further yet.
+    let service = test::init_service(server::app(desk.app.clone(), Key::from(&[7; 64]))).await;
+    let request = TestRequest::get().uri("/contacts.csv").cookie(desk.cookie().clone());
+    let table = test::call_service(&service, request.to_request()).await;
+    assert_eq!((table.status().as_u16(), free()), (200, false));
 
-    assert_eq!((table.status, table.html.lines().count()), (200, 4));
+    let table = test::read_body(table).await;
+    assert_eq!(String::from_utf8_lossy(&table).lines().count(), 9001);
     until("its place is given back", free).await;
 }
 
@@ -263,6 +317,7 @@ async fn a_session_ends_after_a_week_however_much_it_is_used() {
     assert_eq!(desk.visit("/account").await.status, 200);
     desk.at("2026-03-09 09:00");
     assert_eq!(desk.visit("/account").await.status, 303);
+    assert_eq!(desk.db(|conn| people::sweep(conn, desk.app.clock.now()).unwrap()), 1, "and it is swept away");
 }
 
 #[actix_web::test]
@@ -279,6 +334,9 @@ async fn a_page_that_asks_by_itself_keeps_no_session_alive() {
 
     desk.at("2026-03-02 20:59");
     assert_eq!(poll().await, 200);
+    // A page that watches comes back by itself as well.
+    let watch = TestRequest::get().uri("/campaigns/live?ids=1").cookie(cookie.clone());
+    assert_eq!(desk.send(watch).await.status, 404, "this desk has no streams");
     desk.at("2026-03-02 21:00");
     assert_eq!(poll().await, 401);
 }
@@ -308,6 +366,30 @@ async fn a_stream_ends_with_the_session_of_whoever_watches() {
     desk.submit("/sign-out").await;
     hub.part().await.unwrap();
     assert!(my.try_recv().is_err_and(|error| error == TryRecvError::Disconnected), "signed out");
+}
+
+#[actix_web::test]
+async fn a_stream_ends_with_a_session_that_is_over_whatever_ended_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let hub = Hub::new(desk.app.clone());
+    for over in [
+        "UPDATE sessions SET expires_at = '2026-03-02 09:00Z'",
+        "UPDATE sessions SET begun_at = '2026-02-23 09:00Z'",
+        // Begun while its person was being disabled.
+        "UPDATE users SET disabled_at = '2026-03-02 09:00Z' WHERE email LIKE 'ben%'",
+    ] {
+        desk.sql("DELETE FROM sessions");
+        let n = desk.number("SELECT count(*) AS n FROM users");
+        let ben = person(&desk, &format!("ben{n}@example.org"), Role::Viewer);
+        desk.sign_in(&format!("ben{n}@example.org"), PASSWORD).await;
+        let session = SessionId(desk.db(|conn| sessions::table.select(sessions::key_hash).first(conn).unwrap()));
+        let mut stream = hub.watch((ben, Some(session)), HashMap::new()).unwrap();
+        hub.part().await.unwrap();
+        assert!(stream.try_recv().is_err_and(|error| error == TryRecvError::Empty), "before {over}");
+        desk.sql(over);
+        hub.part().await.unwrap();
+        assert!(stream.try_recv().is_err_and(|error| error == TryRecvError::Disconnected), "after {over}");
+    }
 }
 
 #[actix_web::test]
@@ -352,11 +434,12 @@ async fn an_admin_changes_roles_but_not_their_own_and_new_people_may_only_look()
         assert_eq!(answer.status, 422, "{password}");
         answer.shows(says);
     }
+    assert_eq!(set(desk.admin, "viewer").await, 409, "not even while there is another admin");
     assert_eq!(set(ben, "operator").await, 303);
     desk.visit(&format!("/settings/people/{ben}")).await.shows("<option value=\"operator\" selected>");
     assert_eq!(set(ben, "owner").await, 422);
     assert_eq!(set(desk.admin, "viewer").await, 409);
-    let last = desk.db(|conn| set_role(conn, desk.admin, Role::Viewer, None, desk.app.clock.now()));
+    let last = desk.db(|conn| set_role(conn, desk.admin, Role::Viewer, Actor::Shell, desk.app.clock.now()));
     assert_eq!(last.unwrap_err().to_string(), "This is the last admin. Without one, nobody could manage people.");
     assert_eq!(desk.number("SELECT count(*) AS n FROM journal WHERE happened = 'user.role_changed'"), 1);
 }
@@ -405,20 +488,20 @@ async fn a_name_that_somebody_lets_lead_here_is_not_ours() {
 async fn measures_are_for_this_machine_unless_said_otherwise() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let recorder = PrometheusBuilder::new().build_recorder();
-    let asks = async |open_metrics: bool, peer: &str, more: Option<(&'static str, &'static str)>| {
+    let asks = async |open_metrics: bool, peer: &str, more: &[(&'static str, &'static str)]| {
         let house = with(&desk, Settings { open_metrics, ..Settings::default() });
         let app = server::app(house, Key::from(&[7; 64])).app_data(Data::new(Some(recorder.handle())));
         let service = test::init_service(app).await;
         let request = TestRequest::get().uri("/metrics").peer_addr(peer.parse().unwrap());
-        let request = more.into_iter().fold(request, |request, header| request.insert_header(header));
+        let request = more.iter().fold(request, |request, header| request.insert_header(*header));
         test::call_service(&service, request.to_request()).await.status().as_u16()
     };
     let local = ("Host", "127.0.0.1:8080");
-    assert_eq!(asks(false, "127.0.0.1:1", Some(local)).await, 200);
-    assert_eq!(asks(false, "192.0.2.1:1", Some(local)).await, 404);
-    assert_eq!(asks(false, "127.0.0.1:1", Some(("X-Forwarded-For", "192.0.2.1"))).await, 404);
-    assert_eq!(asks(false, "127.0.0.1:1", Some(("Host", "rebound.test"))).await, 404);
-    assert_eq!(asks(true, "192.0.2.1:1", Some(local)).await, 200);
+    assert_eq!(asks(false, "127.0.0.1:1", &[local]).await, 200);
+    assert_eq!(asks(false, "192.0.2.1:1", &[local]).await, 404);
+    assert_eq!(asks(false, "127.0.0.1:1", &[local, ("X-Forwarded-For", "192.0.2.1")]).await, 404);
+    assert_eq!(asks(false, "127.0.0.1:1", &[("Host", "rebound.test")]).await, 404);
+    assert_eq!(asks(true, "192.0.2.1:1", &[local]).await, 200);
 }
 
 #[actix_web::test]
@@ -457,8 +540,8 @@ async fn a_visitor_with_a_long_history_holds_up_nobody() {
         SELECT v.id, k, 'in', k::text, 'hello', now() FROM webchat_visitors v, generate_series(1, v.last_seq) k",
     );
     let (long, short) = (
-        desk.number("SELECT min(id) AS n FROM webchat_visitors"),
-        desk.number("SELECT max(id) AS n FROM webchat_visitors"),
+        VisitorId(desk.number("SELECT min(id) AS n FROM webchat_visitors")),
+        VisitorId(desk.number("SELECT max(id) AS n FROM webchat_visitors")),
     );
 
     let missed = desk.db(|conn| store::missed(conn, &[(long, 0), (short, 0)], 2000).unwrap());

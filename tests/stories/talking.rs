@@ -3,15 +3,16 @@
 use bugle::bots::examples::Example;
 use bugle::bots::steps::Steps;
 use bugle::campaigns;
-use bugle::campaigns::inbound::Plan;
-use bugle::channels::sandbox::Knobs;
-use bugle::channels::{Event, Inbound, Receipt, ReceiptStatus};
+use bugle::campaigns::inbound::InboundPlan;
+use bugle::channels::setups;
 use bugle::conversations::actions::{TakenIn, take_in};
 use bugle::conversations::outbox;
 use bugle::deliveries::Fate;
-use bugle::deliveries::store::{Claimer, Scope};
+use bugle::deliveries::claim::Claimer;
+use bugle::deliveries::counts::Scope;
 use bugle::ids::{BotId, CampaignId, ChannelId, MessageId, RunId, ScheduleId};
-use bugle::senders::setups;
+use bugle::providers::sandbox::Knobs;
+use bugle::providers::{Event, Inbound, Receipt, ReceiptStatus};
 
 use crate::desk::{Desk, phones, prompt, until};
 
@@ -35,17 +36,20 @@ impl Desk {
     /// A launched once-off campaign that sends version 1 of a bot to these phones, today between 09:00 and 18:00.
     pub async fn bot_campaign(&self, name: &str, bot: BotId, to: &[String]) -> (CampaignId, ScheduleId, RunId) {
         use bugle::bots::domain::Pinned;
-        use bugle::campaigns::{CampaignKind, actions};
+        use bugle::campaigns::CampaignKind;
+
         use bugle::schedules::Draft;
         let (file, now) = (self.file(to), self.app.clock.now());
         let time = |h| chrono::NaiveTime::from_hms_opt(h, 0, 0).unwrap();
         let plan = Draft::once("Main", self.channel, "", now.date_naive(), time(9), time(18), 6000.0);
         let plan = Draft { bot: Some(Pinned { bot, version: 1 }), ..plan };
         let (campaign, schedule) = self.db(|conn| {
-            let id = actions::create(conn, name, CampaignKind::OnceOff, chrono_tz::UTC, self.admin, now).unwrap();
-            actions::set_file(conn, id, Some(file)).unwrap();
-            let schedule = actions::add_schedule(conn, id, &plan).unwrap();
-            actions::launch(conn, id, self.admin, now).unwrap();
+            let id =
+                bugle::drafting::actions::create(conn, name, CampaignKind::OnceOff, chrono_tz::UTC, self.admin, now)
+                    .unwrap();
+            bugle::drafting::actions::set_file(conn, id, Some(file), self.admin, now).unwrap();
+            let schedule = bugle::drafting::actions::add_schedule(conn, id, &plan, self.admin, now).unwrap();
+            bugle::drafting::actions::launch(conn, id, self.admin, now).unwrap();
             (id, schedule)
         });
         bugle::engine::starter::tick(&self.app).await.unwrap();
@@ -55,7 +59,7 @@ impl Desk {
     /// Somebody writes a message with this name at the provider.
     pub fn hears_as(&self, id: &str, from: &str, text: &str) -> TakenIn {
         let now = self.app.clock.now();
-        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None };
+        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None, by: None };
         self.db(|conn| {
             let setup = setups::find(conn, self.channel).unwrap();
             take_in(conn, &setup, &inbound, now).unwrap()
@@ -140,8 +144,10 @@ async fn an_example_runs_to_its_end() {
 
 impl Desk {
     /// A launched inbound campaign on the desk's channel that meets people with version 1 of a bot.
-    pub fn inbound(&self, name: &str, bot: BotId, plan: &Plan) -> (CampaignId, ScheduleId) {
-        use bugle::campaigns::{CampaignKind, actions, store};
+    pub fn inbound(&self, name: &str, bot: BotId, plan: &InboundPlan) -> (CampaignId, ScheduleId) {
+        use bugle::campaigns::CampaignKind;
+
+        use bugle::campaigns::store;
         use bugle::schedules::{Draft, When};
         let now = self.app.clock.now();
         let midnight = chrono::NaiveTime::MIN;
@@ -149,10 +155,12 @@ impl Desk {
         let pinned = Some(bugle::bots::domain::Pinned { bot, version: 1 });
         let draft = Draft { bot: pinned, when: When::Inbound, rate: bugle::pacing::Rate::Auto, ..draft };
         self.db(|conn| {
-            let id = actions::create(conn, name, CampaignKind::Inbound, chrono_tz::UTC, self.admin, now).unwrap();
+            let id =
+                bugle::drafting::actions::create(conn, name, CampaignKind::Inbound, chrono_tz::UTC, self.admin, now)
+                    .unwrap();
             store::set_inbound(conn, id, plan).unwrap();
-            let schedule = actions::add_schedule(conn, id, &draft).unwrap();
-            actions::launch(conn, id, self.admin, now).unwrap();
+            let schedule = bugle::drafting::actions::add_schedule(conn, id, &draft, self.admin, now).unwrap();
+            bugle::drafting::actions::launch(conn, id, self.admin, now).unwrap();
             (id, schedule)
         })
     }
@@ -233,7 +241,7 @@ async fn a_message_told_again_is_stored_once_and_answered_once() {
 async fn one_who_writes_twice_at_once_has_one_conversation_and_each_message_is_answered_once() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Echo", ECHO);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     let (url, channel, now) = (desk.url.clone(), desk.channel, desk.app.clock.now());
     for round in 0..10 {
         let phone = format!("1202555{:04}", 100 + round);
@@ -247,7 +255,7 @@ async fn one_who_writes_twice_at_once_has_one_conversation_and_each_message_is_a
                     let setup = setups::find(conn, channel).unwrap();
                     // Each message is told twice.
                     let id = format!("{phone}-{}", n / 2);
-                    let inbound = Inbound { id, from: phone, text: format!("hello {}", n / 2), at: None };
+                    let inbound = Inbound { id, from: phone, text: format!("hello {}", n / 2), at: None, by: None };
                     start.wait();
                     take_in(conn, &setup, &inbound, now).unwrap()
                 })
@@ -266,7 +274,7 @@ async fn two_processes_send_each_reply_once() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.carrier(&Knobs { latency_ms: 0, latency_to_ms: 5, ..prompt() });
     let bot = desk.published("Listener", LISTENER);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     let another = desk.another_engine();
     let other = bugle::engine::talker::Talker::new(desk.app.clone(), another.lines());
     let to = phones(30);
@@ -307,7 +315,7 @@ async fn a_reply_whose_process_died_is_unconfirmed_and_never_sent_again() {
     assert_eq!(desk.phone(&to[0]).len(), 2, "nothing was sent again by itself");
     // What the dead process knew comes after all, and is true.
     let id = claimed[0].id;
-    let settled = outbox::Settled { id, attempt: 1, fate: Fate::Accepted { provider_ref: None } };
+    let settled = outbox::SettledReply { id, attempt: 1, fate: Fate::Accepted { provider_ref: None } };
     let now = desk.app.clock.now();
     desk.db(|conn| outbox::settle(conn, &[settled], now).unwrap());
     assert_eq!(desk.outbox("progress = 1 AND outcome IS NULL AND author = 'bot' AND step = 's3'"), 1);
@@ -508,7 +516,7 @@ async fn who_is_blocked_by_a_bot_reads_its_last_words_and_nothing_after_them() {
         r##"[{"id": "a", "name": "Ask", "do": "ask", "text": "Password?", "routes": [], "otherwise": "b"},
              {"id": "b", "name": "Out", "do": "block", "text": "Never again."}]"##,
     );
-    desk.inbound("Door", bot, &Plan::default());
+    desk.inbound("Door", bot, &InboundPlan::default());
     let phone = "12025550100";
     desk.hears(phone, "hi").await;
     desk.hears(phone, "sesame").await;
@@ -529,7 +537,7 @@ async fn a_bot_that_cannot_go_on_leaves_the_conversation_to_a_human() {
         "INSERT INTO bot_versions (bot_id, n, steps, note, made_at) VALUES ({bot}, 2, '{}'::jsonb, '', now())",
         broken.replace('\'', "''")
     ));
-    let plan = Plan { fallback: "One moment, please.".into(), ..Plan::default() };
+    let plan = InboundPlan { fallback: "One moment, please.".into(), ..InboundPlan::default() };
     let (_, schedule) = desk.inbound("Desk", bot, &plan);
     desk.sql(&format!("UPDATE schedules SET bot_version = 2 WHERE id = {schedule}"));
     let phone = "12025550100";
@@ -550,7 +558,7 @@ async fn a_text_that_lacks_a_value_does_not_leave_and_says_why() {
              {"id": "b", "name": "Order", "do": "message", "text": "Your order #order is on its way."},
              {"id": "c", "name": "Bye", "do": "close", "text": "Bye."}]"##,
     );
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     desk.hears("12025550100", "hi").await;
     desk.hears("12025550100", "yes please").await;
     assert_eq!(desk.phone("12025550100"), ["Yes?", "Bye."]);
@@ -605,7 +613,7 @@ async fn a_message_finds_its_conversation_by_validity_and_direction() {
     assert_eq!(desk.newest(&to[0]), (second, "human".into(), None));
 
     // With one, and over its validity, an inbound conversation begins; who never wrote gets one as well.
-    let (campaign, _) = desk.inbound("Front desk", greeter, &Plan::default());
+    let (campaign, _) = desk.inbound("Front desk", greeter, &InboundPlan::default());
     desk.hears("12025550177", "hi").await;
     assert_eq!(desk.phone("12025550177"), ["Welcome. What is it?"]);
     let (inbound, ..) = desk.newest("12025550177");
@@ -627,8 +635,12 @@ async fn outside_its_hours_an_inbound_campaign_says_so_once_and_a_human_is_waite
     let desk = Desk::open_at("2026-03-02 20:00").await;
     let bot = desk.published("Survey", SURVEY);
     let time = |h| chrono::NaiveTime::from_hms_opt(h, 0, 0).unwrap();
-    let plan =
-        Plan { from: time(9), to: time(17), out_of_hours: "We are here from nine to five.".into(), ..Plan::default() };
+    let plan = InboundPlan {
+        from: time(9),
+        to: time(17),
+        out_of_hours: "We are here from nine to five.".into(),
+        ..InboundPlan::default()
+    };
     desk.inbound("Desk", bot, &plan);
     desk.hears("12025550100", "anybody there?").await;
     desk.hears("12025550100", "hello?").await;
@@ -658,7 +670,7 @@ async fn another_campaigns_message_takes_over_from_a_bot_and_not_from_a_human() 
 async fn replies_come_before_a_campaign_where_the_channel_has_a_limit() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Echo", ECHO);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     desk.sql("UPDATE channels SET per_minute = 10");
     let (_, _, run) = desk.campaign("Bulk", 1000, "09:00-18:00", 6000.0).await;
     desk.later(1);
@@ -698,7 +710,7 @@ async fn nobody_is_reminded_of_a_message_that_did_not_arrive() {
 async fn words_of_consent_begin_no_conversation_with_a_bot_and_leave_none_open() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Echo", ECHO);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     let phone = "12025550100";
     desk.hears(phone, "STOP").await;
     desk.hears(phone, "stop").await;
@@ -716,7 +728,7 @@ async fn words_of_consent_begin_no_conversation_with_a_bot_and_leave_none_open()
 async fn what_providers_garble_is_kept_as_far_as_it_can_be_read() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let tell = |id: &str, from: &str, text: String| {
-        Event::Inbound(Inbound { id: id.into(), from: from.into(), text, at: None })
+        Event::Inbound(Inbound { id: id.into(), from: from.into(), text, at: None, by: None })
     };
     let told = vec![
         tell("a", "+12025550100", "nul\0l".into()),

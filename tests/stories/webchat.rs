@@ -1,17 +1,22 @@
 //! Web chats: who may knock, what is written down once, and what a widget that was away is given.
 
+use std::time::Instant;
+
 use actix_web::cookie::Key;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Data;
 use bugle::bots::domain::Pinned;
-use bugle::campaigns::{CampaignKind, actions};
-use bugle::channels::Part;
+use bugle::campaigns::CampaignKind;
+use bugle::channels::setups;
+use bugle::conversations::outbox;
+use bugle::deliveries::claim::Claimer;
+use bugle::deliveries::{BEGIN_WITHIN, Fate};
 use bugle::ids::{BotId, ChannelId, VisitorId};
+use bugle::providers::Part;
 use bugle::schedules::{Draft, When};
-use bugle::senders::setups;
-use bugle::server;
 use bugle::webchat::domain;
 use bugle::webchat::lobby::{Knock, Lobby};
+use bugle::{drafting, server};
 use chrono::NaiveTime;
 use serde_json::{Value, json};
 
@@ -54,9 +59,10 @@ impl Desk {
         let plan = Draft::once("Main", channel, "", now.date_naive(), NaiveTime::MIN, NaiveTime::MIN, 6000.0);
         let plan = Draft { bot: Some(Pinned { bot, version: 1 }), when: When::Inbound, ..plan };
         self.db(|conn| {
-            let id = actions::create(conn, "Desk", CampaignKind::Inbound, chrono_tz::UTC, self.admin, now).unwrap();
-            actions::add_schedule(conn, id, &plan).unwrap();
-            actions::launch(conn, id, self.admin, now).unwrap();
+            let id = drafting::actions::create(conn, "Desk", CampaignKind::Inbound, chrono_tz::UTC, self.admin, now)
+                .unwrap();
+            drafting::actions::add_schedule(conn, id, &plan, self.admin, now).unwrap();
+            drafting::actions::launch(conn, id, self.admin, now).unwrap();
         });
     }
 
@@ -152,6 +158,34 @@ async fn a_bot_answers_a_visitor_and_what_the_widget_shows_is_delivered() {
     assert_eq!(delivered(), 2);
     assert_eq!(page.post("ack", &json!({ "seq": 1 })).await.status, 204);
     assert_eq!(desk.number("SELECT acked_seq AS n FROM webchat_visitors"), 4, "it never takes that back");
+}
+
+#[actix_web::test]
+async fn an_opt_out_is_acknowledged_when_no_reply_that_was_claimed_before_can_begin() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let channel = desk.web_chat().await;
+    let bot = desk.published("Colours", COLOURS);
+    desk.bot_meets(channel, bot);
+    let page = desk.page(channel).known().await;
+    assert_eq!(page.says("a", "Hello").await.status, 200);
+    // A process claims what the bot answers, and then stands still.
+    let now = desk.app.clock.now();
+    let by = Claimer { process: uuid::Uuid::new_v4(), now };
+    let claimed = desk.db(|conn| outbox::claim(conn, channel, 10, by).unwrap());
+    assert_eq!(claimed.len(), 1);
+    let stops = async || {
+        let began = Instant::now();
+        let answer = page.says("b", "STOP").await;
+        (answer.status, began.elapsed())
+    };
+    let (status, took) = stops().await;
+    assert!(status == 200 && BEGIN_WITHIN <= took, "{status} after {took:?}");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM contacts WHERE opted_out_at IS NOT NULL"), 1);
+    let fate = Fate::Accepted { provider_ref: None };
+    let settled = outbox::SettledReply { id: claimed[0].id, attempt: claimed[0].attempt, fate };
+    desk.db(|conn| outbox::settle(conn, &[settled], now).unwrap());
+    let (status, took) = stops().await;
+    assert!(status == 200 && took < BEGIN_WITHIN, "told again: {status} after {took:?}");
 }
 
 #[actix_web::test]
@@ -257,13 +291,14 @@ async fn a_part_that_is_sent_twice_stands_in_the_widget_once() {
         attempt: 1,
         expires_at: desk.app.clock.now(),
     };
-    use bugle::channels::SendOutcome::{Accepted, Rejected};
+    use bugle::providers::SendOutcome::{Accepted, Rejected};
     let adapter = (desk.app.providers)(&setup);
     for _ in 0..2 {
-        assert_eq!(adapter.send(&part("m7-1", &to)).await, Accepted { provider_ref: None });
+        assert_eq!(adapter.send(&part("m7-1", &to), &|| true).await, Some(Accepted { provider_ref: None }));
     }
+    assert_eq!(adapter.send(&part("m9-1", &to), &|| false).await, None, "held back at the last moment");
     assert_eq!(page.shows("messages").await, [(1, "Hello".to_owned()), (2, "Hello back".to_owned())]);
-    assert!(matches!(adapter.send(&part("m8-1", "visitor-0")).await, Rejected { .. }));
+    assert!(matches!(adapter.send(&part("m8-1", "visitor-0"), &|| true).await, Some(Rejected { .. })));
 }
 
 #[actix_web::test]
@@ -332,7 +367,7 @@ async fn a_thousand_open_widgets_cost_one_question() {
         attempt: 1,
         expires_at: desk.app.clock.now(),
     };
-    (desk.app.providers)(&setup).send(&part).await;
+    (desk.app.providers)(&setup).send(&part, &|| true).await;
     lobby.look().await.unwrap();
     for (n, stream) in streams.iter_mut().enumerate() {
         assert_eq!(&stream.try_recv().unwrap()[..], b": open\n\n");

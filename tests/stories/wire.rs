@@ -7,16 +7,15 @@ use std::time::Duration;
 use actix_web::web::Data;
 use async_trait::async_trait;
 use bugle::app::App;
-use bugle::campaigns::inbound::Plan;
-use bugle::channels::{Channel, Event, Forged, Part, Receipt, ReceiptStatus, Scope, SendOutcome, Webhook};
+use bugle::campaigns::inbound::InboundPlan;
 use bugle::clock::Clock;
-use bugle::deliveries::quiet;
-use bugle::deliveries::store::{self, Claimer};
-use bugle::deliveries::{actions, ledger};
+use bugle::deliveries::claim::Claimer;
+use bugle::deliveries::{actions, ledger, quiet};
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
 use bugle::engine::{rescuer, starter};
 use bugle::ids::RunId;
+use bugle::providers::{Event, Forged, Gate, Part, Provider, Receipt, ReceiptStatus, RetryScope, SendOutcome, Webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::desk::{Desk, instant, phones, until};
@@ -80,7 +79,7 @@ async fn while_nothing_can_be_written_down_no_more_is_claimed_than_there_are_pla
 async fn while_no_reply_can_be_written_down_no_more_is_claimed_than_there_are_places() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Hello", HELLO);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     for phone in phones(80) {
         desk.hears_as(&phone, &phone, "hi");
     }
@@ -116,11 +115,71 @@ async fn a_text_that_cannot_be_read_leaves_nothing_claimed() {
     assert_eq!(desk.counts(run).delivered, 5);
 }
 
+/// From here on no claim can ask who is not to be written to.
+fn forgets_whom_it_must_not_write_to(desk: &Desk) {
+    desk.sql("ALTER TABLE blocklist RENAME TO out_of_reach");
+}
+
+fn remembers(desk: &Desk) {
+    desk.sql("ALTER TABLE out_of_reach RENAME TO blocklist");
+}
+
+#[actix_web::test]
+async fn contacts_whose_claim_could_not_ask_for_consent_are_not_sent_to_and_come_round_again() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (.., run) = desk.campaign("Spring offer", 5, "09:00-12:00", 6000.0).await;
+    desk.sql("UPDATE contacts SET opted_out_at = now() WHERE id = (SELECT min(id) FROM contacts)");
+    desk.later(1);
+    starter::tick(&desk.app).await.unwrap();
+    forgets_whom_it_must_not_write_to(&desk);
+    let dispatcher = desk.dispatcher.clone();
+    let tick = actix_web::rt::spawn(async move { dispatcher.tick().await.unwrap() });
+    let came_back = "SELECT count(*) AS n FROM leases WHERE open = 0";
+    until("what was claimed is settled", || desk.number(came_back) > 0).await;
+    assert_eq!(desk.received().len(), 0, "sent without having asked");
+
+    remembers(&desk);
+    tick.await.unwrap();
+    desk.dispatcher.idle().await;
+    desk.tick().await;
+    assert_eq!(desk.received().len(), 0, "each claim is an attempt: not again at once");
+    desk.later(1);
+    desk.tick().await;
+    let counts = desk.counts(run);
+    assert_eq!((counts.delivered, counts.skipped, counts.unsent(), desk.received().len()), (4, 1, 0, 4));
+}
+
+#[actix_web::test]
+async fn replies_whose_claim_could_not_ask_for_consent_do_not_leave_and_come_round_again() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Hello", HELLO);
+    desk.inbound("Desk", bot, &InboundPlan::default());
+    for phone in phones(2) {
+        desk.hears_as(&phone, &phone, "hi");
+    }
+    desk.sql("UPDATE contacts SET opted_out_at = now() WHERE id = (SELECT min(id) FROM contacts)");
+    forgets_whom_it_must_not_write_to(&desk);
+    let talker = desk.talker.clone();
+    let tick = actix_web::rt::spawn(async move { talker.tick().await.unwrap() });
+    let tried = "SELECT count(*) AS n FROM messages WHERE attempt > 0 AND (state = 'settled' OR detail IS NOT NULL)";
+    until("what was claimed is settled", || desk.number(tried) == 2).await;
+    assert_eq!(desk.received().len(), 0, "sent without having asked");
+
+    remembers(&desk);
+    tick.await.unwrap();
+    desk.talk().await;
+    assert_eq!(desk.received().len(), 0, "each claim is an attempt: not again at once");
+    desk.later(1);
+    desk.talk().await;
+    assert_eq!(desk.received().iter().map(|it| it.phone.clone()).collect::<Vec<_>>(), phones(2)[1..]);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state IN ('queued', 'claimed')"), 0);
+}
+
 #[actix_web::test]
 async fn told_to_end_while_replies_are_claimed_it_waits_for_them_and_gives_them_back() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Hello", HELLO);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     for phone in phones(3) {
         desk.hears_as(&phone, &phone, "hi");
     }
@@ -174,7 +233,7 @@ async fn what_receipts_say_before_the_result_is_not_on_the_wire_any_more() {
         .collect();
     desk.db(|conn| actions::take_in(conn, desk.channel, &news, now).unwrap());
 
-    let wire = quiet::look(&desk.app, store::Scope::Schedule(schedule.0)).await.unwrap();
+    let wire = quiet::look(&desk.app, bugle::deliveries::counts::Scope::Schedule(schedule.0)).await.unwrap();
     assert_eq!((wire.n, wire.sends.len()), (2, 2));
     assert_eq!(desk.counts(run).in_flight(), 2);
     desk.later(61);
@@ -309,8 +368,11 @@ impl Stingy {
 }
 
 #[async_trait]
-impl Channel for Stingy {
-    async fn send(&self, _: &Part) -> SendOutcome {
+impl Provider for Stingy {
+    async fn send(&self, _: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
+        if !gate() {
+            return None;
+        }
         let now = self.clock.now();
         let mut second = self.second.lock().unwrap();
         if second.0 + TimeDelta::seconds(1) <= now {
@@ -318,10 +380,11 @@ impl Channel for Stingy {
         }
         second.1 += 1;
         if second.1 <= self.a_second {
-            return SendOutcome::Accepted { provider_ref: None };
+            return Some(SendOutcome::Accepted { provider_ref: None });
         }
         self.refused.fetch_add(1, Ordering::SeqCst);
-        SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Channel, code: "slower".to_owned() }
+        let code = "slower".to_owned();
+        Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code })
     }
 
     fn read(&self, _: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
@@ -380,7 +443,7 @@ async fn one_refusal_of_a_channel_spares_the_rest_of_the_batch() {
 async fn a_channel_that_throttles_makes_no_reply_be_given_up() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let bot = desk.published("Hello", HELLO);
-    desk.inbound("Desk", bot, &Plan::default());
+    desk.inbound("Desk", bot, &InboundPlan::default());
     for phone in phones(30) {
         desk.hears_as(&phone, &phone, "hi");
     }

@@ -10,19 +10,20 @@ use serde::Deserialize;
 
 use super::step_form::{StepForm, choices_as_text};
 use super::when;
+use crate::access::{Manage, Role, View};
 use crate::app::App;
-use crate::bots::actions::{self, Error};
+use crate::bots::actions;
 use crate::bots::checks::{Finding, MOST_ROUTES, Severity, check, errors};
 use crate::bots::conditions::{Op, Route};
-use crate::bots::domain::{Bot, Draft, Edit};
+use crate::bots::domain::{Bot, BotDraft, Refused, StepEdit};
 use crate::bots::drawing::{Drawing, draw};
 use crate::bots::entities::Entity;
 use crate::bots::steps::{Accept, Act, Ask, Step, StepId, Steps, To, Unit};
 use crate::bots::store::{self, UsedBy};
 use crate::contacts::store::usual_fields;
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::ids::BotId;
-use crate::web::{FieldErrors, Frame, Htmx, Manage, May, Problem, Role, View, page, page_with, reckon, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, May, Problem, page, page_with, reckon, see_other};
 
 /// One step of the draft.
 #[derive(Template)]
@@ -160,7 +161,7 @@ impl Side<'_> {
 #[derive(Template)]
 #[template(path = "bots/_saved.html")]
 struct Saved<'a> {
-    draft: &'a Draft,
+    draft: &'a BotDraft,
     said: String,
     findings: &'a [Finding],
     checks: String,
@@ -194,7 +195,7 @@ struct Editor {
     bot: Bot,
     newest: Option<i32>,
     differs: bool,
-    draft: Draft,
+    draft: BotDraft,
     cards: Vec<String>,
     checks: String,
     flow: String,
@@ -219,7 +220,7 @@ impl Editor {
 /// Everything that the editor shows of a bot.
 struct Seen {
     bot: Bot,
-    draft: Draft,
+    draft: BotDraft,
     newest: Option<crate::bots::domain::Version>,
     fields: Vec<String>,
     used_by: Vec<UsedBy>,
@@ -232,7 +233,7 @@ async fn look(app: &App, id: BotId) -> Result<Seen, Problem> {
         .db
         .run(move |conn| {
             let (bot, draft) = (store::find(conn, id)?, store::draft(conn, id)?);
-            let used_by = store::used_by(conn, &[id.0], super::USERS)?;
+            let used_by = store::used_by(conn, &[id], super::USERS)?;
             Ok::<_, diesel::result::Error>((bot, draft, store::newest_version(conn, id)?, usual_fields(conn)?, used_by))
         })
         .await?;
@@ -252,7 +253,7 @@ struct Typed {
 
 impl Seen {
     /// The same bot with another draft.
-    fn with(self, draft: Draft) -> Seen {
+    fn with(self, draft: BotDraft) -> Seen {
         let (findings, drawing) = (check(&draft.steps, &self.fields), draw(&draft.steps));
         Seen { findings, drawing, draft, ..self }
     }
@@ -349,7 +350,7 @@ pub(super) async fn show(
     page(seen.editor(&app, frame, open.open.as_deref(), None, None, String::new())?)
 }
 
-fn refused(error: DbError<Error>) -> Result<String, Problem> {
+fn refused(error: DbError<Error<Refused>>) -> Result<String, Problem> {
     match error {
         DbError::Work(Error::Refused(refused)) => Ok(refused.to_string()),
         error => Err(error.into()),
@@ -412,14 +413,14 @@ pub(super) async fn save(
     }
     let pressed = form.pressed();
     let more = match pressed.as_str() {
-        "up" => Some(Edit::Up(step.clone())),
-        "down" => Some(Edit::Down(step.clone())),
-        "duplicate" => Some(Edit::Duplicate(step.clone())),
-        "remove" => Some(Edit::Remove(step.clone())),
+        "up" => Some(StepEdit::Up(step.clone())),
+        "down" => Some(StepEdit::Down(step.clone())),
+        "duplicate" => Some(StepEdit::Duplicate(step.clone())),
+        "remove" => Some(StepEdit::Remove(step.clone())),
         _ => None,
     };
     let whole = more.is_some();
-    let edits: Vec<Edit> = [Edit::Save(typed.clone())].into_iter().chain(more).collect();
+    let edits: Vec<StepEdit> = [StepEdit::Save(typed.clone())].into_iter().chain(more).collect();
     let revision = form.revision();
     let (draft, looks_at) = match app.db.run(move |conn| actions::edit(conn, id, revision, edits, by, now)).await {
         Ok(done) => done,
@@ -479,7 +480,7 @@ fn saved(seen: &Seen, said: String) -> Result<String, Problem> {
 #[template(path = "bots/editor.html", block = "editor")]
 struct Whole<'a> {
     bot: &'a Bot,
-    draft: &'a Draft,
+    draft: &'a BotDraft,
     cards: &'a [String],
     checks: &'a str,
     flow: &'a str,
@@ -518,7 +519,7 @@ fn redraw(seen: Seen, app: &App, frame: Frame, open: Option<&StepId>) -> Result<
 async fn change(
     app: &App,
     frame: Frame,
-    (id, revision, edit): (BotId, i32, Edit),
+    (id, revision, edit): (BotId, i32, StepEdit),
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let (by, now) = (frame.person.id, app.clock.now());
@@ -554,7 +555,7 @@ pub(super) async fn add(
 ) -> Result<HttpResponse, Problem> {
     let act = Act::of_word(&form.act).ok_or_else(|| Problem::Invalid("Choose what the step does".to_owned()))?;
     let below = Some(form.below.clone()).filter(|id| !id.is_empty()).map(StepId);
-    change(&app, frame, (id.into_inner(), form.revision, Edit::Add { act, below }), htmx).await
+    change(&app, frame, (id.into_inner(), form.revision, StepEdit::Add { act, below }), htmx).await
 }
 
 #[derive(Deserialize)]
@@ -575,7 +576,7 @@ pub(super) async fn shift(
     form: Form<MoveForm>,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
-    let edit = Edit::Move { step: form.step.clone(), to: form.to };
+    let edit = StepEdit::Move { step: form.step.clone(), to: form.to };
     change(&app, frame, (id.into_inner(), form.revision, edit), htmx).await
 }
 

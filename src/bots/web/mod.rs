@@ -5,6 +5,7 @@ mod simulator;
 mod step_form;
 mod versions;
 
+use crate::ids::BotId;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
@@ -13,15 +14,16 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::actions::{self, Error};
-use super::domain::Refused;
+use super::actions;
+
 use super::examples::{EXAMPLES, Example};
 use super::exchange::{self, Wrong};
 use super::steps::{Act, Step, StepId, Steps};
-use super::store::{self, Listed, UsedBy};
+use super::store::{self, ListedBot, UsedBy};
+use crate::access::{Manage, Role, View};
 use crate::app::App;
-use crate::db::DbError;
-use crate::web::{FieldErrors, Frame, Htmx, Incoming, Manage, May, Parts, Problem, Role, View, page, page_with};
+use crate::db::{DbError, Error};
+use crate::web::{FieldErrors, Frame, Htmx, Incoming, May, Parts, Problem, page, page_with};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // What has a name before `{id}`, which would take it for one.
@@ -72,7 +74,7 @@ struct Place {
 #[template(path = "bots/index.html")]
 struct Index {
     frame: Frame,
-    bots: Vec<Listed>,
+    bots: Vec<ListedBot>,
     used_by: Vec<UsedBy>,
     place: Place,
     next: Option<String>,
@@ -94,7 +96,7 @@ impl Index {
     }
 
     /// Campaigns of one bot: so many by name, and whether there are more.
-    fn users(&self, bot: &i64) -> (Vec<&UsedBy>, bool) {
+    fn users(&self, bot: &BotId) -> (Vec<&UsedBy>, bool) {
         let mut users: Vec<&UsedBy> = self.used_by.iter().filter(|it| it.bot_id == *bot).collect();
         let more = NAMED < users.len();
         users.truncate(NAMED);
@@ -114,7 +116,7 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
         app.db.run(move |conn| store::list(conn, &asked.q, &asked.after, asked.archived, PAGE as i64 + 1)).await?;
     let next = (bots.len() > PAGE).then(|| bots[PAGE - 1].name.clone());
     bots.truncate(PAGE);
-    let ids: Vec<i64> = bots.iter().map(|bot| bot.id).collect();
+    let ids: Vec<BotId> = bots.iter().map(|bot| bot.id).collect();
     let used_by = app.db.run(move |conn| store::used_by(conn, &ids, NAMED as i64 + 1)).await?;
     page(Index { frame, bots, used_by, place, next, zone: app.settings.time_zone })
 }
@@ -221,14 +223,4 @@ async fn import(may: May<Manage>, frame: Frame, app: Data<App>, form: Incoming) 
         }
     }
     page_with(StatusCode::UNPROCESSABLE_ENTITY, Import { frame, form: &form, errors: &errors, wrong: &wrong })
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(refused @ (Refused::NoName | Refused::NameTooLong)) => Problem::Invalid(refused.to_string()),
-            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
-            Error::Db(error) => error.into(),
-        }
-    }
 }

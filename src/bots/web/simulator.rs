@@ -17,16 +17,17 @@ use serde_json::{Map, Value};
 
 use super::versions::steps_of;
 use super::when;
+use crate::access::View;
 use crate::app::App;
 use crate::bots::domain::Bot;
 use crate::bots::steps::{Act, Steps};
 use crate::bots::store;
-use crate::bots::turn::{Action, Input, Memory, Reply, State, turn};
+use crate::bots::turn::{Action, BotReply, Input, Memory, TurnState, turn};
 use crate::clock::is_of_our_days;
 use crate::files;
 use crate::ids::{BotId, FileId};
-use crate::lists::store::{Source, sources};
-use crate::web::{FieldErrors, Frame, May, Problem, View, in_turn, page, page_with, reckon};
+use crate::lists::store::{ListSource, sources};
+use crate::web::{FieldErrors, Frame, May, Problem, in_turn, page, page_with, reckon};
 
 /// Rounds of one trial at most.
 const MOST_ROUNDS: usize = 200;
@@ -92,9 +93,9 @@ impl Told {
     fn take(&mut self, steps: &Steps, at: DateTime<Utc>, event: Option<&Event>, input: Input, zone: Tz) {
         let taken = turn(steps, std::mem::take(&mut self.memory), input, at, zone);
         let name = |id: &_| steps.get(id).map_or(String::new(), |step| step.name.clone());
-        let reply = |reply: Reply| match reply {
-            Reply::Text { text, .. } => (text, None),
-            Reply::Missing { step, field } => {
+        let reply = |reply: BotReply| match reply {
+            BotReply::Text { text, .. } => (text, None),
+            BotReply::Missing { step, field } => {
                 let text = steps.get(&step).and_then(|step| step.act.text()).unwrap_or_default();
                 (text.to_owned(), Some(field))
             }
@@ -204,7 +205,7 @@ struct Try {
     bot: Bot,
     version: String,
     versions: Vec<i32>,
-    files: Vec<Source>,
+    files: Vec<ListSource>,
     file: Option<i64>,
     row: Option<i32>,
     values: String,
@@ -225,10 +226,10 @@ impl Try {
     }
 
     fn waits(&self) -> bool {
-        matches!(self.told.memory.state, State::Waiting { .. })
+        matches!(self.told.memory.state, TurnState::Waiting { .. })
     }
 
-    fn is_file(&self, source: &Source) -> bool {
+    fn is_file(&self, source: &ListSource) -> bool {
         self.file == Some(source.id.0)
     }
 
@@ -249,7 +250,7 @@ struct Around {
     bot: Bot,
     steps: Steps,
     versions: Vec<i32>,
-    files: Vec<Source>,
+    files: Vec<ListSource>,
     rows: Vec<files::store::Taken>,
 }
 
@@ -401,7 +402,7 @@ fn pressed(around: Around, mut form: TryForm, now: DateTime<Utc>, zone: Tz) -> T
 fn shown(frame: Frame, tried: Tried, (file, row): (Option<i64>, Option<i32>), zone: Tz) -> Try {
     let Tried { around, form, trial, told, errors } = tried;
     let offers = match &told.memory.state {
-        State::Waiting { step, .. } => match around.steps.get(step).map(|step| &step.act) {
+        TurnState::Waiting { step, .. } => match around.steps.get(step).map(|step| &step.act) {
             Some(Act::Ask(ask)) => match &ask.accept {
                 crate::bots::steps::Accept::Choices { choices } => {
                     choices.iter().map(|choice| choice.value.clone()).collect()
@@ -457,7 +458,7 @@ mod tests {
         trial.turn_to(&mut told, &steps, "2026-03-05T10:00:00Z".parse().unwrap(), zone);
         let at: Vec<String> = trial.events.iter().map(|event| event.at.to_rfc3339()).collect();
         assert_eq!(at, ["2026-03-02T14:00:00+00:00", "2026-03-03T14:00:00+00:00"]);
-        assert_eq!(told.memory.state, State::Closed);
+        assert_eq!(told.memory.state, TurnState::Closed);
         assert_eq!(tell(&steps, &values, &trial, zone).memory, told.memory);
     }
 

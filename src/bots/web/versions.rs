@@ -10,16 +10,18 @@ use diesel::PgConnection;
 use serde::Deserialize;
 
 use super::when;
+use crate::access::{Manage, Role, View};
 use crate::app::App;
-use crate::bots::actions::{self, Error};
+use crate::bots::actions;
 use crate::bots::compare::{Difference, How, compare as differences};
 use crate::bots::domain::{Bot, Version};
 use crate::bots::exchange;
 use crate::bots::steps::Steps;
 use crate::bots::store;
-use crate::db::DbError;
+use crate::db::{DbError, Error};
 use crate::ids::BotId;
-use crate::web::{FieldErrors, Frame, Manage, May, Problem, Role, View, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, see_other, table_in_turn};
+use actix_web::middleware::from_fn;
 
 /// The steps that `draft`, or the number of a version, names.
 pub(super) fn steps_of(conn: &mut PgConnection, id: BotId, version: &str) -> diesel::QueryResult<Steps> {
@@ -155,7 +157,7 @@ pub(super) struct Which {
     version: String,
 }
 
-#[get("/bots/{id}/export")]
+#[get("/bots/{id}/export", wrap = "from_fn(table_in_turn)")]
 pub(super) async fn export(
     _may: May<View>,
     app: Data<App>,

@@ -8,13 +8,15 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::super::inbox::{self, Ask, COUNTED, Choices, Listed, Page, Place, View as Shown};
-use super::thread::{Asked, Question};
+use super::super::inbox::{self, COUNTED, Choices, InboxAsk, InboxPlace, ListedConversation, Page, View as Shown};
+use super::thread::{DoubtQuestion, ThreadAsked};
+use crate::access::View;
 use crate::app::App;
-use crate::contacts::quiet::{self, Whom};
+use crate::contacts::quiet;
+use crate::contacts::store::Whom;
 use crate::ids::{CampaignId, ChannelId, UserId};
 use crate::web::chart::thousands;
-use crate::web::{Frame, Htmx, May, Problem, View, page, search_in_turn};
+use crate::web::{Frame, Htmx, May, Problem, page, search_in_turn};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(index).service(keys);
@@ -38,23 +40,23 @@ struct Looking {
 }
 
 impl Looking {
-    fn ask(&self, person: UserId) -> Ask {
+    fn ask(&self, person: UserId) -> InboxAsk {
         let label = self.label.trim().replace('\0', "");
-        Ask {
+        InboxAsk {
             view: Shown::of_word(&self.view).unwrap_or_default(),
             channel: self.channel.parse().ok().map(ChannelId),
             campaign: self.campaign.parse().ok().map(CampaignId),
             label: Some(label).filter(|label| !label.is_empty()),
             q: self.q.trim().replace('\0', ""),
-            place: Place::parse(&self.after),
+            place: InboxPlace::parse(&self.after),
             person,
         }
     }
 
     /// The same search elsewhere.
-    fn href(&self, view: Shown, after: Option<&Place>, seen: &str) -> String {
+    fn href(&self, view: Shown, after: Option<&InboxPlace>, seen: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let after = after.map(Place::to_string).unwrap_or_default();
+        let after = after.map(InboxPlace::to_string).unwrap_or_default();
         let view = if view == Shown::default() { "" } else { view.word() };
         let (channel, campaign, label) = (self.channel.as_str(), self.campaign.as_str(), self.label.trim());
         for (name, value) in [
@@ -77,7 +79,7 @@ impl Looking {
 
 struct List {
     looking: Looking,
-    ask: Ask,
+    ask: InboxAsk,
     page: Page,
     counts: Vec<(Shown, i64)>,
     news: String,
@@ -95,7 +97,7 @@ impl List {
     }
 
     fn is_first(&self) -> bool {
-        self.ask.place == Place::Start
+        self.ask.place == InboxPlace::Start
     }
 
     fn news_href(&self) -> String {
@@ -130,7 +132,7 @@ impl List {
     }
 
     /// The last message, and who said it.
-    fn said<'a>(&self, it: &'a Listed) -> (&'static str, &'a str) {
+    fn said<'a>(&self, it: &'a ListedConversation) -> (&'static str, &'a str) {
         let who = match it.author.as_deref() {
             Some("contact") => "",
             Some("agent") => "Agent: ",
@@ -212,5 +214,5 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
 /// What the keys do.
 #[get("/inbox/keys")]
 async fn keys(_may: May<View>, frame: Frame, htmx: Htmx) -> Result<HttpResponse, Problem> {
-    Asked { title: "Keys of the inbox".to_owned(), question: Question::Keys }.answer(frame, htmx)
+    ThreadAsked { title: "Keys of the inbox".to_owned(), question: DoubtQuestion::Keys }.answer(frame, htmx)
 }

@@ -6,10 +6,10 @@ mod thread;
 use actix_web::web::{Bytes, Data, Path, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, post};
 
-use super::intake::{self, Error};
+use super::intake::{self, NotTakenIn};
 use crate::app::App;
-use crate::channels::Forged;
 use crate::ids::ChannelId;
+use crate::providers::Forged;
 use crate::web::Problem;
 
 /// Pages for people.
@@ -30,16 +30,16 @@ async fn webhook(
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
     let signature = req.headers().get("X-Signature-256").and_then(|value| value.to_str().ok());
-    // Some senders write which hash it is in front.
+    // Some channels write which hash it is in front.
     let signature = signature.map(|text| text.strip_prefix("sha256=").unwrap_or(text));
     match intake::webhook(&app, channel.into_inner(), signature, &body, app.clock.now()).await {
         Ok(_) => Ok(HttpResponse::NoContent().finish()),
-        Err(Error::Forged(Forged::BadSignature)) => Ok(HttpResponse::Unauthorized().finish()),
-        Err(Error::Forged(Forged::Unreadable(what))) => {
+        Err(NotTakenIn::Forged(Forged::BadSignature)) => Ok(HttpResponse::Unauthorized().finish()),
+        Err(NotTakenIn::Forged(Forged::Unreadable(what))) => {
             tracing::warn!("a signed webhook call could not be read: {what}");
             Ok(HttpResponse::BadRequest().finish())
         }
-        Err(Error::Database(error)) => match Problem::from(error) {
+        Err(NotTakenIn::Database(error)) => match Problem::from(error) {
             Problem::NotFound => Ok(HttpResponse::NotFound().finish()),
             // Not taken in, so it must be told again.
             problem => Err(problem),

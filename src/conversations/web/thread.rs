@@ -13,18 +13,18 @@ use futures_util::{Stream, stream};
 use serde::Deserialize;
 
 use super::super::Handler;
-use super::super::agents::{self, Decision, Error, Refused};
-use super::super::inbox::{self, Author, Barred, Message, Thread, Which, name_among};
+use super::super::agents::{self, Decision, Refused};
+use super::super::inbox::{self, Author, Barred, Thread, ThreadMessage, Which, name_among};
+use crate::access::{Operate, Person, Role, View};
 use crate::app::App;
-use crate::campaigns::screen::fingerprint;
-use crate::channels::Kind;
 use crate::contacts::domain::in_full;
-use crate::contacts::quiet::{self, Whom};
-use crate::db::DbError;
+use crate::contacts::quiet;
+use crate::contacts::store::Whom;
+use crate::db::{DbError, Error};
 use crate::ids::{ConversationId, MessageId, UserId};
+use crate::providers::Kind;
 use crate::web::{
-    FieldErrors, Frame, Htmx, May, Operate, Person, Problem, Role, View, csv, in_turn, page, page_with, see_other,
-    table_in_turn,
+    FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, version_of,
 };
 use crate::wording::{Segments, segments};
 
@@ -78,7 +78,7 @@ impl Mode {
 struct Look {
     id: ConversationId,
     thread: Thread,
-    messages: Vec<Message>,
+    messages: Vec<ThreadMessage>,
     /// Where the page of older messages ends, if there is one.
     older: Option<MessageId>,
     /// Whether these are the newest messages, which get news.
@@ -99,7 +99,7 @@ impl Look {
     }
 
     fn address(&self) -> String {
-        in_full(self.thread.contact.kind(), &self.thread.contact.address)
+        in_full(self.thread.contact.kind, &self.thread.contact.address)
     }
 
     fn mode(&self) -> Mode {
@@ -152,7 +152,7 @@ impl Look {
         self.messages.last().map_or(0, |message| message.id.0)
     }
 
-    fn who(&self, message: &Message) -> String {
+    fn who(&self, message: &ThreadMessage) -> String {
         match message.author {
             Author::Contact => self.title(),
             Author::Campaign => format!("{}, by campaign", self.bot()),
@@ -162,7 +162,7 @@ impl Look {
         }
     }
 
-    fn step<'a>(&'a self, message: &'a Message) -> Option<&'a str> {
+    fn step<'a>(&'a self, message: &'a ThreadMessage) -> Option<&'a str> {
         let step = message.step.as_deref()?;
         Some(self.thread.step(step).unwrap_or(step))
     }
@@ -191,7 +191,7 @@ impl Look {
     /// Of what stands beside the messages.
     fn side_print(&self) -> String {
         let side = SidePart { look: self, oob: false }.render().unwrap_or_default();
-        fingerprint(&side)
+        version_of(&side)
     }
 
     fn campaign_href(&self) -> Option<String> {
@@ -431,7 +431,7 @@ async fn reply(
 
 // Questions before what cannot be taken back
 
-pub enum Question {
+pub enum DoubtQuestion {
     /// What the keys do: no question at all.
     Keys,
     TakeOver {
@@ -444,9 +444,9 @@ pub enum Question {
     },
 }
 
-pub struct Asked {
+pub struct ThreadAsked {
     pub title: String,
-    pub question: Question,
+    pub question: DoubtQuestion,
 }
 
 /// A question as a page of its own.
@@ -454,18 +454,18 @@ pub struct Asked {
 #[template(path = "conversations/ask.html")]
 struct AskPage {
     frame: Frame,
-    asked: Asked,
+    asked: ThreadAsked,
 }
 
 /// The same for the dialog of the page.
 #[derive(Template)]
 #[template(path = "conversations/_ask.html")]
 struct AskPart {
-    asked: Asked,
+    asked: ThreadAsked,
     dialog: bool,
 }
 
-impl Asked {
+impl ThreadAsked {
     pub fn answer(self, frame: Frame, htmx: Htmx) -> Result<HttpResponse, Problem> {
         match htmx {
             Htmx(true) => page(AskPart { asked: self, dialog: true }),
@@ -483,8 +483,8 @@ async fn ask_take_over(
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let look = look(&app, &may.person, id.into_inner(), None, ReplyForm::default()).await?;
-    let question = Question::TakeOver { id: look.id, bot: look.bot() };
-    Asked { title: "Take over from the bot?".to_owned(), question }.answer(frame, htmx)
+    let question = DoubtQuestion::TakeOver { id: look.id, bot: look.bot() };
+    ThreadAsked { title: "Take over from the bot?".to_owned(), question }.answer(frame, htmx)
 }
 
 #[post("/inbox/{id:\\d+}/take-over")]
@@ -503,8 +503,8 @@ async fn ask_block(
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let look = look(&app, &may.person, id.into_inner(), None, ReplyForm::default()).await?;
-    let question = Question::Block { id: look.id, address: look.address() };
-    Asked { title: format!("Block {}?", look.title()), question }.answer(frame, htmx)
+    let question = DoubtQuestion::Block { id: look.id, address: look.address() };
+    ThreadAsked { title: format!("Block {}?", look.title()), question }.answer(frame, htmx)
 }
 
 #[derive(Default, Deserialize)]
@@ -527,7 +527,7 @@ async fn block(
     let why: String = form.why.trim().replace('\0', "").chars().take(LONGEST_WHY).collect();
     let why = Some(why).filter(|why| !why.is_empty());
     let contact = app.db.run(move |conn| agents::block(conn, id, why.as_deref(), by, now)).await?;
-    quiet::wait(&app, Whom::Contacts(vec![contact.0])).await;
+    quiet::wait(&app, Whom::Contacts(vec![contact])).await;
     Ok(see_other(format!("/inbox/{id}")))
 }
 
@@ -623,27 +623,9 @@ async fn decide(app: &App, person: &Person, id: ConversationId, decision: Decisi
     let (by, now) = (person.id, app.clock.now());
     let contact = app.db.run(move |conn| agents::decide(conn, id, decision, by, now)).await?;
     if decision == Decision::OptedOut {
-        quiet::wait(app, Whom::Contacts(vec![contact.0])).await;
+        quiet::wait(app, Whom::Contacts(vec![contact])).await;
     }
     Ok(see_other(format!("/inbox/{id}")))
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(
-                refused @ (Refused::NoLabel
-                | Refused::TooManyLabels
-                | Refused::NotAnAgent
-                | Refused::Empty
-                | Refused::TooLong
-                | Refused::Missing(_)
-                | Refused::Unknown(_)),
-            ) => Problem::Invalid(refused.to_string()),
-            Error::Refused(refused) => Problem::Conflict(refused.to_string()),
-            Error::Db(error) => error.into(),
-        }
-    }
 }
 
 // Transcripts
@@ -662,7 +644,7 @@ struct Line {
 }
 
 impl Look {
-    fn line(&self, message: &Message) -> Line {
+    fn line(&self, message: &ThreadMessage) -> Line {
         let fate = message.fate.as_ref();
         let standing = fate.and_then(|fate| fate.standing);
         let outcome = match (fate, standing) {
@@ -688,7 +670,7 @@ fn told(
     app: Data<App>,
     look: Look,
     first: Vec<u8>,
-    write: fn(&Look, &[Message]) -> Result<Vec<u8>, Problem>,
+    write: fn(&Look, &[ThreadMessage]) -> Result<Vec<u8>, Problem>,
 ) -> impl Stream<Item = Result<Bytes, Problem>> {
     let look = Rc::new(look);
     stream::try_unfold((Some(MessageId(0)), first), move |(after, mut bytes)| {
@@ -719,7 +701,7 @@ async fn as_table(may: May<View>, app: Data<App>, id: Path<ConversationId>) -> R
     Ok(csv::download(&name, pages))
 }
 
-#[get("/inbox/{id:\\d+}/transcript.txt")]
+#[get("/inbox/{id:\\d+}/transcript.txt", wrap = "from_fn(table_in_turn)")]
 async fn as_text(may: May<View>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let look = look(&app, &may.person, id.into_inner(), None, ReplyForm::default()).await?;
     let name = format!("conversation-{}.txt", look.id);

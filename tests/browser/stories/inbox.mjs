@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { looksRight, until } from "../desk.mjs";
+import { leaves, looksRight, until } from "../desk.mjs";
 
 const FIRST = "353871000101";
 const SECOND = "353871000102";
@@ -26,8 +26,7 @@ export const stories = {
     await page.keyboard.press("Enter");
     await page.waitForURL("**/inbox/*");
     await page.getByText("Waits for a human").waitFor();
-    await page.keyboard.press("a");
-    await page.waitForLoadState();
+    await leaves(page, () => page.keyboard.press("a"));
     await page.getByRole("button", { name: "Assign to me" }).waitFor({ state: "detached" });
     await page.keyboard.press("r");
     await page.keyboard.type("It is on its way. e and j are only letters here.");
@@ -47,7 +46,7 @@ export const stories = {
     await page.getByText("Waits for a human").waitFor();
     assert.equal(await page.getByLabel("Reply", { exact: true }).inputValue(), "You are wel");
     await page.getByLabel("Reply", { exact: true }).press("Escape");
-    await page.keyboard.press("e");
+    await leaves(page, () => page.keyboard.press("e"));
     await page.getByText("closed by").waitFor();
     await looksRight(page, "inbox-closed");
     await page.keyboard.press("u");

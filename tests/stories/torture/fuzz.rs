@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use bugle::bots::conditions::{Op, Route};
 use bugle::bots::entities::Entity;
-use bugle::channels::Kind;
-use bugle::files::domain::{Encoding, Format, Record};
+use bugle::files::domain::{FileEncoding, Format, Record};
 use bugle::files::head::{Utf8Check, read_head};
 use bugle::files::table::{Unread, csv_rows};
 use bugle::files::workbook::{Patience, Told, told, workbook_rows};
 use bugle::lists::domain::Condition;
 use bugle::pacing::{CronText, Rule};
+use bugle::providers::Kind;
 use bugle::wording::{Template, segments, split};
 use chrono::NaiveDate;
 use rand::{Rng, rngs::StdRng};
@@ -145,7 +145,7 @@ fn heads_of_files() {
         check.add(a);
         check.add(b);
         let _ = read_head(&file, bytes.len() as u64, check.passed());
-        for encoding in Encoding::ALL {
+        for encoding in FileEncoding::ALL {
             for delimiter in [b',', b';', b'\t'] {
                 let _ = csv_rows(Cursor::new(bytes), encoding, delimiter, &mut |_, row, _| {
                     std::hint::black_box(row.iter().map(str::len).sum::<usize>());
@@ -256,7 +256,7 @@ fn conditions_of_bots_and_lists() {
         for entity in ["date", "number", "email", "postcode", "name"].iter().filter_map(|word| Entity::of_word(word)) {
             std::hint::black_box(entity.find(&text, today));
         }
-        for op in bugle::lists::domain::Op::ALL {
+        for op in bugle::lists::domain::FilterOp::ALL {
             let _ = std::hint::black_box(Condition::parse("value:name", op.word(), &text).map(|it| it.words()));
         }
     });
@@ -273,7 +273,7 @@ fn pasted_addresses() {
         let text = String::from_utf8_lossy(bytes);
         for region in ["", "IE", "US"] {
             bugle::contacts::domain::read_pasted(Kind::Sms, &text, region);
-            bugle::campaigns::typed::Typed::read(&text, region);
+            bugle::quick::typed::Typed::read(&text, region);
         }
         bugle::contacts::domain::as_stored(&text);
     });

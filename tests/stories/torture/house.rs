@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bugle::campaigns::{CampaignKind, actions};
-use bugle::channels::sandbox::Knobs;
-use bugle::deliveries::store::counts_of;
+use bugle::access::{Actor, Role};
+use bugle::campaigns::CampaignKind;
+use bugle::deliveries::counts::counts_of;
 use bugle::deliveries::{Counts, Outcome, Word};
+use bugle::drafting;
 use bugle::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId, UserId};
 use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
+use bugle::providers::sandbox::Knobs;
 use bugle::schedules::Draft;
-use bugle::web::Role;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -38,8 +39,8 @@ static TEMPLATE: LazyLock<PathBuf> = LazyLock::new(|| {
     bugle::db::migrate(&url).unwrap();
     let (conn, now) = (&mut PgConnection::establish(&url).unwrap(), Utc::now());
     let new = NewUser { email: EMAIL.into(), name: "Ada".into(), role: Role::Admin, password: PASSWORD.into() };
-    add_user(conn, &new, None, now).unwrap();
-    bugle::installation::ensure_channel(conn, now).unwrap();
+    add_user(conn, &new, Actor::Shell, now).unwrap();
+    bugle::channels::actions::ensure_channel(conn, now).unwrap();
     let knobs = Knobs { latency_ms: 5, latency_to_ms: 60, receipt_ms: 100, ..Knobs::default() };
     let knobs = serde_json::to_string(&knobs).unwrap();
     conn.batch_execute(&format!("UPDATE channels SET settings = '{knobs}'")).unwrap();
@@ -145,12 +146,16 @@ impl House {
 
     /// The answer of a query whose only column is called `n`.
     pub fn number(&self, sql: &str) -> i64 {
+        Self::number_on(&mut self.conn(), sql)
+    }
+
+    fn number_on(conn: &mut PgConnection, sql: &str) -> i64 {
         #[derive(QueryableByName)]
         struct One {
             #[diesel(sql_type = BigInt)]
             n: i64,
         }
-        diesel::sql_query(sql).get_result::<One>(&mut self.conn()).unwrap().n
+        diesel::sql_query(sql).get_result::<One>(conn).unwrap().n
     }
 
     /// A campaign to `n` people of its own that sends `rate` a minute from now on.
@@ -182,10 +187,10 @@ impl House {
             Draft::once("Main", self.channel, "Hello #name", opened.date_naive(), opened.time(), opened.time(), rate);
         let plan = Draft { late, ..plan };
         let name = format!("Torture {file}");
-        let id = actions::create(conn, &name, CampaignKind::OnceOff, chrono_tz::UTC, admin, now).unwrap();
-        actions::set_file(conn, id, Some(file)).unwrap();
-        let schedule = actions::add_schedule(conn, id, &plan).unwrap();
-        actions::launch(conn, id, admin, now).unwrap();
+        let id = drafting::actions::create(conn, &name, CampaignKind::OnceOff, chrono_tz::UTC, admin, now).unwrap();
+        drafting::actions::set_file(conn, id, Some(file), admin, now).unwrap();
+        let schedule = drafting::actions::add_schedule(conn, id, &plan, admin, now).unwrap();
+        drafting::actions::launch(conn, id, admin, now).unwrap();
         let run = self.number(&format!("SELECT id AS n FROM schedule_runs WHERE schedule_id = {schedule}"));
         Campaign { id, schedule, run: RunId(run) }
     }
@@ -273,7 +278,12 @@ impl House {
     }
 
     pub fn open_leases(&self) -> i64 {
-        self.number("SELECT coalesce(sum(open), 0)::bigint AS n FROM leases WHERE open > 0")
+        Self::open_leases_on(&mut self.conn())
+    }
+
+    /// The same on a connection that is there already: a server without room opens no others.
+    pub fn open_leases_on(conn: &mut PgConnection) -> i64 {
+        Self::number_on(conn, "SELECT coalesce(sum(open), 0)::bigint AS n FROM leases WHERE open > 0")
     }
 
     pub fn until_sent(&self, n: i64) {
@@ -282,24 +292,25 @@ impl House {
         assert!(sent, "only {} were sent: {}", self.sent(), said.join("\n"));
     }
 
-    /// Waits until every contact has a word. Leases of the dead are brought to their end.
+    /// Waits until every contact has a word, as long as more of them get one. Leases of the dead are brought to
+    /// their end.
     pub fn finish(&self, account: &mut Account, campaigns: &[Campaign]) {
         let conn = &mut self.conn();
-        let mut settled = || {
+        let mut counted = || -> Vec<Counts> {
             conn.batch_execute(
                 "UPDATE leases SET expires_at = taken_at WHERE open > 0 AND taken_at < now() - interval '5 seconds'",
             )
             .unwrap();
-            campaigns.iter().all(|campaign| {
-                let counts = counts_of(conn, campaign.run).unwrap();
-                0 < counts.audience && counts.settled() == counts.audience
-            })
+            campaigns.iter().map(|campaign| counts_of(conn, campaign.run).unwrap()).collect()
         };
-        let began = std::time::Instant::now();
-        while !settled() {
-            if Duration::from_secs(60) < began.elapsed() {
-                let counts: Vec<Counts> =
-                    campaigns.iter().map(|it| counts_of(&mut self.conn(), it.run).unwrap()).collect();
+        let is_whole = |counts: &Counts| 0 < counts.audience && counts.settled() == counts.audience;
+        let (mut counts, mut moved) = (counted(), std::time::Instant::now());
+        while !counts.iter().all(is_whole) {
+            let now = counted();
+            if now != counts {
+                (counts, moved) = (now, std::time::Instant::now());
+            }
+            if Duration::from_secs(60) < moved.elapsed() {
                 let said: Vec<String> = self.processes.iter().map(Program::said).collect();
                 account.must(false, format!("somebody was forgotten: {counts:?}\n      {}", said.join("\n      ")));
                 return;

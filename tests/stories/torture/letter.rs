@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bugle::channels::sandbox::webhook;
-use bugle::channels::{Event, Inbound};
 use bugle::pacing::LatePolicy;
+use bugle::providers::sandbox::webhook;
+use bugle::providers::{Event, Inbound};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -177,6 +177,7 @@ fn opt_outs_around_their_turn() {
                                 from: phone.clone(),
                                 text: "STOP".into(),
                                 at: None,
+                                by: None,
                             };
                             let (body, signature) = webhook(secret, &[Event::Inbound(said)]);
                             browser.post(

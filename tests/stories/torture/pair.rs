@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bugle::channels::sandbox::Knobs;
 use bugle::clock::Clock;
 use bugle::db::{self, embedded};
 use bugle::ids::RunId;
-use bugle::losses;
-use bugle::privileges;
+use bugle::providers::sandbox::Knobs;
+use bugle::{losses, privileges};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 

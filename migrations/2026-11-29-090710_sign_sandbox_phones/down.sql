@@ -1,0 +1,1 @@
+ALTER TABLE sandbox_messages DROP COLUMN written_by;

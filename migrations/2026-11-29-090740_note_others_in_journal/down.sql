@@ -1,0 +1,1 @@
+ALTER TABLE journal DROP CONSTRAINT one_actor, DROP CONSTRAINT nobody_is_known, DROP COLUMN nobody;

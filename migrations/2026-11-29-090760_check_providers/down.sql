@@ -1,0 +1,1 @@
+ALTER TABLE channels DROP CONSTRAINT provider_is_known;

@@ -1,0 +1,99 @@
+use chrono::{DateTime, Utc};
+
+use crate::db::Reason;
+use crate::ids::ChannelId;
+use crate::providers::sandbox::Knobs;
+use crate::providers::webchat::Widget;
+use crate::providers::{Kind, ProviderName};
+
+/// A configured channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    pub id: ChannelId,
+    pub kind: Kind,
+    pub provider: ProviderName,
+    pub setup: ChannelSetup,
+    /// The provider asked for silence until then.
+    pub held_until: Option<DateTime<Utc>>,
+}
+
+/// The part of a channel that a form fills in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelSetup {
+    pub name: String,
+    /// As whom messages arrive: a number or a short name.
+    pub sender: String,
+    /// Most sends that may begin within any 60 s, over all schedules.
+    pub per_minute: Option<i32>,
+    pub own: Own,
+}
+
+/// What only channels of one provider have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Own {
+    Sandbox(Knobs),
+    Webchat(Widget),
+}
+
+impl Own {
+    pub fn provider(&self) -> ProviderName {
+        match self {
+            Own::Sandbox(_) => ProviderName::Sandbox,
+            Own::Webchat(_) => ProviderName::Webchat,
+        }
+    }
+}
+
+/// Why a channel stayed as it was. The text is shown to the person.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    #[error("Another channel is called “{0}”. Choose a name of its own.")]
+    NameTaken(String),
+}
+
+impl Reason for Refused {}
+
+impl ChannelSetup {
+    /// What is different in `new`, in words for the journal; empty when nothing is.
+    /// Names of settings, not values: what they are now stands on the page.
+    pub fn changes(&self, new: &ChannelSetup) -> String {
+        let limit = |per_minute: Option<i32>| per_minute.map_or("none".to_owned(), |n| format!("{n} a minute"));
+        let mut changes = Vec::new();
+        if self.name != new.name {
+            changes.push(format!("name {} → {}", self.name, new.name));
+        }
+        if self.sender != new.sender {
+            changes.push(format!("sender {} → {}", self.sender, new.sender));
+        }
+        if self.per_minute != new.per_minute {
+            changes.push(format!("limit {} → {}", limit(self.per_minute), limit(new.per_minute)));
+        }
+        if self.own != new.own {
+            changes.push(match new.own {
+                Own::Sandbox(_) => "sandbox settings".to_owned(),
+                Own::Webchat(_) => "widget settings".to_owned(),
+            });
+        }
+        changes.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_hears_what_changed_and_nothing_else() {
+        let old = ChannelSetup {
+            name: "SMS".into(),
+            sender: "Bugle".into(),
+            per_minute: None,
+            own: Own::Sandbox(Knobs::default()),
+        };
+        assert_eq!(old.changes(&old), "");
+        let new = ChannelSetup { per_minute: Some(60), sender: "Shop".into(), ..old.clone() };
+        assert_eq!(old.changes(&new), "sender Bugle → Shop, limit none → 60 a minute");
+        let new = ChannelSetup { own: Own::Sandbox(Knobs { seed: 2, ..Knobs::default() }), ..old.clone() };
+        assert_eq!(old.changes(&new), "sandbox settings");
+    }
+}

@@ -1,0 +1,128 @@
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::Error::{DeserializationError, SerializationError};
+use serde_json::Value;
+
+use super::domain::{Channel, ChannelSetup, Own};
+use crate::db::locks::{self, Lock};
+use crate::db::schema::{campaigns, channels, schedules};
+use crate::ids::{CampaignId, ChannelId};
+use crate::providers::{Kind, ProviderName};
+
+/// All channels, by name.
+pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<Channel>> {
+    channels::table
+        .order((channels::name, channels::id))
+        .select(Row::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(Channel::try_from)
+        .collect()
+}
+
+pub fn find(conn: &mut PgConnection, id: ChannelId) -> QueryResult<Channel> {
+    channels::table.find(id).select(Row::as_select()).first(conn)?.try_into()
+}
+
+/// Like [`find`], but makes everyone else wait until this transaction ends.
+pub fn lock(conn: &mut PgConnection, id: ChannelId) -> QueryResult<Channel> {
+    locks::take(Lock::Channel);
+    channels::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
+}
+
+/// Writes a channel. A name that is taken is refused by `one_channel_per_name`.
+pub fn insert(
+    conn: &mut PgConnection,
+    kind: Kind,
+    setup: &ChannelSetup,
+    secret: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<ChannelId> {
+    diesel::insert_into(channels::table)
+        .values((
+            channels::kind.eq(kind),
+            channels::provider.eq(setup.own.provider()),
+            channels::secret.eq(secret),
+            channels::created_at.eq(now),
+            Saved::try_from(setup)?,
+        ))
+        .returning(channels::id)
+        .get_result(conn)
+        .map(ChannelId)
+}
+
+pub fn save(conn: &mut PgConnection, id: ChannelId, setup: &ChannelSetup) -> QueryResult<()> {
+    diesel::update(channels::table.find(id)).set(Saved::try_from(setup)?).execute(conn).map(drop)
+}
+
+/// Who meets those who write first on each channel: the campaign that messages are
+/// routed to, by the same order. A channel that nobody meets is not in it.
+pub fn met_by(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, (CampaignId, String)>> {
+    let rows: Vec<(i64, i64, String)> = schedules::table
+        .inner_join(campaigns::table)
+        // As it stands in the index.
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("schedules.inbound AND schedules.state = 'active'"))
+        .filter(campaigns::state.eq("active"))
+        .distinct_on(schedules::channel_id)
+        .order((schedules::channel_id, campaigns::launched_at.desc(), campaigns::id.desc()))
+        .select((schedules::channel_id, campaigns::id, campaigns::name))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(channel, id, name)| (ChannelId(channel), (CampaignId(id), name))).collect())
+}
+
+/// What a form changes.
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = channels, check_for_backend(Pg), treat_none_as_null = true)]
+struct Saved {
+    name: String,
+    sender: String,
+    per_minute: Option<i32>,
+    settings: Value,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = channels, check_for_backend(Pg))]
+struct Row {
+    id: ChannelId,
+    kind: Kind,
+    provider: ProviderName,
+    held_until: Option<DateTime<Utc>>,
+    #[diesel(embed)]
+    saved: Saved,
+}
+
+impl TryFrom<&ChannelSetup> for Saved {
+    type Error = diesel::result::Error;
+
+    fn try_from(setup: &ChannelSetup) -> QueryResult<Self> {
+        let settings = match &setup.own {
+            Own::Sandbox(knobs) => serde_json::to_value(knobs),
+            Own::Webchat(widget) => serde_json::to_value(widget),
+        };
+        let settings = settings.map_err(|error| SerializationError(error.into()))?;
+        Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
+    }
+}
+
+impl TryFrom<Row> for Channel {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: Row) -> QueryResult<Self> {
+        let Saved { name, sender, per_minute, settings } = row.saved;
+        let own = match row.provider {
+            ProviderName::Webchat => serde_json::from_value(settings).map(Own::Webchat),
+            ProviderName::Sandbox => serde_json::from_value(settings).map(Own::Sandbox),
+        };
+        let own = own.map_err(|error| DeserializationError(error.into()))?;
+        Ok(Channel {
+            id: row.id,
+            kind: row.kind,
+            provider: row.provider,
+            setup: ChannelSetup { name, sender, per_minute, own },
+            held_until: row.held_until,
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! Drafts: what a campaign is before its launch, and the launch.
+//!
+//! [`review`] shows what a launch would do, [`dry_run`] writes and weighs every message,
+//! [`test_send`] sends one to somebody's own phone, and where the house wants a second person
+//! [`approvals`] asks for one. What these found out holds for one [`fingerprint`] of the draft;
+//! [`audience`] has whom it goes to, [`obstacles`] what keeps it from being launched.
+//!
+//! Every edit is in the journal with what it was before.
+
+pub mod fingerprint;
+pub mod audience;
+pub mod approvals;
+pub mod dry_run;
+pub mod test_send;
+pub mod obstacles;
+pub mod actions;
+pub mod review;
+pub mod web;

@@ -1,0 +1,120 @@
+//! store: What keeps a draft from being launched.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use crate::campaigns::{Campaign, CampaignKind, Refused, same_group_twice, store};
+use crate::db::schema::{channels, files as files_table};
+use crate::ids::CampaignId;
+use crate::providers::Kind;
+use crate::schedules;
+use crate::{bots, drops, files, lists};
+
+/// Why a draft cannot be launched as it stands; empty when it can.
+pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<Vec<Refused>> {
+    let campaign = store::find(conn, id)?;
+    let plans = schedules::store::of_campaigns(conn, &[id])?;
+    let mut obstacles = Vec::new();
+    let (kind, obstacle) = contacts_obstacle(conn, &campaign)?;
+    obstacles.extend(obstacle);
+    // Consent is kept by kind of channel, so addresses of one kind are not for another.
+    let reachable: Option<Vec<i64>> = match kind {
+        Some(kind) => Some(channels::table.filter(channels::kind.eq(kind)).select(channels::id).load(conn)?),
+        None => None,
+    };
+    if let (Some(field), Some(file)) = (&campaign.group_by, campaign.file_id) {
+        let file = files::store::find(conn, file)?;
+        let read = matches!(file.state, files::domain::State::Imported { .. });
+        if read && !crate::drafting::audience::data_fields(&file).contains(field) {
+            obstacles.push(Refused::NoSuchColumn { field: field.clone() });
+        }
+    }
+    if campaign.kind == CampaignKind::Daily && drops::store::plan(conn, id)?.is_none() {
+        obstacles.push(Refused::NoDailyPlan);
+    }
+    if plans.is_empty() {
+        obstacles.push(Refused::NoSchedules);
+    }
+    for schedule in &plans {
+        let name = schedule.plan.name.clone();
+        if reachable.as_ref().is_some_and(|channels| !channels.contains(&schedule.plan.channel_id.0)) {
+            obstacles.push(Refused::OtherKind { schedule: name.clone() });
+        }
+        if let (Some(field), None) = (&campaign.group_by, &schedule.plan.group) {
+            obstacles.push(Refused::NoGroup { schedule: name.clone(), field: field.clone() });
+        }
+        if let Some(pinned) = schedule.plan.bot {
+            let bot = bots::store::find(conn, pinned.bot)?;
+            if bot.archived_at.is_some() {
+                obstacles.push(Refused::BotArchived { schedule: name.clone(), bot: bot.name });
+            }
+        }
+        if !campaign.kind.takes(&schedule.plan.when) {
+            obstacles.push(Refused::OtherWhen { schedule: name });
+            continue;
+        }
+        if campaign.kind == CampaignKind::Inbound {
+            continue;
+        }
+        match schedule.plan.first_window(campaign.zone, now) {
+            Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
+            Ok(None) => obstacles.push(Refused::NeverRuns { schedule: name }),
+            Ok(Some(window)) if window.ends <= now && campaign.kind != CampaignKind::Daily => {
+                obstacles.push(Refused::WindowPassed {
+                    schedule: name,
+                    ends: window.ends.with_timezone(&campaign.zone).format("%e %B %H:%M").to_string(),
+                });
+            }
+            Ok(Some(_)) => {}
+        }
+    }
+    if campaign.group_by.is_some()
+        && let Some((one, other)) = same_group_twice(&plans)
+    {
+        obstacles.push(Refused::SameGroup { one: one.plan.name.clone(), other: other.plan.name.clone() });
+    }
+    Ok(obstacles)
+}
+
+/// What kind of addresses the contacts of a draft are, and why they cannot be sent to.
+fn contacts_obstacle(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<(Option<Kind>, Option<Refused>)> {
+    if campaign.kind == CampaignKind::Inbound {
+        return Ok((None, None));
+    }
+    let lists = store::lists(conn, campaign.id)?;
+    let file = match (campaign.kind, campaign.file_id) {
+        (CampaignKind::Recurring | CampaignKind::Inbound, _) | (CampaignKind::OnceOff | CampaignKind::Quick, None) => {
+            None
+        }
+        (CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick, file) => file,
+    };
+    let Some(file) = file else {
+        let none = match campaign.kind {
+            CampaignKind::Recurring => Refused::NoLists,
+            CampaignKind::Inbound | CampaignKind::OnceOff | CampaignKind::Daily | CampaignKind::Quick => {
+                Refused::NoFile
+            }
+        };
+        if lists.include.is_empty() || campaign.kind == CampaignKind::Daily {
+            return Ok((None, Some(none)));
+        }
+        let kind = lists::store::kind_of(conn, &lists.include)?;
+        let somebody = match kind {
+            Some(kind) => lists::store::count_audience(conn, &lists.include, &lists.exclude, kind)? > 0,
+            None => false,
+        };
+        // A list may fill up until the run; only what goes out at once must have somebody on it now.
+        let nobody = !somebody && campaign.kind != CampaignKind::Recurring;
+        return Ok((kind, nobody.then_some(Refused::NobodyOnLists)));
+    };
+    let (state, rows, kind): (String, i64, String) = files_table::table
+        .find(file)
+        .select((files_table::state, files_table::rows_good, files_table::kind))
+        .first(conn)?;
+    let obstacle = match state.as_str() {
+        "imported" if rows == 0 => Some(Refused::NoContacts),
+        "imported" => None,
+        _ => Some(Refused::FileNotReady),
+    };
+    Ok((Kind::of_word(&kind), obstacle))
+}

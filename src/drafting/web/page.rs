@@ -1,0 +1,209 @@
+//! web: The page of a draft, and what was typed in the one of its forms that was wrong.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+use chrono::{DateTime, Utc};
+
+use crate::app::App;
+use crate::campaigns::validity_form::{UNITS, ValidityForm};
+use crate::campaigns::{CampaignKind, Freeze};
+use crate::drafting::approvals::ApprovalStanding;
+use crate::drafting::audience::{Contacts, data_fields};
+use crate::drafting::review::{Facts, Review, gather};
+use crate::drafting::web::basics::{BasicsForm, KINDS, zones};
+use crate::drafting::web::contacts::{ListsForm, total};
+use crate::drafting::web::instants::Instants;
+use crate::drafting::web::measure::Measured;
+use crate::drafting::web::review::{Test, plan_rate, plan_times, rate_text};
+use crate::drafting::web::schedules::ScheduleForm;
+use crate::files::actions::Look;
+use crate::files::web::{FilePurpose, Panel};
+use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
+use crate::pacing::{LatePolicy, Overlap, TooLate};
+use crate::providers::Kind;
+use crate::runs::Busy;
+use crate::settings::QuietForm;
+use crate::web::chart::thousands;
+use crate::web::{FieldErrors, Frame, Problem, page_with};
+
+/// What is typed on the page, and what is wrong with it.
+pub(super) struct Typed {
+    pub(super) basics: BasicsForm,
+    pub(super) basics_errors: FieldErrors,
+    pub(super) file_error: Option<String>,
+    pub(super) lists: ListsForm,
+    pub(super) lists_error: Option<String>,
+    pub(super) group_by: String,
+    pub(super) group_error: Option<String>,
+    /// The schedule form, when it is open; `id` when it changes one.
+    pub(super) schedule: Option<(Option<ScheduleId>, ScheduleForm)>,
+    pub(super) schedule_errors: FieldErrors,
+    pub(super) validity: ValidityForm,
+    pub(super) validity_errors: FieldErrors,
+    pub(super) quiet: QuietForm,
+    pub(super) quiet_errors: FieldErrors,
+    /// The test that could not be sent.
+    pub(super) trial: Option<(ScheduleId, String)>,
+    /// Where tests go, as last typed.
+    pub(super) number: String,
+    pub(super) launch_error: Option<String>,
+    pub(super) approval_error: Option<String>,
+    /// The note of an approval that was refused.
+    pub(super) note: String,
+}
+
+impl Typed {
+    pub(super) fn nothing(facts: &Facts) -> Self {
+        Typed {
+            basics: BasicsForm::of(&facts.campaign),
+            basics_errors: FieldErrors::default(),
+            file_error: None,
+            lists: ListsForm::of(&facts.lists.chosen, facts.campaign.freeze),
+            lists_error: None,
+            group_by: facts.campaign.group_by.clone().unwrap_or_default(),
+            group_error: None,
+            schedule: None,
+            schedule_errors: FieldErrors::default(),
+            validity: ValidityForm::of(facts.campaign.validity),
+            validity_errors: FieldErrors::default(),
+            quiet: QuietForm::of(&facts.quiet),
+            quiet_errors: FieldErrors::default(),
+            trial: None,
+            number: String::new(),
+            launch_error: None,
+            approval_error: None,
+            note: String::new(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "campaigns/edit.html")]
+pub(super) struct Edit {
+    pub(super) frame: Frame,
+    pub(super) facts: Facts,
+    pub(super) typed: Typed,
+    pub(super) panel: Option<Panel>,
+    pub(super) measured: Option<Measured>,
+    pub(super) instants: Option<Instants>,
+}
+
+impl Edit {
+    pub(super) fn new(frame: Frame, facts: Facts, typed: Typed, now: DateTime<Utc>) -> Self {
+        let panel = facts.contacts.as_ref().and_then(Contacts::look).map(|look| {
+            let look = Look { file: look.file.clone(), problems: look.problems.clone(), region: look.region.clone() };
+            Panel::new(look, FilePurpose { campaign: Some(facts.campaign.id) }, frame.person.role)
+        });
+        let form = typed.schedule.as_ref().map(|(_, form)| form);
+        let measured = form.map(|form| Measured::of(&form.body, facts.contacts.as_ref()));
+        let (kind, zone) = (facts.campaign.kind, facts.campaign.zone);
+        let instants = form.map(|form| Instants::of(form, kind, zone, now));
+        Edit { frame, facts, typed, panel, measured, instants }
+    }
+
+    /// Kinds of the channels there are, to choose what the addresses of a file are.
+    pub(super) fn kinds(&self) -> Vec<(&'static str, &'static str)> {
+        let mut kinds: Vec<_> = self.facts.channels.iter().map(|sender| sender.kind).collect();
+        kinds.sort_by_key(|kind| kind.word());
+        kinds.dedup();
+        kinds.into_iter().map(|kind| (kind.word(), kind.label())).collect()
+    }
+
+    /// The kind to offer first.
+    pub(super) fn kind(&self) -> &'static str {
+        self.facts.contacts.as_ref().map_or(Kind::Sms, |contacts| contacts.kind).word()
+    }
+
+    /// Channels that the contacts can be reached on.
+    pub(super) fn channels(&self) -> Vec<(ChannelId, String)> {
+        let kind = self.facts.contacts.as_ref().map(|contacts| contacts.kind);
+        self.facts
+            .channels
+            .iter()
+            .filter(|sender| kind.is_none_or(|kind| sender.kind == kind))
+            .map(|sender| {
+                (sender.id, format!("{} ({}, from {})", sender.setup.name, sender.kind.label(), sender.setup.sender))
+            })
+            .collect()
+    }
+
+    pub(super) fn channel_name(&self, id: &ChannelId) -> &str {
+        self.facts.channels.iter().find(|sender| sender.id == *id).map_or("", |sender| &sender.setup.name)
+    }
+
+    pub(super) fn schedule_action(&self) -> String {
+        let campaign = self.facts.campaign.id;
+        match &self.typed.schedule {
+            Some((Some(id), _)) => format!("/campaigns/{campaign}/schedules/{id}"),
+            Some((None, _)) | None => format!("/campaigns/{campaign}/schedules"),
+        }
+    }
+
+    /// Columns that the contacts can be grouped by; none where they do not come from a file.
+    pub(super) fn columns(&self) -> Vec<(String, String)> {
+        let file = self.facts.contacts.as_ref().filter(|contacts| contacts.ready()).and_then(Contacts::file);
+        let Some(file) = file else { return Vec::new() };
+        let none = (String::new(), "Nothing: every schedule sends to every contact".to_owned());
+        std::iter::once(none).chain(data_fields(file).into_iter().map(|field| (field.clone(), field))).collect()
+    }
+
+    /// Whether lists can be chosen where the contacts are.
+    pub(super) fn takes_lists(&self) -> bool {
+        match self.facts.campaign.kind {
+            CampaignKind::Recurring => true,
+            CampaignKind::OnceOff | CampaignKind::Quick => self.facts.campaign.file_id.is_none(),
+            CampaignKind::Daily | CampaignKind::Inbound => false,
+        }
+    }
+
+    /// Whether any of these fields of the schedule form is wrong.
+    pub(super) fn wrong(&self, fields: &str) -> bool {
+        fields.split(' ').any(|field| self.typed.schedule_errors.of(field).is_some())
+    }
+}
+
+pub(super) async fn facts(app: &App, id: CampaignId, by: UserId) -> Result<Facts, Problem> {
+    let now = app.clock.now();
+    // Not as of one instant: what a file's groups are is kept when it is asked for the first time.
+    Ok(app.db.run(move |conn| gather(conn, id, by, now)).await?)
+}
+
+/// Shows the page again with what was typed and what is wrong with it.
+pub(super) async fn again(
+    app: &App,
+    frame: Frame,
+    id: CampaignId,
+    typed: impl FnOnce(&Facts) -> Typed,
+) -> Result<HttpResponse, Problem> {
+    let facts = facts(app, id, frame.person.id).await?;
+    let typed = typed(&facts);
+    page_with(StatusCode::UNPROCESSABLE_ENTITY, Edit::new(frame, facts, typed, app.clock.now()))
+}
+
+/// Shows the page of a draft again with a validity that cannot be.
+pub async fn validity_again(
+    app: &App,
+    frame: Frame,
+    id: CampaignId,
+    validity: ValidityForm,
+    validity_errors: FieldErrors,
+) -> Result<HttpResponse, Problem> {
+    again(app, frame, id, |facts| Typed { validity, validity_errors, ..Typed::nothing(facts) }).await
+}
+
+pub(super) fn one_error(field: &'static str, message: String) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    errors.add(field, message);
+    errors
+}
+
+impl Facts {
+    pub(super) fn test(&self, review: &Review, typed: &Typed) -> Test {
+        let id = review.schedule.id;
+        let kind = self.contacts.as_ref().map(|contacts| contacts.kind);
+        let test = Test::of((self.campaign.id, id), self.trials.get(&id).cloned(), kind, &typed.number, self.now);
+        let error = typed.trial.as_ref().filter(|(of, _)| *of == id).map(|(_, error)| error.clone());
+        Test { error, ..test }
+    }
+}

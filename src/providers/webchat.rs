@@ -1,0 +1,194 @@
+//! Web chat: a widget in the pages of somebody's site, and no provider but ourselves.
+//!
+//! A message is accepted when it is written down for its visitor, and delivered when the
+//! widget says that it shows it. A widget that was away is given what it missed, and what
+//! it is given twice it shows once: nothing is lost and nothing doubled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Event, Forged, Gate, Part, Provider, RejectClass, RetryScope, SendOutcome, Setup, Webhook};
+
+use crate::words::words;
+
+/// How the widget looks, and where it may be; the channel's settings.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Widget {
+    /// Sites whose pages may hold it, such as `https://shop.example`. Our own always may.
+    pub origins: Vec<String>,
+    pub title: String,
+    /// Stands above the first message; empty: nothing.
+    pub greeting: String,
+    /// `#rrggbb`
+    pub accent: String,
+    pub side: Side,
+    /// Said while there is no connection.
+    pub offline: String,
+}
+
+words! {
+    #[derive(Default, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Side {
+        #[default]
+        Right = "right" => "Bottom right",
+        Left = "left" => "Bottom left",
+    }
+}
+
+impl Default for Widget {
+    fn default() -> Self {
+        Widget {
+            origins: Vec::new(),
+            title: "Chat with us".to_owned(),
+            greeting: String::new(),
+            accent: "#4446d8".to_owned(),
+            side: Side::Right,
+            offline: "No connection. What you write is kept and sent as soon as you are back.".to_owned(),
+        }
+    }
+}
+
+/// An origin as browsers send it, from how people write it: `Shop.Example/` is not one
+/// for want of a scheme, `https://Shop.Example:443/` is `https://shop.example`.
+pub fn origin(text: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches('/').to_lowercase();
+    let (scheme, rest) = text.split_once("://")?;
+    let standard = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let rest = rest.strip_suffix(standard).unwrap_or(rest);
+    let is_host = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    (!rest.is_empty() && rest.chars().all(is_host)).then(|| format!("{scheme}://{rest}"))
+}
+
+/// A message for a visitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatMessage {
+    pub channel: i64,
+    pub to: String,
+    pub part: String,
+    pub text: String,
+    pub choices: Vec<String>,
+}
+
+/// Why a message was not written down.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NotEntered {
+    /// The channel has no such visitor.
+    Nobody,
+    /// It certainly is not there.
+    NotNow(String),
+    /// It may be there.
+    Unknown(String),
+}
+
+/// Where the messages of widgets are kept.
+#[async_trait]
+pub trait ChatBooks: Send + Sync {
+    /// Returns when the message is written down; told again under the same part, it is there once.
+    async fn enter(&self, message: ChatMessage) -> Result<(), NotEntered>;
+}
+
+pub struct Webchat {
+    channel: i64,
+    books: Arc<dyn ChatBooks>,
+}
+
+impl Webchat {
+    pub fn new(setup: &Setup, books: Arc<dyn ChatBooks>) -> Self {
+        Webchat { channel: setup.id, books }
+    }
+}
+
+#[async_trait]
+impl Provider for Webchat {
+    async fn send(&self, part: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
+        let message = ChatMessage {
+            channel: self.channel,
+            to: part.to.clone(),
+            part: part.id.clone(),
+            text: part.text.clone(),
+            choices: part.choices.clone(),
+        };
+        if !gate() {
+            return None;
+        }
+        Some(match self.books.enter(message).await {
+            Ok(()) => SendOutcome::Accepted { provider_ref: None },
+            Err(NotEntered::Nobody) => {
+                SendOutcome::Rejected { class: RejectClass::BadAddress, code: "no such visitor".to_owned() }
+            }
+            Err(NotEntered::NotNow(code)) => {
+                SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Recipient, code }
+            }
+            Err(NotEntered::Unknown(code)) => SendOutcome::Unknown { code },
+        })
+    }
+
+    /// Nobody calls: widgets have doors of their own.
+    fn read(&self, _: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
+        Err(Forged::BadSignature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::ProviderName;
+
+    #[test]
+    fn an_origin_is_read_as_browsers_write_it() {
+        let read = |text: &str| origin(text);
+        assert_eq!(read(" https://Shop.Example/ "), Some("https://shop.example".into()));
+        assert_eq!(read("http://localhost:8080"), Some("http://localhost:8080".into()));
+        assert_eq!(read("https://shop.example:443"), Some("https://shop.example".into()));
+        assert_eq!(read("http://[::1]:3000"), Some("http://[::1]:3000".into()));
+        for not in ["", "shop.example", "ftp://shop.example", "https://", "https://shop.example/path", "null", "*"] {
+            assert_eq!(read(not), None, "{not}");
+        }
+    }
+
+    struct Answers(Result<(), NotEntered>);
+
+    #[async_trait]
+    impl ChatBooks for Answers {
+        async fn enter(&self, _: ChatMessage) -> Result<(), NotEntered> {
+            self.0.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_may_have_been_written_down_is_unknown() {
+        let setup = Setup {
+            id: 1,
+            kind: crate::providers::Kind::Webchat,
+            provider: ProviderName::Webchat,
+            sender: "Bugle".into(),
+            secret: "s3cret".into(),
+            settings: serde_json::json!({}),
+        };
+        let part = Part {
+            id: "m1-1".into(),
+            to: "visitor-1".into(),
+            text: "Hello".into(),
+            choices: Vec::new(),
+            attempt: 1,
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let webchat = |answer| Webchat::new(&setup, Arc::new(Answers(answer)));
+        let send = async |answer| webchat(answer).send(&part, &|| true).await.unwrap();
+        assert_eq!(send(Ok(())).await, SendOutcome::Accepted { provider_ref: None });
+        assert!(matches!(send(Err(NotEntered::Nobody)).await, SendOutcome::Rejected { .. }));
+        assert!(matches!(send(Err(NotEntered::NotNow("busy".into()))).await, SendOutcome::RetryLater { .. }));
+        assert!(matches!(send(Err(NotEntered::Unknown("cut".into()))).await, SendOutcome::Unknown { .. }));
+        let webchat = webchat(Ok(()));
+        assert_eq!(webchat.send(&part, &|| false).await, None);
+        assert_eq!(webchat.read(&Webhook { signature: Some("00"), body: b"[]" }), Err(Forged::BadSignature));
+    }
+}

@@ -1,0 +1,5 @@
+//! Quick campaigns: numbers or a file, a text, and SEND, on one page.
+
+pub mod typed;
+pub mod actions;
+pub mod web;

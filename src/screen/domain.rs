@@ -1,0 +1,604 @@
+//! What the Campaigns screen says about campaigns and their schedules. Nothing here asks or changes anything.
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+use crate::campaigns::{Campaign, CampaignKind, CampaignState};
+use crate::deliveries::Counts;
+use crate::ids::CampaignId;
+use crate::pacing::{self, Forecast, Holds, Rate, SendClock};
+use crate::providers::Kind;
+use crate::runs::{Run, RunClock, RunState};
+use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
+use crate::web::chart::thousands;
+use crate::web::version_of;
+
+/// A campaign with its schedules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sheet {
+    pub campaign: Campaign,
+    pub lines: Vec<ScheduleLine>,
+    /// Of campaigns with bots.
+    pub talks: Talks,
+    /// Of a draft: it launches by itself when its file is imported.
+    pub launches: bool,
+    /// Of a daily campaign the last day on which no file came, if none has come since.
+    pub missed: Option<NaiveDate>,
+}
+
+/// Conversations are counted no further on the screen.
+pub const COUNTED: i64 = 1000;
+
+/// Conversations of a campaign that are open; counted no further than [`COUNTED`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Talks {
+    pub open: i64,
+    /// For a human.
+    pub waiting: i64,
+    /// A bot has one of them.
+    pub with_bot: bool,
+}
+
+/// A schedule with its newest run, if it has one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleLine {
+    pub schedule: Schedule,
+    pub run: Option<Run>,
+    /// When the run may not send.
+    pub holds: Holds,
+    pub counts: Counts,
+    /// Name of its channel.
+    pub channel: String,
+    /// Kind of its channel, as stored.
+    pub kind: String,
+    /// What its bot is called.
+    pub bot: Option<String>,
+    /// Of one in which the contact writes first: the campaign that meets them on its channel now.
+    pub met_by: Option<(CampaignId, String)>,
+    /// Until when the others wait for receipts of the first, while they do.
+    pub waits_until: Option<DateTime<Utc>>,
+}
+
+/// How things stand, in one word for the badge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CampaignStanding {
+    Draft,
+    Waiting {
+        starts: DateTime<Utc>,
+    },
+    /// Between two runs. `next`: when it runs again by itself; `None` when a file has to come first.
+    Scheduled {
+        next: Option<DateTime<Utc>>,
+    },
+    Live,
+    Paused,
+    Finished,
+    Overrun,
+    Stopped,
+}
+
+impl CampaignStanding {
+    /// Names the picture and the colour.
+    pub fn badge(&self) -> &'static str {
+        match self {
+            CampaignStanding::Draft => "draft",
+            CampaignStanding::Waiting { .. } | CampaignStanding::Scheduled { .. } => "waiting",
+            CampaignStanding::Live => "live",
+            CampaignStanding::Paused => "paused",
+            CampaignStanding::Finished => "finished",
+            CampaignStanding::Overrun => "overrun",
+            CampaignStanding::Stopped => "stopped",
+        }
+    }
+}
+
+impl CampaignStanding {
+    /// The word on the screen.
+    pub fn word(&self) -> &'static str {
+        match self {
+            CampaignStanding::Draft => "Draft",
+            CampaignStanding::Waiting { .. } => "Waiting",
+            CampaignStanding::Scheduled { .. } => "Scheduled",
+            CampaignStanding::Live => "Live",
+            CampaignStanding::Paused => "Paused",
+            CampaignStanding::Finished => "Finished",
+            CampaignStanding::Overrun => "Overrun",
+            CampaignStanding::Stopped => "Stopped",
+        }
+    }
+}
+
+/// How a campaign stands. It is live only while one of its runs is running.
+pub fn standing<'a>(state: CampaignState, runs: impl Iterator<Item = &'a Run> + Clone) -> CampaignStanding {
+    let any = |is: fn(&RunState) -> bool| runs.clone().any(|run| is(&run.state));
+    let ended = || match any(|state| matches!(state, RunState::Overrun { .. })) {
+        true => CampaignStanding::Overrun,
+        false => CampaignStanding::Finished,
+    };
+    match state {
+        CampaignState::Draft => CampaignStanding::Draft,
+        CampaignState::Paused => CampaignStanding::Paused,
+        CampaignState::Stopped => CampaignStanding::Stopped,
+        CampaignState::Finished | CampaignState::Archived => ended(),
+        CampaignState::Active if any(|state| *state == RunState::Running) => CampaignStanding::Live,
+        CampaignState::Active => {
+            let waiting = runs.clone().filter(|run| run.state == RunState::Waiting).map(|run| run.window.starts);
+            match waiting.min() {
+                Some(starts) => CampaignStanding::Waiting { starts },
+                None if any(|state| matches!(state, RunState::Paused { .. })) => CampaignStanding::Paused,
+                None => ended(),
+            }
+        }
+    }
+}
+
+/// What is expected of a run, in words beside its bar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outlook {
+    /// Nothing to say: no run, or it has ended.
+    None,
+    Starts(DateTime<Utc>),
+    Done(DateTime<Utc>),
+    Ends(DateTime<Utc>),
+    WouldOverrun(i64),
+}
+
+/// What will leave if the run goes on at `now`; for one that is paused, if it is resumed then.
+pub fn forecast(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<Forecast> {
+    let unclaimed = i64::from(run.unclaimed());
+    let afresh = || {
+        let begins = now.max(run.window.starts);
+        pacing::start(&run.window, run.rate(), run.late, unclaimed, holds, begins).clock
+    };
+    let clock: SendClock = match (run.state, run.clock) {
+        (RunState::Waiting, _) => afresh(),
+        (RunState::Paused { .. }, RunClock::Unstarted { .. }) => afresh(),
+        (RunState::Running, RunClock::Started(clock)) => {
+            pacing::allowance(clock.past(holds, now), run.released, 0, run.burst, now).1
+        }
+        (RunState::Paused { since }, RunClock::Started(clock)) => clock.resumed(since, now, holds),
+        (RunState::Running, RunClock::Unstarted { .. }) => return None,
+        (RunState::Completed { .. } | RunState::Overrun { .. } | RunState::Stopped { .. }, _) => return None,
+    };
+    Some(pacing::forecast(&clock, run.released, run.released + unclaimed, holds, now, run.window.ends.max(now)))
+}
+
+/// What is expected of several runs together: the worst of each. Of one that is
+/// paused only its end is known, and what is too late even if it went on now.
+pub fn outlook<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>) -> Outlook {
+    expect(runs, now, false)
+}
+
+/// The same, if what is paused were resumed at `now`.
+pub fn if_resumed<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>) -> Outlook {
+    expect(runs, now, true)
+}
+
+fn expect<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>, resumed: bool) -> Outlook {
+    let (mut unsent, mut done, mut ends, mut starts) = (0, None, None, None::<DateTime<Utc>>);
+    let mut all_wait = true;
+    for (run, holds) in runs {
+        all_wait &= run.state == RunState::Waiting && now < run.window.starts;
+        starts = starts.into_iter().chain([run.window.starts]).min();
+        let Some(forecast) = forecast(run, holds, now) else { continue };
+        unsent += forecast.unsent;
+        if resumed || !matches!(run.state, RunState::Paused { .. }) {
+            done = done.max(forecast.finishes);
+        }
+        ends = ends.max(Some(run.window.ends));
+    }
+    match (unsent, done, ends) {
+        (1.., ..) => Outlook::WouldOverrun(unsent),
+        (_, Some(_), _) if all_wait => starts.map_or(Outlook::None, Outlook::Starts),
+        (_, Some(done), _) => Outlook::Done(done),
+        (_, None, Some(ends)) => Outlook::Ends(ends),
+        (_, None, None) => Outlook::None,
+    }
+}
+
+impl Sheet {
+    pub fn runs(&self) -> impl Iterator<Item = &Run> + Clone {
+        self.lines.iter().filter_map(|line| line.run.as_ref())
+    }
+
+    pub fn standing(&self) -> CampaignStanding {
+        let going_on = self.runs().any(|run| !run.state.has_ended());
+        let mut coming = self.lines.iter().filter(|line| line.comes_round()).peekable();
+        if self.campaign.state != CampaignState::Active || going_on || coming.peek().is_none() {
+            return match standing(self.campaign.state, self.runs()) {
+                // Its runs are over, and its bots still talk.
+                CampaignStanding::Finished if self.campaign.state == CampaignState::Active && self.talks.with_bot => {
+                    CampaignStanding::Live
+                }
+                standing => standing,
+            };
+        }
+        let active = |line: &&ScheduleLine| line.schedule.state == ScheduleState::Active;
+        let mut active = coming.filter(active).peekable();
+        match active.peek() {
+            Some(_) if self.is_inbound() => CampaignStanding::Live,
+            Some(_) => CampaignStanding::Scheduled { next: active.filter_map(|line| line.schedule.next_run_at).min() },
+            None => CampaignStanding::Paused,
+        }
+    }
+
+    pub fn is_inbound(&self) -> bool {
+        self.campaign.kind == CampaignKind::Inbound
+    }
+
+    /// Whether a bot of it is there for contacts, or could have been.
+    pub fn has_bot(&self) -> bool {
+        self.lines.iter().any(|line| line.bot.is_some())
+    }
+
+    /// Whether STOP would work: also on one that has finished, while its bots still talk, and
+    /// on a draft that would launch by itself.
+    pub fn can_stop(&self) -> bool {
+        self.launches || self.campaign.state.stop_with(self.talks.with_bot).is_ok()
+    }
+
+    /// Of an inbound campaign: on which channels it meets who writes first, and who else does.
+    pub fn reach(&self) -> Vec<String> {
+        let reach = |line: &ScheduleLine| line.reach(&self.campaign).map(|reach| reach.words(&line.channel));
+        self.lines.iter().filter_map(reach).collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.lines.iter().map(|line| line.counts).fold(Counts::default(), |sum, counts| sum + counts)
+    }
+
+    pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
+        match self.standing() {
+            CampaignStanding::Scheduled { next: Some(next) } => Outlook::Starts(next),
+            _ => outlook(self.lines.iter().filter_map(ScheduleLine::with_holds), now),
+        }
+    }
+
+    /// Changes whenever a button or a badge of the campaign or one of its schedules would.
+    pub fn signature(&self) -> String {
+        let mut words = vec![self.campaign.state.word().to_owned()];
+        words.extend(self.lines.iter().map(|line| line.signature(&self.campaign)));
+        words.push(self.standing().badge().to_owned());
+        words.extend(self.missed.map(|day| day.to_string()));
+        words.extend(self.reach());
+        words.push(self.can_stop().to_string());
+        version_of(&words.join(" "))
+    }
+
+    /// `SMS`, or several of them.
+    pub fn kinds(&self) -> String {
+        let mut kinds: Vec<&str> = self.lines.iter().map(|line| kind_name(&line.kind)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds.join(", ")
+    }
+}
+
+/// What a pause comes to where bots talk: what has begun goes on.
+pub const BEGINS_NOTHING: &str = "Paused. Nothing more begins; bots still answer in conversations that have begun.";
+pub const MEETS_NOBODY: &str =
+    "Paused. It meets nobody who writes first; bots still answer in conversations that have begun.";
+
+impl Talks {
+    /// For people; nothing where there was never anything to count.
+    pub fn words(&self) -> String {
+        let n = |n: i64| if COUNTED <= n { format!("{}+", thousands(n)) } else { thousands(n) };
+        let open = format!("{} open conversation{}", n(self.open), if self.open == 1 { "" } else { "s" });
+        match self.waiting {
+            0 => open,
+            waiting => format!("{open}, {} waiting for a human", n(waiting)),
+        }
+    }
+}
+
+/// Who meets those who write first on the channel of a schedule.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reach {
+    Current,
+    /// Another campaign, by name.
+    Taken(String),
+}
+
+impl Reach {
+    /// Where the channel is named beside it.
+    pub fn short(&self) -> String {
+        match self {
+            Reach::Current => "current".to_owned(),
+            Reach::Taken(by) => format!("met by {by} now"),
+        }
+    }
+
+    pub fn words(&self, channel: &str) -> String {
+        match self {
+            Reach::Current => format!("current on {channel}"),
+            Reach::Taken(by) => format!("{channel} is met by {by} now"),
+        }
+    }
+}
+
+impl ScheduleLine {
+    /// `None` when nobody does, and for what is no inbound schedule or meets nobody any more.
+    pub fn reach(&self, campaign: &Campaign) -> Option<Reach> {
+        let over = match campaign.state {
+            CampaignState::Draft | CampaignState::Active | CampaignState::Paused => false,
+            CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived => true,
+        };
+        let (id, name) = self.met_by.as_ref().filter(|_| !over && self.schedule.state.stopped().is_ok())?;
+        Some(if *id == campaign.id { Reach::Current } else { Reach::Taken(name.clone()) })
+    }
+
+    /// Whether the contact writes first.
+    pub fn is_inbound(&self) -> bool {
+        self.schedule.plan.when == When::Inbound
+    }
+
+    /// What it sends, unless that is a text: `Offer v3`.
+    pub fn bot_words(&self) -> Option<String> {
+        let (name, pinned) = self.bot.as_ref().zip(self.schedule.plan.bot)?;
+        Some(format!("{name} v{}", pinned.version))
+    }
+
+    /// On which days and from when to when, for people.
+    pub fn hours(&self, campaign: &Campaign) -> String {
+        let hours = self.schedule.plan.hours();
+        match &campaign.inbound {
+            Some(plan) => format!("{hours}, {}", plan.hours()),
+            None => hours,
+        }
+    }
+
+    pub fn standing(&self, campaign: &Campaign) -> CampaignStanding {
+        match (self.schedule.state, &self.run) {
+            (_, None) if campaign.state == CampaignState::Draft => CampaignStanding::Draft,
+            (ScheduleState::Stopped, _) => CampaignStanding::Stopped,
+            (ScheduleState::Paused { .. }, _) if self.comes_round() => CampaignStanding::Paused,
+            (_, Some(Run { state: RunState::Overrun { .. }, .. })) => CampaignStanding::Overrun,
+            (ScheduleState::Paused { .. }, _) => CampaignStanding::Paused,
+            (ScheduleState::Finished, _) => CampaignStanding::Finished,
+            (ScheduleState::Active, Some(run)) if run.state.has_ended() && self.comes_round() => {
+                CampaignStanding::Scheduled { next: self.schedule.next_run_at }
+            }
+            (ScheduleState::Active, Some(run)) => standing(CampaignState::Active, std::iter::once(run)),
+            (ScheduleState::Active, None) if self.is_inbound() => match campaign.state {
+                CampaignState::Active => CampaignStanding::Live,
+                CampaignState::Paused => CampaignStanding::Paused,
+                CampaignState::Draft => CampaignStanding::Draft,
+                CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived => CampaignStanding::Stopped,
+            },
+            (ScheduleState::Active, None) => CampaignStanding::Scheduled { next: self.schedule.next_run_at },
+        }
+    }
+
+    /// Whether it runs again after the run it has.
+    pub fn comes_round(&self) -> bool {
+        self.schedule.comes_round()
+    }
+
+    /// Its run, unless that is over and another comes.
+    pub fn current_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !(run.state.has_ended() && self.comes_round()))
+    }
+
+    /// What is expected of it, in words beside its bar.
+    pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
+        match (self.current_run(), self.schedule.next_run_at) {
+            (None, Some(next)) if self.schedule.state == ScheduleState::Active => Outlook::Starts(next),
+            _ => outlook(self.with_holds().into_iter(), now),
+        }
+    }
+
+    /// Its run, and when that may not send.
+    pub fn with_holds(&self) -> Option<(&Run, &Holds)> {
+        self.run.as_ref().map(|run| (run, &self.holds))
+    }
+
+    /// Changes whenever a button or the badge of the schedule would.
+    pub fn signature(&self, campaign: &Campaign) -> String {
+        let run = self.run.as_ref();
+        version_of(&format!(
+            "{} {} {} {} {:?} {:?} {:?} {:?} {:?} {}",
+            self.schedule.id,
+            campaign.state.word(),
+            self.schedule.state.word(),
+            run.map_or("", |run| run.state.word()),
+            run.map(|run| run.window.ends),
+            run.map(|run| run.clock.rate()),
+            run.map(|run| (run.id, run.canary_left(), self.waits_until)),
+            self.bot_words(),
+            self.reach(campaign),
+            self.hours(campaign),
+        ))
+    }
+
+    /// Whether PAUSE would work.
+    pub fn can_pause(&self, campaign: &Campaign) -> bool {
+        campaign.state == CampaignState::Active && self.schedule.state == ScheduleState::Active
+    }
+
+    /// Whether there is something to resume, be it with more time.
+    pub fn can_resume(&self) -> bool {
+        if self.comes_round() && matches!(self.schedule.state, ScheduleState::Paused { .. }) {
+            return true;
+        }
+        self.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Paused { .. } | RunState::Overrun { .. }))
+            && self.schedule.state != ScheduleState::Stopped
+    }
+
+    pub fn can_stop(&self, campaign: &Campaign) -> bool {
+        matches!(campaign.state, CampaignState::Active | CampaignState::Paused) && self.schedule.state.stopped().is_ok()
+    }
+
+    /// Whether its run, or those to come, can still get another rate or end.
+    pub fn can_edit(&self) -> bool {
+        if self.is_inbound() {
+            return false;
+        }
+        let goes_on = self.run.as_ref().is_some_and(|run| !run.state.has_ended());
+        goes_on || (self.comes_round() && self.schedule.state.stopped().is_ok())
+    }
+
+    /// Whether only more time lets it go on.
+    pub fn needs_more_time(&self, now: DateTime<Utc>) -> bool {
+        if self.comes_round() && self.run.as_ref().is_none_or(|run| run.state.has_ended()) {
+            return false;
+        }
+        self.run.as_ref().is_some_and(|run| run.window.ends <= now || matches!(run.state, RunState::Overrun { .. }))
+    }
+
+    pub fn paused_with_campaign(&self) -> bool {
+        matches!(self.schedule.state, ScheduleState::Paused { with: PausedWith::Campaign, .. })
+    }
+
+    /// What PAUSE or STOP came to, once the wire is quiet.
+    pub fn stillness(&self) -> Option<&'static str> {
+        match self.schedule.state {
+            ScheduleState::Paused { .. } if self.is_inbound() => Some(MEETS_NOBODY),
+            ScheduleState::Paused { .. } if self.bot.is_some() => Some(BEGINS_NOTHING),
+            ScheduleState::Paused { .. } => Some("Paused. Nothing more will leave."),
+            ScheduleState::Stopped => Some("Stopped. Nothing more will leave."),
+            ScheduleState::Active | ScheduleState::Finished => None,
+        }
+    }
+
+    /// `120 / min`, or how an automatic rate came out.
+    pub fn rate_words(&self) -> String {
+        let short = |rate: f64| format!("{} / min", (rate * 100.0).round() / 100.0);
+        match (&self.run, self.schedule.plan.rate) {
+            (Some(run), _) if run.auto => match run.clock {
+                RunClock::Started(clock) => format!("auto, {}", short(clock.rate)),
+                RunClock::Unstarted { .. } => "auto".to_owned(),
+            },
+            (Some(run), _) if !run.state.has_ended() => short(run.clock.rate()),
+            (_, Rate::Fixed(rate)) => short(rate),
+            (_, Rate::Auto) => "auto".to_owned(),
+        }
+    }
+
+    /// For the form that changes it; empty when it is automatic.
+    pub fn rate_typed(&self) -> String {
+        let fixed = match &self.run {
+            Some(run) if !run.state.has_ended() => (!run.auto).then_some(run.clock.rate()),
+            Some(_) | None => self.schedule.plan.rate.fixed(),
+        };
+        fixed.map(|rate| rate.to_string()).unwrap_or_default()
+    }
+
+    pub fn kind_name(&self) -> &str {
+        kind_name(&self.kind)
+    }
+}
+
+fn kind_name(kind: &str) -> &str {
+    match Kind::of_word(kind) {
+        Some(kind) => kind.label(),
+        None => kind,
+    }
+}
+
+/// An instant as people of the campaign's zone read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moment {
+    pub datetime: String,
+    /// `16:42 GMT`, with the date unless that is today's.
+    pub words: String,
+}
+
+pub fn moment(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Moment {
+    let local = at.with_timezone(&zone);
+    let here = now.with_timezone(&zone);
+    let words = match (local.date_naive() == here.date_naive(), local.year() == here.year()) {
+        (true, _) => local.format("%H:%M %Z"),
+        (false, true) => local.format("%-d %b %H:%M %Z"),
+        (false, false) => local.format("%-d %b %Y %H:%M %Z"),
+    };
+    Moment { datetime: local.to_rfc3339(), words: words.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
+    use crate::pacing::{LatePolicy, Window};
+    use crate::runs::Rules;
+
+    const NONE: Holds = Holds::none();
+
+    fn at(time: &str) -> DateTime<Utc> {
+        format!("2026-03-02T{time}:00Z").parse().unwrap()
+    }
+
+    fn run(state: RunState) -> Run {
+        Run {
+            id: RunId(1),
+            schedule_id: ScheduleId(1),
+            campaign_id: CampaignId(1),
+            channel_id: ChannelId(1),
+            file_id: Some(FileId(1)),
+            name: "Spring offer-2026-03-02".into(),
+            body: "Hello".into(),
+            bot: None,
+            fields: Vec::new(),
+            auto: false,
+            rules: Rules::default(),
+            canary_passed: false,
+            is_test: false,
+            window: Window { starts: at("09:00"), ends: at("10:00") },
+            late: LatePolicy::CatchUp,
+            state,
+            prepared: true,
+            next_seq: 1,
+            last_seq: 100,
+            passed_over: 0,
+            clock: RunClock::Unstarted { rate: 10.0 },
+            released: 0,
+            burst: 0,
+        }
+    }
+
+    fn paused_at(since: &str) -> Run {
+        let clock = RunClock::Started(SendClock { rate: 10.0, base: 1.0, since: at("09:00") });
+        Run { clock, next_seq: 31, released: 30, ..run(RunState::Paused { since: at(since) }) }
+    }
+
+    #[test]
+    fn a_campaign_is_live_only_while_a_run_is_running() {
+        let stands = |state, runs: &[Run]| standing(state, runs.iter()).badge();
+        let (waiting, running) = (run(RunState::Waiting), run(RunState::Running));
+        let (overrun, completed) =
+            (run(RunState::Overrun { at: at("10:00") }), run(RunState::Completed { at: at("09:50") }));
+
+        assert_eq!(stands(CampaignState::Draft, &[]), "draft");
+        assert_eq!(stands(CampaignState::Active, std::slice::from_ref(&waiting)), "waiting");
+        assert_eq!(stands(CampaignState::Active, &[waiting.clone(), running.clone()]), "live");
+        assert_eq!(stands(CampaignState::Active, &[paused_at("09:03")]), "paused");
+        assert_eq!(stands(CampaignState::Active, std::slice::from_ref(&completed)), "finished");
+        assert_eq!(stands(CampaignState::Paused, std::slice::from_ref(&running)), "paused");
+        assert_eq!(stands(CampaignState::Finished, &[completed.clone(), overrun.clone()]), "overrun");
+        assert_eq!(stands(CampaignState::Finished, &[completed]), "finished");
+        assert_eq!(stands(CampaignState::Stopped, &[overrun]), "stopped");
+    }
+
+    #[test]
+    fn the_outlook_of_a_paused_run_is_what_resuming_now_would_bring() {
+        assert_eq!(outlook([(&paused_at("09:03"), &NONE)].into_iter(), at("09:13")), Outlook::Ends(at("10:00")));
+        let finish = |now| if_resumed([(&paused_at("09:03"), &NONE)].into_iter(), at(now));
+        let Outlook::Done(done) = finish("09:13") else { panic!("{:?}", finish("09:13")) };
+        assert_eq!(done.format("%H:%M").to_string(), "09:19");
+        assert!(matches!(finish("09:57"), Outlook::WouldOverrun(n) if (39..=41).contains(&n)), "{:?}", finish("09:57"));
+    }
+
+    #[test]
+    fn nothing_is_expected_of_what_has_ended() {
+        assert_eq!(
+            outlook([(&run(RunState::Stopped { at: at("09:10") }), &NONE)].into_iter(), at("09:20")),
+            Outlook::None
+        );
+    }
+
+    #[test]
+    fn moments_name_their_zone_and_the_day_when_it_is_another() {
+        let words = |now: &str| moment(at("23:30"), chrono_tz::Europe::Berlin, now.parse().unwrap()).words;
+        assert_eq!(words("2026-03-02T10:00:00Z"), "3 Mar 00:30 CET");
+        assert_eq!(words("2026-03-03T10:00:00Z"), "00:30 CET");
+    }
+}

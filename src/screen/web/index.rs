@@ -1,0 +1,317 @@
+//! The list, its rows, and what an open row holds.
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::access::{Person, View};
+use crate::app::App;
+use crate::campaigns::validity_form::ValidityForm;
+use crate::campaigns::{Campaign, CampaignKind, CampaignState, store};
+use crate::deliveries::counts::Scope;
+use crate::deliveries::quiet::{self, OnTheWire};
+use crate::drops;
+use crate::ids::{CampaignId, ScheduleId};
+use crate::pacing::{Forecast, Holds};
+use crate::runs::Run;
+use crate::screen::domain::{ScheduleLine, Sheet};
+use crate::screen::store::{Past, ShowCampaigns};
+use crate::screen::web::panels::{
+    Body, CampaignList, CampaignRow, Head, Index, Note, Place, Plan, Rights, SHOWS, SchedulePanel, Settling,
+};
+use crate::web::chart::Timeline;
+use crate::web::{Frame, Htmx, May, Problem, page, search_in_turn};
+
+/// Rows of a page.
+const ROWS: usize = 50;
+/// Lines of history in an open row.
+const HISTORY: i64 = 20;
+
+pub fn routes(pages: &mut ServiceConfig) {
+    pages.service(index).service(how_all_settles).service(row).service(head).service(show_schedule);
+}
+
+/// What a list can be asked for. Unknown words mean what no word does.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    show: String,
+    after: Option<CampaignId>,
+    pub open: Option<CampaignId>,
+    /// Signature of what the asker shows already.
+    was: Option<String>,
+    /// What was just done to everything, to be told how it settles.
+    settling: Option<String>,
+    word: Option<String>,
+}
+
+impl Asked {
+    pub fn place(&self) -> Place {
+        let show =
+            SHOWS.into_iter().find(|(_, word, _)| *word == self.show).map_or(ShowCampaigns::All, |(show, ..)| show);
+        Place { q: self.q.trim().to_owned(), show, after: self.after, open: self.open }
+    }
+}
+
+#[get("/campaigns", wrap = "from_fn(search_in_turn)")]
+async fn index(
+    app: Data<App>,
+    _may: May<View>,
+    frame: Frame,
+    htmx: Htmx,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let (now, place) = (app.clock.now(), asked.place());
+    let wanted = place.clone();
+    let (mut sheets, opened, nothing_yet) = app
+        .db
+        .look(move |conn| {
+            let after = wanted.after;
+            let mut found = crate::screen::store::list(conn, &wanted.q, wanted.show, after, ROWS as i64 + 1, now)?;
+            // The row to open is shown even when it is on another page of the list.
+            if let Some(open) = wanted.open
+                && wanted.q.is_empty()
+                && !found.iter().any(|campaign| campaign.id == open)
+            {
+                found.splice(0..0, crate::screen::store::some(conn, &[open])?);
+            }
+            let nothing_yet = found.is_empty() && !crate::screen::store::any(conn)?;
+            let sheets = crate::screen::store::sheets(conn, found)?;
+            let opened = match sheets.iter().find(|sheet| Some(sheet.campaign.id) == wanted.open) {
+                Some(sheet) => Some(crate::screen::store::inside(conn, sheet, HISTORY)?),
+                None => None,
+            };
+            Ok::<_, Problem>((sheets, opened, nothing_yet))
+        })
+        .await?;
+    let more = sheets.len() > ROWS;
+    sheets.truncate(ROWS);
+    let next = sheets
+        .last()
+        .filter(|_| more)
+        .map(|last| Place { after: Some(last.campaign.id), open: None, ..place.clone() }.url(None));
+    let watched: Vec<String> =
+        sheets.iter().map(|sheet| format!("{}:{}", sheet.campaign.id, sheet.signature())).collect();
+    let watched = watched.join(",");
+
+    let mut inside = opened;
+    let mut rows = Vec::new();
+    for sheet in &sheets {
+        let is_open = Some(sheet.campaign.id) == place.open;
+        let inside = if is_open { inside.take() } else { None };
+        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, None, None, now).await?);
+    }
+    if htmx == Htmx(true) {
+        return page(CampaignList { place: &place, rows, watched, next, nothing_yet, frame });
+    }
+    let settling = match asked.settling.as_deref() {
+        Some(word) => settle(&app, word, now).await?,
+        None => None,
+    };
+    page(Index { frame, place: &place, rows, watched, next, nothing_yet, settling })
+}
+
+/// What a pause or stop of everything has come to. Nothing, once something has been
+/// resumed or launched since: the address may be an old one.
+async fn settle(app: &App, word: &str, now: DateTime<Utc>) -> Result<Option<Settling>, Problem> {
+    let word = if word == "Stopped" { "Stopped" } else { "Paused" };
+    let wire = quiet::look(app, Scope::Everything).await?;
+    let still = app.db.run(store::stands_still).await?;
+    Ok(still.then_some(Settling { word, wire, zone: app.settings.time_zone, now }))
+}
+
+/// How a pause or stop of everything settles.
+#[get("/campaigns/settling")]
+async fn how_all_settles(app: Data<App>, _may: May<View>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
+    match settle(&app, asked.word.as_deref().unwrap_or_default(), app.clock.now()).await? {
+        Some(settling) => page(settling),
+        None => Ok(html(String::new())),
+    }
+}
+
+#[get("/campaigns/{id}/row")]
+async fn row(
+    app: Data<App>,
+    may: May<View>,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    answer_row(&app, &may.person, *id, asked.place(), None, None).await.map(html)
+}
+
+/// The head of a row; nothing when the asker shows it as it is.
+#[get("/campaigns/{id}/head")]
+async fn head(
+    app: Data<App>,
+    may: May<View>,
+    id: Path<CampaignId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let id = *id;
+    let sheet = app.db.look(move |conn| crate::screen::store::sheet(conn, id)).await?;
+    if asked.was.as_deref() == Some(&sheet.signature()) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let place = asked.place();
+    let open = place.open == Some(id);
+    page(Head { sheet: &sheet, rights: Rights::of(&may.person), place: &place, open, now: app.clock.now() })
+}
+
+/// One schedule; nothing when the asker shows it as it is.
+#[get("/schedules/{id}")]
+async fn show_schedule(
+    app: Data<App>,
+    may: May<View>,
+    htmx: Htmx,
+    id: Path<ScheduleId>,
+    asked: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let (sheet, n) = sheet_of(&app, *id).await?;
+    if htmx == Htmx(false) {
+        return Ok(crate::web::see_other(place_of(&sheet, *id)));
+    }
+    if asked.was.as_deref() == Some(&sheet.lines[n].signature(&sheet.campaign)) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    draw_schedule(&app, &may.person, &sheet.campaign, &sheet.lines[n], None, None).await.map(html)
+}
+
+/// Where a schedule stands on the screen.
+pub fn place_of(sheet: &Sheet, schedule: ScheduleId) -> String {
+    format!("/campaigns?open={}#schedule-{schedule}", sheet.campaign.id)
+}
+
+pub fn html(body: String) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(body)
+}
+
+/// The sheet that a schedule is on, and its line there.
+pub async fn sheet_of(app: &App, id: ScheduleId) -> Result<(Sheet, usize), Problem> {
+    let sheet = app.db.look(move |conn| crate::screen::store::sheet_of_schedule(conn, id)).await?;
+    let n = sheet.lines.iter().position(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
+    Ok((sheet, n))
+}
+
+/// A schedule as it is now, as an answer.
+pub async fn draw_schedule(
+    app: &App,
+    person: &Person,
+    campaign: &Campaign,
+    line: &ScheduleLine,
+    note: Option<Note>,
+    plan: Option<Plan>,
+) -> Result<String, Problem> {
+    let run = line.run.clone();
+    let past = app.db.run(move |conn| run.map(|run| crate::screen::store::past(conn, &run)).transpose()).await?;
+    draw_line(app, person, campaign, line, note, plan, past).await
+}
+
+async fn draw_line(
+    app: &App,
+    person: &Person,
+    campaign: &Campaign,
+    line: &ScheduleLine,
+    note: Option<Note>,
+    plan: Option<Plan>,
+    past: Option<Past>,
+) -> Result<String, Problem> {
+    let now = app.clock.now();
+    let wire = match line.stillness() {
+        Some(_) => Some(quiet::look(app, Scope::Schedule(line.schedule.id.0)).await?),
+        None => None,
+    };
+    let picture = match (&line.run, past) {
+        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, &line.holds, campaign, &past, now))?),
+        _ => None,
+    };
+    draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture, now })
+}
+
+fn picture(run: &Run, holds: &Holds, campaign: &Campaign, past: &Past, now: DateTime<Utc>) -> Timeline {
+    let nothing = || Forecast { minutes: Vec::new(), bucket_minutes: 1, finishes: None, unsent: 0, planned: 0 };
+    let forecast = crate::screen::domain::forecast(run, holds, now).unwrap_or_else(nothing);
+    Timeline::of(&forecast, &run.window, campaign.zone, &past.sent, &past.pauses_until(now))
+}
+
+pub fn draw(template: &impl Template) -> Result<String, Problem> {
+    template.render().map_err(|error| Problem::Unexpected(error.into()))
+}
+
+/// A row as it is now, as an answer.
+pub async fn answer_row(
+    app: &App,
+    person: &Person,
+    id: CampaignId,
+    place: Place,
+    note: Option<Note>,
+    plan: Option<Plan>,
+) -> Result<String, Problem> {
+    let open = place.open == Some(id);
+    let (sheet, inside) = app
+        .db
+        .look(move |conn| {
+            let sheet = crate::screen::store::sheet(conn, id)?;
+            let inside = if open { Some(crate::screen::store::inside(conn, &sheet, HISTORY)?) } else { None };
+            Ok::<_, Problem>((sheet, inside))
+        })
+        .await?;
+    let note = note.or_else(|| stillness(&sheet));
+    draw_row(app, person, &sheet, &place, inside, note, plan, app.clock.now()).await
+}
+
+/// What somebody who paused or stopped a whole campaign wants to read.
+fn stillness(sheet: &Sheet) -> Option<Note> {
+    let text = match sheet.campaign.state {
+        CampaignState::Paused if sheet.is_inbound() => crate::screen::domain::MEETS_NOBODY,
+        CampaignState::Paused if sheet.has_bot() => crate::screen::domain::BEGINS_NOTHING,
+        CampaignState::Paused => "Paused. Nothing more will leave.",
+        CampaignState::Stopped => "Stopped. Nothing more will leave.",
+        CampaignState::Draft => "It is a draft. Nothing leaves until somebody launches it.",
+        _ => return None,
+    };
+    Some(Note { tone: "good", text: text.to_owned() })
+}
+
+#[allow(clippy::too_many_arguments, reason = "a row is made of so many things")]
+async fn draw_row(
+    app: &App,
+    person: &Person,
+    sheet: &Sheet,
+    place: &Place,
+    inside: Option<crate::screen::store::Inside>,
+    note: Option<Note>,
+    plan: Option<Plan>,
+    now: DateTime<Utc>,
+) -> Result<String, Problem> {
+    // Only an answer to somebody who pressed something looks at the wire.
+    let wire: Option<OnTheWire> = match &note {
+        Some(_) if stillness(sheet).is_some() => Some(quiet::look(app, Scope::Campaign(sheet.campaign.id.0)).await?),
+        _ => None,
+    };
+    let settling = wire.as_ref().is_some_and(|wire| !wire.is_quiet());
+    let note = note.filter(|note| !settling || note.tone != "good");
+    let body = match inside {
+        None => None,
+        Some(inside) => {
+            let mut schedules = Vec::new();
+            for (line, past) in sheet.lines.iter().zip(inside.pasts) {
+                schedules.push(draw_line(app, person, &sheet.campaign, line, None, None, past).await?);
+            }
+            let (id, role) = (sheet.campaign.id, person.role);
+            let drops = match sheet.campaign.kind {
+                CampaignKind::Daily => {
+                    Some(draw(&app.db.run(move |conn| drops::web::DropPanel::load(conn, id, role, now)).await?)?)
+                }
+                CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick | CampaignKind::Inbound => None,
+            };
+            let validity = sheet.has_bot().then(|| ValidityForm::of(sheet.campaign.validity));
+            Some(Body { validity, file: inside.file, lists: inside.lists, drops, schedules, history: inside.history })
+        }
+    };
+    draw(&CampaignRow { sheet, rights: Rights::of(person), place, note, plan, wire, body, now })
+}

@@ -1,0 +1,191 @@
+//! PAUSE ALL, STOP, and the questions before what cannot be taken back.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, ServiceConfig};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use diesel::PgConnection;
+use serde::Deserialize;
+
+use crate::access::{Operate, StopEverything};
+use crate::app::App;
+use crate::campaigns::actions;
+use crate::db::{DbError, Lost};
+use crate::deliveries::counts::Scope;
+use crate::deliveries::quiet::{self, OnTheWire};
+use crate::screen::web::index::{draw, html};
+use crate::web::chart::thousands;
+use crate::web::{Click, FieldErrors, Frame, Htmx, May, Problem, page_with};
+
+/// What has to be typed before everything stops.
+const WORD: &str = "STOP";
+
+pub fn routes(pages: &mut ServiceConfig) {
+    pages.service(pause_all).service(ask_stop_all).service(stop_all);
+}
+
+/// A connection that breaks sooner than this under a click is given a second try:
+/// it was dead already, and both answers still come in time.
+const TRIED_AGAIN_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Carries out a click whose answer has to be true. One that came to nothing, because
+/// the connection broke under it, is carried out once more; so is one that may have
+/// come to something, and what says then that it has been done already is right.
+pub async fn carry_out(
+    app: &App,
+    click: Click,
+    work: impl Fn(&mut PgConnection) -> Result<(), Problem> + Clone + Send + 'static,
+) -> Result<(), Problem> {
+    let began = Instant::now();
+    let answer = match app.db.run(work.clone()).await {
+        Err(DbError::Lost(lost)) if began.elapsed() < TRIED_AGAIN_WITHIN => match app.db.run(work).await {
+            Err(DbError::Work(Problem::Conflict(_))) if !lost.unchanged => Ok(()),
+            Err(DbError::Lost(again)) => {
+                Err(DbError::Lost(Lost { unchanged: lost.unchanged && again.unchanged, ..again }))
+            }
+            answer => answer,
+        },
+        answer => answer,
+    };
+    answer.map_err(|error| Problem::from(error).clicking(click))
+}
+
+/// Waits after a pause or a stop until nothing can begin any more.
+pub async fn still(app: &App, click: Click, scope: Scope) -> Result<OnTheWire, Problem> {
+    quiet::wait(app, scope).await.map_err(|error| {
+        tracing::warn!("after {click:?}: {error}");
+        Problem::Unseen(click)
+    })
+}
+
+/// A question as a page of its own.
+#[derive(Template)]
+#[template(path = "campaigns/ask.html")]
+struct Ask<'a> {
+    frame: Frame,
+    title: &'a str,
+    body: &'a str,
+}
+
+/// A question: in the dialog of the page, or as a page when there are no scripts.
+pub fn ask(frame: Frame, htmx: Htmx, title: &str, body: &str) -> Result<HttpResponse, Problem> {
+    ask_with(StatusCode::OK, frame, htmx, title, body)
+}
+
+fn ask_with(status: StatusCode, frame: Frame, htmx: Htmx, title: &str, body: &str) -> Result<HttpResponse, Problem> {
+    match htmx {
+        Htmx(true) => {
+            let mut answer = html(format!("<h2 id=\"dialog-title\">{title}</h2>{body}", title = escaped(title)?));
+            *answer.status_mut() = status;
+            Ok(answer)
+        }
+        Htmx(false) => page_with(status, Ask { frame, title, body }),
+    }
+}
+
+fn escaped(text: &str) -> Result<String, Problem> {
+    #[derive(Template)]
+    #[template(source = "{{ text }}", ext = "html")]
+    struct Text<'a> {
+        text: &'a str,
+    }
+    draw(&Text { text })
+}
+
+/// Before one campaign or schedule is stopped.
+#[derive(Template)]
+#[template(path = "campaigns/_stop_one.html")]
+pub struct Question {
+    pub title: String,
+    pub action: String,
+    /// What the answer replaces.
+    pub target: String,
+    pub unsent: String,
+    /// Conversations in which its bot falls silent; `None` where it has no bot.
+    pub talks: Option<String>,
+    /// It waits for its file, and is a draft again when it is stopped.
+    pub launches: bool,
+    /// How many schedules; `None` when it is one of them.
+    pub schedules: Option<usize>,
+    pub back: String,
+}
+
+impl Question {
+    pub fn answer(self, frame: Frame, htmx: Htmx) -> Result<HttpResponse, Problem> {
+        ask(frame, htmx, &self.title, &draw(&self)?)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "campaigns/_stop_all.html")]
+struct StopAll {
+    campaigns: String,
+    schedules: String,
+    unsent: String,
+    talks: String,
+    errors: FieldErrors,
+}
+
+#[post("/campaigns/pause-all")]
+async fn pause_all(app: Data<App>, may: May<Operate>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (by, now, app) = (may.person.id, app.clock.now(), app.without_delay());
+    carry_out(&app, Click::PauseAll, move |conn| Ok(actions::pause_all(conn, by, now).map(drop)?)).await?;
+    still(&app, Click::PauseAll, Scope::Everything).await?;
+    Ok(htmx.leave_for("/campaigns?settling=Paused"))
+}
+
+#[get("/stop")]
+async fn ask_stop_all(
+    app: Data<App>,
+    _may: May<StopEverything>,
+    frame: Frame,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    question(&app.without_delay(), StatusCode::OK, frame, htmx, FieldErrors::default()).await
+}
+
+async fn question(
+    app: &App,
+    status: StatusCode,
+    frame: Frame,
+    htmx: Htmx,
+    errors: FieldErrors,
+) -> Result<HttpResponse, Problem> {
+    let now = app.clock.now();
+    let would = app.db.look(move |conn| actions::would_stop(conn, now)).await?;
+    let form = StopAll {
+        campaigns: thousands(would.hit.campaigns),
+        schedules: thousands(would.hit.schedules),
+        unsent: thousands(would.unsent),
+        talks: thousands(would.talks),
+        errors,
+    };
+    ask_with(status, frame, htmx, "STOP everything?", &draw(&form)?)
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default)]
+    word: String,
+}
+
+#[post("/stop")]
+async fn stop_all(
+    app: Data<App>,
+    may: May<StopEverything>,
+    frame: Frame,
+    htmx: Htmx,
+    form: Form<Typed>,
+) -> Result<HttpResponse, Problem> {
+    if form.word.trim() != WORD {
+        let mut errors = FieldErrors::default();
+        errors.add("word", "Type STOP in capital letters. Nothing was stopped.");
+        return question(&app.without_delay(), StatusCode::UNPROCESSABLE_ENTITY, frame, htmx, errors).await;
+    }
+    let (by, now, app) = (may.person.id, app.clock.now(), app.without_delay());
+    carry_out(&app, Click::StopAll, move |conn| Ok(actions::stop_all(conn, by, now).map(drop)?)).await?;
+    still(&app, Click::StopAll, Scope::Everything).await?;
+    Ok(htmx.leave_for("/campaigns?settling=Stopped"))
+}
