@@ -211,8 +211,13 @@ impl Rule {
                     .find(|at| *at > after)
             }
             Rule::Cron(CronText { cron, .. }) => {
-                let at = cron.find_next_occurrence(&local, false).ok()?;
-                in_time(at.date_naive()).then(|| at.to_utc())
+                // It gives up where clocks skip more than two hours (Casey skips three).
+                let past_a_gap = || {
+                    let at = cron.find_next_occurrence(&local.naive_local(), false).ok()?;
+                    Some(instant(at.date(), at.time(), zone)).filter(|at| *at > after)
+                };
+                let at = cron.find_next_occurrence(&local, false).map_or_else(|_| past_a_gap(), |at| Some(at.to_utc()))?;
+                in_time(at.with_timezone(&zone).date_naive()).then_some(at)
             }
         }
     }
@@ -399,6 +404,36 @@ mod tests {
         assert_eq!(spring, [utc("2026-03-29T01:00:00Z"), utc("2026-03-30T00:30:00Z")]);
         let autumn = upcoming(&rule, utc("2026-10-24T12:00:00Z"), Tz::Europe__Berlin, None, 2);
         assert_eq!(autumn, [utc("2026-10-25T00:30:00Z"), utc("2026-10-26T01:30:00Z")]);
+    }
+
+    #[test]
+    fn by_cron_a_gap_of_hours_ends_nothing() {
+        // 00:01 becomes 03:01.
+        let zone = Tz::Antarctica__Casey;
+        for skipped in ["7 0 * * *", "0 1 * * *", "0 3 * * *"] {
+            let found = upcoming(&cron(skipped), utc("2020-10-03T12:00:00Z"), zone, None, 3);
+            assert_eq!(found[0], utc("2020-10-03T16:01:00Z"), "{skipped}");
+            assert_eq!(found.len(), 3, "{skipped}");
+        }
+        let quarters = upcoming(&cron("*/15 * * * *"), utc("2020-10-03T15:50:00Z"), zone, None, 2);
+        assert_eq!(quarters, [utc("2020-10-03T16:00:00Z"), utc("2020-10-03T16:15:00Z")]);
+    }
+
+    #[test]
+    fn by_cron_every_zone_has_a_run_on_each_day() {
+        let (from, to) = (utc("2020-01-01T00:00:00Z").timestamp(), utc("2030-01-01T00:00:00Z").timestamp());
+        for zone in TZ_VARIANTS {
+            for change in changes(zone, from, to).into_iter().take(3) {
+                let first = DateTime::from_timestamp(change, 0).unwrap().with_timezone(&zone).date_naive() - TimeDelta::days(1);
+                for at in ["02:30", "00:00", "00:45", "01:15", "23:45"] {
+                    let at = time(at);
+                    let expected: Vec<_> = first.iter_days().take(4).map(|date| instant(date, at, zone)).collect();
+                    let rule = cron(&at.format("%M %H * * *").to_string());
+                    let found = upcoming(&rule, expected[0] - TimeDelta::seconds(1), zone, None, 4);
+                    assert_eq!(found, expected, "{zone} at {at}");
+                }
+            }
+        }
     }
 
     #[test]
