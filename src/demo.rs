@@ -20,6 +20,7 @@ use crate::bots::examples::Example;
 use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
 use crate::clock::Clock;
+use crate::control;
 use crate::conversations::intake;
 use crate::db::{Error, locks};
 use crate::drops::{self, domain::DailyPlan};
@@ -181,7 +182,7 @@ impl Story {
         let (_, first) = self.launch(&survey).await?;
         self.turn(survey.starts * 60, survey.starts * 60 + 150, 5).await?;
         let (by, at) = (self.by, self.app.clock.now());
-        self.app.db.run(move |conn| schedules::actions::pause(conn, first, by, at)).await?;
+        self.app.db.run(move |conn| control::actions::pause(conn, first, by, at)).await?;
 
         self.conversations().await?;
 
@@ -478,7 +479,7 @@ impl Story {
                 let campaign = drafting::actions::create(conn, &name, CampaignKind::OnceOff, zone, by, now)?;
                 drafting::actions::set_file(conn, campaign, Some(file), by, now)?;
                 let schedule = drafting::actions::add_schedule(conn, campaign, &plan, by, now)?;
-                Ok::<_, Error<campaigns::Refused>>((campaign, schedule))
+                Ok::<_, Error<drafting::Refused>>((campaign, schedule))
             })
             .await?;
         Ok(ids)

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bugle::app::App;
-use bugle::campaigns::{Refused, actions};
 use bugle::clock::Clock;
 use bugle::config::Settings;
+use bugle::control::{self, actions};
 use bugle::db::{Db, DbError, Error, Purpose};
 use bugle::deliveries::counts::Scope;
 use bugle::deliveries::quiet::{self, OnTheWire};
@@ -116,7 +116,7 @@ async fn carry_out(app: &App, halt: Halt) -> Result<String> {
     }
     let now = app.clock.now();
     let order = move |conn: &mut PgConnection| {
-        Ok::<_, Error<Refused>>(match halt {
+        Ok::<_, Error<control::Refused>>(match halt {
             Halt::Pause => format!("Paused: {} campaigns.", actions::pause_all(conn, Actor::Shell, now)?),
             Halt::Stop => {
                 let hit = actions::stop_all(conn, Actor::Shell, now)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bugle::engine::starter;
-use bugle::{campaigns, deliveries, runs, schedules};
+use bugle::{control, deliveries, runs, schedules};
 use chrono::Utc;
 use diesel::prelude::*;
 
@@ -120,7 +120,7 @@ type Question = fn(&mut PgConnection) -> QueryResult<usize>;
 /// of which there are a hundred times fewer than runs; nothing is promised about it.
 const QUESTIONS: [(&str, Target, Question); 2] = [
     ("poll for due and ended runs", Target::AtMost(3.0), ask),
-    ("poll for finished campaigns", Target::Told, |conn| Ok(campaigns::store::with_all_runs_ended(conn)?.len())),
+    ("poll for finished campaigns", Target::Told, |conn| Ok(control::store::with_all_runs_ended(conn)?.len())),
 ];
 
 /// What the starter, the dispatcher and the rescuer ask about runs.

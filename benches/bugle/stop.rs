@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bugle::campaigns::actions;
+use bugle::control::actions;
 use bugle::deliveries::counts::Scope;
 use bugle::deliveries::quiet;
 use chrono::Utc;

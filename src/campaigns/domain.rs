@@ -1,12 +1,8 @@
 use chrono_tz::Tz;
 
 use crate::db::Reason;
-use crate::files::store::MOST_GROUPS;
 use crate::ids::{CampaignId, FileId};
-use crate::runs;
-use crate::schedules::{self, PausedWith, Schedule, ScheduleState, When};
 use crate::settings::Override;
-use crate::web::chart::thousands;
 use crate::words::words;
 
 use crate::campaigns::inbound::{self, Validity};
@@ -51,18 +47,6 @@ words! {
     }
 }
 
-impl CampaignKind {
-    /// Whether a schedule that runs on such days belongs into a campaign of this kind.
-    pub fn takes(self, when: &When) -> bool {
-        match when {
-            When::Once { .. } => matches!(self, CampaignKind::OnceOff | CampaignKind::Quick),
-            When::Daily => self == CampaignKind::Daily,
-            When::Recurring(_) => self == CampaignKind::Recurring,
-            When::Inbound => self == CampaignKind::Inbound,
-        }
-    }
-}
-
 words! {
     /// When lists become an audience.
     #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -92,18 +76,12 @@ words! {
 pub enum Refused {
     #[error("The campaign is a draft. Launch it first.")]
     IsDraft,
-    #[error("Import a file first; then its columns can be chosen.")]
-    ImportFirst,
-    #[error("Choose a column of the file.")]
-    NotAColumn,
-    #[error("This column has more than {} different values. Choose one with a few.", thousands(MOST_GROUPS as i64))]
-    TooManyGroups,
-    #[error("Another schedule of this campaign has this name.")]
-    ScheduleNameTaken,
     #[error("The campaign has been launched already.")]
     AlreadyLaunched,
     #[error("The campaign is already paused.")]
     AlreadyPaused,
+    #[error("The whole campaign is paused. Resume the campaign first.")]
+    Paused,
     #[error("The campaign is not paused.")]
     NotPaused,
     #[error("The campaign was stopped; a stop is final. Duplicate it to run it again.")]
@@ -116,50 +94,6 @@ pub enum Refused {
     NotEnded,
     #[error("Another campaign is called “{0}”. Choose a name of its own.")]
     NameTaken(String),
-    #[error("Add a file with contacts first.")]
-    NoFile,
-    #[error("Choose at least one list whose members it goes to.")]
-    NoLists,
-    #[error("Nobody is on the lists it goes to who is not on the lists it leaves out.")]
-    NobodyOnLists,
-    #[error("The file is not imported yet.")]
-    FileNotReady,
-    #[error("The file has no usable contact.")]
-    NoContacts,
-    #[error("Say on which days and between which times the daily file is expected.")]
-    NoDailyPlan,
-    #[error("No schedules belong to this campaign. Add one first.")]
-    NoSchedules,
-    #[error("“{schedule}” ends before it could start: {ends} has passed. Choose a later date or end time.")]
-    WindowPassed { schedule: String, ends: String },
-    #[error("“{schedule}” starts and ends at the same instant. Choose another end time.")]
-    EmptyWindow { schedule: String },
-    #[error(
-        "“{schedule}” goes through a channel that does not reach the addresses of the file. Choose another channel."
-    )]
-    OtherKind { schedule: String },
-    #[error("“{schedule}” was planned for another kind of campaign. Change it and save it again.")]
-    OtherWhen { schedule: String },
-    #[error("“{schedule}” serves no group. Choose the value of “{field}” that it serves.")]
-    NoGroup { schedule: String, field: String },
-    #[error("“{one}” and “{other}” serve the same group at the same time. Give one another group or other times.")]
-    SameGroup { one: String, other: String },
-    #[error("The file has no column “{field}” to group its contacts by. Choose another one, or none.")]
-    NoSuchColumn { field: String },
-    #[error("“{schedule}” sends the bot “{bot}”, which is archived. Restore it, or choose another.")]
-    BotArchived { schedule: String, bot: String },
-    #[error("The campaign was changed while you looked at it. Look at it again, then approve it.")]
-    ChangedMeanwhile,
-    #[error("A second person has to approve this launch first.")]
-    NotApproved,
-    #[error("You approved this launch yourself. Somebody else must approve it, or launch it.")]
-    ApprovedByYourself,
-    #[error("“{schedule}” would never run: its last date comes before its first. Choose a later last date.")]
-    NeverRuns { schedule: String },
-    #[error("{0}")]
-    Schedule(#[from] schedules::Refused),
-    #[error("{0}")]
-    Run(#[from] runs::Refused),
 }
 
 impl Reason for Refused {}
@@ -197,17 +131,20 @@ impl CampaignState {
         }
     }
 
-    /// Whether resuming the campaign resumes this schedule. One that was paused by
-    /// itself stays so when its campaign goes on; but where the campaign never
-    /// stood still, going on can only mean such schedules.
-    pub fn resumes(self, schedule: &ScheduleState) -> bool {
-        match (self, schedule) {
-            (CampaignState::Paused, ScheduleState::Paused { with, .. }) => *with == PausedWith::Campaign,
-            (CampaignState::Active, ScheduleState::Paused { .. }) => true,
-            (_, ScheduleState::Active | ScheduleState::Stopped | ScheduleState::Finished) => false,
-            (CampaignState::Draft | CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived, _) => {
-                false
-            }
+    /// Whether one of its schedules may be paused, resumed, stopped or edited by itself.
+    pub fn lets_schedules_change(self) -> Result<(), Refused> {
+        match self {
+            CampaignState::Draft => Err(Refused::IsDraft),
+            CampaignState::Stopped => Err(Refused::Stopped),
+            CampaignState::Active | CampaignState::Paused | CampaignState::Finished | CampaignState::Archived => Ok(()),
+        }
+    }
+
+    /// The same where it must not be paused as a whole, either.
+    pub fn lets_schedules_go_on(self) -> Result<(), Refused> {
+        match self {
+            CampaignState::Paused => Err(Refused::Paused),
+            state => state.lets_schedules_change(),
         }
     }
 
@@ -246,7 +183,7 @@ impl CampaignState {
     pub fn extend(self) -> Result<CampaignState, Refused> {
         match self {
             CampaignState::Active | CampaignState::Finished => Ok(CampaignState::Active),
-            CampaignState::Paused => Err(Refused::Schedule(schedules::Refused::CampaignPaused)),
+            CampaignState::Paused => Err(Refused::Paused),
             CampaignState::Draft => Err(Refused::IsDraft),
             CampaignState::Stopped => Err(Refused::Stopped),
             CampaignState::Archived => Err(Refused::Archived),
@@ -261,20 +198,6 @@ impl CampaignState {
             CampaignState::Archived => Err(Refused::Archived),
         }
     }
-}
-
-/// Two schedules that serve the same group at the same time, if there are such.
-pub fn same_group_twice(schedules: &[Schedule]) -> Option<(&Schedule, &Schedule)> {
-    let clash = |one: &Schedule, other: &Schedule| {
-        let (a, b) = (&one.plan, &other.plan);
-        let same_group =
-            a.group.as_deref().zip(b.group.as_deref()).is_some_and(|(one, other)| runs::same_group(one, other));
-        same_group && a.when == b.when && a.start == b.start && a.end == b.end
-    };
-    schedules
-        .iter()
-        .enumerate()
-        .find_map(|(n, one)| schedules[n + 1..].iter().find(|other| clash(one, other)).map(|other| (one, other)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Campaigns: named containers that tie contacts to texts through schedules, and STOP.
+//! Campaigns: named containers that tie contacts to texts through schedules.
 //!
 //! ```text
 //! Draft ──launch──▶ Active ◀──resume── Paused     both ──stop──▶ Stopped   final
@@ -13,14 +13,12 @@
 //! Pausing and resuming a campaign pauses and resumes its schedules together;
 //! those that somebody paused by themselves stay paused.
 //!
-//! STOP of everything updates campaigns, schedules and runs, and never their
-//! deliveries: it is as quick with five million contacts unsent as with five.
-//! What an unsent contact of a stopped run comes to follows from the run.
+//! Every room below speaks of a campaign as [`Campaign`]. Deliberately absent: the verbs.
+//! What they do to a campaign with its schedules and runs is in [`crate::control`].
 
 mod domain;
 pub mod inbound;
 pub mod validity_form;
 pub mod store;
-pub mod actions;
 
-pub use domain::{Campaign, CampaignKind, CampaignState, Freeze, Refused, same_group_twice};
+pub use domain::{Campaign, CampaignKind, CampaignState, Freeze, Refused};

@@ -5,16 +5,12 @@ use chrono_tz::Tz;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
-use diesel::sql_types::{Array, Int8, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Int8, Nullable, Text, Timestamptz};
 
-use crate::access::Actor;
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, Freeze, inbound};
+use crate::campaigns::{Campaign, CampaignKind, CampaignState, Freeze, Refused, inbound};
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{
-    campaign_lists, campaigns, conversations, files, launches_to_come, openings, schedule_runs, schedules,
-};
-use crate::db::{N, Zone, beginning};
-use crate::deliveries::counts::Scope;
+use crate::db::schema::{campaign_lists, campaigns, files, launches_to_come};
+use crate::db::{Error, Zone, beginning, unless_taken};
 use crate::ids::{CampaignId, FileId, ListId, UserId};
 use crate::settings;
 
@@ -304,149 +300,6 @@ pub fn is_empty(conn: &mut PgConnection) -> QueryResult<bool> {
     campaigns::table.select(campaigns::id).first::<i64>(conn).optional().map(|first| first.is_none())
 }
 
-/// Whether no run is running or will start by itself.
-pub fn stands_still(conn: &mut PgConnection) -> QueryResult<bool> {
-    schedule_runs::table
-        .filter(schedule_runs::state.eq_any(["waiting", "running"]))
-        .select(schedule_runs::id)
-        .first::<i64>(conn)
-        .optional()
-        .map(|going| going.is_none())
-}
-
-/// Launched campaigns none of whose runs can go on by itself, none of whose schedules runs
-/// again, and none of whose bots speaks up by itself.
-pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
-    let going_on = schedule_runs::table
-        .filter(schedule_runs::campaign_id.eq(campaigns::id))
-        .filter(schedule_runs::purpose.eq("campaign"))
-        .filter(schedule_runs::state.eq_any(["waiting", "running", "paused"]));
-    // What runs once has had its run; the others end by being stopped or by their last date.
-    let coming_round = schedules::table
-        .filter(schedules::campaign_id.eq(campaigns::id))
-        .filter(schedules::run_date.is_null())
-        .filter(schedules::state.eq_any(["active", "paused"]));
-    // Bots that are going to speak up can still be paused.
-    let speaking_up = conversations::table
-        .inner_join(schedules::table.on(schedules::id.nullable().eq(conversations::schedule_id)))
-        .filter(schedules::campaign_id.eq(campaigns::id))
-        .filter(schedules::state.ne("stopped"))
-        .filter(conversations::wake_at.is_not_null());
-    campaigns::table
-        .filter(campaigns::state.eq_any(["active", "paused"]))
-        .filter(diesel::dsl::not(diesel::dsl::exists(going_on)))
-        .filter(diesel::dsl::not(diesel::dsl::exists(coming_round)))
-        .filter(diesel::dsl::not(diesel::dsl::exists(speaking_up)))
-        .order(campaigns::id)
-        .select(campaigns::id)
-        .load(conn)
-}
-
-/// What a STOP of everything hit, or would hit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hit {
-    pub campaigns: i64,
-    pub schedules: i64,
-}
-
-/// States that a verb can change, by table: asked of the machines, not listed anew.
-pub struct States {
-    pub campaigns: Vec<&'static str>,
-    /// Those of a campaign that are left only while a bot of it talks with somebody.
-    pub talking: Vec<&'static str>,
-    pub schedules: Vec<&'static str>,
-    pub runs: Vec<&'static str>,
-}
-
-/// Stops campaigns, then schedules, then runs: the order in which everybody locks them.
-pub fn stop_all(conn: &mut PgConnection, states: &States, by: Actor, now: DateTime<Utc>) -> QueryResult<Hit> {
-    let talking = &states.talking;
-    let mut stop = |sql: &'static str, states: &[&'static str]| {
-        diesel::sql_query(sql)
-            .bind::<Array<Text>, _>(states)
-            .bind::<Timestamptz, _>(now)
-            .bind::<Nullable<Int8>, _>(by.person())
-            .bind::<Array<Text>, _>(talking)
-            .get_result::<N>(conn)
-            .map(|it| it.n)
-    };
-    locks::take(Lock::Campaign);
-    let campaigns = stop(include_str!("stop_campaigns.sql"), &states.campaigns)?;
-    locks::take(Lock::Schedule);
-    let schedules = stop(include_str!("stop_schedules.sql"), &states.schedules)?;
-    locks::take(Lock::Run);
-    stop(include_str!("stop_runs.sql"), &states.runs)?;
-    Ok(Hit { campaigns, schedules })
-}
-
-/// Pauses campaigns, then their schedules, then their runs. Returns how many campaigns.
-pub fn pause_all(conn: &mut PgConnection, states: &States, by: Actor, now: DateTime<Utc>) -> QueryResult<usize> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = Int8)]
-        id: CampaignId,
-    }
-    let mut pause = |sql: &'static str, states: &[&'static str], campaigns: &[CampaignId]| {
-        diesel::sql_query(sql)
-            .bind::<Array<Text>, _>(states)
-            .bind::<Timestamptz, _>(now)
-            .bind::<Nullable<Int8>, _>(by.person())
-            .bind::<Array<Int8>, _>(campaigns)
-            .load::<Id>(conn)
-            .map(|ids| ids.into_iter().map(|it| it.id).collect::<Vec<CampaignId>>())
-    };
-    locks::take(Lock::Campaign);
-    let campaigns = pause(include_str!("pause_campaigns.sql"), &states.campaigns, &[])?;
-    locks::take(Lock::Schedule);
-    pause(include_str!("pause_schedules.sql"), &states.schedules, &campaigns)?;
-    locks::take(Lock::Run);
-    pause(include_str!("pause_runs.sql"), &states.runs, &campaigns)?;
-    Ok(campaigns.len())
-}
-
-/// What a STOP of everything would come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WouldStop {
-    pub hit: Hit,
-    /// Contacts left unsent.
-    pub unsent: i64,
-    /// Conversations in which bots fall silent.
-    pub talks: i64,
-}
-
-/// What a STOP of everything would hit right now.
-pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<WouldStop> {
-    let campaigns: N = diesel::sql_query(
-        "SELECT count(*) AS n FROM campaigns c
-         WHERE c.state = ANY ($1)
-            OR (c.state = ANY ($2) AND EXISTS (SELECT FROM conversations v
-                WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL))",
-    )
-    .bind::<Array<Text>, _>(&states.campaigns)
-    .bind::<Array<Text>, _>(&states.talking)
-    .get_result(conn)?;
-    let talks: N = diesel::sql_query(
-        "SELECT count(*) AS n FROM conversations v
-         JOIN campaigns c ON c.id = v.campaign_id JOIN schedules s ON s.id = v.schedule_id
-         WHERE v.handler = 'bot' AND v.closed_at IS NULL AND c.state <> 'stopped' AND s.state <> 'stopped'",
-    )
-    .get_result(conn)?;
-    let schedules = schedules::table
-        .inner_join(campaigns::table)
-        .filter(campaigns::state.eq_any(&states.campaigns))
-        .filter(schedules::state.eq_any(&states.schedules))
-        .count()
-        .get_result(conn)?;
-    let unsent: N = diesel::sql_query(
-        "SELECT coalesce(sum(last_seq - next_seq + 1
-                + (SELECT coalesce(sum(t.retrying), 0) FROM tallies t WHERE t.run_id = r.id)), 0)::bigint AS n
-         FROM schedule_runs r WHERE state = ANY ($1)",
-    )
-    .bind::<Array<Text>, _>(&states.runs)
-    .get_result(conn)?;
-    Ok(WouldStop { hit: Hit { campaigns: campaigns.n, schedules }, unsent: unsent.n, talks: talks.n })
-}
-
 /// A row as stored; turning it into a [`Campaign`] is where nonsense is caught.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = campaigns, check_for_backend(Pg))]
@@ -489,56 +342,7 @@ impl TryFrom<Row> for Campaign {
     }
 }
 
-/// Whether a bot of this campaign talks with somebody.
-pub fn talks_with_somebody(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
-    let open = conversations::table
-        .filter(conversations::campaign_id.eq(id))
-        .filter(conversations::handler.eq("bot"))
-        .filter(conversations::closed_at.is_null());
-    diesel::select(diesel::dsl::exists(open)).get_result(conn)
-}
-
-/// How many open conversations bots have.
-pub fn n_with_bot(conn: &mut PgConnection, of: Scope) -> QueryResult<i64> {
-    let open = conversations::table
-        .filter(conversations::handler.eq("bot"))
-        .filter(conversations::closed_at.is_null())
-        .count()
-        .into_boxed();
-    match of {
-        Scope::Schedule(id) => {
-            let campaign: CampaignId = schedules::table.find(id).select(schedules::campaign_id).first(conn)?;
-            let of_schedule = conversations::schedule_id.eq(id);
-            open.filter(conversations::campaign_id.eq(campaign)).filter(of_schedule).get_result(conn)
-        }
-        Scope::Campaign(id) => open.filter(conversations::campaign_id.eq(id)).get_result(conn),
-        Scope::Everything => open.get_result(conn),
-    }
-}
-
-/// Whether a bot of this campaign is going to speak up by itself.
-pub fn will_speak_up(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
-    let to_wake = conversations::table
-        .filter(
-            conversations::schedule_id.eq_any(
-                schedules::table
-                    .filter(schedules::campaign_id.eq(id))
-                    .filter(schedules::state.ne("stopped"))
-                    .select(schedules::id.nullable()),
-            ),
-        )
-        .filter(conversations::wake_at.is_not_null());
-    // One that has just begun is written down within moments.
-    let opening = openings::table
-        .inner_join(schedule_runs::table.on(schedule_runs::id.eq(openings::run_id)))
-        .filter(schedule_runs::campaign_id.eq(id));
-    diesel::select(diesel::dsl::exists(to_wake).or(diesel::dsl::exists(opening))).get_result(conn)
-}
-
-/// The names of these lists, in one line.
-pub fn names_of(conn: &mut PgConnection, ids: &[ListId]) -> QueryResult<String> {
-    use crate::db::schema::lists;
-    let names: Vec<String> =
-        lists::table.filter(lists::id.eq_any(ids)).order(lists::name).select(lists::name).load(conn)?;
-    Ok(names.join(", "))
+/// A name somebody else's campaign has becomes a sentence.
+pub fn named<T, R: From<Refused>>(result: QueryResult<T>, name: &str) -> Result<T, Error<R>> {
+    unless_taken(result, "one_campaign_per_name", || Refused::NameTaken(name.to_owned()).into())
 }

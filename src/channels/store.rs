@@ -1,15 +1,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
+use diesel::sql_types::Bool;
 use serde_json::Value;
 
 use super::domain::{Channel, ChannelSetup, Own};
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, channels, schedules};
-use crate::ids::{CampaignId, ChannelId};
+use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::providers::{Kind, ProviderName};
 
 /// All channels, by name.
@@ -58,19 +61,35 @@ pub fn save(conn: &mut PgConnection, id: ChannelId, setup: &ChannelSetup) -> Que
     diesel::update(channels::table.find(id)).set(Saved::try_from(setup)?).execute(conn).map(drop)
 }
 
-/// Who meets those who write first on each channel: the campaign that messages are
-/// routed to, by the same order. A channel that nobody meets is not in it.
-pub fn met_by(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, (CampaignId, String)>> {
-    let rows: Vec<(i64, i64, String)> = schedules::table
+/// Who meets those who write first on a channel: the active schedule of the active inbound
+/// campaign that was launched last.
+pub fn met_by(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Option<ScheduleId>> {
+    schedules::table
         .inner_join(campaigns::table)
-        // As it stands in the index.
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("schedules.inbound AND schedules.state = 'active'"))
-        .filter(campaigns::state.eq("active"))
+        .filter(meets())
+        .filter(schedules::channel_id.eq(channel))
+        .order((campaigns::launched_at.desc(), campaigns::id.desc()))
+        .select(schedules::id)
+        .first(conn)
+        .optional()
+        .map(|id| id.map(ScheduleId))
+}
+
+/// The same on each channel: the campaign and its name. A channel that nobody meets is not in it.
+pub fn met_by_campaigns(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, (CampaignId, String)>> {
+    let rows: Vec<(ChannelId, (CampaignId, String))> = schedules::table
+        .inner_join(campaigns::table)
+        .filter(meets())
         .distinct_on(schedules::channel_id)
         .order((schedules::channel_id, campaigns::launched_at.desc(), campaigns::id.desc()))
-        .select((schedules::channel_id, campaigns::id, campaigns::name))
+        .select((schedules::channel_id, (campaigns::id, campaigns::name)))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(channel, id, name)| (ChannelId(channel), (CampaignId(id), name))).collect())
+    Ok(rows.into_iter().collect())
+}
+
+/// Whether a schedule, joined with its campaign, meets somebody; of the schedule as it stands in the index.
+fn meets() -> SqlLiteral<Bool> {
+    sql("schedules.inbound AND schedules.state = 'active' AND campaigns.state = 'active'")
 }
 
 /// What a form changes.

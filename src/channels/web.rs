@@ -46,7 +46,7 @@ impl Index {
 #[get("/channels")]
 async fn list(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
     let (channels, met_by) =
-        app.db.run(|conn| diesel::QueryResult::Ok((store::list(conn)?, store::met_by(conn)?))).await?;
+        app.db.run(|conn| diesel::QueryResult::Ok((store::list(conn)?, store::met_by_campaigns(conn)?))).await?;
     page(Index { frame, channels, met_by, zone: app.settings.time_zone, now: app.clock.now() })
 }
 

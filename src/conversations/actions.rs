@@ -19,6 +19,7 @@ use crate::bots::first::{begin, choices};
 use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::{Action, BotReply, Input, Memory, Turn, TurnState, turn};
 use crate::campaigns::inbound::Validity;
+use crate::channels;
 use crate::consent::domain::{Meaning, sounds_like_stop};
 use crate::consent::store::{Change, Proof};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId};
@@ -60,9 +61,7 @@ pub fn take_in(
 
         let newest = store::lock_newest(conn, ContactId(contact.id), on)?;
         let home = match &newest {
-            Some(Conversation { home: Some((campaign, schedule)), .. }) => {
-                Some(store::home(conn, *campaign, *schedule)?)
-            }
+            Some(Conversation { home: Some((_, schedule)), .. }) => Some(store::governor(conn, *schedule)?),
             _ => None,
         };
         let mut placed = place(conn, &contact, on, newest, home, hears_bot, now)?;
@@ -159,13 +158,13 @@ fn place(
     now: DateTime<Utc>,
 ) -> QueryResult<Placed> {
     let previous = newest.as_ref().map(|it| {
-        let validity = home.as_ref().map_or(Validity::DEFAULT, |home| home.validity);
+        let validity = home.as_ref().map_or(Validity::DEFAULT, |home| home.campaign.validity);
         Previous { open: it.is_open(), valid: validity.holds(it.last_at, now), began: it.began }
     });
-    let current = store::current_inbound(conn, channel)?;
+    let current = channels::store::met_by(conn, channel)?;
     let contact = ContactId(contact.id);
     let new = |conn: &mut PgConnection, home: Option<Governor>, began, bot| {
-        let place = home.as_ref().map(|home| (home.campaign, home.schedule));
+        let place = home.as_ref().map(|home| (home.campaign.id, home.schedule.id));
         let new = NewConversation { channel, contact, home: place, began, delivery: None, bot, at: now };
         let mut written = [(new.clone(), new.empty())];
         store::insert(conn, &mut written)?;
@@ -189,10 +188,10 @@ fn place(
             }
             // Words of consent begin nothing with a campaign.
             let home = match current.filter(|_| bots) {
-                Some((campaign, schedule)) => Some(store::home(conn, campaign, schedule)?),
+                Some(schedule) => Some(store::governor(conn, schedule)?),
                 None => None,
             };
-            let bot = home.as_ref().and_then(|home| home.bot);
+            let bot = home.as_ref().and_then(|home| home.schedule.plan.bot);
             new(conn, home, Began::Inbound, bot)
         }
         // Routes of a previous conversation, and there is none.
@@ -222,7 +221,7 @@ fn hear(
         it.wait_for_human(now);
         return Ok(());
     };
-    if home.stopped {
+    if home.is_stopped() {
         it.fault = Some("Its campaign was stopped.".to_owned());
         it.wait_for_human(now);
         return Ok(());
@@ -234,9 +233,9 @@ fn hear(
     let memory = match it.memory.take() {
         Some(memory) => memory,
         None => {
-            if let Some(plan) = home.inbound.as_ref().filter(|plan| !plan.is_open(home.zone, now)) {
+            if let Some(plan) = home.campaign.inbound.as_ref().filter(|plan| !plan.is_open(home.campaign.zone, now)) {
                 if !plan.out_of_hours.trim().is_empty() {
-                    say(conn, it, MessagePurpose::Answer, Some(home.schedule), &plan.out_of_hours, now)?;
+                    say(conn, it, MessagePurpose::Answer, Some(home.schedule.id), &plan.out_of_hours, now)?;
                 }
                 it.wait_for_human(now);
                 return Ok(());
@@ -245,7 +244,7 @@ fn hear(
         }
     };
     let steps = bots::store::find_version(conn, bot.bot, bot.version)?.steps;
-    let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.zone);
+    let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.campaign.zone);
     let played = play(it, &steps, taken, How { home, purpose: MessagePurpose::Answer, before: 0 }, now);
     store::insert_messages(conn, played.messages(it, now))?;
     played.settle(conn, it, now)
@@ -313,7 +312,7 @@ impl Line {
 /// What a bot's turn makes of a conversation.
 fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: DateTime<Utc>) -> Played {
     let mut played = Played::default();
-    let (schedule, blocks) = (how.home.schedule, taken.memory.state == TurnState::Blocked);
+    let (schedule, blocks) = (how.home.schedule.id, taken.memory.state == TurnState::Blocked);
     // The last words before a block leave all the same.
     let purpose = if blocks { MessagePurpose::Notice } else { how.purpose };
     for reply in taken.replies.into_iter().skip(how.before) {
@@ -354,7 +353,7 @@ fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: Da
         TurnState::Parked { fault } => {
             it.fault = Some(fault.to_string());
             it.wait_for_human(now);
-            let fallback = how.home.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
+            let fallback = how.home.campaign.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
             if !fallback.is_empty() {
                 let text = fallback.to_owned();
                 played.lines.push(Line { purpose, schedule, text, choices: Vec::new(), step: None, unsaid: None });
@@ -446,28 +445,28 @@ fn open_together(conn: &mut PgConnection, openings: &[&Opening], read: &mut Read
             store::save(conn, &old)?;
         }
     }
-    let mut homes: HashMap<ScheduleId, Governor> = HashMap::new();
+    let mut governors: HashMap<ScheduleId, Governor> = HashMap::new();
     let (mut begun, mut said) = (Vec::new(), Vec::new());
     for opening in openings {
         let bot = Pinned { bot: opening.bot_id, version: opening.bot_version };
         let steps = read.of(conn, bot)?;
-        let home = match homes.entry(opening.schedule_id) {
+        let home = match governors.entry(opening.schedule_id) {
             Entry::Occupied(home) => home.into_mut(),
             Entry::Vacant(place) => {
                 let schedule = opening.schedule_id;
-                place.insert(store::home(conn, opening.campaign_id, schedule)?)
+                place.insert(store::governor(conn, schedule)?)
             }
         };
         let new = NewConversation {
             channel: opening.channel_id,
             contact: opening.contact_id,
-            home: Some((home.campaign, home.schedule)),
+            home: Some((home.campaign.id, home.schedule.id)),
             began: Began::Outbound,
             delivery: Some((opening.run_id, opening.seq)),
             bot: Some(bot),
             at: opening.at,
         };
-        let taken = begin(&steps, &object(&opening.values), opening.at, home.zone);
+        let taken = begin(&steps, &object(&opening.values), opening.at, home.campaign.zone);
         let first = match taken.replies.first() {
             Some(BotReply::Text { step, text }) => Some((step.clone(), text.clone(), choices(&steps, step))),
             Some(BotReply::Missing { .. }) | None => None,
@@ -514,21 +513,15 @@ pub fn wake_next(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usi
             .get(&it.campaign_id)
             .is_some_and(|calendar| calendar.closed(it.schedule_id.0, now, soon).is_closed(now));
         if !closed {
-            n += conn.transaction(|conn| wake(conn, it.campaign_id, schedule, it.rate, now))?;
+            n += conn.transaction(|conn| wake(conn, schedule, it.rate, now))?;
         }
     }
     Ok(n)
 }
 
-fn wake(
-    conn: &mut PgConnection,
-    campaign: CampaignId,
-    schedule: ScheduleId,
-    rate: Option<f64>,
-    now: DateTime<Utc>,
-) -> QueryResult<usize> {
-    let home = store::home(conn, campaign, schedule)?;
-    if home.stopped || home.paused {
+fn wake(conn: &mut PgConnection, schedule: ScheduleId, rate: Option<f64>, now: DateTime<Utc>) -> QueryResult<usize> {
+    let home = store::governor(conn, schedule)?;
+    if home.is_stopped() || home.is_paused() {
         return Ok(0);
     }
     let most = match rate {
@@ -554,7 +547,7 @@ fn wake(
         }
         let (Some(bot), Some(memory)) = (it.bot, it.memory.take()) else { continue };
         let steps = read.of(conn, bot)?;
-        let taken = turn(&steps, memory, Input::Woke, now, home.zone);
+        let taken = turn(&steps, memory, Input::Woke, now, home.campaign.zone);
         let played =
             play(&mut it, &steps, taken, How { home: &home, purpose: MessagePurpose::Reengager, before: 0 }, now);
         store::insert_messages(conn, played.messages(&it, now))?;

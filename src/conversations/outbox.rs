@@ -105,10 +105,10 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
             .bind::<Int8, _>(most)
             .bind::<Timestamptz, _>(by.now);
         let picked: Vec<Picked> = Prepared(pick).load(conn)?;
-        let homes = homes(conn, picked.iter().filter_map(|it| it.schedule_id))?;
-        let may_leave = |it: &&Picked| match it.schedule_id.and_then(|schedule| homes.get(&schedule)) {
+        let governors = governors(conn, picked.iter().filter_map(|it| it.schedule_id))?;
+        let may_leave = |it: &&Picked| match it.schedule_id.and_then(|schedule| governors.get(&schedule)) {
             None => true,
-            Some(home) => !(home.stopped || home.paused && it.purpose == "reengager"),
+            Some(home) => !(home.is_stopped() || home.is_paused() && it.purpose == "reengager"),
         };
         let mut ids: Vec<i64> = picked.iter().filter(may_leave).map(|it| it.id).collect();
         // The channel last, as everybody does who locks it.
@@ -179,18 +179,17 @@ fn last_look(conn: &mut PgConnection, replies: &mut [Reply], now: DateTime<Utc>)
 }
 
 /// What governs these schedules' messages, locked against change, in one order.
-fn homes(conn: &mut PgConnection, ids: impl Iterator<Item = ScheduleId>) -> QueryResult<HashMap<ScheduleId, Governor>> {
+fn governors(
+    conn: &mut PgConnection,
+    ids: impl Iterator<Item = ScheduleId>,
+) -> QueryResult<HashMap<ScheduleId, Governor>> {
     let ids: BTreeSet<ScheduleId> = ids.collect();
     let mut of: Vec<(CampaignId, ScheduleId)> = schedules::table
         .filter(schedules::id.eq_any(&ids))
         .select((schedules::campaign_id, schedules::id))
         .load(conn)?;
     of.sort_unstable();
-    let mut homes = HashMap::new();
-    for (campaign, schedule) in of {
-        homes.insert(schedule, store::home(conn, campaign, schedule)?);
-    }
-    Ok(homes)
+    of.into_iter().map(|(_, schedule)| Ok((schedule, store::governor(conn, schedule)?))).collect()
 }
 
 /// Notes that replies took their share of a channel's limit. Their results say nothing to

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
@@ -11,13 +10,16 @@ use diesel::sql_types::{Array, Bool, Int4, Int8, Jsonb, Nullable, Text, Timestam
 
 use super::{Began, Conversation, Handler};
 use crate::bots::domain::Pinned;
-use crate::campaigns::inbound::{InboundPlan, Validity};
+use crate::campaigns::store::Row as CampaignRow;
+use crate::campaigns::{Campaign, CampaignState};
+use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, contacts, conversations, messages, schedules};
-use crate::db::{Prepared, Zone};
 use crate::deliveries::Outcome;
 use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
 use crate::providers::Kind;
+use crate::schedules::store::Row as ScheduleRow;
+use crate::schedules::{Schedule, ScheduleState};
 use crate::words::words;
 
 // ---- conversations -----------------------------------------------------------
@@ -302,8 +304,7 @@ pub fn lock_contact(
         .execute(conn)?;
     diesel::sql_query(
         "SELECT c.id, c.opted_out_at, c.doubted_at, c.\"values\",
-                EXISTS (SELECT FROM blocklist b WHERE b.kind = c.kind AND b.address = c.address
-                        AND (b.until IS NULL OR b.until > $3)) AS blocked
+                (SELECT r.blocked_at IS NOT NULL FROM reach($3) r WHERE r.contact_id = c.id) AS blocked
          FROM contacts c WHERE c.kind = $1 AND c.address = $2 FOR NO KEY UPDATE OF c",
     )
     .bind::<Text, _>(kind)
@@ -344,61 +345,32 @@ pub fn address(conn: &mut PgConnection, contact: ContactId) -> QueryResult<(Kind
 /// transaction ends nobody pauses or stops them.
 #[derive(Clone, Debug)]
 pub struct Governor {
-    pub campaign: CampaignId,
-    pub schedule: ScheduleId,
-    pub stopped: bool,
-    pub paused: bool,
-    pub zone: Tz,
-    pub validity: Validity,
-    /// Of an inbound campaign.
-    pub inbound: Option<InboundPlan>,
-    /// What new conversations of the schedule meet.
-    pub bot: Option<Pinned>,
+    pub campaign: Campaign,
+    pub schedule: Schedule,
 }
 
-type HomeRow = (String, Option<BotId>, Option<i32>);
+impl Governor {
+    pub fn is_stopped(&self) -> bool {
+        self.campaign.state == CampaignState::Stopped || self.schedule.state == ScheduleState::Stopped
+    }
 
-/// Reads and share-locks what governs. In the order in which everyone locks: campaign, then schedule.
-pub fn home(conn: &mut PgConnection, campaign: CampaignId, schedule: ScheduleId) -> QueryResult<Governor> {
+    pub fn is_paused(&self) -> bool {
+        self.campaign.state == CampaignState::Paused || matches!(self.schedule.state, ScheduleState::Paused { .. })
+    }
+}
+
+/// Reads and share-locks what governs. Rows are locked in the order in which the tables
+/// stand, and so as everyone locks them.
+pub fn governor(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Governor> {
     locks::take(Lock::Campaign);
-    let (state, Zone(zone), minutes, inbound): (String, Zone, i32, Option<serde_json::Value>) = campaigns::table
-        .find(campaign)
-        .select((campaigns::state, campaigns::time_zone, campaigns::validity_minutes, campaigns::inbound))
-        .for_share()
-        .first(conn)?;
     locks::take(Lock::Schedule);
-    let (its, bot, version): HomeRow = schedules::table
-        .find(schedule)
-        .select((schedules::state, schedules::bot_id, schedules::bot_version))
+    let (campaign, schedule): (CampaignRow, ScheduleRow) = campaigns::table
+        .inner_join(schedules::table)
+        .filter(schedules::id.eq(schedule))
+        .select((CampaignRow::as_select(), ScheduleRow::as_select()))
         .for_share()
         .first(conn)?;
-    let inbound = inbound.map(serde_json::from_value).transpose();
-    Ok(Governor {
-        campaign,
-        schedule,
-        stopped: state == "stopped" || its == "stopped",
-        paused: state == "paused" || its == "paused",
-        zone,
-        validity: Validity::of_minutes(minutes).unwrap_or(Validity::DEFAULT),
-        inbound: inbound.map_err(|error| DeserializationError(error.into()))?,
-        bot: Pinned::of(bot, version),
-    })
-}
-
-/// The schedule that meets those who write first on a channel: the active one of the
-/// newest active inbound campaign.
-pub fn current_inbound(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Option<(CampaignId, ScheduleId)>> {
-    schedules::table
-        .inner_join(campaigns::table)
-        .filter(schedules::channel_id.eq(channel))
-        // As it stands in the index.
-        .filter(diesel::dsl::sql::<Bool>("schedules.inbound AND schedules.state = 'active'"))
-        .filter(campaigns::state.eq("active"))
-        .order((campaigns::launched_at.desc(), campaigns::id.desc()))
-        .select((campaigns::id, schedules::id))
-        .first::<(i64, i64)>(conn)
-        .optional()
-        .map(|found| found.map(|(campaign, schedule)| (CampaignId(campaign), ScheduleId(schedule))))
+    Ok(Governor { campaign: campaign.try_into()?, schedule: schedule.try_into()? })
 }
 
 // ---- openings ------------------------------------------------------------------

@@ -1,7 +1,7 @@
 //! Whether the database answers, as everybody in this process saw it last.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{DbError, Lost};
@@ -14,6 +14,7 @@ const SAID_AGAIN: Duration = Duration::from_secs(10);
 pub struct Health {
     is_silent: AtomicBool,
     silence: Mutex<Option<Silence>>,
+    statements: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,16 @@ struct Silence {
 }
 
 impl Health {
+    /// How many statements have been sent so far for somebody's work, beside those that begin and
+    /// end transactions and those that try a connection.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+        self.statements.clone()
+    }
+
     /// Somebody asked and got no answer.
     pub(super) fn no_answer(&self, why: &str) {
         let (mut silence, now) = (self.silence.lock().unwrap(), Instant::now());

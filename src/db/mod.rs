@@ -163,7 +163,7 @@ impl Db {
 
     /// Opens a connection of its own outside the pool, for work that keeps one for minutes.
     pub fn open(&self) -> Result<PgConnection, CannotConnect> {
-        Session::open(&self.now().url, Purpose::Long).map(Session::into_connection)
+        Session::open(&self.now().url, Purpose::Long, self.health.counter()).map(Session::into_connection)
     }
 }
 

@@ -42,7 +42,13 @@ impl Pool {
     pub(super) fn open(url: String, purpose: Purpose, size: u32, health: Arc<Health>) -> anyhow::Result<Pool> {
         let broken = Arc::new(AtomicU64::new(0));
         let server = Arc::new(Mutex::new(None));
-        let manager = Manager { url: url.clone(), purpose, broken: broken.clone(), server: server.clone() };
+        let manager = Manager {
+            url: url.clone(),
+            purpose,
+            broken: broken.clone(),
+            statements: health.counter(),
+            server: server.clone(),
+        };
         let connections = r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(0))

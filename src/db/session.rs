@@ -141,7 +141,8 @@ struct OtherEnd {
 }
 
 impl Session {
-    pub(super) fn open(url: &str, purpose: Purpose) -> Result<Self, CannotConnect> {
+    /// `statements`: what counts the statements that it sends.
+    pub(super) fn open(url: &str, purpose: Purpose, statements: Arc<AtomicU64>) -> Result<Self, CannotConnect> {
         let mut conn = PgConnection::establish(url)?;
         conn.batch_execute(&purpose.settings())?;
         let ask = "SELECT pg_backend_pid() AS backend, pg_postmaster_start_time()::text AS server";
@@ -150,7 +151,9 @@ impl Session {
         let looking = desk.clone();
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
             locks::look(&event);
-            looking.look(&event);
+            if looking.look(&event) {
+                count(&event, &statements);
+            }
         });
         Ok(Self { conn, desk, backend, server: server.into(), sound_at: 0, is_dead: false })
     }
@@ -178,6 +181,17 @@ impl DerefMut for Session {
     }
 }
 
+fn count(event: &InstrumentationEvent<'_>, statements: &AtomicU64) {
+    match event {
+        InstrumentationEvent::StartQuery { .. } => statements.fetch_add(1, Ordering::Relaxed),
+        // Its own statement follows.
+        InstrumentationEvent::BeginTransaction { .. }
+        | InstrumentationEvent::CommitTransaction { .. }
+        | InstrumentationEvent::RollbackTransaction { .. } => statements.fetch_sub(1, Ordering::Relaxed),
+        _ => 0,
+    };
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotConnect {
@@ -195,6 +209,7 @@ pub(super) struct Manager {
     pub(super) purpose: Purpose,
     /// How many connections have broken so far. Where one has, others may have.
     pub(super) broken: Arc<AtomicU64>,
+    pub(super) statements: Arc<AtomicU64>,
     /// The server that answered last.
     pub(super) server: Arc<Mutex<Option<Arc<str>>>>,
 }
@@ -204,7 +219,7 @@ impl ManageConnection for Manager {
     type Error = CannotConnect;
 
     fn connect(&self) -> Result<Session, CannotConnect> {
-        let mut session = Session::open(&self.url, self.purpose)?;
+        let mut session = Session::open(&self.url, self.purpose, self.statements.clone())?;
         session.sound_at = self.broken.load(Ordering::SeqCst);
         *self.server.lock().unwrap() = Some(session.server.clone());
         Ok(session)

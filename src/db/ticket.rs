@@ -116,10 +116,11 @@ impl Desk {
     }
 
     /// Looks at what a connection is about to do; does not return when the work was given up.
-    pub(super) fn look(&self, event: &InstrumentationEvent<'_>) {
+    /// Whether it is about somebody's work.
+    pub(super) fn look(&self, event: &InstrumentationEvent<'_>) -> bool {
         let goes_on = {
             let mut now = self.0.lock().unwrap();
-            let Some(ticket) = now.ticket.clone() else { return };
+            let Some(ticket) = now.ticket.clone() else { return false };
             match event {
                 InstrumentationEvent::BeginTransaction { depth, .. } if depth.get() == 1 => {
                     now.stage = Stage::Inside;
@@ -148,6 +149,7 @@ impl Desk {
             // Not a panic: nothing is wrong here and nothing is logged.
             resume_unwind(Box::new(GivenUp));
         }
+        true
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn end_blockers(url: &str, backend: i32) {
     let url = url.to_owned();
     thread::spawn(move || {
         let ended = within(FRESH, move || {
-            let mut session = Session::open(&url, Purpose::Vital)?;
+            let mut session = Session::open(&url, Purpose::Vital, Arc::default())?;
             let ask = diesel::sql_query(include_str!("end_blockers.sql")).bind::<Integer, _>(backend);
             Ok(ask.load::<Ended>(&mut *session)?)
         });
@@ -97,7 +97,7 @@ fn free(db: &Db, pool: &Arc<Pool>) {
         };
         let url = pool.url.clone();
         let same = within(FRESH, move || {
-            let mut session = Session::open(&url, Purpose::Vital)?;
+            let mut session = Session::open(&url, Purpose::Vital, Arc::default())?;
             let is_same = server.is_none_or(|server| session.server == server);
             if is_same && !backends.is_empty() {
                 // It is there and slow, or one of its processes stands still.

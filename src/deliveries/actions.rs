@@ -17,7 +17,8 @@ use crate::files;
 use crate::ids::{ChannelId, FileId, RunId};
 use crate::pacing::{self, Holds, Pace};
 use crate::providers::{Receipt, ReceiptStatus};
-use crate::runs::{self, Run, RunClock, same_group};
+use crate::runs::{self, Run, RunClock};
+use crate::schedules::same_group;
 use crate::settings::{self, Cap};
 
 /// Rows that the tallies of a run are spread over, by settlers and by receipts.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::sql_types::{
     Array, Bool, Float8, Int2, Int4, Int8, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
@@ -14,11 +13,10 @@ use super::settle::count;
 use super::{Claim, ClaimedContact, Counts, LEASE, Lease, Outcome, PartId};
 use crate::channels::room::LatelyRow;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{campaigns, channels, leases, replacements, retries, schedule_runs};
-use crate::db::{N, Prepared, Zone};
+use crate::db::schema::{campaigns, leases, replacements, retries, schedule_runs};
+use crate::db::{N, Prepared};
 use crate::ids::{ContactId, LeaseId, RunId};
 use crate::pacing::{LATEST, Lately, SendClock};
-use crate::providers::Kind;
 use crate::runs::Run;
 
 /// The stretch over which rates and limits are measured.
@@ -269,14 +267,6 @@ pub fn candidates(conn: &mut PgConnection, run: RunId, turns: &[(i32, i16)]) -> 
             replaced: row.replaced,
         })
         .collect())
-}
-
-/// Whether the addresses of a run are phone numbers, and the zone of its campaign.
-pub fn place(conn: &mut PgConnection, run: &Run) -> QueryResult<(bool, Tz)> {
-    let kind: String = channels::table.find(run.channel_id).select(channels::kind).first(conn)?;
-    let Zone(zone) = campaigns::table.find(run.campaign_id).select(campaigns::time_zone).first(conn)?;
-    let is_phone = matches!(Kind::of_word(&kind), Some(Kind::Sms | Kind::Whatsapp | Kind::Viber));
-    Ok((is_phone, zone))
 }
 
 /// Makes every other claim that asks about one of these contacts wait until this

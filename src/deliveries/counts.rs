@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, Int4, Int8, Nullable, Text, Timestamptz};
 use super::Counts;
 use crate::db::schema::{leases, retries};
 use crate::db::{N, Prepared};
-use crate::ids::RunId;
+use crate::ids::{CampaignId, RunId, ScheduleId};
 use crate::runs::Run;
 
 /// How the first contacts of a run turned out, while the others wait for them.
@@ -97,14 +97,14 @@ pub fn counts_of(conn: &mut PgConnection, run: RunId) -> QueryResult<Counts> {
 /// What a stop or a pause covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    Schedule(i64),
-    Campaign(i64),
+    Schedule(ScheduleId),
+    Campaign(CampaignId),
     Everything,
 }
 
 impl Scope {
     /// The schedule or the campaign that it is.
-    fn ids(self) -> (Option<i64>, Option<i64>) {
+    fn ids(self) -> (Option<ScheduleId>, Option<CampaignId>) {
         match self {
             Scope::Schedule(id) => (Some(id), None),
             Scope::Campaign(id) => (None, Some(id)),
@@ -146,22 +146,4 @@ pub fn in_flight(conn: &mut PgConnection, scope: Scope, limit: i64) -> QueryResu
         .bind::<Nullable<Int8>, _>(campaign)
         .bind::<Nullable<Int8>, _>(Some(limit))
         .load(conn)
-}
-
-/// Sends begun per minute of a run, for the bars of its picture.
-pub fn per_minute(conn: &mut PgConnection, run: RunId) -> QueryResult<Vec<(DateTime<Utc>, i64)>> {
-    #[derive(QueryableByName)]
-    struct Bar {
-        #[diesel(sql_type = Timestamptz)]
-        minute: DateTime<Utc>,
-        #[diesel(sql_type = Int8)]
-        n: i64,
-    }
-    diesel::sql_query(
-        "SELECT date_trunc('minute', taken_at) AS minute, sum(coalesce(cardinality(seqs), hi - lo + 1))::bigint AS n
-         FROM leases WHERE run_id = $1 GROUP BY 1 ORDER BY 1",
-    )
-    .bind::<Int8, _>(run)
-    .load::<Bar>(conn)
-    .map(|bars| bars.into_iter().map(|bar| (bar.minute, bar.n)).collect())
 }

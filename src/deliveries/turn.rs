@@ -23,8 +23,10 @@ use super::{Fate, Lease, Outcome, Settled};
 use crate::deliveries::claim::{Candidate, Elsewhere, Held};
 use crate::ids::{ContactId, LeaseId, RunId};
 use crate::pacing::{LocalHours, own_zone, zones_of_number};
-use crate::runs::{Busy, Run};
+use crate::runs::Run;
+use crate::schedules::Busy;
 use crate::settings::Cap;
+use crate::{campaigns, channels};
 
 /// Contacts that one claim looks at, at most: it holds its run meanwhile.
 const LOOKED_AT: usize = 2_000;
@@ -103,7 +105,8 @@ pub fn next(
 ) -> QueryResult<Selection> {
     let hours = match run.rules.local {
         Some(hours) => {
-            let (is_phone, fallback) = super::claim::place(conn, run)?;
+            let is_phone = channels::store::find(conn, run.channel_id)?.kind.is_phone();
+            let fallback = campaigns::store::find(conn, run.campaign_id)?.zone;
             Some(Hours { hours, is_phone, fallback })
         }
         None => None,

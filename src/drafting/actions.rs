@@ -4,16 +4,17 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 
-use crate::campaigns::actions::named;
+use crate::campaigns::store::named;
 use crate::campaigns::store::{self, Lists};
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, Freeze, Refused};
+use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, Freeze};
+use crate::control::clockwork::{Planned, plan_run};
 use crate::db::{Error, locks, unless_taken};
+use crate::drafting::Refused;
 use crate::drafting::approvals;
 use crate::drafting::obstacles::obstacles;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::lists::store::AudienceTarget;
-use crate::schedules::actions::Planned;
 use crate::schedules::{self, Draft, When};
 use crate::settings::Override;
 use crate::{drops, files, lists};
@@ -208,7 +209,7 @@ pub fn change_schedule(
     now: DateTime<Utc>,
 ) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
-        let campaign = schedules::store::lock_home(conn, schedule)?.id;
+        let campaign = schedules::store::find(conn, schedule)?.campaign_id;
         lock_draft(conn, campaign)?;
         let changes = schedules::store::lock(conn, schedule)?.plan.changes(plan);
         if changes.is_empty() {
@@ -231,11 +232,12 @@ pub fn remove_schedule(
     now: DateTime<Utc>,
 ) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
-        if schedules::store::lock_home(conn, schedule)?.id != id {
+        lock_draft(conn, id)?;
+        let found = schedules::store::lock(conn, schedule)?;
+        if found.campaign_id != id {
             return Err(diesel::result::Error::NotFound.into());
         }
-        lock_draft(conn, id)?;
-        let name = schedules::store::lock(conn, schedule)?.plan.name;
+        let name = found.plan.name;
         schedules::store::delete(conn, schedule)?;
         let entry = Entry::new(Happened::ScheduleRemoved, schedule, by).of(id).was("draft").why(&name);
         journal::note(conn, entry, now)?;
@@ -278,10 +280,10 @@ fn file_name(conn: &mut PgConnection, file: Option<FileId>) -> QueryResult<Strin
 }
 
 fn list_words(conn: &mut PgConnection, lists: &Lists, freeze: Freeze) -> QueryResult<String> {
-    let include = store::names_of(conn, &lists.include)?;
+    let include = lists::store::names_of(conn, &lists.include)?;
     let exclude = match lists.exclude.is_empty() {
         true => String::new(),
-        false => format!(" without {}", store::names_of(conn, &lists.exclude)?),
+        false => format!(" without {}", lists::store::names_of(conn, &lists.exclude)?),
     };
     Ok(if include.is_empty() { NONE.to_owned() } else { format!("{include}{exclude}, as of {}", freeze.word()) })
 }
@@ -348,8 +350,7 @@ fn lock_draft(conn: &mut PgConnection, id: CampaignId) -> Result<Campaign, Error
     let campaign = store::lock(conn, id)?;
     match campaign.state {
         CampaignState::Draft => Ok(campaign),
-        CampaignState::Active | CampaignState::Paused | CampaignState::Stopped => Err(Refused::AlreadyLaunched.into()),
-        CampaignState::Finished | CampaignState::Archived => Err(Refused::AlreadyLaunched.into()),
+        _ => Err(campaigns::Refused::AlreadyLaunched.into()),
     }
 }
 
@@ -383,14 +384,13 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
                         .plan
                         .window_on(*date, campaign.zone)
                         .map_err(|_| Refused::EmptyWindow { schedule: schedule.plan.name.clone() })?;
-                    let home = schedules::store::lock_home(conn, schedule.id)?;
                     let planned = Planned {
                         window,
                         file: campaign.file_id.filter(|_| !by_lists),
                         // One of the runs answers for the rows that none of them serves.
                         served: (n == 0).then_some(served.as_slice()),
                     };
-                    schedules::actions::plan_run(conn, &home, schedule, &planned)?;
+                    plan_run(conn, &campaign, schedule, &planned)?;
                 }
                 When::Daily | When::Inbound => {}
                 When::Recurring(it) => {

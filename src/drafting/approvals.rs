@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, Refused, store};
+use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, store};
 use crate::db::Error;
 use crate::db::schema::{approvals, users};
+use crate::drafting::Refused;
 use crate::ids::{CampaignId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::settings;
@@ -105,7 +106,7 @@ pub fn approve(
     conn.transaction(|conn| {
         let campaign = store::lock(conn, id)?;
         if campaign.state != CampaignState::Draft {
-            return Err(Refused::AlreadyLaunched.into());
+            return Err(campaigns::Refused::AlreadyLaunched.into());
         }
         let (fingerprint, _) = crate::drafting::audience::fingerprint_of(conn, &campaign)?;
         if fingerprint != seen {

@@ -11,8 +11,8 @@ use crate::files::actions::Look;
 use crate::files::domain::{File, Mapping, State, Use};
 use crate::ids::{CampaignId, FileId, UserId};
 use crate::providers::Kind;
-use crate::runs::same_group;
 use crate::schedules;
+use crate::schedules::same_group;
 use crate::{deliveries, files, lists};
 
 /// How far the members of a list are counted that somebody may choose.

@@ -75,7 +75,7 @@ mod tests {
     use crate::campaigns::inbound::Validity;
     use crate::ids::{BotId, CampaignId, ChannelId, ScheduleId};
     use crate::pacing::{LateLimit, LatePolicy, LocalHours, Quiet, Rate, TooLate};
-    use crate::runs::{Busy, Canary};
+    use crate::schedules::{Busy, Canary};
     use crate::schedules::{Draft, ScheduleState};
     use crate::settings::QuietChoice;
 

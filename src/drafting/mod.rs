@@ -7,6 +7,7 @@
 //!
 //! Every edit is in the journal with what it was before.
 
+mod domain;
 pub mod fingerprint;
 pub mod audience;
 pub mod approvals;
@@ -16,3 +17,5 @@ pub mod obstacles;
 pub mod actions;
 pub mod review;
 pub mod web;
+
+pub use domain::Refused;

@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use crate::campaigns::{Campaign, CampaignKind, Refused, same_group_twice, store};
+use crate::campaigns::{Campaign, CampaignKind, store};
 use crate::db::schema::{channels, files as files_table};
+use crate::drafting::Refused;
 use crate::ids::CampaignId;
 use crate::providers::Kind;
-use crate::schedules;
+use crate::schedules::{self, Schedule, same_group};
 use crate::{bots, drops, files, lists};
 
 /// Why a draft cannot be launched as it stands; empty when it can.
@@ -49,7 +50,7 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
                 obstacles.push(Refused::BotArchived { schedule: name.clone(), bot: bot.name });
             }
         }
-        if !campaign.kind.takes(&schedule.plan.when) {
+        if !schedule.plan.when.suits(campaign.kind) {
             obstacles.push(Refused::OtherWhen { schedule: name });
             continue;
         }
@@ -117,4 +118,17 @@ fn contacts_obstacle(conn: &mut PgConnection, campaign: &Campaign) -> QueryResul
         _ => Some(Refused::FileNotReady),
     };
     Ok((Kind::of_word(&kind), obstacle))
+}
+
+/// Two schedules that serve the same group at the same time, if there are such.
+fn same_group_twice(schedules: &[Schedule]) -> Option<(&Schedule, &Schedule)> {
+    let clash = |one: &Schedule, other: &Schedule| {
+        let (a, b) = (&one.plan, &other.plan);
+        let same_group = a.group.as_deref().zip(b.group.as_deref()).is_some_and(|(one, other)| same_group(one, other));
+        same_group && a.when == b.when && a.start == b.start && a.end == b.end
+    };
+    schedules
+        .iter()
+        .enumerate()
+        .find_map(|(n, one)| schedules[n + 1..].iter().find(|other| clash(one, other)).map(|other| (one, other)))
 }

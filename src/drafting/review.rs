@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use crate::bots::domain::{Pinned, Sendable};
 use crate::campaigns::store::{self, Lists};
-use crate::campaigns::{Campaign, CampaignKind, Refused};
+use crate::campaigns::{Campaign, CampaignKind};
 use crate::channels::domain::Channel;
 use crate::db::{N, schema};
 use crate::drafting;
+use crate::drafting::Refused;
 use crate::drafting::approvals::{self, ApprovalStanding};
 use crate::drafting::audience::{COUNTED, Contacts, audience, contacts, data_fields, first_of_group};
 use crate::drafting::dry_run::{self, DryRun};
@@ -26,7 +27,7 @@ use crate::ids::{BotId, CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::lists::domain::List;
 use crate::pacing::{self, Calendar, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window, upcoming};
 use crate::providers::Kind;
-use crate::runs::same_group;
+use crate::schedules::same_group;
 use crate::schedules::{self, Draft, Schedule, When};
 use crate::settings::{self, House, Override};
 use crate::wording::{Segments, Template as Text, segments};
@@ -412,7 +413,7 @@ mod tests {
     use super::*;
     use crate::ids::ChannelId;
     use crate::pacing::LatePolicy;
-    use crate::runs::Rules;
+    use crate::schedules::Rules;
     use crate::schedules::When;
 
     fn utc(text: &str) -> DateTime<Utc> {

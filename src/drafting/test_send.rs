@@ -9,18 +9,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Int8, Jsonb, Text as SqlText};
 
-use crate::campaigns::Refused;
+use crate::campaigns::{self, CampaignState};
 use crate::db::schema::{channels, deliveries, retries, schedule_runs};
 use crate::db::{Error, locks};
 use crate::deliveries::{OnRecord, Outcome, Standing, Word};
+use crate::drafting::Refused;
 use crate::drafting::audience::Contacts;
 use crate::ids::{CampaignId, RunId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::pacing::{LatePolicy, Rate, Window};
 use crate::providers::Kind;
 use crate::runs::store::NewRun;
-use crate::runs::{self, Rules};
+use crate::runs::{self};
 use crate::schedules;
+use crate::schedules::Rules;
 
 /// How long it may take.
 const WITHIN: TimeDelta = TimeDelta::minutes(30);
@@ -58,15 +60,16 @@ pub fn send(
 ) -> Result<RunId, Error<Refused>> {
     conn.transaction(|conn| {
         locks::take_halt(conn, false)?;
-        let home = schedules::store::lock_home(conn, id)?;
-        if home.state != "draft" {
-            return Err(Refused::AlreadyLaunched.into());
+        let campaign = schedules::store::find(conn, id)?.campaign_id;
+        let campaign = campaigns::store::lock(conn, campaign)?;
+        if campaign.state != CampaignState::Draft {
+            return Err(campaigns::Refused::AlreadyLaunched.into());
         }
         let schedule = schedules::store::lock(conn, id)?;
-        let contacts = crate::drafting::audience::contacts_of(conn, home.id, by)?
+        let contacts = crate::drafting::audience::contacts_of(conn, campaign.id, by)?
             .filter(Contacts::ready)
             .ok_or(Refused::NoContacts)?;
-        let first = match (&home.group_by, &schedule.plan.group, contacts.file()) {
+        let first = match (&campaign.group_by, &schedule.plan.group, contacts.file()) {
             (Some(field), Some(value), Some(file)) => {
                 crate::drafting::audience::first_of_group(conn, file.id, field, value)?
             }
@@ -75,11 +78,11 @@ pub fn send(
         let values = first.ok_or(Refused::NoContacts)?;
         let run = NewRun {
             schedule_id: id,
-            campaign_id: home.id,
+            campaign_id: campaign.id,
             channel_id: schedule.plan.channel_id,
             file_id: contacts.file().map(|file| file.id),
-            name: &format!("{}-test", home.name),
-            date: now.with_timezone(&home.zone).date_naive(),
+            name: &format!("{}-test", campaign.name),
+            date: now.with_timezone(&campaign.zone).date_naive(),
             body: &schedule.plan.body,
             bot: schedule.plan.bot,
             window: Window { starts: now, ends: now + WITHIN },
@@ -107,7 +110,7 @@ pub fn send(
         .execute(conn)?;
         runs::store::set_prepared(conn, run, 1, 0, &contacts.fields, now)?;
         // The number stands in the ledger of the run; the journal does without it.
-        let entry = Entry::new(Happened::ScheduleTested, id, by).of(home.id);
+        let entry = Entry::new(Happened::ScheduleTested, id, by).of(campaign.id);
         journal::note(conn, entry, now)?;
         Ok(run)
     })

@@ -10,19 +10,19 @@ use super::domain::{
     DailyPlan, DropCheck, DropFacts, DropRefusal, DropState, DropTemplate, DropVerdict, Dropped, Mode, Refused,
     came_to_nothing, judge, today,
 };
-use super::store::{self, Host, Tally};
+use super::store::{self, Tally};
 use crate::access::Actor;
+use crate::campaigns::{Campaign, CampaignKind, CampaignState};
+use crate::control::clockwork::{Planned, plan_run};
 use crate::db::Error;
 use crate::deliveries::actions::{NotAppended, append, take_back};
 use crate::files::domain::File;
 use crate::ids::{CampaignId, DropId, FileId, RunId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::pacing::{self, Window};
-use crate::runs::same_group;
-use crate::schedules::actions::{Planned, plan_run};
-use crate::schedules::store::Home;
+use crate::schedules::same_group;
 use crate::schedules::{Schedule, ScheduleState};
-use crate::{files, runs, schedules};
+use crate::{campaigns, files, runs, schedules};
 
 // ---- the plan --------------------------------------------------------------------
 
@@ -36,12 +36,12 @@ pub fn set_plan(
     now: DateTime<Utc>,
 ) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
-        let host = store::lock_host(conn, id)?;
-        must_take_plan(&host)?;
-        let is_draft = host.home.state == "draft";
+        let campaign = campaigns::store::lock(conn, id)?;
+        must_take_plan(&campaign)?;
+        let is_draft = campaign.state == CampaignState::Draft;
         store::save_plan(conn, id, plan)?;
         if !is_draft {
-            store::set_closes_at(conn, id, plan.next_close(host.home.zone, now))?;
+            store::set_closes_at(conn, id, plan.next_close(campaign.zone, now))?;
         }
         let name = if plan.expected_name.is_empty() { "any name" } else { &plan.expected_name };
         let (opens, closes) = (plan.opens.format("%H:%M"), plan.closes.format("%H:%M"));
@@ -54,22 +54,22 @@ pub fn set_plan(
 /// Begins to wait for files: called by the launch of the campaign, which holds its lock.
 /// The columns of its sample file are kept from now on.
 pub fn begin(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<()> {
-    let home = store::host(conn, id)?.home;
+    let campaign = campaigns::store::find(conn, id)?;
     if let Some(template) = store::template(conn, id)? {
         store::save_template(conn, id, &template)?;
     }
     let plan = store::plan(conn, id)?;
-    store::set_closes_at(conn, id, plan.and_then(|plan| plan.next_close(home.zone, now)))
+    store::set_closes_at(conn, id, plan.and_then(|plan| plan.next_close(campaign.zone, now)))
 }
 
 /// What has to be known before a file is received: the kind of addresses in it, when it
 /// is expected, and the zone.
 pub fn ready(conn: &mut PgConnection, id: CampaignId) -> Result<(String, DailyPlan, Tz), Error<Refused>> {
-    let host = store::host(conn, id)?;
-    must_take_files(&host)?;
+    let campaign = campaigns::store::find(conn, id)?;
+    must_take_files(&campaign)?;
     let plan = store::plan(conn, id)?.ok_or(Refused::NotDaily)?;
     let template = store::template(conn, id)?.ok_or(Refused::NotDaily)?;
-    Ok((template.kind, plan, host.home.zone))
+    Ok((template.kind, plan, campaign.zone))
 }
 
 // ---- a file comes ----------------------------------------------------------------
@@ -85,19 +85,19 @@ pub fn take(
     now: DateTime<Utc>,
 ) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
-        let host = store::lock_host(conn, campaign)?;
-        must_take_files(&host)?;
+        let campaign = campaigns::store::lock(conn, campaign)?;
+        must_take_files(&campaign)?;
         let mut dropped = Dropped {
             id: DropId(0),
-            campaign,
-            day: today(host.home.zone, now),
+            campaign: campaign.id,
+            day: today(campaign.zone, now),
             file,
             name: name.to_owned(),
             state: DropState::Asked,
             allowed: Default::default(),
             dropped_at: now,
         };
-        let new_columns = judge_again(conn, &host.home, &mut dropped, by, now)?;
+        let new_columns = judge_again(conn, &campaign, &mut dropped, by, now)?;
         dropped.id = store::insert(conn, &dropped, by)?;
         store::set_new_columns(conn, dropped.id, &new_columns)?;
         record_drop(conn, &dropped, by, now)?;
@@ -115,12 +115,12 @@ pub fn refuse(
     now: DateTime<Utc>,
 ) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
-        let host = store::lock_host(conn, campaign)?;
-        must_take_files(&host)?;
+        let campaign = campaigns::store::lock(conn, campaign)?;
+        must_take_files(&campaign)?;
         let mut dropped = Dropped {
             id: DropId(0),
-            campaign,
-            day: today(host.home.zone, now),
+            campaign: campaign.id,
+            day: today(campaign.zone, now),
             file: None,
             name: name.to_owned(),
             state: DropState::Refused { failed: DropCheck::File, why: why.to_owned() },
@@ -144,8 +144,8 @@ pub fn allow(
     now: DateTime<Utc>,
 ) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
-        let (host, mut dropped) = hold(conn, id)?;
-        let zone = host.home.zone;
+        let (campaign, mut dropped) = hold(conn, id)?;
+        let zone = campaign.zone;
         let ends = end.map(|end| pacing::instant(dropped.day, end, zone));
         let why = match (&dropped.state, end) {
             (DropState::Refused { why, .. }, Some(end)) => format!("{why} New end time: {}.", end.format("%H:%M")),
@@ -157,7 +157,7 @@ pub fn allow(
             return Err(Refused::EndNotInFuture.into());
         }
         journal::note(conn, Entry::new(Happened::DropAllowed, id, by).of(dropped.campaign).why(&why), now)?;
-        let new_columns = judge_again(conn, &host.home, &mut dropped, by, now)?;
+        let new_columns = judge_again(conn, &campaign, &mut dropped, by, now)?;
         store::save(conn, &dropped)?;
         store::set_allowed_by(conn, id, by)?;
         store::set_new_columns(conn, id, &new_columns)?;
@@ -175,12 +175,12 @@ pub fn decide(
     now: DateTime<Utc>,
 ) -> Result<Dropped, Error<Refused>> {
     conn.transaction(|conn| {
-        let (host, mut dropped) = hold(conn, id)?;
-        if dropped.state == DropState::Asked && dropped.day != today(host.home.zone, now) {
+        let (campaign, mut dropped) = hold(conn, id)?;
+        if dropped.state == DropState::Asked && dropped.day != today(campaign.zone, now) {
             return Err(Refused::OtherDay.into());
         }
         dropped.decide(mode)?;
-        let template = store::template(conn, host.home.id)?.ok_or(Refused::NotDaily)?;
+        let template = store::template(conn, campaign.id)?.ok_or(Refused::NotDaily)?;
         let new_columns = order_import(conn, &mut dropped, template, by, now)?;
         store::save(conn, &dropped)?;
         store::set_decided(conn, id, Some(by), now)?;
@@ -209,37 +209,37 @@ pub fn leave(
 }
 
 /// A dropped file, locked under its campaign, which still takes files.
-fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Host, Dropped), Error<Refused>> {
+fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Campaign, Dropped), Error<Refused>> {
     let campaign = store::find(conn, id)?.campaign;
-    let host = store::lock_host(conn, campaign)?;
-    must_take_files(&host)?;
-    Ok((host, store::lock(conn, id)?))
+    let campaign = campaigns::store::lock(conn, campaign)?;
+    must_take_files(&campaign)?;
+    Ok((campaign, store::lock(conn, id)?))
 }
 
 /// Its plan is made while it is a draft and may be changed while it takes files.
-pub fn must_take_plan(host: &Host) -> Result<(), Refused> {
-    match must_take_files(host) {
+pub fn must_take_plan(campaign: &Campaign) -> Result<(), Refused> {
+    match must_take_files(campaign) {
         Err(Refused::IsDraft) => Ok(()),
         answer => answer,
     }
 }
 
-fn must_take_files(host: &Host) -> Result<(), Refused> {
-    if !host.is_daily {
+fn must_take_files(campaign: &Campaign) -> Result<(), Refused> {
+    if campaign.kind != CampaignKind::Daily {
         return Err(Refused::NotDaily);
     }
-    match host.home.state.as_str() {
-        "active" | "paused" => Ok(()),
-        "draft" => Err(Refused::IsDraft),
-        "stopped" => Err(Refused::Stopped),
-        "finished" => Err(Refused::Finished),
-        _ => Err(Refused::Archived),
+    match campaign.state {
+        CampaignState::Active | CampaignState::Paused => Ok(()),
+        CampaignState::Draft => Err(Refused::IsDraft),
+        CampaignState::Stopped => Err(Refused::Stopped),
+        CampaignState::Finished => Err(Refused::Finished),
+        CampaignState::Archived => Err(Refused::Archived),
     }
 }
 
 /// Schedules that may still run, in their order.
-fn schedules_of(conn: &mut PgConnection, home: &Home) -> QueryResult<Vec<Schedule>> {
-    let mut found = schedules::store::of_campaigns(conn, &[home.id])?;
+fn schedules_of(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<Vec<Schedule>> {
+    let mut found = schedules::store::of_campaigns(conn, &[campaign.id])?;
     found.retain(|schedule| matches!(schedule.state, ScheduleState::Active | ScheduleState::Paused { .. }));
     Ok(found)
 }
@@ -248,25 +248,25 @@ fn schedules_of(conn: &mut PgConnection, home: &Home) -> QueryResult<Vec<Schedul
 /// columns it brought along.
 fn judge_again(
     conn: &mut PgConnection,
-    home: &Home,
+    campaign: &Campaign,
     dropped: &mut Dropped,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, Error<Refused>> {
-    let plan = store::plan(conn, home.id)?.ok_or(Refused::NotDaily)?;
-    let template = store::template(conn, home.id)?.ok_or(Refused::NotDaily)?;
-    let schedules = schedules_of(conn, home)?;
+    let plan = store::plan(conn, campaign.id)?.ok_or(Refused::NotDaily)?;
+    let template = store::template(conn, campaign.id)?.ok_or(Refused::NotDaily)?;
+    let schedules = schedules_of(conn, campaign)?;
     if schedules.is_empty() {
         return Err(Refused::NoSchedules.into());
     }
     let windows: Vec<Window> =
-        schedules.iter().filter_map(|schedule| schedule.plan.window_on(dropped.day, home.zone).ok()).collect();
+        schedules.iter().filter_map(|schedule| schedule.plan.window_on(dropped.day, campaign.zone).ok()).collect();
     let headers = match dropped.file {
         Some(file) => files::store::find(conn, file)?.head.headers,
         None => Vec::new(),
     };
     let same = match dropped.file {
-        Some(file) => store::same_on(conn, home.id, dropped.day, file)?,
+        Some(file) => store::same_on(conn, campaign.id, dropped.day, file)?,
         None => None,
     };
     let facts = DropFacts {
@@ -274,11 +274,11 @@ fn judge_again(
         has_rows: dropped.file.is_some(),
         headers: &headers,
         same,
-        another: store::has_taken(conn, home.id, dropped.day)?,
+        another: store::has_taken(conn, campaign.id, dropped.day)?,
         windows: &windows,
         allowed: dropped.allowed,
     };
-    match judge(&plan, &template, &facts, home.zone, now) {
+    match judge(&plan, &template, &facts, campaign.zone, now) {
         DropVerdict::Refused(refusal) => {
             forget_if_hopeless(conn, dropped, &refusal)?;
             dropped.state = DropState::Refused { failed: refusal.check(), why: refusal.to_string() };
@@ -349,7 +349,7 @@ pub enum Launch {
 pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result<Launch, Error<Refused>> {
     conn.transaction(|conn| {
         let campaign = store::find(conn, id)?.campaign;
-        let host = store::lock_host(conn, campaign)?;
+        let campaign = campaigns::store::lock(conn, campaign)?;
         let mut dropped = store::lock(conn, id)?;
         let (DropState::Importing(mode), Some(file)) = (&dropped.state, dropped.file) else {
             return Ok(Launch::NotDue);
@@ -358,22 +358,22 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
         if store::is_behind_another(conn, &dropped)? {
             return Ok(Launch::Waits);
         }
-        let refused = match (came_to_nothing(&file), must_take_files(&host)) {
+        let refused = match (came_to_nothing(&file), must_take_files(&campaign)) {
             (Some(why), _) => Some((DropCheck::File, why)),
             (None, Err(unchanged)) => Some((DropCheck::Run, unchanged.to_string())),
             (None, Ok(())) => None,
         };
         if let Some((failed, why)) = refused {
-            return refuse_late(conn, &host.home, &mut dropped, failed, why, now);
+            return refuse_late(conn, &campaign, &mut dropped, failed, why, now);
         }
-        let runs = store::runs_on(conn, campaign, dropped.day)?;
+        let runs = store::runs_on(conn, campaign.id, dropped.day)?;
         let (tally, words) = if runs.is_empty() {
-            (make_runs(conn, &host.home, &dropped, &file, now)?, "made the day's runs".to_owned())
+            (make_runs(conn, &campaign, &dropped, &file, now)?, "made the day's runs".to_owned())
         } else {
-            match join_runs(conn, &host.home, &runs, &file, mode, now)? {
+            match join_runs(conn, &campaign, &runs, &file, mode, now)? {
                 Joined::Waits => return Ok(Launch::Waits),
                 Joined::Refused(why) => {
-                    return refuse_late(conn, &host.home, &mut dropped, DropCheck::Run, why, now);
+                    return refuse_late(conn, &campaign, &mut dropped, DropCheck::Run, why, now);
                 }
                 Joined::Done(tally, words) => (tally, words),
             }
@@ -386,7 +386,7 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
         journal::note(
             conn,
             Entry::new(Happened::DropLaunched, id, Actor::Clock)
-                .of(campaign)
+                .of(campaign.id)
                 .was("importing")
                 .became("launched")
                 .why(&why),
@@ -398,39 +398,39 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
 
 fn make_runs(
     conn: &mut PgConnection,
-    home: &Home,
+    campaign: &Campaign,
     dropped: &Dropped,
     file: &File,
     now: DateTime<Utc>,
 ) -> QueryResult<Tally> {
-    let plans = schedules_of(conn, home)?;
+    let plans = schedules_of(conn, campaign)?;
     let served: Vec<String> = plans.iter().filter_map(|schedule| schedule.plan.group.clone()).collect();
     // One of the runs answers for the rows that none of them serves.
-    let mut answers = home.group_by.is_some();
+    let mut answers = campaign.group_by.is_some();
     for schedule in &plans {
-        let Ok(mut window) = schedule.plan.window_on(dropped.day, home.zone) else { continue };
+        let Ok(mut window) = schedule.plan.window_on(dropped.day, campaign.zone) else { continue };
         if let Some(ends) = dropped.allowed.ends
             && window.ends <= now
         {
             window.ends = window.ends.max(ends);
         }
         let served = std::mem::take(&mut answers).then_some(served.as_slice());
-        let run = plan_run(conn, home, schedule, &Planned { window, file: Some(file.id), served })?;
-        keep_still(conn, home, schedule, run, now)?;
+        let run = plan_run(conn, campaign, schedule, &Planned { window, file: Some(file.id), served })?;
+        keep_still(conn, campaign, schedule, run, now)?;
     }
-    let no_group = no_group(conn, home, file, &served)?;
+    let no_group = no_group(conn, campaign, file, &served)?;
     Ok(Tally { contacts: file.counts.good, already_there: 0, no_group })
 }
 
 /// Pauses a run that would go on though its schedule or its campaign is paused.
 fn keep_still(
     conn: &mut PgConnection,
-    home: &Home,
+    campaign: &Campaign,
     schedule: &Schedule,
     run: RunId,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    if home.state != "paused" && !matches!(schedule.state, ScheduleState::Paused { .. }) {
+    if campaign.state != CampaignState::Paused && !matches!(schedule.state, ScheduleState::Paused { .. }) {
         return Ok(());
     }
     let mut run = runs::store::lock(conn, run)?;
@@ -441,8 +441,8 @@ fn keep_still(
 }
 
 /// How many contacts of a file no schedule serves.
-fn no_group(conn: &mut PgConnection, home: &Home, file: &File, served: &[String]) -> QueryResult<i64> {
-    let Some(by) = &home.group_by else { return Ok(0) };
+fn no_group(conn: &mut PgConnection, campaign: &Campaign, file: &File, served: &[String]) -> QueryResult<i64> {
+    let Some(by) = &campaign.group_by else { return Ok(0) };
     let is_served = |value: &str| served.iter().any(|group| same_group(group, value));
     let groups = files::store::groups(conn, file.id, by)?;
     Ok(groups.into_iter().filter(|(value, _)| !value.as_deref().is_some_and(is_served)).map(|(_, n)| n).sum())
@@ -458,13 +458,13 @@ enum Joined {
 /// in one before, unless two schedules serve the same people.
 fn join_runs(
     conn: &mut PgConnection,
-    home: &Home,
+    campaign: &Campaign,
     ids: &[RunId],
     file: &File,
     mode: Mode,
     now: DateTime<Utc>,
 ) -> Result<Joined, Error<Refused>> {
-    let schedules = schedules_of(conn, home)?;
+    let schedules = schedules_of(conn, campaign)?;
     let mut runs_of = HashMap::new();
     // All of them are locked before any is changed: no claim comes between.
     let mut groups = Vec::new();
@@ -508,7 +508,7 @@ fn join_runs(
         match append(conn, *id, file.id, &beside, now) {
             Ok(it) => {
                 if let Some(schedule) = runs_of[id] {
-                    keep_still(conn, home, schedule, *id, now)?;
+                    keep_still(conn, campaign, schedule, *id, now)?;
                 }
                 added += it.added;
                 already_there = it.already_there.max(already_there);
@@ -518,7 +518,7 @@ fn join_runs(
         }
     }
     let served: Vec<String> = groups.into_iter().filter_map(|(_, group)| group).collect();
-    let tally = Tally { contacts: file.counts.good, already_there, no_group: no_group(conn, home, file, &served)? };
+    let tally = Tally { contacts: file.counts.good, already_there, no_group: no_group(conn, campaign, file, &served)? };
     let mut words = format!("{added} added");
     if mode == Mode::Replace {
         words = format!("{replaced} unsent replaced, {words}");
@@ -539,7 +539,7 @@ fn can_take(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<()
 /// closed meanwhile, the day is missed after all.
 fn refuse_late(
     conn: &mut PgConnection,
-    home: &Home,
+    campaign: &Campaign,
     dropped: &mut Dropped,
     failed: DropCheck,
     why: String,
@@ -552,17 +552,17 @@ fn refuse_late(
     journal::note(
         conn,
         Entry::new(Happened::DropRefused, dropped.id, Actor::Clock)
-            .of(home.id)
+            .of(campaign.id)
             .was("importing")
             .became("refused")
             .why(&why),
         now,
     )?;
-    let closed = store::plan(conn, home.id)?
-        .and_then(|plan| plan.window_on(dropped.day, home.zone))
+    let closed = store::plan(conn, campaign.id)?
+        .and_then(|plan| plan.window_on(dropped.day, campaign.zone))
         .is_some_and(|window| window.ends <= now);
     if closed {
-        miss(conn, home, dropped.day, now)?;
+        miss(conn, campaign, dropped.day, now)?;
     }
     Ok(Launch::Refused)
 }
@@ -573,24 +573,29 @@ fn refuse_late(
 /// it was, or `None` when no window has closed.
 pub fn close(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<Option<bool>> {
     conn.transaction(|conn| {
-        let home = store::lock_host(conn, id)?.home;
+        let campaign = campaigns::store::lock(conn, id)?;
         let Some(closed) = store::closes_at(conn, id)?.filter(|at| *at <= now) else { return Ok(None) };
-        let waits = matches!(home.state.as_str(), "active" | "paused");
+        let waits = matches!(campaign.state, CampaignState::Active | CampaignState::Paused);
         let plan = store::plan(conn, id)?.filter(|_| waits);
-        store::set_closes_at(conn, id, plan.and_then(|plan| plan.next_close(home.zone, closed)))?;
+        store::set_closes_at(conn, id, plan.and_then(|plan| plan.next_close(campaign.zone, closed)))?;
         // While it is paused nobody waits for a file.
-        let missed = home.state == "active" && miss(conn, &home, today(home.zone, closed), now)?;
+        let missed =
+            campaign.state == CampaignState::Active && miss(conn, &campaign, today(campaign.zone, closed), now)?;
         Ok(Some(missed))
     })
 }
 
 /// Notes that a day was missed, unless a file was taken in. Returns whether it was.
-fn miss(conn: &mut PgConnection, home: &Home, day: NaiveDate, now: DateTime<Utc>) -> QueryResult<bool> {
-    if store::has_taken(conn, home.id, day)? || !store::miss(conn, home.id, day, now)? {
+fn miss(conn: &mut PgConnection, campaign: &Campaign, day: NaiveDate, now: DateTime<Utc>) -> QueryResult<bool> {
+    if store::has_taken(conn, campaign.id, day)? || !store::miss(conn, campaign.id, day, now)? {
         return Ok(false);
     }
     let why = format!("no file came on {}", day.format("%A %-d %B"));
-    journal::note(conn, Entry::new(Happened::CampaignMissed, home.id, Actor::Clock).of(home.id).why(&why), now)?;
+    journal::note(
+        conn,
+        Entry::new(Happened::CampaignMissed, campaign.id, Actor::Clock).of(campaign.id).why(&why),
+        now,
+    )?;
     Ok(true)
 }
 

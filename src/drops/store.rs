@@ -9,50 +9,12 @@ use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, Date, Int8, Nullable, Text};
 
 use super::domain::{Allowed, DailyPlan, DropCheck, DropState, DropTemplate, Dropped, Earlier, Mode};
-use crate::db::Zone;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, daily_plans, drops, files, missed_days, schedule_runs, users};
 use crate::files::domain::File;
 use crate::ids::{CampaignId, DropId, FileId, RunId, UserId};
-use crate::schedules::store::Home;
 
-// ---- the campaign and its plan ---------------------------------------------------
-
-/// What a campaign looks like to its files.
-pub struct Host {
-    pub home: Home,
-    pub is_daily: bool,
-}
-
-pub fn host(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Host> {
-    campaigns::table.find(id).select(HostRow::as_select()).first(conn)?.try_into()
-}
-
-/// Like [`host`], but makes everyone else wait until this transaction ends.
-pub fn lock_host(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Host> {
-    locks::take(Lock::Campaign);
-    campaigns::table.find(id).select(HostRow::as_select()).for_no_key_update().first(conn)?.try_into()
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = campaigns, check_for_backend(Pg))]
-struct HostRow {
-    id: CampaignId,
-    name: String,
-    kind: String,
-    state: String,
-    time_zone: Zone,
-    group_by: Option<String>,
-}
-
-impl TryFrom<HostRow> for Host {
-    type Error = diesel::result::Error;
-
-    fn try_from(row: HostRow) -> QueryResult<Host> {
-        let home = Home { id: row.id, name: row.name, state: row.state, zone: row.time_zone.0, group_by: row.group_by };
-        Ok(Host { home, is_daily: row.kind == "daily" })
-    }
-}
+// ---- the plan of a campaign ---------------------------------------------------
 
 pub fn plan(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<DailyPlan>> {
     let found: Option<(NaiveTime, NaiveTime, i16, String)> = daily_plans::table

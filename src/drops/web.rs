@@ -17,6 +17,7 @@ use super::domain::{
 use super::store::{self, DayRun, ShownDrop};
 use crate::access::{Manage, Operate, Person, Role, View};
 use crate::app::App;
+use crate::campaigns::{self, CampaignKind, CampaignState};
 use crate::db::{DbError, Error};
 use crate::files::domain::{File, State};
 use crate::files::refusal::Refusal;
@@ -185,15 +186,15 @@ async fn plan_page(
     id: Path<CampaignId>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
-    let (host, plan) =
-        app.db.run(move |conn| QueryResult::Ok((store::host(conn, id)?, store::plan(conn, id)?))).await?;
-    match actions::must_take_plan(&host) {
+    let (campaign, plan) =
+        app.db.run(move |conn| QueryResult::Ok((campaigns::store::find(conn, id)?, store::plan(conn, id)?))).await?;
+    match actions::must_take_plan(&campaign) {
         Err(Refused::NotDaily) => return Err(Problem::NotFound),
         Err(ended) => return Err(Problem::Conflict(ended.to_string())),
         Ok(()) => {}
     }
-    let form = PlanForm::new(id, host.home.zone, plan.as_ref());
-    page(PlanPage { frame, name: host.home.name, campaign: id, form })
+    let form = PlanForm::new(id, campaign.zone, plan.as_ref());
+    page(PlanPage { frame, name: campaign.name, campaign: id, form })
 }
 
 #[post("/campaigns/{id}/daily")]
@@ -205,13 +206,13 @@ async fn set_plan(
     typed: Form<Typed>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now, typed) = (id.into_inner(), may.person.id, app.clock.now(), typed.into_inner());
-    let host = app.db.run(move |conn| store::host(conn, id)).await?;
+    let campaign = app.db.run(move |conn| campaigns::store::find(conn, id)).await?;
     let (status, errors, problem) = match typed.parse() {
         Err(errors) => (StatusCode::UNPROCESSABLE_ENTITY, errors, None),
         Ok(plan) => match app.db.run(move |conn| actions::set_plan(conn, id, &plan, by, now)).await {
             Ok(()) => {
-                return Ok(see_other(match host.home.state.as_str() {
-                    "draft" => format!("/campaigns/{id}/edit#daily"),
+                return Ok(see_other(match campaign.state {
+                    CampaignState::Draft => format!("/campaigns/{id}/edit#daily"),
                     _ => format!("/campaigns?open={id}#drops-{id}"),
                 }));
             }
@@ -221,8 +222,8 @@ async fn set_plan(
             Err(error) => return Err(error.into()),
         },
     };
-    let form = PlanForm { campaign: id, zone: host.home.zone, typed, errors, problem };
-    page_with(status, PlanPage { frame, name: host.home.name, campaign: id, form })
+    let form = PlanForm { campaign: id, zone: campaign.zone, typed, errors, problem };
+    page_with(status, PlanPage { frame, name: campaign.name, campaign: id, form })
 }
 
 // ---- the panel ---------------------------------------------------------------------
@@ -261,8 +262,8 @@ struct Day {
 }
 
 fn look(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>) -> QueryResult<Look> {
-    let host = store::host(conn, id)?;
-    let zone = host.home.zone;
+    let campaign = campaigns::store::find(conn, id)?;
+    let zone = campaign.zone;
     let today = today(zone, now);
     let since = today.checked_sub_days(Span::new(DAYS_BACK)).unwrap_or(today);
     let missed = store::missed_since(conn, id, since)?;
@@ -285,8 +286,9 @@ fn look(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>)
     Ok(Look {
         campaign: id,
         zone,
-        takes_files: host.is_daily && matches!(host.home.state.as_str(), "active" | "paused"),
-        takes_plan: actions::must_take_plan(&host).is_ok(),
+        takes_files: campaign.kind == CampaignKind::Daily
+            && matches!(campaign.state, CampaignState::Active | CampaignState::Paused),
+        takes_plan: actions::must_take_plan(&campaign).is_ok(),
         plan: store::plan(conn, id)?,
         role,
         now,

@@ -28,6 +28,7 @@ use super::watcher;
 use super::wire::{Expected, Wire, write_down};
 use crate::app::App;
 use crate::bots::{self, first::First};
+use crate::campaigns;
 use crate::clock::uptime;
 use crate::db::Error;
 use crate::deliveries::actions::{Claimed, Leave};
@@ -264,7 +265,7 @@ impl Dispatcher {
             .app
             .db
             .run(move |conn| {
-                let (_, zone) = deliveries::claim::place(conn, &of)?;
+                let zone = campaigns::store::find(conn, of.campaign_id)?.zone;
                 bots::store::first(conn, &of.body, of.bot, &of.fields, zone)
             })
             .await?;

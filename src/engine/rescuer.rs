@@ -6,7 +6,7 @@ use diesel::{PgConnection, QueryResult};
 
 use crate::app::App;
 use crate::ids::{CampaignId, RunId};
-use crate::{campaigns, deliveries, marks, runs, schedules};
+use crate::{control, deliveries, marks, runs};
 
 /// Marks contacts of expired leases unconfirmed, ends runs that are through or out
 /// of time, and the campaigns whose last run that was; lets runs go on, or holds them,
@@ -20,13 +20,13 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         n += 1;
     }
     for run in app.db.run(runs::store::with_canary).await? {
-        match app.db.run(move |conn| schedules::actions::judge_canary(conn, run, now)).await {
+        match app.db.run(move |conn| control::clockwork::judge_canary(conn, run, now)).await {
             Ok(judged) => n += usize::from(judged),
             Err(error) => tracing::error!(run.id = %run, "the first of run {run} could not be judged: {error}"),
         }
     }
     for run in app.db.run(move |conn| perhaps_ended(conn, now)).await? {
-        match app.db.run(move |conn| schedules::actions::end_run(conn, run, now)).await {
+        match app.db.run(move |conn| control::clockwork::end_run(conn, run, now)).await {
             Ok(Some(campaign)) => n += 1 + finish(app, vec![campaign]).await,
             Ok(None) => {}
             Err(error) => tracing::error!(run.id = %run, "run {run} could not be ended: {error}"),
@@ -45,7 +45,7 @@ fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec
 /// run died before this, or their last date went by. It looks at every campaign there
 /// is, so it need not come each second. Returns how many it ended.
 pub async fn sweep(app: &App) -> anyhow::Result<usize> {
-    let over = app.db.run(campaigns::store::with_all_runs_ended).await?;
+    let over = app.db.run(control::store::with_all_runs_ended).await?;
     Ok(finish(app, over).await)
 }
 
@@ -53,7 +53,7 @@ pub async fn sweep(app: &App) -> anyhow::Result<usize> {
 async fn finish(app: &App, campaigns: Vec<CampaignId>) -> usize {
     let (mut n, now) = (0, app.clock.now());
     for campaign in campaigns {
-        match app.db.run(move |conn| campaigns::actions::finish(conn, campaign, now)).await {
+        match app.db.run(move |conn| control::clockwork::finish(conn, campaign, now)).await {
             Ok(ended) => n += usize::from(ended),
             Err(error) => tracing::error!(campaign.id = %campaign, "campaign {campaign} could not be ended: {error}"),
         }

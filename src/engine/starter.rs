@@ -2,6 +2,8 @@
 //! planned, and starts each at its time.
 
 use crate::app::App;
+use crate::control;
+use crate::control::clockwork::CameRound;
 use crate::db::{DbError, Error};
 use crate::deliveries;
 use crate::drops;
@@ -9,7 +11,6 @@ use crate::drops::actions::Launch;
 use crate::ids::ScheduleId;
 use crate::runs;
 use crate::schedules;
-use crate::schedules::actions::CameRound;
 
 /// Runs started, and schedules looked at, in one go.
 const BATCH: i64 = 500;
@@ -74,10 +75,10 @@ pub async fn plan(app: &App) -> anyhow::Result<usize> {
 }
 
 /// Brings one schedule to its next date that is still to come, or far towards it.
-async fn plan_one(app: &App, schedule: ScheduleId) -> Result<usize, DbError<Error<schedules::Refused>>> {
+async fn plan_one(app: &App, schedule: ScheduleId) -> Result<usize, DbError<Error<control::Refused>>> {
     for n in 0..DATES {
         let now = app.clock.now();
-        match app.db.run(move |conn| schedules::actions::come_round(conn, schedule, now)).await? {
+        match app.db.run(move |conn| control::clockwork::come_round(conn, schedule, now)).await? {
             CameRound::NotDue | CameRound::Waits => return Ok(n),
             CameRound::Planned(_) | CameRound::Skipped | CameRound::Asks => {}
         }
@@ -107,7 +108,7 @@ pub async fn start(app: &App) -> anyhow::Result<usize> {
         let due = app.db.run(move |conn| runs::store::due_to_start(conn, BATCH, now)).await?;
         let mut started = 0;
         for run in due {
-            match app.db.run(move |conn| schedules::actions::start_run(conn, run, now)).await {
+            match app.db.run(move |conn| control::clockwork::start_run(conn, run, now)).await {
                 Ok(it) => started += usize::from(it),
                 Err(error) => tracing::error!(run.id = %run, "run {run} could not be started: {error}"),
             }

@@ -5,17 +5,31 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 
 use crate::bots::domain::Pinned;
-use crate::campaigns::actions::{change, named};
 use crate::campaigns::inbound::{InboundPlan, Validity};
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, Refused, store};
+use crate::campaigns::store::named;
+use crate::campaigns::{Campaign, CampaignKind, CampaignState, Refused as CampaignRefused, store};
+use crate::control::{self, LockedSchedule};
 use crate::db::schema::{campaigns, conversations};
-use crate::db::{Error, locks};
+use crate::db::{Error, Reason, locks};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::pacing::{LatePolicy, Rate};
-use crate::runs::Rules;
+use crate::schedules::Rules;
 use crate::schedules::{self, Draft, PausedWith, Schedule, ScheduleState, When};
-use crate::{bots, channels, drafting};
+use crate::{bots, channels, drafting, runs};
+
+/// Why an inbound campaign stayed as it was. The text is shown to the person.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    #[error(transparent)]
+    Campaign(#[from] CampaignRefused),
+    #[error(transparent)]
+    Draft(#[from] drafting::Refused),
+    #[error(transparent)]
+    Control(#[from] control::Refused),
+}
+
+impl Reason for Refused {}
 
 /// An inbound campaign as its form has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +97,7 @@ pub fn consequences(
     channels: &[ChannelId],
 ) -> QueryResult<Consequences> {
     let campaign = id.map(|id| store::find(conn, id)).transpose()?;
-    let current = channels::store::met_by(conn)?;
+    let current = channels::store::met_by_campaigns(conn)?;
     let names = channels::store::list(conn)?;
     let name = |id: ChannelId| names.iter().find(|it| it.id == id).map_or(String::new(), |it| it.setup.name.clone());
     let mut came = Consequences::default();
@@ -139,7 +153,8 @@ pub fn save(
         locks::take_halt(conn, false)?;
         let id = match id {
             Some(id) => id,
-            None => drafting::actions::create(conn, &it.name, CampaignKind::Inbound, it.zone, by, now)?,
+            None => drafting::actions::create(conn, &it.name, CampaignKind::Inbound, it.zone, by, now)
+                .map_err(Error::told_by)?,
         };
         let campaign = store::lock(conn, id)?;
         if campaign.kind != CampaignKind::Inbound {
@@ -147,13 +162,13 @@ pub fn save(
         }
         match campaign.state {
             CampaignState::Draft | CampaignState::Active | CampaignState::Paused => {}
-            CampaignState::Stopped => return Err(Refused::Stopped.into()),
-            CampaignState::Finished => return Err(Refused::Finished.into()),
-            CampaignState::Archived => return Err(Refused::Archived.into()),
+            CampaignState::Stopped => return Err(CampaignRefused::Stopped.into()),
+            CampaignState::Finished => return Err(CampaignRefused::Finished.into()),
+            CampaignState::Archived => return Err(CampaignRefused::Archived.into()),
         }
         let bot = bots::store::find(conn, it.bot.bot)?;
         if bot.archived_at.is_some() {
-            return Err(Refused::BotArchived { schedule: it.name.clone(), bot: bot.name }.into());
+            return Err(drafting::Refused::BotArchived { schedule: it.name.clone(), bot: bot.name }.into());
         }
         let changed = changes(&campaign, it);
         named(store::set_basics(conn, id, &it.name, it.zone), &it.name)?;
@@ -161,7 +176,7 @@ pub fn save(
         store::set_validity(conn, id, it.validity)?;
         let bots_changed = set_lines(conn, &campaign, it, by, now)?;
         if campaign.state == CampaignState::Draft {
-            drafting::actions::launch(conn, id, by, now)?;
+            drafting::actions::launch(conn, id, by, now).map_err(Error::told_by)?;
             return Ok(id);
         }
         let words: Vec<String> =
@@ -232,9 +247,10 @@ fn set_lines(
         } else if is_draft {
             schedules::store::delete(conn, line.id)?;
         } else {
-            let was = line.state.word();
-            line.stop()?;
-            change(conn, &line, Happened::ScheduleStopped, was, by, now, |run, _| run.stop(now))?;
+            let runs = runs::store::lock_of_schedule(conn, line.id)?;
+            let mut line = LockedSchedule::new(line, runs);
+            line.stop(now)?;
+            control::store::save(conn, &line, Happened::ScheduleStopped, by.into(), None, now)?;
         }
     }
     let channels = channels::store::list(conn)?;
@@ -247,7 +263,7 @@ fn set_lines(
         let line: ScheduleId = schedules::store::insert(conn, campaign.id, &line)?;
         if campaign.state == CampaignState::Paused {
             let mut line = schedules::store::lock(conn, line)?;
-            line.pause(PausedWith::Campaign, now)?;
+            line.pause(PausedWith::Campaign, now).map_err(control::Refused::from)?;
             schedules::store::save_state(conn, &line)?;
         }
         if !is_draft {

@@ -12,12 +12,14 @@ use crate::app::App;
 use crate::bots::domain::Sendable;
 use crate::campaigns::inbound::InboundPlan;
 use crate::campaigns::validity_form::{UNITS, ValidityForm};
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, Refused, store};
+use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, store};
 use crate::channels::domain::Channel;
 use crate::db::{DbError, Error};
+use crate::drafting;
 use crate::drafting::web::bot_choice::BotForm;
 use crate::drafting::web::zones;
 use crate::ids::{BotId, CampaignId, ChannelId};
+use crate::inbound::actions::Refused;
 use crate::inbound::actions::{Consequences, Reception};
 use crate::pacing::Days;
 use crate::schedules::Schedule;
@@ -205,7 +207,7 @@ async fn about(app: &App, id: Option<CampaignId>) -> Result<About, Problem> {
             None => Vec::new(),
         };
         let pinned: Vec<BotId> = lines.iter().filter_map(|it| Some(it.plan.bot?.bot)).collect();
-        let others = channels::store::met_by(conn)?;
+        let others = channels::store::met_by_campaigns(conn)?;
         let others = others.into_iter().filter(|(_, (by, _))| Some(*by) != id).map(|(on, (_, name))| (on, name));
         QueryResult::Ok(About {
             campaign,
@@ -352,12 +354,15 @@ async fn save(
     match saved.await {
         Ok(Saved::Done(id)) => Ok(see_other(format!("/campaigns?open={id}#campaign-{id}"))),
         Ok(Saved::Asks(consequences)) => again(FieldErrors::default(), consequences.sentences()),
-        Err(DbError::Work(Error::Refused(refused @ Refused::NameTaken(_)))) => {
+        Err(DbError::Work(Error::Refused(
+            refused @ (Refused::Campaign(campaigns::Refused::NameTaken(_))
+            | Refused::Draft(drafting::Refused::Campaign(campaigns::Refused::NameTaken(_)))),
+        ))) => {
             let mut errors = FieldErrors::default();
             errors.add("name", refused.to_string());
             again(errors, Vec::new())
         }
-        Err(DbError::Work(Error::Refused(refused @ Refused::BotArchived { .. }))) => {
+        Err(DbError::Work(Error::Refused(refused @ Refused::Draft(drafting::Refused::BotArchived { .. })))) => {
             let mut errors = FieldErrors::default();
             errors.add("bot", refused.to_string());
             again(errors, Vec::new())

@@ -81,6 +81,7 @@ words! {
         RunCanaryPassed = "run.canary_passed",
         RunEnded = "run.ended",
         RunPaused = "run.paused",
+        RunResumed = "run.resumed",
         RunStarted = "run.started",
         RunStopped = "run.stopped",
         DailyPlanned = "daily.planned",
@@ -156,12 +157,12 @@ mod tests {
     #[test]
     fn statements_that_write_entries_themselves_use_the_same_words() {
         let statements = [
-            include_str!("../campaigns/pause_campaigns.sql"),
-            include_str!("../campaigns/pause_schedules.sql"),
-            include_str!("../campaigns/pause_runs.sql"),
-            include_str!("../campaigns/stop_campaigns.sql"),
-            include_str!("../campaigns/stop_schedules.sql"),
-            include_str!("../campaigns/stop_runs.sql"),
+            include_str!("../control/pause_campaigns.sql"),
+            include_str!("../control/pause_schedules.sql"),
+            include_str!("../control/stop_campaigns.sql"),
+            include_str!("../control/stop_schedules.sql"),
+            include_str!("../control/stop_runs.sql"),
+            include_str!("../control/pause_runs.sql"),
         ];
         for sql in statements {
             let written = sql.split("INSERT INTO journal").nth(1).expect("an entry");

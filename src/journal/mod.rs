@@ -6,4 +6,4 @@ pub mod domain;
 pub mod store;
 
 pub use domain::{Entry, Happened};
-pub use store::{note, note_each};
+pub use store::{note, note_all, note_each};

@@ -9,20 +9,25 @@ use crate::db::schema::journal;
 /// Writes it down. Call it inside the transaction that does the thing, so that
 /// an entry exists exactly when the thing happened.
 pub fn note(conn: &mut PgConnection, entry: Entry, now: DateTime<Utc>) -> QueryResult<()> {
-    diesel::insert_into(journal::table)
-        .values((
+    note_all(conn, &[entry], now)
+}
+
+/// The same of several things that happened together.
+pub fn note_all(conn: &mut PgConnection, entries: &[Entry], now: DateTime<Utc>) -> QueryResult<()> {
+    let row = |entry: &Entry<'_>| {
+        (
             journal::at.eq(now),
             journal::user_id.eq(entry.by.person()),
             journal::nobody.eq(entry.by.other()),
             journal::happened.eq(entry.happened),
             journal::campaign_id.eq(entry.campaign),
             journal::subject_id.eq(entry.subject),
-            journal::was.eq(entry.was),
-            journal::became.eq(entry.became),
-            journal::why.eq(entry.why),
-        ))
-        .execute(conn)
-        .map(drop)
+            journal::was.eq(entry.was.map(str::to_owned)),
+            journal::became.eq(entry.became.map(str::to_owned)),
+            journal::why.eq(entry.why.map(str::to_owned)),
+        )
+    };
+    diesel::insert_into(journal::table).values(entries.iter().map(row).collect::<Vec<_>>()).execute(conn).map(drop)
 }
 
 /// Writes down that the same happened to many things, each with its why.

@@ -509,3 +509,10 @@ impl TryFrom<Row> for List {
         })
     }
 }
+
+/// The names of these lists, in one line.
+pub fn names_of(conn: &mut PgConnection, ids: &[ListId]) -> QueryResult<String> {
+    let names: Vec<String> =
+        lists::table.filter(lists::id.eq_any(ids)).order(lists::name).select(lists::name).load(conn)?;
+    Ok(names.join(", "))
+}

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 
 use super::store::{self, LostRun};
 use crate::access::Actor;
+use crate::control;
 use crate::conversations::outbox;
 use crate::db::{Error, Reason, locks};
 use crate::deliveries;
@@ -15,15 +16,14 @@ use crate::journal::{self, Entry, Happened};
 use crate::marks::store::Present;
 use crate::marks::{self, KnownRuns, Stand};
 use crate::runs;
-use crate::schedules;
 
 /// Why what is held stayed held. The text is shown to the person.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refused {
     #[error("Nothing is held. Somebody may have released it already.")]
     NotHeld,
     #[error(transparent)]
-    Schedule(#[from] schedules::Refused),
+    Control(#[from] control::Refused),
 }
 
 impl Reason for Refused {}
@@ -39,11 +39,11 @@ pub enum Looked {
 /// Holds what a process knows against the database. Where that knows less, everything is
 /// held from now on, and whoever may have been sent to in what was lost is unconfirmed.
 pub fn look(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Result<Looked, Error<Refused>> {
-    let present = marks::store::present(conn, known.open_runs(), now)?;
+    let (present, missing) = marks::store::present(conn, known, known.open_runs(), now)?;
     let is_behind = |(id, stand): (&RunId, &Stand)| {
         !stand.has_ended() && present.stand(*id).is_none_or(|now| now.next_seq < stand.next_seq)
     };
-    if !known.runs.iter().any(is_behind) && !marks::store::is_missing(conn, known)? {
+    if !missing && !known.runs.iter().any(is_behind) {
         return Ok(Looked::Whole(present));
     }
     conn.transaction(|conn| notice(conn, known, now)).map(Looked::Lost)
@@ -52,7 +52,7 @@ pub fn look(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> R
 fn notice(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Result<Present, Error<Refused>> {
     locks::take_loss(conn)?;
     let all = || known.runs.keys().map(|id| id.0).collect::<Vec<_>>();
-    let present = marks::store::present(conn, all(), now)?;
+    let (present, _) = marks::store::present(conn, known, all(), now)?;
     let spoken_for = store::spoken_for(conn)?;
     let until = known.until.unwrap_or(now);
     let lost = lost_runs(conn, known, &present, &spoken_for)?;
@@ -64,7 +64,7 @@ fn notice(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Res
     // Schedules before runs: in the order in which everybody locks them.
     for it in &lost {
         if let Some(why) = it.held {
-            match schedules::actions::pause_because(conn, it.knew.schedule, why, now) {
+            match control::clockwork::pause_because(conn, it.knew.schedule, why, now) {
                 Err(Error::Database(diesel::result::Error::NotFound)) | Ok(_) => {}
                 Err(error) => return Err(error.told_by()),
             }
@@ -97,7 +97,7 @@ fn notice(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Res
         replies,
         "the database lost history that it had confirmed: everything is held until somebody releases it"
     );
-    Ok(marks::store::present(conn, all(), now)?)
+    Ok(marks::store::present(conn, known, all(), now)?.0)
 }
 
 /// A run that is not as it is known to have been.

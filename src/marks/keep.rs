@@ -38,17 +38,18 @@ impl Marks {
     /// Whether everything that is known is still there. To be asked on the connection on
     /// which something is then claimed: another one may lead to another server.
     pub fn stand(&self, conn: &mut PgConnection) -> QueryResult<bool> {
-        let known = {
-            let known = self.known.lock().unwrap();
-            // What stands in the runs is not asked for here.
-            KnownRuns {
-                claims: known.claims.clone(),
-                replies: known.replies.clone(),
-                newest: known.newest,
-                ..KnownRuns::default()
-            }
-        };
-        Ok(!store::is_missing(conn, &known)?)
+        Ok(!store::is_missing(conn, &self.written_down())?)
+    }
+
+    /// What must be there, without what stands in the runs.
+    fn written_down(&self) -> KnownRuns {
+        let known = self.known.lock().unwrap();
+        KnownRuns {
+            claims: known.claims.clone(),
+            replies: known.replies.clone(),
+            newest: known.newest,
+            ..KnownRuns::default()
+        }
     }
 
     pub fn knows(&self, run: RunId) -> bool {
@@ -79,8 +80,8 @@ impl Marks {
     /// when this returns. What is missing is left to whoever watches.
     pub fn witness(&self, conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<()> {
         let known = self.known();
-        let present = store::present(conn, known.open_runs(), now)?;
-        if self.stand(conn)? {
+        let (present, missing) = store::present(conn, &known, known.open_runs(), now)?;
+        if !missing {
             self.note(present.facts.into_iter().filter(|fact| !known.has(fact)));
         }
         Ok(())

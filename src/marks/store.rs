@@ -1,8 +1,11 @@
 //! What the database knows.
 
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Int2, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::result::Error::DeserializationError;
+use diesel::sql_types::{Array, Bool, Int2, Int8, Jsonb, Nullable, Timestamptz, Uuid as SqlUuid};
 use sha2::{Digest, Sha256};
 
 use super::{Fact, KnownRuns, Newest, Stand, Top};
@@ -18,21 +21,27 @@ pub fn is_missing(conn: &mut PgConnection, known: &KnownRuns) -> QueryResult<boo
         #[diesel(sql_type = Bool)]
         missing: bool,
     }
+    let ask = about(known, diesel::sql_query(include_str!("missing.sql")).into_boxed());
+    Prepared(ask).get_result::<Missing>(conn).map(|it| it.missing)
+}
+
+type Asked<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;
+
+/// Binds what `missing.sql` asks for.
+fn about<'a>(known: &KnownRuns, ask: Asked<'a>) -> Asked<'a> {
     let (leases, processes): (Vec<i64>, Vec<uuid::Uuid>) =
         known.claims.iter().map(|claim| (claim.lease.0, claim.process)).unzip();
     let (messages, attempts): (Vec<i64>, Vec<i16>) = known.replies.iter().map(|(id, attempt)| (id.0, *attempt)).unzip();
     let (entry, entry_at) = known.newest.entry.unzip();
     let (message, message_at) = known.newest.message.unzip();
-    let ask = diesel::sql_query(include_str!("missing.sql"))
-        .bind::<Array<Int8>, _>(leases)
+    ask.bind::<Array<Int8>, _>(leases)
         .bind::<Array<SqlUuid>, _>(processes)
         .bind::<Array<Int8>, _>(messages)
         .bind::<Array<Int2>, _>(attempts)
         .bind::<Nullable<Int8>, _>(entry)
         .bind::<Nullable<Timestamptz>, _>(entry_at)
         .bind::<Nullable<Int8>, _>(message)
-        .bind::<Nullable<Timestamptz>, _>(message_at);
-    Prepared(ask).get_result::<Missing>(conn).map(|it| it.missing)
+        .bind::<Nullable<Timestamptz>, _>(message_at)
 }
 
 /// What the database knows now.
@@ -54,8 +63,15 @@ impl Present {
     }
 }
 
-/// Reads what the database knows, with the runs that are under way and those in `runs`.
-pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> QueryResult<Present> {
+/// Reads what the database knows, with the runs that are under way and those in `runs`, and
+/// whether something of what is `known` is [missing](is_missing). One question: it stands
+/// between a pause and its answer.
+pub fn present(
+    conn: &mut PgConnection,
+    known: &KnownRuns,
+    runs: Vec<i64>,
+    now: DateTime<Utc>,
+) -> QueryResult<(Present, bool)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Nullable<Int8>)]
@@ -74,43 +90,50 @@ pub fn present(conn: &mut PgConnection, runs: Vec<i64>, now: DateTime<Utc>) -> Q
         reaches: Option<DateTime<Utc>>,
         #[diesel(sql_type = Bool)]
         held: bool,
+        #[diesel(sql_type = Bool)]
+        missing: bool,
+        #[diesel(sql_type = Jsonb)]
+        under_way: serde_json::Value,
     }
-    #[derive(QueryableByName)]
-    struct RunRow {
-        #[diesel(sql_type = Int8)]
-        id: i64,
-        #[diesel(sql_type = Int8)]
+    #[derive(serde::Deserialize)]
+    struct UnderWay {
+        id: RunId,
         schedule_id: ScheduleId,
-        #[diesel(sql_type = Text)]
         name: String,
-        #[diesel(sql_type = Text)]
         state: String,
-        #[diesel(sql_type = diesel::sql_types::Int4)]
         next_seq: i32,
-        #[diesel(sql_type = Timestamptz)]
         ends_at: DateTime<Utc>,
     }
-    let row: Row = Prepared(diesel::sql_query(include_str!("present.sql"))).get_result(conn)?;
-    let under_way = diesel::sql_query(
-        "SELECT id, schedule_id, name, state, next_seq, ends_at FROM schedule_runs
-         WHERE purpose = 'campaign' AND (state IN ('running', 'paused') OR id = ANY ($1)) ORDER BY id",
-    )
-    .bind::<Array<Int8>, _>(runs);
-    let rows: Vec<RunRow> = Prepared(under_way).load(conn)?;
+    let ask = diesel::sql_query(concat!(
+        "SELECT present.*, missing.*, coalesce((
+             SELECT jsonb_agg(to_jsonb(r) ORDER BY r.id) FROM (
+                 SELECT id, schedule_id, name, state, next_seq, ends_at FROM schedule_runs
+                 WHERE purpose = 'campaign' AND (state IN ('running', 'paused') OR id = ANY ($9))
+             ) r), '[]') AS under_way
+         FROM (",
+        include_str!("present.sql"),
+        ") present, (",
+        include_str!("missing.sql"),
+        ") missing"
+    ));
+    let ask = about(known, ask.into_boxed()).bind::<Array<Int8>, _>(runs);
+    let row: Row = Prepared(ask).get_result(conn)?;
+    let under_way: Vec<UnderWay> =
+        serde_json::from_value(row.under_way).map_err(|error| DeserializationError(error.into()))?;
     let top = Top { run: row.run.unwrap_or(0), lease: row.lease.unwrap_or(0), message: row.message.unwrap_or(0) };
     let newest = Newest { entry: row.entry.zip(row.entry_at), message: row.message.zip(row.message_at) };
     let mut facts = vec![Fact::Reaches { until: now, newest, top }];
-    facts.extend(rows.into_iter().map(|row| Fact::Run {
-        id: RunId(row.id),
+    facts.extend(under_way.into_iter().map(|it| Fact::Run {
+        id: it.id,
         stand: Stand {
-            schedule: row.schedule_id,
-            name: row.name,
-            state: row.state,
-            next_seq: row.next_seq,
-            ends_at: row.ends_at,
+            schedule: it.schedule_id,
+            name: it.name,
+            state: it.state,
+            next_seq: it.next_seq,
+            ends_at: it.ends_at,
         },
     }));
-    Ok(Present { at: now, facts, reaches: row.reaches, held: row.held })
+    Ok((Present { at: now, facts, reaches: row.reaches, held: row.held }, row.missing))
 }
 
 /// Whether everything is held, because history was lost and nobody has said yet how to go on.

@@ -216,7 +216,8 @@ impl Rule {
                     let at = cron.find_next_occurrence(&local.naive_local(), false).ok()?;
                     Some(instant(at.date(), at.time(), zone)).filter(|at| *at > after)
                 };
-                let at = cron.find_next_occurrence(&local, false).map_or_else(|_| past_a_gap(), |at| Some(at.to_utc()))?;
+                let at =
+                    cron.find_next_occurrence(&local, false).map_or_else(|_| past_a_gap(), |at| Some(at.to_utc()))?;
                 in_time(at.with_timezone(&zone).date_naive()).then_some(at)
             }
         }
@@ -424,7 +425,8 @@ mod tests {
         let (from, to) = (utc("2020-01-01T00:00:00Z").timestamp(), utc("2030-01-01T00:00:00Z").timestamp());
         for zone in TZ_VARIANTS {
             for change in changes(zone, from, to).into_iter().take(3) {
-                let first = DateTime::from_timestamp(change, 0).unwrap().with_timezone(&zone).date_naive() - TimeDelta::days(1);
+                let first =
+                    DateTime::from_timestamp(change, 0).unwrap().with_timezone(&zone).date_naive() - TimeDelta::days(1);
                 for at in ["02:30", "00:00", "00:45", "01:15", "23:45"] {
                     let at = time(at);
                     let expected: Vec<_> = first.iter_days().take(4).map(|date| instant(date, at, zone)).collect();

@@ -5,9 +5,10 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 
 use crate::campaigns::store::{self, Lists};
-use crate::campaigns::{CampaignKind, CampaignState, Freeze, Refused};
+use crate::campaigns::{CampaignKind, CampaignState, Freeze};
 use crate::db::{Db, Error, locks};
 use crate::drafting;
+use crate::drafting::Refused;
 use crate::ids::{CampaignId, FileId, ListId, UserId};
 use crate::schedules::Draft;
 

@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use crate::access::Manage;
 use crate::app::App;
-use crate::campaigns::{Refused, store};
+use crate::campaigns::{self, store};
 use crate::contacts::regions;
 use crate::db::{DbError, Error};
+use crate::drafting::Refused;
 use crate::files::domain::{File, Mapping, State};
 use crate::files::refusal::Refusal;
 use crate::files::web::{FilePurpose, Panel};
@@ -550,7 +551,7 @@ async fn send(may: May<Manage>, frame: Frame, app: Data<App>, form: Incoming) ->
     let quick = planned(&app, parsed, contacts, zone).await?;
     match app.db.run(move |conn| crate::quick::actions::start(conn, &quick, by, now)).await {
         Ok(started) => Ok(see_other(place(started))),
-        Err(DbError::Work(Error::Refused(refused @ Refused::NameTaken(_)))) => {
+        Err(DbError::Work(Error::Refused(refused @ Refused::Campaign(campaigns::Refused::NameTaken(_))))) => {
             let mut errors = FieldErrors::default();
             errors.add("name", refused.to_string());
             again(errors, false)

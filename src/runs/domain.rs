@@ -1,10 +1,10 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::bots::domain::Pinned;
 use crate::db::Reason;
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
-use crate::pacing::{self, Holds, LateLimit, LatePolicy, LocalHours, Rate, SendClock, TooLate, Window};
-use crate::words::words;
+use crate::pacing::{self, Calendar, Holds, LatePolicy, Rate, SendClock, TooLate, Window};
+use crate::schedules::Rules;
 
 /// One dated execution of a schedule.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,98 +47,6 @@ pub struct Run {
     pub released: i64,
     /// The first so many sends may leave at once, to catch up with a late start.
     pub burst: i64,
-}
-
-/// Whether two values of a group field mean the same group: whatever their case and
-/// the blanks around them.
-pub fn same_group(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
-/// What a run keeps to beside its rate. Pinned when the run is made.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Rules {
-    /// How late it may start, and what happens after that; `None`: any time before its end.
-    pub late: Option<LateLimit>,
-    /// Hours, where the contact is, outside of which nobody is sent to.
-    pub local: Option<LocalHours>,
-    pub canary: Option<Canary>,
-    pub busy: Busy,
-}
-
-impl Rules {
-    /// For the journal.
-    pub fn words(&self) -> String {
-        let late = self.late.map_or("any lateness".to_owned(), |it| {
-            format!("{} minutes late at most, then {}", it.within.num_minutes(), it.then.word())
-        });
-        let local = self
-            .local
-            .map_or("at any hour of theirs".to_owned(), |it| format!("{} to {} where they are", it.from(), it.to()));
-        let canary = self.canary.map_or("no canary".to_owned(), |it| {
-            format!("{} first, {} minutes, {} % failed at most", it.first, it.minutes, it.most_failed)
-        });
-        format!("{late}; {local}; {canary}; busy elsewhere: {}", self.busy.word())
-    }
-}
-
-/// A few go first; the others follow when those turned out well.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Canary {
-    /// How many go first.
-    pub first: i32,
-    /// How long to wait for receipts that do not come, in minutes.
-    pub minutes: i32,
-    /// The largest share of failures among them that lets the others follow, in percent.
-    pub most_failed: f64,
-}
-
-impl Canary {
-    /// What `failed` of the first contacts mean, when about `open` nothing final is
-    /// known and the last of them was claimed `waited` ago. `None`: too early to say.
-    pub fn judge(&self, failed: i64, open: i64, waited: TimeDelta) -> Option<Verdict> {
-        if open > 0 && waited < TimeDelta::minutes(self.minutes.into()) {
-            return None;
-        }
-        let percent = failed as f64 * 100.0 / f64::from(self.first.max(1));
-        Some(if percent <= self.most_failed { Verdict::GoOn } else { Verdict::Hold })
-    }
-
-    /// Why a run is held whose first contacts failed so often, for the journal.
-    pub fn held_because(&self, failed: i64) -> String {
-        let percent = failed as f64 * 100.0 / f64::from(self.first.max(1));
-        let percent = (percent * 10.0).round() / 10.0;
-        format!("{failed} of the first {} failed ({percent} %), more than {} %", self.first, self.most_failed)
-    }
-
-    /// Until when receipts are waited for that do not come.
-    pub fn waits_until(&self, last_claimed: DateTime<Utc>) -> DateTime<Utc> {
-        last_claimed + TimeDelta::minutes(self.minutes.into())
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    GoOn,
-    Hold,
-}
-
-words! {
-    /// What happens to a contact whose turn in another campaign's run is still to come.
-    #[derive(Default, serde::Serialize, serde::Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    pub enum Busy {
-        /// Both send.
-        #[default]
-        Ignore = "ignore" => "Send all the same",
-        /// This one waits until the other is through with the contact.
-        Wait = "wait" => "Wait until the other campaign is through with them",
-        /// This one leaves the contact out.
-        Skip = "skip" => "Leave them out here",
-        /// The other one leaves the contact out.
-        Replace = "replace" => "Leave them out there",
-    }
 }
 
 /// What came of an attempt to start.
@@ -245,6 +153,16 @@ impl RunClock {
 }
 
 impl Run {
+    /// When it may not send, until it ends; `calendar`: its campaign's.
+    pub fn holds(&self, calendar: &Calendar) -> Holds {
+        self.holds_until(calendar, self.window.ends)
+    }
+
+    /// The same, should it end at `ends`.
+    pub fn holds_until(&self, calendar: &Calendar, ends: DateTime<Utc>) -> Holds {
+        if self.is_test { Holds::none() } else { calendar.closed(self.id.0, self.window.starts, ends) }
+    }
+
     /// Contacts that no claim has reached.
     pub fn unclaimed(&self) -> i32 {
         self.last_seq - self.next_seq + 1
@@ -476,7 +394,11 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
+    use crate::pacing::LateLimit;
+    use crate::schedules::{Canary, Verdict};
 
     const NONE: Holds = Holds::none();
 
@@ -693,12 +615,5 @@ mod tests {
         assert_eq!(judged(0, 3, 5), Some(Verdict::GoOn), "no receipt is no failure");
         assert_eq!(judged(1, 0, 0), Some(Verdict::GoOn));
         assert_eq!(judged(2, 0, 0), Some(Verdict::Hold));
-    }
-
-    #[test]
-    fn groups_are_the_same_whatever_their_case_and_the_blanks_around_them() {
-        assert!(same_group(" Dublin", "DUBLIN "));
-        assert!(same_group("ÉTAT", "état"));
-        assert!(!same_group("Dublin", "Dublin 2"));
     }
 }

@@ -16,9 +16,9 @@
 //! it stopped" is not computed but simply true.
 //!
 //! Deliberately absent: claiming and sending ([`crate::deliveries`]), and what a
-//! pause means for the schedule and its campaign ([`crate::schedules`]).
+//! pause means for the schedule and its campaign ([`crate::control`]).
 
 mod domain;
 pub mod store;
 
-pub use domain::{Begun, Busy, Canary, Refused, Rules, Run, RunClock, RunState, Verdict, same_group};
+pub use domain::{Begun, Refused, Run, RunClock, RunState};

@@ -1,19 +1,21 @@
 //! Runs in Postgres.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, not, sql};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 
-use super::{Rules, Run, RunClock, RunState};
+use super::{Run, RunClock, RunState};
 use crate::bots::domain::Pinned;
+use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{campaigns, losses, retries, run_pauses, schedule_runs};
+use crate::db::schema::{campaigns, losses, retries, schedule_runs};
 use crate::ids::{BotId, CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
+use crate::schedules::Rules;
 use crate::settings;
-use diesel::sql_types::{BigInt, Timestamptz};
 
 /// States of which [`RunState::has_ended`] says no.
 const OPEN: [&str; 3] = ["waiting", "running", "paused"];
@@ -51,19 +53,41 @@ pub fn lock_running(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Q
 /// Several are open when one was extended into the time of the next.
 pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Vec<Run>> {
     locks::take(Lock::Run);
-    let of_schedule = || {
-        schedule_runs::table
-            .filter(schedule_runs::schedule_id.eq(schedule))
-            .filter(schedule_runs::purpose.eq("campaign"))
-    };
-    let newest: Option<i64> =
-        of_schedule().order(schedule_runs::starts_at.desc()).select(schedule_runs::id).first(conn).optional()?;
-    let rows: Vec<Row> = of_schedule()
-        .filter(schedule_runs::state.eq_any(OPEN).or(schedule_runs::id.nullable().eq(newest)))
+    let newest =
+        sql::<Bool>("id = (SELECT n.id FROM schedule_runs n WHERE n.purpose = 'campaign' AND n.schedule_id = ")
+            .bind::<BigInt, _>(schedule)
+            .sql(" ORDER BY n.starts_at DESC LIMIT 1)");
+    let rows: Vec<Row> = schedule_runs::table
+        .filter(schedule_runs::schedule_id.eq(schedule))
+        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(schedule_runs::state.eq_any(OPEN).or(newest))
         .order(schedule_runs::id)
         .select(Row::as_select())
         .for_no_key_update()
         .load(conn)?;
+    newest_first(rows)
+}
+
+/// The same of all schedules of a campaign, which is locked before.
+pub fn lock_of_campaign(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<Vec<Run>> {
+    locks::take(Lock::Run);
+    let newest = sql::<Bool>(
+        "id IN (SELECT DISTINCT ON (n.schedule_id) n.id FROM schedule_runs n WHERE n.purpose = 'campaign' AND n.campaign_id = ",
+    )
+    .bind::<BigInt, _>(campaign)
+    .sql(" ORDER BY n.schedule_id, n.starts_at DESC)");
+    let rows: Vec<Row> = schedule_runs::table
+        .filter(schedule_runs::campaign_id.eq(campaign))
+        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(schedule_runs::state.eq_any(OPEN).or(newest))
+        .order(schedule_runs::id)
+        .select(Row::as_select())
+        .for_no_key_update()
+        .load(conn)?;
+    newest_first(rows)
+}
+
+fn newest_first(rows: Vec<Row>) -> QueryResult<Vec<Run>> {
     let mut runs = rows.into_iter().map(Run::try_from).collect::<QueryResult<Vec<Run>>>()?;
     runs.sort_by_key(|run| std::cmp::Reverse(run.window.starts));
     Ok(runs)
@@ -150,7 +174,6 @@ pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Ve
 
 /// Running runs in which the first contacts may have to turn out well before the others follow.
 pub fn with_canary(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
-    use diesel::sql_types::Bool;
     schedule_runs::table
         .filter(schedule_runs::state.eq("running"))
         .filter(schedule_runs::purpose.eq("campaign"))
@@ -213,16 +236,10 @@ pub fn group(conn: &mut PgConnection, id: RunId) -> QueryResult<Option<Group>> {
 
 /// When the run may not send, until it ends.
 pub fn holds(conn: &mut PgConnection, run: &Run) -> QueryResult<Holds> {
-    holds_until(conn, run, run.window.ends)
-}
-
-/// The same, should it end at `ends`.
-pub fn holds_until(conn: &mut PgConnection, run: &Run, ends: DateTime<Utc>) -> QueryResult<Holds> {
     if run.is_test {
         return Ok(Holds::none());
     }
-    let calendar = settings::calendars::of_campaign(conn, run.campaign_id)?;
-    Ok(calendar.closed(run.id.0, run.window.starts, ends))
+    Ok(run.holds(&settings::calendars::of_campaign(conn, run.campaign_id)?))
 }
 
 /// A run that does not exist yet.
@@ -305,43 +322,35 @@ pub fn set_fields(conn: &mut PgConnection, id: RunId, fields: &[String]) -> Quer
     diesel::update(schedule_runs::table.find(id)).set(schedule_runs::fields.eq(json(&fields)?)).execute(conn).map(drop)
 }
 
-/// Writes the state, the window, the clock and how many contacts there are. The
-/// cursor moves in a claim, and past contacts that were replaced, and nowhere else.
+/// Writes the state, the window, the clock and how many contacts there are, and begins or
+/// ends its pause. The cursor moves in a claim, and past contacts that were replaced, and
+/// nowhere else.
 pub fn save(conn: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> QueryResult<()> {
-    let it = schedule_runs::table.find(run.id);
-    diesel::update(it).set(Saved::of(run)?).execute(conn)?;
-    match run.state {
-        // Paused anew at the instant at which it was resumed, it has not stood up in between.
-        RunState::Paused { since } => diesel::insert_into(run_pauses::table)
-            .values((run_pauses::run_id.eq(run.id), run_pauses::from_at.eq(since)))
-            .on_conflict((run_pauses::run_id, run_pauses::from_at))
-            .do_update()
-            .set(run_pauses::to_at.eq(None::<DateTime<Utc>>))
-            .execute(conn)?,
-        _ => {
-            diesel::sql_query("UPDATE run_pauses SET to_at = greatest($2, from_at) WHERE run_id = $1 AND to_at IS NULL")
-                .bind::<BigInt, _>(run.id)
-                .bind::<Timestamptz, _>(now)
-                .execute(conn)?
-        }
+    let (paused_at, ended_at) = match run.state {
+        RunState::Waiting | RunState::Running => (None, None),
+        RunState::Paused { since } => (Some(since), None),
+        RunState::Completed { at } | RunState::Overrun { at } | RunState::Stopped { at } => (None, Some(at)),
     };
-    if run.canary_passed {
-        let waiting = it.filter(schedule_runs::canary_passed_at.is_null());
-        diesel::update(waiting).set(schedule_runs::canary_passed_at.eq(now)).execute(conn)?;
-    }
-    Ok(())
-}
-
-/// From when to when a run stood still; `None` for a pause that goes on.
-pub type Pause = (DateTime<Utc>, Option<DateTime<Utc>>);
-
-/// The pauses of a run, in their order.
-pub fn pauses(conn: &mut PgConnection, id: RunId) -> QueryResult<Vec<Pause>> {
-    run_pauses::table
-        .filter(run_pauses::run_id.eq(id))
-        .order(run_pauses::from_at)
-        .select((run_pauses::from_at, run_pauses::to_at))
-        .load(conn)
+    let (clock_base, clock_since) = match run.clock {
+        RunClock::Unstarted { .. } => (0.0, None),
+        RunClock::Started(clock) => (clock.base, Some(clock.since)),
+    };
+    let save = diesel::sql_query(include_str!("save.sql"))
+        .bind::<BigInt, _>(run.id)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(run.state.word())
+        .bind::<Integer, _>(run.last_seq)
+        .bind::<Timestamptz, _>(run.window.ends)
+        .bind::<Double, _>(run.clock.rate())
+        .bind::<Bool, _>(run.auto)
+        .bind::<Jsonb, _>(json(&run.rules)?)
+        .bind::<Double, _>(clock_base)
+        .bind::<Nullable<Timestamptz>, _>(clock_since)
+        .bind::<BigInt, _>(run.burst)
+        .bind::<Nullable<Timestamptz>, _>(paused_at)
+        .bind::<Nullable<Timestamptz>, _>(ended_at)
+        .bind::<Bool, _>(run.canary_passed);
+    Prepared(save).execute(conn).map(drop)
 }
 
 /// A row as stored. It can hold combinations that no run can be in; turning it
@@ -372,8 +381,8 @@ pub struct Row {
 }
 
 /// What verbs change.
-#[derive(Debug, Queryable, Selectable, AsChangeset)]
-#[diesel(table_name = schedule_runs, check_for_backend(Pg), treat_none_as_null = true)]
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = schedule_runs, check_for_backend(Pg))]
 pub struct Saved {
     state: String,
     last_seq: i32,
@@ -431,33 +440,6 @@ impl TryFrom<Row> for Run {
             body: row.body,
             bot: Pinned::of(row.bot_id, row.bot_version),
             fields: serde_json::from_value(row.fields).map_err(unreadable)?,
-        })
-    }
-}
-
-impl Saved {
-    fn of(run: &Run) -> QueryResult<Self> {
-        let (paused_at, ended_at) = match run.state {
-            RunState::Waiting | RunState::Running => (None, None),
-            RunState::Paused { since } => (Some(since), None),
-            RunState::Completed { at } | RunState::Overrun { at } | RunState::Stopped { at } => (None, Some(at)),
-        };
-        let (clock_base, clock_since) = match run.clock {
-            RunClock::Unstarted { .. } => (0.0, None),
-            RunClock::Started(clock) => (clock.base, Some(clock.since)),
-        };
-        Ok(Saved {
-            state: run.state.word().to_owned(),
-            last_seq: run.last_seq,
-            ends_at: run.window.ends,
-            rate: run.clock.rate(),
-            auto_rate: run.auto,
-            rules: json(&run.rules)?,
-            clock_base,
-            clock_since,
-            burst: run.burst,
-            paused_at,
-            ended_at,
         })
     }
 }

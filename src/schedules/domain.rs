@@ -2,10 +2,11 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::bots::domain::Pinned;
+use crate::campaigns::{CampaignKind, CampaignState};
 use crate::db::Reason;
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{self, EmptyWindow, LatePolicy, Missed, Overlap, Rate, Rule, Window};
-use crate::runs::{self, Rules};
+use crate::schedules::rules::Rules;
 
 /// What a person plans: the part of a schedule that a form fills in.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,16 @@ pub struct Recurrence {
 }
 
 impl When {
+    /// Whether a schedule that runs on such days belongs into a campaign of this kind.
+    pub fn suits(&self, kind: CampaignKind) -> bool {
+        match self {
+            When::Once { .. } => matches!(kind, CampaignKind::OnceOff | CampaignKind::Quick),
+            When::Daily => kind == CampaignKind::Daily,
+            When::Recurring(_) => kind == CampaignKind::Recurring,
+            When::Inbound => kind == CampaignKind::Inbound,
+        }
+    }
+
     /// For people, without the times.
     pub fn words(&self) -> String {
         match self {
@@ -214,14 +225,6 @@ pub enum Refused {
     Stopped,
     #[error("The schedule has finished.")]
     Finished,
-    #[error("The whole campaign is paused. Resume the campaign first.")]
-    CampaignPaused,
-    #[error("The campaign is a draft. Launch it first.")]
-    CampaignIsDraft,
-    #[error("The campaign was stopped; a stop is final.")]
-    CampaignStopped,
-    #[error("{0}")]
-    Run(#[from] runs::Refused),
 }
 
 impl Reason for Refused {}
@@ -244,6 +247,20 @@ impl ScheduleState {
             ScheduleState::Paused { .. } => Err(Refused::AlreadyPaused),
             ScheduleState::Stopped => Err(Refused::Stopped),
             ScheduleState::Finished => Err(Refused::Finished),
+        }
+    }
+
+    /// Whether it goes on when its campaign, in this state, is resumed. One that was paused
+    /// by itself stays so when its campaign goes on; but where the campaign never stood
+    /// still, going on can only mean such schedules.
+    pub fn goes_on_with(self, campaign: CampaignState) -> bool {
+        match (campaign, self) {
+            (CampaignState::Paused, ScheduleState::Paused { with, .. }) => with == PausedWith::Campaign,
+            (CampaignState::Active, ScheduleState::Paused { .. }) => true,
+            (_, ScheduleState::Active | ScheduleState::Stopped | ScheduleState::Finished) => false,
+            (CampaignState::Draft | CampaignState::Stopped | CampaignState::Finished | CampaignState::Archived, _) => {
+                false
+            }
         }
     }
 

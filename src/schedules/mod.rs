@@ -1,4 +1,4 @@
-//! Schedules: the plan inside a campaign, and the buttons on it.
+//! Schedules: the plan inside a campaign, and its state.
 //!
 //! ```text
 //! Active ◀──resume── Paused        both ──stop──▶ Stopped   final
@@ -8,19 +8,16 @@
 //!
 //! One that runs [`When::Once`] is finished with its run. One that waits for daily
 //! files or recurs stays active for the next; a run of each comes from
-//! [`actions::plan_run`], whoever asks for it: the launch, a file that was dropped,
-//! or the planner when the clock says so.
+//! [`plan_run`](crate::control::clockwork::plan_run), whoever asks for it: the launch, a
+//! file that was dropped, or the planner when the clock says so.
 //!
-//! A schedule is written while its campaign is a draft and makes no run before
-//! the campaign is launched. Pausing, resuming and stopping move the schedule and
-//! its run together, under the lock of the campaign, so two people who click at
-//! once make two decisions, and the second learns what the first did.
-//!
-//! Deliberately absent: nothing here sends or holds back a message. The claim in
-//! [`crate::deliveries`] feels a pause because it locks the same run.
+//! A schedule is written while its campaign is a draft and makes no run before the
+//! campaign is launched. Deliberately absent: the buttons, which move a schedule and its
+//! runs together ([`crate::control`]).
 
 mod domain;
+mod rules;
 pub mod store;
-pub mod actions;
 
-pub use domain::{Draft, PausedWith, Recurrence, Refused, Schedule, ScheduleState, When, next_occurrence};
+pub use domain::{Draft, PausedWith, Recurrence, Refused, Schedule, ScheduleState, When, edited_end, next_occurrence};
+pub use rules::{Busy, Canary, Rules, Verdict, same_group};

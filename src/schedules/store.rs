@@ -1,7 +1,6 @@
 //! Schedules in Postgres.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use chrono_tz::Tz;
 use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -10,12 +9,10 @@ use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::bots::domain::Pinned;
-use crate::db::Zone;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{bots, campaigns, channels, schedule_runs, schedules};
+use crate::db::schema::schedules;
 use crate::ids::{BotId, CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
-use crate::runs::{self, Run};
 
 pub fn find(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
     schedules::table.find(id).select(Row::as_select()).first(conn)?.try_into()
@@ -31,72 +28,6 @@ pub fn of_campaigns(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<
         .into_iter()
         .map(Schedule::try_from)
         .collect()
-}
-
-/// A schedule, its newest run, its channel and that one's kind, its bot.
-type ShownRow = (Row, Option<runs::store::Row>, String, String, Option<String>);
-
-/// A schedule as the screen shows it.
-pub struct Shown {
-    pub schedule: Schedule,
-    /// Its newest run.
-    pub run: Option<Run>,
-    /// What its channel is called.
-    pub channel: String,
-    /// Of which kind that is, as stored.
-    pub kind: String,
-    /// What its bot is called.
-    pub bot: Option<String>,
-}
-
-/// The schedules of these campaigns as the screen shows them, in the order of [`of_campaigns`].
-pub fn shown(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<Vec<Shown>> {
-    let newest = sql::<Bool>(
-        "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
-                             AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
-    );
-    let rows: Vec<ShownRow> = schedules::table
-        .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
-        .left_join(schedule_runs::table.on(newest))
-        .left_join(bots::table.on(bots::id.nullable().eq(schedules::bot_id)))
-        .filter(schedules::campaign_id.eq_any(ids))
-        .order((schedules::campaign_id, schedules::id))
-        .select((
-            Row::as_select(),
-            Option::<runs::store::Row>::as_select(),
-            channels::name,
-            channels::kind,
-            bots::name.nullable(),
-        ))
-        .load(conn)?;
-    rows.into_iter()
-        .map(|(schedule, run, channel, kind, bot)| {
-            Ok(Shown { schedule: schedule.try_into()?, run: run.map(Run::try_from).transpose()?, channel, kind, bot })
-        })
-        .collect()
-}
-
-/// What its campaign looks like to a schedule.
-pub struct Home {
-    pub id: CampaignId,
-    pub name: String,
-    /// `draft`, `active`, `paused`, …
-    pub state: String,
-    pub zone: Tz,
-    pub group_by: Option<String>,
-}
-
-/// Locks the campaign of a schedule. Whoever changes a campaign, a schedule or the
-/// state of a run takes this lock first: it puts clicks into an order.
-pub fn lock_home(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Home> {
-    locks::take(Lock::Campaign);
-    let campaign: CampaignId = schedules::table.find(id).select(schedules::campaign_id).first(conn)?;
-    let (id, name, state, Zone(zone), group_by): (CampaignId, String, String, Zone, Option<String>) = campaigns::table
-        .find(campaign)
-        .select((campaigns::id, campaigns::name, campaigns::state, campaigns::time_zone, campaigns::group_by))
-        .for_no_key_update()
-        .first(conn)?;
-    Ok(Home { id, name, state, zone, group_by })
 }
 
 /// A schedule that recurs, and when its next run is due.
@@ -135,14 +66,14 @@ pub fn lock(conn: &mut PgConnection, id: ScheduleId) -> QueryResult<Schedule> {
 
 pub fn insert(conn: &mut PgConnection, campaign: CampaignId, plan: &Draft) -> QueryResult<ScheduleId> {
     diesel::insert_into(schedules::table)
-        .values((schedules::campaign_id.eq(campaign), Planned::try_from(plan)?))
+        .values((schedules::campaign_id.eq(campaign), PlanColumns::try_from(plan)?))
         .returning(schedules::id)
         .get_result(conn)
         .map(ScheduleId)
 }
 
 pub fn save_plan(conn: &mut PgConnection, id: ScheduleId, plan: &Draft) -> QueryResult<()> {
-    diesel::update(schedules::table.find(id)).set(Planned::try_from(plan)?).execute(conn).map(drop)
+    diesel::update(schedules::table.find(id)).set(PlanColumns::try_from(plan)?).execute(conn).map(drop)
 }
 
 pub fn save_state(conn: &mut PgConnection, schedule: &Schedule) -> QueryResult<()> {
@@ -176,7 +107,7 @@ impl PausedWith {
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = schedules, check_for_backend(Pg), treat_none_as_null = true)]
-struct Planned {
+pub struct PlanColumns {
     name: String,
     channel_id: ChannelId,
     body: String,
@@ -196,18 +127,18 @@ struct Planned {
 /// A row as stored; turning it into a [`Schedule`] is where nonsense is caught.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = schedules, check_for_backend(Pg))]
-struct Row {
+pub struct Row {
     id: ScheduleId,
     campaign_id: CampaignId,
     #[diesel(embed)]
-    plan: Planned,
+    plan: PlanColumns,
     state: String,
     paused_at: Option<DateTime<Utc>>,
     paused_with: Option<String>,
     next_run_at: Option<DateTime<Utc>>,
 }
 
-impl TryFrom<&Draft> for Planned {
+impl TryFrom<&Draft> for PlanColumns {
     type Error = diesel::result::Error;
 
     fn try_from(plan: &Draft) -> QueryResult<Self> {
@@ -216,7 +147,7 @@ impl TryFrom<&Draft> for Planned {
             When::Daily | When::Inbound => (None, None),
             When::Recurring(it) => (None, Some(json(it)?)),
         };
-        Ok(Planned {
+        Ok(PlanColumns {
             name: plan.name.clone(),
             channel_id: plan.channel_id,
             body: plan.body.clone(),

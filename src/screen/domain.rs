@@ -519,7 +519,7 @@ mod tests {
     use super::*;
     use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
     use crate::pacing::{LatePolicy, Window};
-    use crate::runs::Rules;
+    use crate::schedules::Rules;
 
     const NONE: Holds = Holds::none();
 

@@ -1,19 +1,30 @@
 //! What the screen shows, read from the tables of all rooms above; it writes none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Int8, Nullable, Timestamptz};
 
-use crate::campaigns::store::{Row, find, launching, lists, names_of};
+use crate::campaigns::store::{Row, find, launching, lists};
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
-use crate::db::schema::{campaigns, schedule_runs, schedules};
+use crate::channels::store::met_by_campaigns;
+use crate::control::{Locked, LockedSchedule};
+use crate::db::schema::{
+    bots, campaigns, channels, conversations, files, journal, schedule_runs, schedules, settings as settings_table,
+    users,
+};
 use crate::db::{N, containing};
-use crate::ids::{CampaignId, RunId, ScheduleId};
+use crate::deliveries::counts::{self, Scope};
+use crate::drops::store::last_missed;
+use crate::ids::{CampaignId, ListId, RunId, ScheduleId};
+use crate::journal::Happened;
 use crate::pacing::Holds;
+use crate::runs::{self, Run, RunState};
+use crate::schedules::{Schedule, When};
 use crate::screen::domain::{COUNTED, ScheduleLine, Sheet, Talks};
-use crate::{runs, settings};
+use crate::settings::{self, House};
 
 /// Which campaigns a page shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +49,6 @@ pub fn list(
     limit: i64,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Campaign>> {
-    use diesel::dsl::{exists, sql};
-
     let mut found = campaigns::table.select(Row::as_select()).order(campaigns::id.desc()).limit(limit).into_boxed();
     if !q.is_empty() {
         found = found.filter(campaigns::search.ilike(containing(q)));
@@ -120,30 +129,48 @@ pub fn any(conn: &mut PgConnection) -> QueryResult<bool> {
 /// What the screen shows of these campaigns: three questions however many they are, and
 /// one more each where files are waited for, where bots talk, and where contacts write first.
 pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<Sheet>> {
-    use crate::runs::{Run, RunState};
-    use crate::schedules::When;
-    use crate::schedules::store::Shown;
-    use crate::{channels, deliveries, drops, schedules};
-
     let ids: Vec<CampaignId> = found.iter().map(|campaign| campaign.id).collect();
-    let shown = schedules::store::shown(conn, &ids)?;
+    let shown = shown(conn, &ids)?;
+    let house = settings::store::house_and_blackouts(conn)?;
+    filled(conn, found, shown, &house)
+}
+
+/// What the screen shows of a campaign and those of its schedules that were just changed.
+pub fn sheet_of_locked(conn: &mut PgConnection, locked: Locked) -> QueryResult<Sheet> {
+    let ids: Vec<i64> = locked.schedules.iter().map(|it| it.schedule.id.0).collect();
+    let (mut names, house) = names_and_house(conn, &ids)?;
+    let shown = |it: LockedSchedule| {
+        let (channel, kind, bot) = names.remove(&it.schedule.id).unwrap_or_default();
+        Shown { run: it.runs.into_iter().next(), schedule: it.schedule, channel, kind, bot }
+    };
+    let shown = locked.schedules.into_iter().map(shown).collect();
+    filled(conn, vec![locked.campaign], shown, &house)?.pop().ok_or(diesel::result::Error::NotFound)
+}
+
+/// Schedules with the names of their channels and bots, and what belongs to each of them.
+fn filled(
+    conn: &mut PgConnection,
+    found: Vec<Campaign>,
+    shown: Vec<Shown>,
+    (house, blackouts): &(House, BTreeSet<NaiveDate>),
+) -> QueryResult<Vec<Sheet>> {
+    let ids: Vec<CampaignId> = found.iter().map(|campaign| campaign.id).collect();
     let run_ids: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref().map(|run| run.id)).collect();
-    let counts = deliveries::counts::counts(conn, &run_ids)?;
-    let (house, blackouts) = settings::store::house_and_blackouts(conn)?;
+    let counted = counts::counts(conn, &run_ids)?;
 
     // Those of which the first were sent and the others wait.
     let waits = |run: &&Run| run.state == RunState::Running && run.canary_left() == Some(0);
     let waiting: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref()).filter(waits).map(|run| run.id).collect();
     let last_claimed = match waiting.is_empty() {
         true => Default::default(),
-        false => deliveries::counts::last_claimed(conn, &waiting)?,
+        false => counts::last_claimed(conn, &waiting)?,
     };
 
     let daily: Vec<CampaignId> =
         found.iter().filter(|it| it.kind == CampaignKind::Daily).map(|campaign| campaign.id).collect();
     let missed = match daily.is_empty() {
         true => Default::default(),
-        false => drops::store::last_missed(conn, &daily)?,
+        false => last_missed(conn, &daily)?,
     };
     let mut with_bots: Vec<CampaignId> =
         shown.iter().filter(|it| it.bot.is_some()).map(|it| it.schedule.campaign_id).collect();
@@ -153,7 +180,7 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
         false => self::talks(conn, &with_bots)?,
     };
     let met_by = match shown.iter().any(|it| it.schedule.plan.when == When::Inbound) {
-        true => channels::store::met_by(conn)?,
+        true => met_by_campaigns(conn)?,
         false => Default::default(),
     };
     let launching = match found.iter().any(|campaign| campaign.state == CampaignState::Draft) {
@@ -172,10 +199,9 @@ pub fn sheets(conn: &mut PgConnection, found: Vec<Campaign>) -> QueryResult<Vec<
     for Shown { schedule, run, channel, kind, bot } in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
         let Sheet { campaign, lines, .. } = &mut sheets[*n];
-        let counts = run.as_ref().and_then(|run| counts.get(&run.id)).copied().unwrap_or_default();
+        let counts = run.as_ref().and_then(|run| counted.get(&run.id)).copied().unwrap_or_default();
         let holds = run.as_ref().filter(|run| !run.state.has_ended()).map_or(Holds::none(), |run| {
-            let calendar = settings::effective(&house, &blackouts, &campaign.quiet, campaign.zone);
-            calendar.closed(run.id.0, run.window.starts, run.window.ends)
+            run.holds(&settings::effective(house, blackouts, &campaign.quiet, campaign.zone))
         });
         let waits_until = run.as_ref().and_then(|run| {
             let canary = run.rules.canary?;
@@ -248,7 +274,7 @@ pub struct Past {
     /// What left, minute by minute.
     pub sent: Vec<(DateTime<Utc>, i64)>,
     /// From when to when it stood still; `None` for a pause that goes on.
-    pauses: Vec<runs::store::Pause>,
+    pauses: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
 }
 
 impl Past {
@@ -258,13 +284,30 @@ impl Past {
     }
 }
 
-pub fn past(conn: &mut PgConnection, run: &crate::runs::Run) -> QueryResult<Past> {
-    let pauses = runs::store::pauses(conn, run.id)?;
-    Ok(Past { sent: crate::deliveries::counts::per_minute(conn, run.id)?, pauses })
+/// What left a minute, and the pauses.
+pub fn past(conn: &mut PgConnection, run: &Run) -> QueryResult<Past> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        at: DateTime<Utc>,
+        /// `None` for a pause.
+        #[diesel(sql_type = Nullable<Int8>)]
+        sent: Option<i64>,
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        until: Option<DateTime<Utc>>,
+    }
+    let rows: Vec<Row> = diesel::sql_query(include_str!("past.sql")).bind::<Int8, _>(run.id).load(conn)?;
+    let (mut sent, mut pauses) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row.sent {
+            Some(n) => sent.push((row.at, n)),
+            None => pauses.push((row.at, row.until)),
+        }
+    }
+    Ok(Past { sent, pauses })
 }
 
 pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryResult<Inside> {
-    use crate::db::schema::files;
     let file = match sheet.campaign.file_id {
         Some(file) => files::table.find(file).select((files::name, files::rows_good)).first(conn).optional()?,
         None => None,
@@ -272,7 +315,10 @@ pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryRe
     let of = lists(conn, sheet.campaign.id)?;
     let lists = match of.include.is_empty() {
         true => None,
-        false => Some((names_of(conn, &of.include)?, names_of(conn, &of.exclude)?)),
+        false => {
+            let mut names = |ids: &[ListId]| crate::lists::store::names_of(conn, ids);
+            Some((names(&of.include)?, names(&of.exclude)?))
+        }
     };
     let history = history(conn, sheet.campaign.id, n_history)?;
     let mut pasts = Vec::new();
@@ -314,12 +360,16 @@ impl HistoryLine {
     }
 }
 
-/// The last `limit` things that happened to a campaign, newest first.
+/// The last `limit` things that happened to a campaign, newest first; without those of runs
+/// that only followed their schedule.
 pub fn history(conn: &mut PgConnection, id: CampaignId, limit: i64) -> QueryResult<Vec<HistoryLine>> {
-    use crate::db::schema::{journal, users};
+    // The clock stops a run alone, and says why.
+    let followed_nobody = journal::user_id.is_null().and(journal::nobody.is_null());
     journal::table
         .left_join(users::table.on(users::id.nullable().eq(journal::user_id)))
         .filter(journal::campaign_id.eq(id))
+        .filter(journal::happened.ne_all([Happened::RunPaused, Happened::RunResumed]))
+        .filter(journal::happened.ne(Happened::RunStopped).or(followed_nobody))
         .order(journal::id.desc())
         .limit(limit)
         .select((
@@ -332,4 +382,103 @@ pub fn history(conn: &mut PgConnection, id: CampaignId, limit: i64) -> QueryResu
             journal::why,
         ))
         .load(conn)
+}
+
+/// A schedule, its newest run, its channel and that one's kind, its bot.
+type ShownRow = (crate::schedules::store::Row, Option<runs::store::Row>, String, String, Option<String>);
+
+/// A schedule as the screen shows it.
+struct Shown {
+    schedule: Schedule,
+    /// Its newest run.
+    run: Option<Run>,
+    /// What its channel is called.
+    channel: String,
+    /// Of which kind that is, as stored.
+    kind: String,
+    /// What its bot is called.
+    bot: Option<String>,
+}
+
+/// What a schedule's channel is called, of which kind it is, and what its bot is called.
+type Names = (String, String, Option<String>);
+
+/// The names beside these schedules, and what the house says of all: one question, since
+/// whoever pressed a button waits for the answer.
+fn names_and_house(
+    conn: &mut PgConnection,
+    ids: &[i64],
+) -> QueryResult<(HashMap<ScheduleId, Names>, (House, BTreeSet<NaiveDate>))> {
+    let rows: Vec<(ScheduleId, Names, settings::store::HouseRow)> = schedules::table
+        .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
+        .left_join(bots::table.on(bots::id.nullable().eq(schedules::bot_id)))
+        .inner_join(settings_table::table.on(settings_table::only))
+        .filter(schedules::id.eq_any(ids))
+        .select((schedules::id, (channels::name, channels::kind, bots::name.nullable()), settings::store::house_row()))
+        .load(conn)?;
+    let (mut names, mut house) = (HashMap::new(), None);
+    for (id, its, row) in rows {
+        names.insert(id, its);
+        house = Some(row);
+    }
+    let house = match house {
+        Some(row) => settings::store::read_house(row),
+        None => settings::store::house_and_blackouts(conn)?,
+    };
+    Ok((names, house))
+}
+
+/// The schedules of these campaigns as the screen shows them, campaign by campaign in the order in which they were added.
+fn shown(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<Vec<Shown>> {
+    let newest = sql::<Bool>(
+        "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
+                             AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
+    );
+    let rows: Vec<ShownRow> = schedules::table
+        .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
+        .left_join(schedule_runs::table.on(newest))
+        .left_join(bots::table.on(bots::id.nullable().eq(schedules::bot_id)))
+        .filter(schedules::campaign_id.eq_any(ids))
+        .order((schedules::campaign_id, schedules::id))
+        .select((
+            crate::schedules::store::Row::as_select(),
+            Option::<runs::store::Row>::as_select(),
+            channels::name,
+            channels::kind,
+            bots::name.nullable(),
+        ))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(schedule, run, channel, kind, bot)| {
+            Ok(Shown { schedule: schedule.try_into()?, run: run.map(Run::try_from).transpose()?, channel, kind, bot })
+        })
+        .collect()
+}
+
+/// How many open conversations bots have.
+pub fn n_with_bot(conn: &mut PgConnection, of: Scope) -> QueryResult<i64> {
+    let open = conversations::table
+        .filter(conversations::handler.eq("bot"))
+        .filter(conversations::closed_at.is_null())
+        .count()
+        .into_boxed();
+    match of {
+        Scope::Schedule(id) => {
+            let campaign: CampaignId = schedules::table.find(id).select(schedules::campaign_id).first(conn)?;
+            let of_schedule = conversations::schedule_id.eq(id);
+            open.filter(conversations::campaign_id.eq(campaign)).filter(of_schedule).get_result(conn)
+        }
+        Scope::Campaign(id) => open.filter(conversations::campaign_id.eq(id)).get_result(conn),
+        Scope::Everything => open.get_result(conn),
+    }
+}
+
+/// Whether no run is running or will start by itself.
+pub fn stands_still(conn: &mut PgConnection) -> QueryResult<bool> {
+    schedule_runs::table
+        .filter(schedule_runs::state.eq_any(["waiting", "running"]))
+        .select(schedule_runs::id)
+        .first::<i64>(conn)
+        .optional()
+        .map(|going| going.is_none())
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::NaiveTime;
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use diesel::result::Error::{DeserializationError, NotFound};
+use diesel::result::Error::DeserializationError;
 
 use super::domain::{Cap, Override, QuietChoice, effective};
 use super::store;
@@ -15,16 +15,22 @@ use crate::ids::CampaignId;
 use crate::pacing::{Calendar, Quiet};
 
 pub fn of_campaign(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Calendar> {
-    of_campaigns(conn, &[id])?.remove(&id).ok_or(NotFound)
+    in_force(conn, id).map(|(calendar, _)| calendar)
+}
+
+/// Of a campaign in this zone that says this of its own.
+pub fn of(conn: &mut PgConnection, zone: Tz, own: &Override) -> QueryResult<Calendar> {
+    let (house, blackouts) = store::house_and_blackouts(conn)?;
+    Ok(effective(&house, &blackouts, own, zone))
 }
 
 /// Its calendar, and the most messages that a contact may get, as they are now. One question: it is asked
 /// at every claim.
 pub fn in_force(conn: &mut PgConnection, id: CampaignId) -> QueryResult<(Calendar, Option<Cap>)> {
-    let (Zone(zone), own, house): (Zone, OwnColumns, (store::Row, Vec<NaiveDate>)) = campaigns::table
+    let (Zone(zone), own, house): (Zone, OwnColumns, store::HouseRow) = campaigns::table
         .find(id)
         .inner_join(settings::table.on(settings::only))
-        .select((campaigns::time_zone, OwnColumns::as_select(), (store::Row::as_select(), store::days())))
+        .select((campaigns::time_zone, OwnColumns::as_select(), store::house_row()))
         .first(conn)?;
     let (house, blackouts) = store::read_house(house);
     Ok((effective(&house, &blackouts, &own.read()?, zone), house.cap))
@@ -32,8 +38,7 @@ pub fn in_force(conn: &mut PgConnection, id: CampaignId) -> QueryResult<(Calenda
 
 /// Of a campaign that does not exist yet and will say nothing of its own.
 pub fn of_new(conn: &mut PgConnection, zone: Tz) -> QueryResult<Calendar> {
-    let (house, blackouts) = store::house_and_blackouts(conn)?;
-    Ok(effective(&house, &blackouts, &Override::default(), zone))
+    of(conn, zone, &Override::default())
 }
 
 /// The calendars of these campaigns, with two questions however many they are.

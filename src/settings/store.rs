@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use diesel::dsl::{exists, sql};
+use diesel::dsl::{AsSelect, exists, sql};
 use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -56,15 +56,22 @@ pub fn blackouts(conn: &mut PgConnection) -> QueryResult<BTreeSet<NaiveDate>> {
 
 /// [`house`] and [`blackouts`] with one question.
 pub fn house_and_blackouts(conn: &mut PgConnection) -> QueryResult<(House, BTreeSet<NaiveDate>)> {
-    settings::table.find(true).select((Row::as_select(), days())).first(conn).map(read_house)
+    settings::table.find(true).select(house_row()).first(conn).map(read_house)
 }
 
-/// The days of all blackout dates, for whoever asks for them beside something else.
-pub(super) fn days() -> SqlLiteral<Array<Date>> {
+fn days() -> SqlLiteral<Array<Date>> {
     sql("ARRAY(SELECT day FROM blackouts)")
 }
 
-pub(super) fn read_house((row, days): (Row, Vec<NaiveDate>)) -> (House, BTreeSet<NaiveDate>) {
+/// The row of the settings and the days of all blackout dates.
+pub type HouseRow = (Row, Vec<NaiveDate>);
+
+/// The columns of a [`HouseRow`], for whoever asks for them beside something else.
+pub fn house_row() -> (AsSelect<Row, Pg>, SqlLiteral<Array<Date>>) {
+    (Row::as_select(), days())
+}
+
+pub fn read_house((row, days): HouseRow) -> (House, BTreeSet<NaiveDate>) {
     (row.into(), days.into_iter().collect())
 }
 
@@ -105,7 +112,7 @@ pub fn remove(conn: &mut PgConnection, day: NaiveDate) -> QueryResult<Option<Str
 
 #[derive(Debug, Queryable, Selectable, AsChangeset)]
 #[diesel(table_name = settings, check_for_backend(Pg), treat_none_as_null = true)]
-pub(super) struct Row {
+pub struct Row {
     quiet_from: Option<NaiveTime>,
     quiet_to: Option<NaiveTime>,
     jitter_minutes: i16,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use actix_web::cookie::Cookie;
 use actix_web::test::TestRequest;
 use bugle::access::{Actor, Role};
-use bugle::campaigns::actions;
+use bugle::control::actions;
 use bugle::drafting::dry_run;
 use bugle::drafting::review::{self, Facts};
 use bugle::engine::{checker, importer};

@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
+use bugle::control::Edit;
+use bugle::control::actions::{edit, pause, resume};
 use bugle::deliveries::actions::{Leave, claim};
 use bugle::deliveries::claim::Claimer;
 use bugle::pacing::Rate;
-use bugle::schedules::actions::{Edit, edit, pause, resume};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -113,8 +114,8 @@ impl Tale {
         let now = self.now();
         let state = self.desk.state("schedule_runs", self.run.0);
         self.desk.db(|conn| match state.as_str() {
-            "paused" | "overrun" => bugle::campaigns::actions::extend(conn, self.schedule, end, by, now).unwrap(),
-            "running" => edit(conn, self.schedule, Edit { end: Some(end), rate: None }, by, now).unwrap(),
+            "paused" | "overrun" => drop(bugle::control::actions::extend(conn, self.schedule, end, by, now).unwrap()),
+            "running" => drop(edit(conn, self.schedule, Edit { end: Some(end), rate: None }, by, now).unwrap()),
             _ => {}
         });
         self.is_paused = false;

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bugle::campaigns::{CampaignKind, actions};
+use bugle::campaigns::CampaignKind;
+use bugle::control::actions;
+use bugle::control::actions::{pause, resume, stop};
 use bugle::deliveries::ledger::{self, LedgerAsk};
 use bugle::deliveries::{Outcome, Show, Standing};
 use bugle::drafting;
@@ -11,9 +13,8 @@ use bugle::engine::starter;
 use bugle::ids::{CampaignId, RunId, ScheduleId};
 use bugle::pacing::LocalHours;
 use bugle::providers::sandbox::Knobs;
-use bugle::runs::{Busy, Canary, Rules};
 use bugle::schedules::Draft;
-use bugle::schedules::actions::{pause, resume, stop};
+use bugle::schedules::{Busy, Canary, Rules};
 use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 

@@ -251,7 +251,7 @@ async fn a_history_tells_overrun_and_stopped_apart_newest_first() {
     desk.run_until("2026-03-02 09:01:05").await;
     let (campaign, ..) = desk.campaign_to("Ended", &who, "09:00-18:00", 0.1, LatePolicy::KeepRate).await;
     let (admin, now) = (desk.admin, desk.app.clock.now());
-    desk.db(|conn| bugle::campaigns::actions::stop(conn, campaign, admin, now).unwrap());
+    desk.db(|conn| bugle::control::actions::stop(conn, campaign, admin, now).unwrap());
 
     let page = desk.history(&who[2]).await;
     page.shows("The end time came first.");

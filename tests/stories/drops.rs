@@ -2,12 +2,12 @@
 
 use actix_web::test::TestRequest;
 use bugle::access::Role;
-use bugle::campaigns::actions as campaigns;
+use bugle::control::actions as campaigns;
+use bugle::control::actions as schedules;
 use bugle::drops::actions::{self as drops, Launch};
 use bugle::drops::domain::Mode;
 use bugle::engine::{importer, starter};
 use bugle::ids::{CampaignId, DropId, RunId};
-use bugle::schedules::actions as schedules;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 

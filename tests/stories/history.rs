@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use bugle::access::Role;
 use bugle::app::App;
-use bugle::campaigns::actions as campaigns;
 use bugle::config::Settings;
+use bugle::control::actions as campaigns;
+use bugle::control::actions::{pause, resume};
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{self, Fate, Settled};
 use bugle::engine::{rescuer, starter, watcher};
@@ -17,7 +18,6 @@ use bugle::marks::Marks;
 use bugle::marks::store::{is_held, name_of_installation};
 use bugle::providers::sandbox::Knobs;
 use bugle::providers::{Receipt, ReceiptStatus};
-use bugle::schedules::actions::{pause, resume};
 use bugle::{db, server};
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;

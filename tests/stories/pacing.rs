@@ -1,8 +1,10 @@
-use bugle::campaigns::{CampaignKind, actions};
+use bugle::campaigns::CampaignKind;
+use bugle::control::Edit;
+use bugle::control::actions;
+use bugle::control::actions::{edit, pause, resume};
 use bugle::drafting;
 use bugle::pacing::{LatePolicy, Rate};
 use bugle::schedules::Draft;
-use bugle::schedules::actions::{Edit, edit, pause, resume};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::desk::{Desk, Received, instant, phones};

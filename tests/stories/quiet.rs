@@ -1,7 +1,7 @@
 //! Quiet hours and blackout days: nothing leaves inside them, and what was held goes
 //! on after them where it stood.
 
-use bugle::schedules::actions::{pause, resume};
+use bugle::control::actions::{pause, resume};
 use chrono::{DateTime, Utc};
 
 use crate::desk::{Desk, instant};

@@ -2,12 +2,12 @@
 
 use bugle::campaigns::store::Lists;
 use bugle::campaigns::{CampaignKind, Freeze};
+use bugle::control::actions::{pause, resume, stop};
 use bugle::drafting;
 use bugle::engine::{rescuer, starter};
 use bugle::ids::{CampaignId, ListId, ScheduleId};
 use bugle::pacing::{CronText, Days, LateLimit, LatePolicy, Missed, Overlap, Rate, Rule, TooLate};
-use bugle::runs::Rules;
-use bugle::schedules::actions::{pause, resume, stop};
+use bugle::schedules::Rules;
 use bugle::schedules::{Draft, Recurrence, When};
 use chrono::{TimeDelta, Weekday};
 use chrono_tz::Tz;

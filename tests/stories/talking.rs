@@ -5,6 +5,7 @@ use bugle::bots::steps::Steps;
 use bugle::campaigns;
 use bugle::campaigns::inbound::InboundPlan;
 use bugle::channels::setups;
+use bugle::control;
 use bugle::conversations::actions::{TakenIn, take_in};
 use bugle::conversations::outbox;
 use bugle::deliveries::Fate;
@@ -348,16 +349,14 @@ async fn while_a_campaign_is_paused_its_bot_answers_and_does_not_speak_up_by_its
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (campaign, _, to) = desk.begun_survey(3).await;
     let now = desk.app.clock.now();
-    desk.db(|conn| {
-        campaigns::actions::pause(conn, campaign, desk.admin, now).unwrap_or_else(|error| panic!("{error}"))
-    });
+    desk.db(|conn| control::actions::pause(conn, campaign, desk.admin, now).unwrap_or_else(|error| panic!("{error}")));
     desk.hears(&to[0], "4").await;
     assert_eq!(desk.phone(&to[0])[2..], ["Thank you for the 4.".to_owned()], "a conversation that has begun goes on");
     desk.later(2 * 3600);
     desk.talk().await;
     assert_eq!(desk.phone(&to[1]).len(), 2, "nobody asked for the reminder");
     let now = desk.app.clock.now();
-    desk.db(|conn| campaigns::actions::resume(conn, campaign, desk.admin, now).unwrap());
+    desk.db(|conn| control::actions::resume(conn, campaign, desk.admin, now).unwrap());
     desk.talk().await;
     assert_eq!(desk.phone(&to[1])[2..], ["Still there?".to_owned()]);
     assert_eq!(desk.phone(&to[0]).len(), 3, "who has answered is not reminded");
@@ -372,14 +371,14 @@ async fn a_reminder_that_waits_in_the_outbox_is_held_by_a_pause_and_ended_by_a_s
     // Written down by the sweep, not claimed yet.
     assert_eq!(desk.db(|conn| bugle::conversations::actions::wake_next(conn, now).unwrap()), 2);
     assert_eq!(desk.outbox("purpose = 'reengager' AND state = 'queued'"), 2);
-    desk.db(|conn| campaigns::actions::pause(conn, campaign, desk.admin, now).unwrap());
+    desk.db(|conn| control::actions::pause(conn, campaign, desk.admin, now).unwrap());
     desk.talk().await;
     assert_eq!(desk.outbox("purpose = 'reengager' AND state = 'queued'"), 2, "held, not lost");
-    desk.db(|conn| campaigns::actions::stop(conn, campaign, desk.admin, now).unwrap());
+    desk.db(|conn| control::actions::stop(conn, campaign, desk.admin, now).unwrap());
     desk.talk().await;
     assert_eq!(desk.outbox("purpose = 'reengager' AND outcome = 20"), 2);
     assert_eq!(desk.phone(&to[0]).len(), 2);
-    let wire = bugle::deliveries::quiet::look(&desk.app, Scope::Schedule(schedule.0)).await.unwrap();
+    let wire = bugle::deliveries::quiet::look(&desk.app, Scope::Schedule(schedule)).await.unwrap();
     assert!(wire.is_quiet());
 }
 
@@ -388,7 +387,7 @@ async fn after_a_stop_bots_are_silent_and_what_people_write_waits_in_the_inbox()
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (campaign, _, to) = desk.begun_survey(2).await;
     let now = desk.app.clock.now();
-    desk.db(|conn| campaigns::actions::stop(conn, campaign, desk.admin, now).unwrap());
+    desk.db(|conn| control::actions::stop(conn, campaign, desk.admin, now).unwrap());
     desk.hears(&to[0], "4").await;
     desk.later(2 * 3600);
     desk.hears(&to[0], "hello?").await;
@@ -412,11 +411,11 @@ async fn a_stop_waits_for_the_reply_on_the_wire_or_names_it() {
     let by = Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
     let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by).unwrap());
     assert_eq!(claimed.len(), 1);
-    let scope = Scope::Schedule(schedule.0);
+    let scope = Scope::Schedule(schedule);
     let wire = bugle::deliveries::quiet::look(&desk.app, scope).await.unwrap();
     assert!(wire.is_quiet(), "an answer is nothing that a pause waits for");
     let now = desk.app.clock.now();
-    desk.db(|conn| campaigns::actions::stop(conn, campaign, desk.admin, now).unwrap());
+    desk.db(|conn| control::actions::stop(conn, campaign, desk.admin, now).unwrap());
     let wire = bugle::deliveries::quiet::look(&desk.app, scope).await.unwrap();
     assert_eq!((wire.n, wire.sends[0].address.as_str()), (1, to[0].as_str()));
     assert_eq!(desk.db(|conn| outbox::claim(conn, desk.channel, 10, by).unwrap()).len(), 0);
@@ -437,7 +436,7 @@ async fn a_claim_and_a_stop_come_one_after_the_other() {
             use diesel::Connection;
             let conn = &mut diesel::PgConnection::establish(&url).unwrap();
             conn.transaction(|conn| {
-                campaigns::actions::stop(conn, campaign, admin, now).unwrap();
+                control::actions::stop(conn, campaign, admin, now).unwrap();
                 stopped.0.send(()).unwrap();
                 may_commit.1.recv().unwrap();
                 diesel::QueryResult::Ok(())
@@ -751,7 +750,7 @@ async fn reminders_that_a_pause_holds_take_no_room_from_a_campaign() {
     desk.later(3601);
     let now = desk.app.clock.now();
     while desk.db(|conn| bugle::conversations::actions::wake_next(conn, now).unwrap()) > 0 {}
-    desk.db(|conn| campaigns::actions::pause(conn, campaign, desk.admin, now).unwrap());
+    desk.db(|conn| control::actions::pause(conn, campaign, desk.admin, now).unwrap());
     assert_eq!(desk.outbox("purpose = 'reengager' AND state = 'queued'"), 20);
     desk.sql("UPDATE channels SET per_minute = 10");
     let file = (500..600).map(|n| format!("12125{n:06}")).collect::<Vec<_>>();

@@ -233,7 +233,7 @@ async fn what_receipts_say_before_the_result_is_not_on_the_wire_any_more() {
         .collect();
     desk.db(|conn| actions::take_in(conn, desk.channel, &news, now).unwrap());
 
-    let wire = quiet::look(&desk.app, bugle::deliveries::counts::Scope::Schedule(schedule.0)).await.unwrap();
+    let wire = quiet::look(&desk.app, bugle::deliveries::counts::Scope::Schedule(schedule)).await.unwrap();
     assert_eq!((wire.n, wire.sends.len()), (2, 2));
     assert_eq!(desk.counts(run).in_flight(), 2);
     desk.later(61);

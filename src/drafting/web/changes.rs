@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use crate::access::Manage;
 use crate::app::App;
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, Freeze, Refused, store};
+use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, Freeze, store};
 use crate::contacts::domain::normalise;
 use crate::db::{DbError, Error};
+use crate::drafting::Refused;
 use crate::drafting::approvals::{self, ApprovalStanding};
 use crate::drafting::review::{self, Facts};
 use crate::drafting::test_send::{self};
@@ -63,7 +64,7 @@ pub async fn create(
     let (by, now) = (may.person.id, app.clock.now());
     match app.db.run(move |conn| drafting::actions::create(conn, &name, kind, zone, by, now)).await {
         Ok(id) => Ok(see_other(format!("/campaigns/{id}/edit"))),
-        Err(DbError::Work(Error::Refused(refused @ Refused::NameTaken(_)))) => {
+        Err(DbError::Work(Error::Refused(refused @ Refused::Campaign(campaigns::Refused::NameTaken(_))))) => {
             again(one_error("name", refused.to_string()))
         }
         Err(error) => Err(error.into()),
@@ -109,7 +110,7 @@ pub async fn edit(
             {
                 Ok(()) if is_draft => return Ok(see_other(format!("/campaigns/{id}/edit#contacts"))),
                 Ok(()) => return Ok(see_other(format!("/campaigns?open={id}"))),
-                Err(DbError::Work(Error::Refused(refused @ Refused::NameTaken(_)))) => {
+                Err(DbError::Work(Error::Refused(refused @ Refused::Campaign(campaigns::Refused::NameTaken(_))))) => {
                     one_error("name", refused.to_string())
                 }
                 Err(error) => return Err(error.into()),
@@ -137,7 +138,7 @@ pub async fn upload_file(
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     // Asked before the upload, so that nothing is stored for a campaign that cannot have it.
     if app.db.run(move |conn| store::find(conn, id)).await?.state != CampaignState::Draft {
-        return Err(Problem::Conflict(Refused::AlreadyLaunched.to_string()));
+        return Err(Problem::Conflict(campaigns::Refused::AlreadyLaunched.to_string()));
     }
     let received = match upload::Form::read(form, &["kind"]).await {
         Ok(form) => {
@@ -437,7 +438,10 @@ pub async fn launch(
         Ok(()) => Ok(see_other(format!("/campaigns?open={id}"))),
         // Pressed twice: it is where one wants it.
         Err(DbError::Work(Error::Refused(
-            Refused::AlreadyLaunched | Refused::Stopped | Refused::Finished | Refused::Archived,
+            Refused::Campaign(campaigns::Refused::AlreadyLaunched)
+            | Refused::Campaign(
+                campaigns::Refused::Stopped | campaigns::Refused::Finished | campaigns::Refused::Archived,
+            ),
         ))) => Ok(see_other(format!("/campaigns?open={id}"))),
         Err(DbError::Work(Error::Refused(refused))) => {
             let why = refused.to_string();

@@ -47,7 +47,7 @@ impl Groups {
             .iter()
             .map(|group| (group.value.clone(), format!("{} ({})", group.value, thousands(group.n))))
             .collect();
-        let known = options.iter_mut().find(|(value, _)| crate::runs::same_group(value, typed));
+        let known = options.iter_mut().find(|(value, _)| crate::schedules::same_group(value, typed));
         match known {
             // Spelt as the schedule has it, so that the choice finds it.
             Some((value, _)) => value.replace_range(.., typed),

@@ -22,7 +22,7 @@ use crate::files::web::{FilePurpose, Panel};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
 use crate::pacing::{LatePolicy, Overlap, TooLate};
 use crate::providers::Kind;
-use crate::runs::Busy;
+use crate::schedules::Busy;
 use crate::settings::QuietForm;
 use crate::web::chart::thousands;
 use crate::web::{FieldErrors, Frame, Problem, page_with};

@@ -8,7 +8,7 @@ use crate::drafting::review::Facts;
 use crate::drafting::web::bot_choice::BotForm;
 use crate::ids::ChannelId;
 use crate::pacing::{CronText, Days, LateLimit, LatePolicy, LocalHours, Missed, Overlap, Rate, Rule, TooLate};
-use crate::runs::{Busy, Canary, Rules};
+use crate::schedules::{Busy, Canary, Rules};
 use crate::schedules::{Draft, Recurrence, When};
 use crate::web::FieldErrors;
 

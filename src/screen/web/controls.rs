@@ -4,23 +4,23 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use chrono::{DateTime, NaiveTime, Utc};
-use diesel::{Connection, PgConnection};
+use diesel::PgConnection;
 use serde::Deserialize;
 
 use crate::access::{Manage, Operate, Person};
 use crate::app::App;
-use crate::campaigns::{Campaign, actions, store};
+use crate::control::{Edit, Locked, Refused, actions};
+use crate::db::Error;
 use crate::deliveries::counts::Scope;
+use crate::drafting;
 use crate::ids::{CampaignId, RunId, ScheduleId};
 use crate::pacing::Rate;
-use crate::schedules::actions::Edit;
 use crate::screen::domain::{ScheduleLine, Sheet};
-use crate::screen::web::index::{Asked, answer_row, draw_schedule, html, place_of, sheet_of};
+use crate::screen::web::index::{Asked, ShownSchedule, answer_row, html, row_of_locked};
 use crate::screen::web::panels::{Note, Place, Plan};
 use crate::screen::web::stop::{ask, carry_out, still};
 use crate::web::chart::thousands;
 use crate::web::{Click, Frame, Htmx, May, Problem, see_other};
-use crate::{drafting, schedules};
 
 pub fn routes(pages: &mut ServiceConfig) {
     pages
@@ -42,58 +42,25 @@ pub fn routes(pages: &mut ServiceConfig) {
 
 // ---- one schedule ----------------------------------------------------------------
 
-#[derive(Clone, Copy)]
-enum Verb {
-    Pause,
-    Resume,
-    Stop,
-    Extend(NaiveTime),
-    Edit(Edit),
-}
-
-impl Verb {
-    /// Whether the answer waits until the wire is quiet.
-    fn stills(self) -> bool {
-        matches!(self, Verb::Pause | Verb::Stop)
-    }
-
-    fn click(self) -> Click {
-        match self {
-            Verb::Pause => Click::Pause,
-            Verb::Resume | Verb::Extend(_) => Click::Resume,
-            Verb::Stop => Click::Stop,
-            Verb::Edit(_) => Click::Edit,
-        }
-    }
-
-    /// What to say of it, with the end it leads to: a time that was typed may mean tomorrow.
-    fn done(self, line: &ScheduleLine, campaign: &Campaign, now: DateTime<Utc>) -> Option<Note> {
-        let text = match self {
-            Verb::Pause | Verb::Stop => return None,
-            Verb::Resume => "Resumed. It goes on where it stopped.",
-            Verb::Extend(_) => "Extended and resumed.",
-            Verb::Edit(_) => "Updated.",
-        };
-        let ends =
-            line.run.as_ref().map(|run| crate::screen::domain::moment(run.window.ends, campaign.zone, now).words);
-        let ends = ends.map(|ends| format!(" It ends {ends}.")).unwrap_or_default();
-        Some(Note { tone: "good", text: format!("{text}{ends}") })
-    }
-}
-
 #[post("/schedules/{id}/pause")]
 async fn pause(app: Data<App>, may: May<Operate>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
-    change(&app, &may.person, htmx, *id, Verb::Pause).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::pause(conn, id, by, now);
+    change(&app, &may.person, htmx, id, Click::Pause, None, verb).await
 }
 
 #[post("/schedules/{id}/resume")]
 async fn resume(app: Data<App>, may: May<Operate>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
-    change(&app, &may.person, htmx, *id, Verb::Resume).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::resume(conn, id, by, now);
+    change(&app, &may.person, htmx, id, Click::Resume, Some("Resumed. It goes on where it stopped."), verb).await
 }
 
 #[post("/schedules/{id}/stop")]
 async fn stop(app: Data<App>, may: May<Manage>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
-    change(&app, &may.person, htmx, *id, Verb::Stop).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::stop(conn, id, by, now);
+    change(&app, &may.person, htmx, id, Click::Stop, None, verb).await
 }
 
 #[derive(Deserialize)]
@@ -131,9 +98,13 @@ async fn extend(
     id: Path<ScheduleId>,
     form: Form<Times>,
 ) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
     match form.end() {
-        Ok(end) => change(&app, &may.person, htmx, *id, Verb::Extend(end)).await,
-        Err(reason) => refuse(&app, &may.person, htmx, *id, Problem::Invalid(reason.to_owned())).await,
+        Ok(end) => {
+            let verb = move |conn: &mut PgConnection| actions::extend(conn, id, end, by, now);
+            change(&app, &may.person, htmx, id, Click::Resume, Some("Extended and resumed."), verb).await
+        }
+        Err(reason) => refuse(&app, &may.person, htmx, id, Problem::Invalid(reason.to_owned())).await,
     }
 }
 
@@ -145,51 +116,59 @@ async fn edit_schedule(
     id: Path<ScheduleId>,
     form: Form<Times>,
 ) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
     match form.end().and_then(|end| Ok(Edit { end: Some(end), rate: Some(form.rate()?) })) {
-        Ok(edit) => change(&app, &may.person, htmx, *id, Verb::Edit(edit)).await,
-        Err(reason) => refuse(&app, &may.person, htmx, *id, Problem::Invalid(reason.to_owned())).await,
+        Ok(edit) => {
+            let verb = move |conn: &mut PgConnection| actions::edit(conn, id, edit, by, now);
+            change(&app, &may.person, htmx, id, Click::Edit, Some("Updated."), verb).await
+        }
+        Err(reason) => refuse(&app, &may.person, htmx, id, Problem::Invalid(reason.to_owned())).await,
     }
 }
 
-async fn change(app: &App, person: &Person, htmx: Htmx, id: ScheduleId, verb: Verb) -> Result<HttpResponse, Problem> {
-    let (by, now, app) = (person.id, app.clock.now(), &app.without_delay());
-    let work = move |conn: &mut PgConnection| {
-        conn.transaction(|conn| {
-            match verb {
-                Verb::Pause => schedules::actions::pause(conn, id, by, now)?,
-                Verb::Resume => schedules::actions::resume(conn, id, by, now)?,
-                Verb::Stop => {
-                    schedules::actions::stop(conn, id, by, now)?;
-                    // With its last schedule the campaign is stopped, too.
-                    let campaign = schedules::store::find(conn, id)?.campaign_id;
-                    actions::finish(conn, campaign, now)?;
-                }
-                Verb::Edit(edit) => schedules::actions::edit(conn, id, edit, by, now)?,
-                Verb::Extend(end) => actions::extend(conn, id, end, by, now)?,
-            }
-            Ok(())
-        })
-    };
-    match carry_out(app, verb.click(), work).await {
-        Ok(()) => {}
+/// Carries a verb out on a schedule and shows what has become of it. `done`: what is said
+/// then; where nothing is, the answer waits until the wire is quiet and tells that.
+async fn change(
+    app: &App,
+    person: &Person,
+    htmx: Htmx,
+    id: ScheduleId,
+    click: Click,
+    done: Option<&'static str>,
+    verb: impl Fn(&mut PgConnection) -> Result<Locked, Error<Refused>> + Clone + Send + 'static,
+) -> Result<HttpResponse, Problem> {
+    let app = &app.without_delay();
+    let locked = match carry_out(app, click, verb).await {
+        Ok(locked) => locked,
         Err(problem @ Problem::Conflict(_)) => return refuse(app, person, htmx, id, problem).await,
         Err(problem) => return Err(problem),
-    }
-    if verb.stills() {
-        still(app, verb.click(), Scope::Schedule(id.0)).await?;
-    }
+    };
+    let wire = match done {
+        None => Some(still(app, click, Scope::Schedule(id)).await?),
+        Some(_) => None,
+    };
     let drawn = async {
-        let (sheet, n) = sheet_of(app, id).await?;
+        let shown = match locked {
+            Some(locked) => ShownSchedule::of(app, id, locked).await?,
+            None => ShownSchedule::find(app, id).await?,
+        };
         match htmx {
             Htmx(true) => {
-                let (campaign, line) = (&sheet.campaign, &sheet.lines[n]);
-                let note = verb.done(line, campaign, now);
-                draw_schedule(app, person, campaign, line, note, None).await.map(html)
+                let note = done.map(|done| said(done, &shown, app.clock.now()));
+                shown.draw(app, person, note, None, wire).await.map(html)
             }
-            Htmx(false) => Ok(see_other(place_of(&sheet, id))),
+            Htmx(false) => Ok(see_other(shown.address())),
         }
     };
-    drawn.await.map_err(|problem: Problem| unseen(verb.click(), problem))
+    drawn.await.map_err(|problem: Problem| unseen(click, problem))
+}
+
+/// What was done, with the end that it leads to: a time that was typed may mean tomorrow.
+fn said(done: &str, shown: &ShownSchedule, now: DateTime<Utc>) -> Note {
+    let zone = shown.sheet.campaign.zone;
+    let ends = shown.line().run.as_ref().map(|run| crate::screen::domain::moment(run.window.ends, zone, now).words);
+    let ends = ends.map(|ends| format!(" It ends {ends}.")).unwrap_or_default();
+    Note { tone: "good", text: format!("{done}{ends}") }
 }
 
 /// What was clicked has been done, whatever became of drawing it.
@@ -211,9 +190,8 @@ async fn refuse(
     if htmx == Htmx(false) {
         return Err(problem);
     }
-    let (sheet, n) = sheet_of(app, id).await?;
     let note = Note::refusal(problem.to_string());
-    let body = draw_schedule(app, person, &sheet.campaign, &sheet.lines[n], Some(note), None).await?;
+    let body = ShownSchedule::find(app, id).await?.draw(app, person, Some(note), None, None).await?;
     Ok(in_place(&problem, &format!("#schedule-{id}"), body))
 }
 
@@ -240,14 +218,14 @@ async fn resume_plan(
     id: Path<ScheduleId>,
 ) -> Result<HttpResponse, Problem> {
     let app = app.without_delay();
-    let (sheet, n) = sheet_of(&app, *id).await?;
-    let line = &sheet.lines[n];
+    let shown = ShownSchedule::find(&app, *id).await?;
+    let line = shown.line();
     let plan = match line.can_resume() {
         true => Some(plan(&app, &[line]).await?),
         false => None,
     };
     let note = plan.is_none().then(|| Note::refusal("The schedule is not paused."));
-    let panel = draw_schedule(&app, &may.person, &sheet.campaign, line, note, plan).await?;
+    let panel = shown.draw(&app, &may.person, note, plan, None).await?;
     match htmx {
         Htmx(true) => Ok(html(panel)),
         Htmx(false) => ask(frame, htmx, "Resume", &format!("<div class=\"schedules\">{panel}</div>")),
@@ -299,7 +277,7 @@ async fn ask_stop(
         .db
         .look(move |conn| {
             let sheet = crate::screen::store::sheet_of_schedule(conn, id)?;
-            Ok::<_, diesel::result::Error>((sheet, store::n_with_bot(conn, Scope::Schedule(id.0))?))
+            Ok::<_, diesel::result::Error>((sheet, crate::screen::store::n_with_bot(conn, Scope::Schedule(id))?))
         })
         .await?;
     let line = sheet.lines.iter().find(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
@@ -312,31 +290,12 @@ async fn ask_stop(
         talks: talks.map(thousands),
         launches: false,
         schedules: None,
-        back: place_of(&sheet, id),
+        back: format!("/campaigns?open={}#schedule-{id}", sheet.campaign.id),
     };
     question.answer(frame, htmx)
 }
 
 // ---- one campaign ----------------------------------------------------------------
-
-#[derive(Clone, Copy)]
-enum Whole {
-    Pause,
-    Resume,
-    Stop,
-    Archive,
-}
-
-impl Whole {
-    fn click(self) -> Click {
-        match self {
-            Whole::Pause => Click::Pause,
-            Whole::Resume => Click::Resume,
-            Whole::Stop => Click::Stop,
-            Whole::Archive => Click::Edit,
-        }
-    }
-}
 
 #[post("/campaigns/{id}/pause")]
 async fn pause_campaign(
@@ -346,7 +305,9 @@ async fn pause_campaign(
     id: Path<CampaignId>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Pause).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::pause(conn, id, by, now);
+    change_campaign(&app, &may.person, htmx, id, asked.place(), Click::Pause, verb).await
 }
 
 #[post("/campaigns/{id}/resume")]
@@ -357,7 +318,9 @@ async fn resume_campaign(
     id: Path<CampaignId>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Resume).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::resume(conn, id, by, now);
+    change_campaign(&app, &may.person, htmx, id, asked.place(), Click::Resume, verb).await
 }
 
 #[post("/campaigns/{id}/stop")]
@@ -368,7 +331,9 @@ async fn stop_campaign(
     id: Path<CampaignId>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Stop).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::stop(conn, id, by, now);
+    change_campaign(&app, &may.person, htmx, id, asked.place(), Click::Stop, verb).await
 }
 
 #[post("/campaigns/{id}/archive")]
@@ -379,47 +344,44 @@ async fn archive(
     id: Path<CampaignId>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    change_campaign(&app, &may.person, htmx, *id, asked.place(), Whole::Archive).await
+    let (id, by, now) = (*id, may.person.id, app.clock.now());
+    let verb = move |conn: &mut PgConnection| actions::archive(conn, id, by, now);
+    change_campaign(&app, &may.person, htmx, id, asked.place(), Click::Edit, verb).await
 }
 
+/// Carries a verb out on a campaign and shows what has become of it; after a pause and a
+/// stop once the wire is quiet.
 async fn change_campaign(
     app: &App,
     person: &Person,
     htmx: Htmx,
     id: CampaignId,
     place: Place,
-    whole: Whole,
+    click: Click,
+    verb: impl Fn(&mut PgConnection) -> Result<Locked, Error<Refused>> + Clone + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
-    let (by, now, app) = (person.id, app.clock.now(), &app.without_delay());
-    let click = whole.click();
-    let work = move |conn: &mut PgConnection| {
-        Ok(match whole {
-            Whole::Pause => actions::pause(conn, id, by, now),
-            Whole::Resume => actions::resume(conn, id, by, now),
-            Whole::Stop => actions::stop(conn, id, by, now),
-            Whole::Archive => actions::archive(conn, id, by, now),
-        }?)
-    };
-    match carry_out(app, click, work).await {
-        Ok(()) => {}
+    let app = &app.without_delay();
+    let locked = match carry_out(app, click, verb).await {
+        Ok(locked) => locked,
         Err(problem @ Problem::Conflict(_)) if htmx == Htmx(true) => {
             let note = Note::refusal(problem.to_string());
             let body = answer_row(app, person, id, place, Some(note), None).await?;
             return Ok(in_place(&problem, &format!("#campaign-{id}"), body));
         }
         Err(problem) => return Err(problem),
+    };
+    let wire = match click {
+        Click::Pause | Click::Stop => Some(still(app, click, Scope::Campaign(id)).await?),
+        _ => None,
+    };
+    if htmx == Htmx(false) {
+        return Ok(see_other(format!("/campaigns?open={id}#campaign-{id}")));
     }
-    match whole {
-        Whole::Pause | Whole::Stop => drop(still(app, click, Scope::Campaign(id.0)).await?),
-        Whole::Resume | Whole::Archive => {}
-    }
-    match htmx {
-        Htmx(true) => {
-            let drawn = answer_row(app, person, id, place, None, None).await;
-            drawn.map(html).map_err(|problem| unseen(click, problem))
-        }
-        Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#campaign-{id}"))),
-    }
+    let drawn = match locked {
+        Some(locked) => row_of_locked(app, person, locked, place, wire).await,
+        None => answer_row(app, person, id, place, None, None).await,
+    };
+    drawn.map(html).map_err(|problem| unseen(click, problem))
 }
 
 #[get("/campaigns/{id}/resume")]
@@ -434,7 +396,7 @@ async fn campaign_plan(
     let (id, app) = (*id, app.without_delay());
     let sheet: Sheet = app.db.look(move |conn| crate::screen::store::sheet(conn, id)).await?;
     let held: Vec<&ScheduleLine> =
-        sheet.lines.iter().filter(|line| sheet.campaign.state.resumes(&line.schedule.state)).collect();
+        sheet.lines.iter().filter(|line| line.schedule.state.goes_on_with(sheet.campaign.state)).collect();
     let (note, plan) = match held.is_empty() && sheet.campaign.state.resume().is_err() {
         true => (Note::refusal("It is not paused.".to_owned()), None),
         false => (Note { tone: "good", text: "Paused.".into() }, Some(plan(&app, &held).await?)),
@@ -460,7 +422,7 @@ async fn ask_stop_campaign(
         .look(move |conn| {
             Ok::<_, diesel::result::Error>((
                 crate::screen::store::sheet(conn, id)?,
-                store::n_with_bot(conn, Scope::Campaign(id.0))?,
+                crate::screen::store::n_with_bot(conn, Scope::Campaign(id))?,
             ))
         })
         .await?;

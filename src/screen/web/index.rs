@@ -5,12 +5,14 @@ use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
 use chrono::{DateTime, Utc};
+use diesel::{PgConnection, QueryResult};
 use serde::Deserialize;
 
 use crate::access::{Person, View};
 use crate::app::App;
 use crate::campaigns::validity_form::ValidityForm;
-use crate::campaigns::{Campaign, CampaignKind, CampaignState, store};
+use crate::campaigns::{Campaign, CampaignKind, CampaignState};
+use crate::control::Locked;
 use crate::deliveries::counts::Scope;
 use crate::deliveries::quiet::{self, OnTheWire};
 use crate::drops;
@@ -104,7 +106,7 @@ async fn index(
     for sheet in &sheets {
         let is_open = Some(sheet.campaign.id) == place.open;
         let inside = if is_open { inside.take() } else { None };
-        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, None, None, now).await?);
+        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, None, None, None, now).await?);
     }
     if htmx == Htmx(true) {
         return page(CampaignList { place: &place, rows, watched, next, nothing_yet, frame });
@@ -121,7 +123,7 @@ async fn index(
 async fn settle(app: &App, word: &str, now: DateTime<Utc>) -> Result<Option<Settling>, Problem> {
     let word = if word == "Stopped" { "Stopped" } else { "Paused" };
     let wire = quiet::look(app, Scope::Everything).await?;
-    let still = app.db.run(store::stands_still).await?;
+    let still = app.db.run(crate::screen::store::stands_still).await?;
     Ok(still.then_some(Settling { word, wire, zone: app.settings.time_zone, now }))
 }
 
@@ -171,46 +173,77 @@ async fn show_schedule(
     id: Path<ScheduleId>,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
-    let (sheet, n) = sheet_of(&app, *id).await?;
+    let shown = ShownSchedule::find(&app, *id).await?;
     if htmx == Htmx(false) {
-        return Ok(crate::web::see_other(place_of(&sheet, *id)));
+        return Ok(crate::web::see_other(shown.address()));
     }
-    if asked.was.as_deref() == Some(&sheet.lines[n].signature(&sheet.campaign)) {
+    if asked.was.as_deref() == Some(&shown.line().signature(&shown.sheet.campaign)) {
         return Ok(HttpResponse::NoContent().finish());
     }
-    draw_schedule(&app, &may.person, &sheet.campaign, &sheet.lines[n], None, None).await.map(html)
+    shown.draw(&app, &may.person, None, None, None).await.map(html)
 }
 
-/// Where a schedule stands on the screen.
-pub fn place_of(sheet: &Sheet, schedule: ScheduleId) -> String {
-    format!("/campaigns?open={}#schedule-{schedule}", sheet.campaign.id)
+/// A schedule as it is now, on its sheet.
+pub struct ShownSchedule {
+    pub sheet: Sheet,
+    /// Which of the sheet's lines it is.
+    n: usize,
+    past: Option<Past>,
+}
+
+impl ShownSchedule {
+    /// Read for somebody who looks at it.
+    pub async fn find(app: &App, id: ScheduleId) -> Result<Self, Problem> {
+        let read = move |conn: &mut PgConnection| {
+            let sheet = crate::screen::store::sheet_of_schedule(conn, id)?;
+            Self::on(conn, id, sheet)
+        };
+        Ok(app.db.look(read).await?)
+    }
+
+    /// From what whoever changed it holds.
+    pub async fn of(app: &App, id: ScheduleId, locked: Locked) -> Result<Self, Problem> {
+        let read = move |conn: &mut PgConnection| {
+            let sheet = crate::screen::store::sheet_of_locked(conn, locked)?;
+            Self::on(conn, id, sheet)
+        };
+        Ok(app.db.look(read).await?)
+    }
+
+    fn on(conn: &mut PgConnection, id: ScheduleId, sheet: Sheet) -> QueryResult<Self> {
+        let n = sheet.lines.iter().position(|line| line.schedule.id == id).ok_or(diesel::result::Error::NotFound)?;
+        let run = sheet.lines[n].run.as_ref();
+        let past = run.map(|run| crate::screen::store::past(conn, run)).transpose()?;
+        Ok(ShownSchedule { sheet, n, past })
+    }
+
+    pub fn line(&self) -> &ScheduleLine {
+        &self.sheet.lines[self.n]
+    }
+
+    /// Where it stands on the screen.
+    pub fn address(&self) -> String {
+        format!("/campaigns?open={}#schedule-{}", self.sheet.campaign.id, self.line().schedule.id)
+    }
+
+    /// As an answer. `wire`: what is on the wire of it, if somebody has just looked.
+    pub async fn draw(
+        &self,
+        app: &App,
+        person: &Person,
+        note: Option<Note>,
+        plan: Option<Plan>,
+        wire: Option<OnTheWire>,
+    ) -> Result<String, Problem> {
+        draw_line(app, person, &self.sheet.campaign, self.line(), note, plan, self.past.as_ref(), wire).await
+    }
 }
 
 pub fn html(body: String) -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(body)
 }
 
-/// The sheet that a schedule is on, and its line there.
-pub async fn sheet_of(app: &App, id: ScheduleId) -> Result<(Sheet, usize), Problem> {
-    let sheet = app.db.look(move |conn| crate::screen::store::sheet_of_schedule(conn, id)).await?;
-    let n = sheet.lines.iter().position(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
-    Ok((sheet, n))
-}
-
-/// A schedule as it is now, as an answer.
-pub async fn draw_schedule(
-    app: &App,
-    person: &Person,
-    campaign: &Campaign,
-    line: &ScheduleLine,
-    note: Option<Note>,
-    plan: Option<Plan>,
-) -> Result<String, Problem> {
-    let run = line.run.clone();
-    let past = app.db.run(move |conn| run.map(|run| crate::screen::store::past(conn, &run)).transpose()).await?;
-    draw_line(app, person, campaign, line, note, plan, past).await
-}
-
+#[allow(clippy::too_many_arguments, reason = "a line is made of so many things")]
 async fn draw_line(
     app: &App,
     person: &Person,
@@ -218,15 +251,17 @@ async fn draw_line(
     line: &ScheduleLine,
     note: Option<Note>,
     plan: Option<Plan>,
-    past: Option<Past>,
+    past: Option<&Past>,
+    wire: Option<OnTheWire>,
 ) -> Result<String, Problem> {
     let now = app.clock.now();
-    let wire = match line.stillness() {
-        Some(_) => Some(quiet::look(app, Scope::Schedule(line.schedule.id.0)).await?),
-        None => None,
+    let wire = match (line.stillness(), wire) {
+        (Some(_), None) => Some(quiet::look(app, Scope::Schedule(line.schedule.id)).await?),
+        (Some(_), wire) => wire,
+        (None, _) => None,
     };
     let picture = match (&line.run, past) {
-        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, &line.holds, campaign, &past, now))?),
+        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, &line.holds, campaign, past, now))?),
         _ => None,
     };
     draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture, now })
@@ -251,17 +286,45 @@ pub async fn answer_row(
     note: Option<Note>,
     plan: Option<Plan>,
 ) -> Result<String, Problem> {
+    let sheet = move |conn: &mut PgConnection| crate::screen::store::sheet(conn, id);
+    row_of(app, person, sheet, id, place, note, plan, None).await
+}
+
+/// The same, of what whoever changed it holds, and of what is on the wire of it.
+pub async fn row_of_locked(
+    app: &App,
+    person: &Person,
+    locked: Locked,
+    place: Place,
+    wire: Option<OnTheWire>,
+) -> Result<String, Problem> {
+    let id = locked.campaign.id;
+    let sheet = move |conn: &mut PgConnection| crate::screen::store::sheet_of_locked(conn, locked);
+    row_of(app, person, sheet, id, place, None, None, wire).await
+}
+
+#[allow(clippy::too_many_arguments, reason = "a row is made of so many things")]
+async fn row_of(
+    app: &App,
+    person: &Person,
+    sheet: impl FnOnce(&mut PgConnection) -> QueryResult<Sheet> + Send + 'static,
+    id: CampaignId,
+    place: Place,
+    note: Option<Note>,
+    plan: Option<Plan>,
+    wire: Option<OnTheWire>,
+) -> Result<String, Problem> {
     let open = place.open == Some(id);
     let (sheet, inside) = app
         .db
         .look(move |conn| {
-            let sheet = crate::screen::store::sheet(conn, id)?;
+            let sheet = sheet(conn)?;
             let inside = if open { Some(crate::screen::store::inside(conn, &sheet, HISTORY)?) } else { None };
             Ok::<_, Problem>((sheet, inside))
         })
         .await?;
     let note = note.or_else(|| stillness(&sheet));
-    draw_row(app, person, &sheet, &place, inside, note, plan, app.clock.now()).await
+    draw_row(app, person, &sheet, &place, inside, note, plan, wire, app.clock.now()).await
 }
 
 /// What somebody who paused or stopped a whole campaign wants to read.
@@ -286,11 +349,13 @@ async fn draw_row(
     inside: Option<crate::screen::store::Inside>,
     note: Option<Note>,
     plan: Option<Plan>,
+    wire: Option<OnTheWire>,
     now: DateTime<Utc>,
 ) -> Result<String, Problem> {
     // Only an answer to somebody who pressed something looks at the wire.
-    let wire: Option<OnTheWire> = match &note {
-        Some(_) if stillness(sheet).is_some() => Some(quiet::look(app, Scope::Campaign(sheet.campaign.id.0)).await?),
+    let wire = match &note {
+        Some(_) if wire.is_some() => wire,
+        Some(_) if stillness(sheet).is_some() => Some(quiet::look(app, Scope::Campaign(sheet.campaign.id)).await?),
         _ => None,
     };
     let settling = wire.as_ref().is_some_and(|wire| !wire.is_quiet());
@@ -300,7 +365,7 @@ async fn draw_row(
         Some(inside) => {
             let mut schedules = Vec::new();
             for (line, past) in sheet.lines.iter().zip(inside.pasts) {
-                schedules.push(draw_line(app, person, &sheet.campaign, line, None, None, past).await?);
+                schedules.push(draw_line(app, person, &sheet.campaign, line, None, None, past.as_ref(), None).await?);
             }
             let (id, role) = (sheet.campaign.id, person.role);
             let drops = match sheet.campaign.kind {

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::access::{Operate, StopEverything};
 use crate::app::App;
-use crate::campaigns::actions;
-use crate::db::{DbError, Lost};
+use crate::control::actions;
+use crate::db::{DbError, Error, Lost, Reason};
 use crate::deliveries::counts::Scope;
 use crate::deliveries::quiet::{self, OnTheWire};
 use crate::screen::web::index::{draw, html};
@@ -32,16 +32,17 @@ const TRIED_AGAIN_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Carries out a click whose answer has to be true. One that came to nothing, because
 /// the connection broke under it, is carried out once more; so is one that may have
-/// come to something, and what says then that it has been done already is right.
-pub async fn carry_out(
+/// come to something, and what says then that it has been done already is right: `None`
+/// is answered, as nothing was held on to.
+pub async fn carry_out<T: Send + 'static, R: Reason>(
     app: &App,
     click: Click,
-    work: impl Fn(&mut PgConnection) -> Result<(), Problem> + Clone + Send + 'static,
-) -> Result<(), Problem> {
+    work: impl Fn(&mut PgConnection) -> Result<T, Error<R>> + Clone + Send + 'static,
+) -> Result<Option<T>, Problem> {
     let began = Instant::now();
     let answer = match app.db.run(work.clone()).await {
         Err(DbError::Lost(lost)) if began.elapsed() < TRIED_AGAIN_WITHIN => match app.db.run(work).await {
-            Err(DbError::Work(Problem::Conflict(_))) if !lost.unchanged => Ok(()),
+            Err(DbError::Work(Error::Refused(_))) if !lost.unchanged => return Ok(None),
             Err(DbError::Lost(again)) => {
                 Err(DbError::Lost(Lost { unchanged: lost.unchanged && again.unchanged, ..again }))
             }
@@ -49,7 +50,7 @@ pub async fn carry_out(
         },
         answer => answer,
     };
-    answer.map_err(|error| Problem::from(error).clicking(click))
+    answer.map(Some).map_err(|error| Problem::from(error).clicking(click))
 }
 
 /// Waits after a pause or a stop until nothing can begin any more.
@@ -131,7 +132,7 @@ struct StopAll {
 #[post("/campaigns/pause-all")]
 async fn pause_all(app: Data<App>, may: May<Operate>, htmx: Htmx) -> Result<HttpResponse, Problem> {
     let (by, now, app) = (may.person.id, app.clock.now(), app.without_delay());
-    carry_out(&app, Click::PauseAll, move |conn| Ok(actions::pause_all(conn, by, now).map(drop)?)).await?;
+    carry_out(&app, Click::PauseAll, move |conn| actions::pause_all(conn, by, now)).await?;
     still(&app, Click::PauseAll, Scope::Everything).await?;
     Ok(htmx.leave_for("/campaigns?settling=Paused"))
 }
@@ -185,7 +186,7 @@ async fn stop_all(
         return question(&app.without_delay(), StatusCode::UNPROCESSABLE_ENTITY, frame, htmx, errors).await;
     }
     let (by, now, app) = (may.person.id, app.clock.now(), app.without_delay());
-    carry_out(&app, Click::StopAll, move |conn| Ok(actions::stop_all(conn, by, now).map(drop)?)).await?;
+    carry_out(&app, Click::StopAll, move |conn| actions::stop_all(conn, by, now)).await?;
     still(&app, Click::StopAll, Scope::Everything).await?;
     Ok(htmx.leave_for("/campaigns?settling=Stopped"))
 }
