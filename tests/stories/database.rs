@@ -64,6 +64,14 @@ impl Server {
             // SAFETY: a signal to a process that this story started.
             unsafe { libc::kill(pid, signal) };
         }
+        // One that runs on another processor goes on for a moment, and may still answer.
+        let stands_still = |pid: libc::pid_t| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_none_or(|rest| !rest.starts_with(['R', 'S', 'D']))
+        };
+        while signal == libc::SIGSTOP && !self.processes().into_iter().all(stands_still) {
+            std::thread::yield_now();
+        }
     }
 }
 
