@@ -1,4 +1,4 @@
-//! What is wrong with a bot before anybody talks to it.
+//! domain: What is wrong with a bot before anybody talks to it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What differs between two versions, step by step.
+//! domain: What differs between two versions, step by step.
 
 use super::steps::{Accept, Act, Step, StepId, Steps, To};
 

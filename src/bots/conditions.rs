@@ -1,4 +1,4 @@
-//! When a route is taken.
+//! domain: When a route is taken.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A bot drawn as boxes in rows, each step below those that lead to it.
+//! domain: A bot drawn as boxes in rows, each step below those that lead to it.
 
 use std::collections::BTreeMap;
 

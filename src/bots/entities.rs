@@ -1,4 +1,4 @@
-//! Dates, numbers and the like, found in what people write.
+//! domain: Dates, numbers and the like, found in what people write.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use serde::{Deserialize, Serialize};

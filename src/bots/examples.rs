@@ -1,4 +1,4 @@
-//! Bots to begin with.
+//! domain: Bots to begin with.
 
 use super::exchange;
 use super::steps::Steps;

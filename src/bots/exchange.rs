@@ -1,4 +1,4 @@
-//! Bots as JSON, to take away and to bring back. The format stands in the [room](super).
+//! domain: Bots as JSON, to take away and to bring back. The format stands in the [room](super).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! What a schedule says first to a contact: its text, or the first turn of its bot.
+//! domain: What a schedule says first to a contact: its text, or the first turn of its bot.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What holds for every bot, whatever happens to it.
+//! domain: What holds for every bot, whatever happens to it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Europe::Dublin;

@@ -1,4 +1,4 @@
-//! What a bot does, step by step: values that are saved, exported and walked.
+//! domain: What a bot does, step by step: values that are saved, exported and walked.
 
 use serde::{Deserialize, Serialize};
 

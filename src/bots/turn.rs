@@ -1,4 +1,4 @@
-//! One turn of a bot: what it says and does when something happens, until it waits or ends.
+//! domain: One turn of a bot: what it says and does when something happens, until it waits or ends.
 
 use std::collections::BTreeMap;
 

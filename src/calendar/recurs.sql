@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
     FROM daily_plans p
     CROSS JOIN LATERAL (
         SELECT day, EXISTS (
-            SELECT FROM schedule_runs r WHERE r.schedule_id = s.id AND r.run_date = day AND r.purpose = 'campaign'
+            SELECT FROM real_runs r WHERE r.schedule_id = s.id AND r.run_date = day
         ) AS has_come
         FROM (SELECT (p.closes_at AT TIME ZONE c.time_zone)::date AS day) closes
     ) next

@@ -73,8 +73,8 @@ pub fn audiences(conn: &mut PgConnection, schedules: &[ScheduleId]) -> QueryResu
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT s.id AS schedule_id, s.campaign_id, last.n FROM schedules s
          LEFT JOIN LATERAL (
-             SELECT r.last_seq::bigint AS n FROM schedule_runs r
-             WHERE r.schedule_id = s.id AND r.purpose = 'campaign' AND r.prepared_at IS NOT NULL
+             SELECT r.last_seq::bigint AS n FROM real_runs r
+             WHERE r.schedule_id = s.id AND r.prepared_at IS NOT NULL
              ORDER BY r.starts_at DESC LIMIT 1
          ) last ON true
          WHERE s.id = ANY ($1)",

@@ -1,4 +1,4 @@
-//! What an inbound campaign does beside its bot: its hours, and what it says outside them.
+//! domain: What an inbound campaign does beside its bot: its hours, and what it says outside them.
 
 use chrono::{DateTime, Datelike, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;

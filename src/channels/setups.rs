@@ -1,4 +1,4 @@
-//! The channels as their adapters are made from them.
+//! store: The channels as their adapters are made from them.
 
 use diesel::prelude::*;
 

@@ -3,7 +3,7 @@
 --
 -- From the wire, which is short, whatever the number of those who are barred: an import may
 -- have blocked a million.
-SELECT c.id
+SELECT w.contact_id AS id
 FROM (
     SELECT d.contact_id
     FROM leases l
@@ -16,7 +16,5 @@ FROM (
     FROM messages m JOIN conversations v ON v.id = m.conversation_id
     WHERE m.state = 'claimed'
 ) w
-JOIN contacts c ON c.id = w.contact_id
-WHERE c.opted_out_at IS NOT NULL OR c.doubted_at IS NOT NULL
-   OR EXISTS (SELECT FROM blocklist b
-              WHERE b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $1))
+JOIN reach($1) r ON r.contact_id = w.contact_id
+WHERE r.outcome IS NOT NULL

@@ -1,4 +1,4 @@
-//! Waiting until nothing can begin to leave any more to people who opted out or were blocked.
+//! io: Waiting until nothing can begin to leave any more to people who opted out or were blocked.
 //!
 //! Every claim asks for consent once it has committed. So when an opt-out or a block has
 //! committed, only what was claimed before can still begin, and it stands on the wire for

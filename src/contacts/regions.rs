@@ -1,4 +1,4 @@
-//! Countries and territories that have phone numbers, for the choice on forms.
+//! domain: Countries and territories that have phone numbers, for the choice on forms.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 

@@ -1,4 +1,4 @@
-//! Looking for contacts, a page at a time, however many there are.
+//! store: Looking for contacts, a page at a time, however many there are.
 //!
 //! A search goes along an index, or through a bounded stretch of contacts:
 //!

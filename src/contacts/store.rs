@@ -91,6 +91,9 @@ pub struct Contact {
     /// On the blocklist right now.
     #[diesel(sql_type = Bool)]
     pub blocked: bool,
+    /// Whether something bars it from being written to.
+    #[diesel(sql_type = Bool)]
+    pub is_barred: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub blocked_until: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -98,11 +101,6 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// Whether something bars it from being written to.
-    pub fn is_barred(&self) -> bool {
-        self.opted_out_at.is_some() || self.doubted_at.is_some() || self.blocked
-    }
-
     pub fn values_json(&self) -> &serde_json::Value {
         &self.values
     }
@@ -119,15 +117,11 @@ impl Contact {
 pub fn with_consent(sql: &mut Assembled, now: DateTime<Utc>, rows: impl FnOnce(&mut Assembled)) {
     sql.sql(
         "SELECT c.id, c.kind, c.address, c.customer_id, c.\"values\", c.opted_out_at, c.doubted_at,
-                b.address IS NOT NULL AS blocked, b.until AS blocked_until, b.why AS blocked_why
+                r.outcome IS NOT NULL AS is_barred, r.blocked_at IS NOT NULL AS blocked, r.blocked_until, r.blocked_why
          FROM (",
     );
     rows(sql);
-    sql.sql(
-        ") c LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > ",
-    )
-    .text(&now.to_rfc3339())
-    .sql("::timestamptz)");
+    sql.sql(") c JOIN reach(").text(&now.to_rfc3339()).sql("::timestamptz) r ON r.contact_id = c.id");
 }
 
 pub fn find(conn: &mut PgConnection, id: ContactId, now: DateTime<Utc>) -> QueryResult<Contact> {
@@ -151,7 +145,7 @@ pub enum Whom {
 impl Whom {
     /// Those of contacts as they are shown whom something bars.
     pub fn shown(contacts: &[Contact]) -> Whom {
-        Whom::Contacts(contacts.iter().filter(|contact| contact.is_barred()).map(|contact| contact.id).collect())
+        Whom::Contacts(contacts.iter().filter(|contact| contact.is_barred).map(|contact| contact.id).collect())
     }
 }
 
@@ -186,22 +180,15 @@ fn barred(
     addresses: &[String],
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<ContactId>> {
-    use crate::db::schema::blocklist;
-    let blocked = blocklist::table
-        .filter(blocklist::kind.eq(contacts::kind))
-        .filter(blocklist::address.eq(contacts::address))
-        .filter(blocklist::until.is_null().or(blocklist::until.gt(now)));
-    contacts::table
-        .filter(contacts::kind.eq(kind))
-        .filter(contacts::address.eq_any(addresses))
-        .filter(
-            contacts::opted_out_at
-                .is_not_null()
-                .or(contacts::doubted_at.is_not_null())
-                .or(diesel::dsl::exists(blocked)),
-        )
-        .select(contacts::id)
-        .load(conn)
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = BigInt)]
+        contact_id: ContactId,
+    }
+    let ask = "SELECT contact_id FROM reach($3) WHERE kind = $1 AND address = ANY ($2) AND outcome IS NOT NULL";
+    let ask =
+        diesel::sql_query(ask).bind::<Text, _>(kind).bind::<Array<Text>, _>(addresses).bind::<Timestamptz, _>(now);
+    Ok(Prepared(ask).load::<Id>(conn)?.into_iter().map(|it| it.contact_id).collect())
 }
 
 /// What is known about a contact, locked until this transaction ends.

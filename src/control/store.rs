@@ -13,7 +13,7 @@ use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, conversations, openings, schedule_runs, schedules};
 use crate::ids::{CampaignId, ScheduleId};
 use crate::journal::{self, Entry, Happened};
-use crate::runs;
+use crate::runs::{self, store::is_real};
 use crate::schedules::Schedule;
 use crate::schedules::store::{self as of_schedule, Row as ScheduleRow};
 
@@ -100,7 +100,7 @@ pub fn save_campaign(
 pub fn with_all_runs_ended(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
     let going_on = schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaigns::id))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .filter(schedule_runs::state.eq_any(["waiting", "running", "paused"]));
     // What runs once has had its run; the others end by being stopped or by their last date.
     let coming_round = schedules::table
@@ -212,7 +212,7 @@ pub fn would_stop(conn: &mut PgConnection, states: &States) -> QueryResult<Would
     let unsent: N = diesel::sql_query(
         "SELECT coalesce(sum(last_seq - next_seq + 1
                 + (SELECT coalesce(sum(t.retrying), 0) FROM tallies t WHERE t.run_id = r.id)), 0)::bigint AS n
-         FROM schedule_runs r WHERE state = ANY ($1)",
+         FROM real_runs r WHERE state = ANY ($1)",
     )
     .bind::<Array<Text>, _>(&states.runs)
     .get_result(conn)?;

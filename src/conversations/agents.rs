@@ -1,4 +1,4 @@
-//! What agents do with a conversation. Each function is one transaction: a second agent waits
+//! actions: What agents do with a conversation. Each function is one transaction: a second agent waits
 //! for the first, and is then told what the first one did.
 
 use std::collections::HashSet;

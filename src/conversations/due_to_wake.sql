@@ -9,7 +9,7 @@ WITH RECURSIVE waiting (schedule_id) AS (
     FROM waiting w WHERE w.schedule_id IS NOT NULL
 )
 SELECT s.id AS schedule_id, s.campaign_id, c.time_zone AS zone,
-       coalesce(s.rate, (SELECT r.rate FROM schedule_runs r WHERE r.schedule_id = s.id AND r.purpose = 'campaign'
+       coalesce(s.rate, (SELECT r.rate FROM real_runs r WHERE r.schedule_id = s.id
                          ORDER BY r.starts_at DESC LIMIT 1)) AS rate
 FROM waiting w
 JOIN schedules s ON s.id = w.schedule_id AND s.state IN ('active', 'finished')

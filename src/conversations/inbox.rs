@@ -1,4 +1,4 @@
-//! What the inbox asks: a page of conversations, whether there is news, and one conversation whole.
+//! store: What the inbox asks: a page of conversations, whether there is news, and one conversation whole.
 //!
 //! Whoever waits for a human comes first, the longest waiting at the top; then the others,
 //! by their last message. A page goes along one index of its view, from the place where the

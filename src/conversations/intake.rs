@@ -1,4 +1,4 @@
-//! Taking in what providers tell us: checked and read by the channel's adapter, written
+//! io: Taking in what providers tell us: checked and read by the channel's adapter, written
 //! down, one transaction for each message of a contact, and only then acknowledged; after
 //! words that bar somebody from being written to, when nothing to them can begin any more.
 

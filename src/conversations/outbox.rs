@@ -1,4 +1,4 @@
-//! How replies leave: claim, settle, take in receipts, give up. Each function is one transaction.
+//! actions: How replies leave: claim, settle, take in receipts, give up. Each function is one transaction.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -425,9 +425,9 @@ pub fn unopened(
 ) -> QueryResult<Vec<Opening>> {
     diesel::sql_query(format!(
         "SELECT coalesce(o.at, d.settled_at, $3) AS at, {OPENING}
-         FROM deliveries d JOIN schedule_runs r ON r.id = d.run_id JOIN campaigns c ON c.id = r.campaign_id
+         FROM deliveries d JOIN real_runs r ON r.id = d.run_id JOIN campaigns c ON c.id = r.campaign_id
          LEFT JOIN openings o ON o.run_id = d.run_id AND o.seq = d.seq
-         WHERE d.contact_id = $1 AND r.channel_id = $2 AND r.bot_id IS NOT NULL AND r.purpose = 'campaign'
+         WHERE d.contact_id = $1 AND r.channel_id = $2 AND r.bot_id IS NOT NULL
            AND d.seq < r.next_seq AND (d.outcome IS NULL OR d.outcome IN (0, 14))
            AND coalesce(d.settled_at, $3) > $3 - make_interval(mins => c.validity_minutes)
            AND NOT EXISTS (SELECT FROM retries t WHERE t.run_id = d.run_id AND t.seq = d.seq)

@@ -4,9 +4,9 @@ SELECT d.contact_id, d.run_id, d.seq, c.name AS campaign, r.rules ->> 'busy' AS 
        d.seq < r.next_seq AND t.seq IS NULL AS in_flight
 FROM unnest($1) AS u (contact_id)
 JOIN deliveries d ON d.contact_id = u.contact_id AND d.settled_at IS NULL
-JOIN schedule_runs r ON r.id = d.run_id
+JOIN real_runs r ON r.id = d.run_id
 JOIN campaigns c ON c.id = r.campaign_id
 LEFT JOIN retries t ON t.run_id = d.run_id AND t.seq = d.seq
-WHERE r.campaign_id <> $2 AND r.purpose = 'campaign' AND r.state IN ('waiting', 'running', 'paused')
+WHERE r.campaign_id <> $2 AND r.state IN ('waiting', 'running', 'paused')
   AND r.prepared_at IS NOT NULL AND r.starts_at <= $3 AND r.ends_at > $3
   AND NOT EXISTS (SELECT FROM replacements x WHERE x.run_id = d.run_id AND x.seq = d.seq)

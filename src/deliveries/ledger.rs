@@ -1,4 +1,4 @@
-//! Questions about the ledger of one run: who got it, who did not, and why.
+//! store: Questions about the ledger of one run: who got it, who did not, and why.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Waiting for the wire to fall silent after a pause or a stop.
+//! io: Waiting for the wire to fall silent after a pause or a stop.
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ FROM unnest($1) AS u (contact_id)
 JOIN deliveries d ON d.contact_id = u.contact_id AND d.run_id >= (
     SELECT least((SELECT min(id) FROM schedule_runs WHERE state IN ('running', 'paused')),
                  (SELECT min(id) FROM schedule_runs WHERE ended_at > $2 - interval '3 days')))
-JOIN schedule_runs r ON r.id = d.run_id AND r.purpose = 'campaign'
+JOIN real_runs r ON r.id = d.run_id
 WHERE (d.settled_at > $2 AND (d.progress IS NOT NULL OR d.outcome IN (0, 14)))
    OR (d.settled_at IS NULL AND d.seq < r.next_seq
        AND NOT EXISTS (SELECT FROM retries t WHERE t.run_id = d.run_id AND t.seq = d.seq))

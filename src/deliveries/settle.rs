@@ -122,7 +122,7 @@ pub fn open_proven(conn: &mut PgConnection, proven: &[(RunId, i32, DateTime<Utc>
         return Ok(());
     }
     let sql = "INSERT INTO openings (run_id, seq, at)
-               SELECT u.* FROM u JOIN schedule_runs r ON r.id = u.run_id AND r.bot_id IS NOT NULL AND r.purpose = 'campaign'
+               SELECT u.* FROM u JOIN real_runs r ON r.id = u.run_id AND r.bot_id IS NOT NULL
                WHERE NOT EXISTS (SELECT FROM conversations v WHERE v.run_id = u.run_id AND v.seq = u.seq)
                ON CONFLICT DO NOTHING";
     insert_openings(conn, proven, sql)

@@ -1,4 +1,4 @@
-//! Whose turn it is: what a claim asks about contacts before it takes them.
+//! store: Whose turn it is: what a claim asks about contacts before it takes them.
 //!
 //! Most runs ask nothing, and their contacts are taken as they stand. A run with
 //! hours of the contact or a rule for busy contacts, and every run while there is a

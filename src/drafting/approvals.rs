@@ -1,4 +1,4 @@
-//! A second pair of eyes: launches that somebody else has to agree to.
+//! actions: A second pair of eyes: launches that somebody else has to agree to.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! Every message of a draft, written and weighed before one leaves.
+//! actions: Every message of a draft, written and weighed before one leaves.
 //!
 //! A tick goes through the contacts in batches, so that a million of them need no more
 //! memory than a thousand. What it has found is kept when it is through; one that dies
@@ -82,6 +82,9 @@ pub struct Weighed {
     pub contacts: i64,
     pub blocklisted: i64,
     pub opted_out: i64,
+    /// Seem to have opted out in words of their own; nobody has decided yet.
+    #[serde(default)]
+    pub doubted: i64,
     /// Contacts that lack a value, by the first field that they lack.
     pub missing: BTreeMap<String, i64>,
     /// Sent, but longer than anybody wants to read.
@@ -111,6 +114,7 @@ impl Weighed {
             contacts: 0,
             blocklisted: 0,
             opted_out: 0,
+            doubted: 0,
             missing: BTreeMap::new(),
             too_long: 0,
             unicode: 0,
@@ -126,7 +130,7 @@ impl Weighed {
 
     /// Contacts that are sent to.
     pub fn sent(&self) -> i64 {
-        self.contacts - self.blocklisted - self.opted_out - self.n_missing()
+        self.contacts - self.blocklisted - self.opted_out - self.doubted - self.n_missing()
     }
 
     pub fn is_fine(&self) -> bool {
@@ -141,6 +145,10 @@ impl Weighed {
             Some(Outcome::Blocklisted) => {
                 self.blocklisted += 1;
                 return self.name(row, || "on the blocklist".to_owned());
+            }
+            Some(Outcome::Doubted) => {
+                self.doubted += 1;
+                return self.name(row, || "seems to have opted out".to_owned());
             }
             Some(_) => {
                 self.opted_out += 1;
@@ -427,8 +435,9 @@ impl<'a> Serving<'a> {
         let Some(by) = self.by else { return &self.all };
         let value = row.values.get(by).and_then(Value::as_str).unwrap_or_default();
         if !self.known.contains_key(value) {
-            let serves =
-                |plan: &Schedule| plan.plan.group.as_ref().is_some_and(|group| crate::runs::same_group(group, value));
+            let serves = |plan: &Schedule| {
+                plan.plan.group.as_ref().is_some_and(|group| crate::schedules::same_group(group, value))
+            };
             let mine = self.plans.iter().enumerate().filter(|(_, plan)| serves(plan)).map(|(n, _)| n).collect();
             self.known.insert(value.to_owned(), mine);
         }
@@ -527,18 +536,15 @@ fn barred(
     #[derive(QueryableByName)]
     struct Barred {
         #[diesel(sql_type = Int8)]
-        id: ContactId,
+        contact_id: ContactId,
         #[diesel(sql_type = Int2)]
         outcome: i16,
     }
     let rows: Vec<Barred> = diesel::sql_query(
-        "SELECT c.id, CASE WHEN b.address IS NOT NULL THEN 10::smallint ELSE 23::smallint END AS outcome
-         FROM contacts c
-         LEFT JOIN blocklist b ON b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $2)
-         WHERE c.id = ANY ($1) AND (b.address IS NOT NULL OR c.opted_out_at IS NOT NULL)",
+        "SELECT contact_id, outcome FROM reach($2) WHERE contact_id = ANY ($1) AND outcome IS NOT NULL",
     )
     .bind::<Array<Int8>, _>(contacts)
     .bind::<Timestamptz, _>(now)
     .load(conn)?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.id, Outcome::of_code(row.outcome)?))).collect())
+    Ok(rows.into_iter().filter_map(|row| Some((row.contact_id, Outcome::of_code(row.outcome)?))).collect())
 }

@@ -1,4 +1,4 @@
-//! What decides who gets what and when, in one short text.
+//! domain: What decides who gets what and when, in one short text.
 //!
 //! What was found out about a draft, and what somebody agreed to, holds for one
 //! fingerprint. Whatever is changed afterwards makes it another one. The names of the

@@ -1,4 +1,4 @@
-//! What somebody wants to know before a launch: computed by the planner that will
+//! store: What somebody wants to know before a launch: computed by the planner that will
 //! run it, and read from the contacts it will go to.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! A message to somebody's own phone: what the first contact would get, sent now.
+//! actions: A message to somebody's own phone: what the first contact would get, sent now.
 //!
 //! It is a run like any other, so it shows what a launch will do, and STOP ends it; but
 //! it is marked as a test and counts for nothing.

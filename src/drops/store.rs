@@ -13,6 +13,7 @@ use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, daily_plans, drops, files, missed_days, schedule_runs, users};
 use crate::files::domain::File;
 use crate::ids::{CampaignId, DropId, FileId, RunId, UserId};
+use crate::runs::store::is_real;
 
 // ---- the plan of a campaign ---------------------------------------------------
 
@@ -225,7 +226,7 @@ pub fn to_launch(conn: &mut PgConnection) -> QueryResult<Vec<DropId>> {
 pub fn runs_on(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate) -> QueryResult<Vec<RunId>> {
     schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaign))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .filter(schedule_runs::run_date.eq(day))
         .order(schedule_runs::id)
         .select(schedule_runs::id)
@@ -355,8 +356,8 @@ pub struct DayRun {
 pub fn runs_since(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDate) -> QueryResult<Vec<DayRun>> {
     diesel::sql_query(
         "SELECT r.run_date AS day, r.id, s.name AS schedule, r.name, r.state, r.\"group\" ->> 'value' AS group_value
-         FROM schedule_runs r JOIN schedules s ON s.id = r.schedule_id
-         WHERE r.campaign_id = $1 AND r.purpose = 'campaign' AND r.run_date >= $2
+         FROM real_runs r JOIN schedules s ON s.id = r.schedule_id
+         WHERE r.campaign_id = $1 AND r.run_date >= $2
          ORDER BY r.run_date DESC, r.id",
     )
     .bind::<Int8, _>(campaign)

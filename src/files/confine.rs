@@ -1,4 +1,4 @@
-//! What a process may do that reads a stranger's file: compute, read what it was given, write what it
+//! io: What a process may do that reads a stranger's file: compute, read what it was given, write what it
 //! found. Memory, time and everything else end by the kernel's hand, not by ours.
 
 use std::io;

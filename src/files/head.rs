@@ -1,4 +1,4 @@
-//! What a file is, from its content: its name is not believed.
+//! io: What a file is, from its content: its name is not believed.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -1,4 +1,4 @@
-//! Importing a file: from its stored pieces to an audience.
+//! io: Importing a file: from its stored pieces to an audience.
 //!
 //! A thread reads and checks rows and packs them; the importer's connection
 //! copies the packs into tables of its own. At the end one transaction sets the

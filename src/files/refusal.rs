@@ -1,3 +1,5 @@
+//! domain: Why nothing can be made of a file.
+
 /// Why nothing can be made of a file. The text says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -1,4 +1,4 @@
-//! Reading the first sheet of a workbook row by row. Only a process that was made for it does this:
+//! io: Reading the first sheet of a workbook row by row. Only a process that was made for it does this:
 //! see [`workbook`](super::workbook).
 //!
 //! Cells of an .xlsx are streamed; its texts, which the format keeps in one

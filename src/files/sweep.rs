@@ -1,4 +1,4 @@
-//! Forgetting files that nothing refers to.
+//! io: Forgetting files that nothing refers to.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! Reading a CSV row by row, in memory that does not grow with the file.
+//! io: Reading a CSV row by row, in memory that does not grow with the file.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! Taking a file in: from the request to a temporary file to the database, with
+//! io: Taking a file in: from the request to a temporary file to the database, with
 //! the same memory however large it is.
 
 use std::fs;

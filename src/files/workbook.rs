@@ -1,4 +1,4 @@
-//! Reading a workbook in a process of its own.
+//! io: Reading a workbook in a process of its own.
 //!
 //! Workbooks come from anywhere, and what unpacks and parses them was not written for enemies: a few
 //! kilobytes can ask for more memory than there is. So the program starts itself anew with the hidden

@@ -201,7 +201,7 @@ async fn look(app: &App, frame: Frame, id: ContactId, before: Option<RunId>) -> 
             Ok::<_, diesel::result::Error>((contact, lists, turns, next, changes, left_out))
         })
         .await?;
-    if contact.is_barred() {
+    if contact.is_barred {
         quiet::wait(app, Whom::Contacts(vec![contact.id])).await;
     }
     let events = in_order(turns, changes);

@@ -1,4 +1,4 @@
-//! The mark: what a process knows, in a file outside of the database.
+//! io: The mark: what a process knows, in a file outside of the database.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -1,3 +1,5 @@
+//! io: What this process knows, in memory and in its mark.
+
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;

@@ -107,8 +107,8 @@ pub fn present(
     let ask = diesel::sql_query(concat!(
         "SELECT present.*, missing.*, coalesce((
              SELECT jsonb_agg(to_jsonb(r) ORDER BY r.id) FROM (
-                 SELECT id, schedule_id, name, state, next_seq, ends_at FROM schedule_runs
-                 WHERE purpose = 'campaign' AND (state IN ('running', 'paused') OR id = ANY ($9))
+                 SELECT id, schedule_id, name, state, next_seq, ends_at FROM real_runs
+                 WHERE state IN ('running', 'paused') OR id = ANY ($9)
              ) r), '[]') AS under_way
          FROM (",
         include_str!("present.sql"),

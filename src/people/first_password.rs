@@ -1,4 +1,4 @@
-//! The password an installation begins with: written down in its data folder until it is
+//! io: The password an installation begins with: written down in its data folder until it is
 //! changed, and no longer.
 
 use std::fs::{self, OpenOptions};

@@ -1,4 +1,4 @@
-//! Browsers in which somebody has signed in before.
+//! store: Browsers in which somebody has signed in before.
 //!
 //! Such a browser has a cookie of its own, signed like that of a session, which says for which
 //! address; it opens nothing. Whoever guesses passwords elsewhere does not slow it down.

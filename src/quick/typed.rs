@@ -1,4 +1,4 @@
-//! Numbers as people type or paste them: which can be sent to, and what is wrong with the others.
+//! domain: Numbers as people type or paste them: which can be sent to, and what is wrong with the others.
 
 use crate::contacts::domain::{MOST_NAMED, keep_first, normalise};
 use crate::providers::Kind;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::dsl::{exists, not, sql};
+use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
@@ -16,6 +17,12 @@ use crate::ids::{BotId, CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
 use crate::schedules::Rules;
 use crate::settings;
+
+/// Whether it is a run that a campaign makes, and no test message. SQL that counts asks the
+/// view `real_runs` instead.
+pub fn is_real() -> SqlLiteral<Bool> {
+    sql("schedule_runs.purpose = 'campaign'")
+}
 
 /// States of which [`RunState::has_ended`] says no.
 const OPEN: [&str; 3] = ["waiting", "running", "paused"];
@@ -53,13 +60,12 @@ pub fn lock_running(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Q
 /// Several are open when one was extended into the time of the next.
 pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Vec<Run>> {
     locks::take(Lock::Run);
-    let newest =
-        sql::<Bool>("id = (SELECT n.id FROM schedule_runs n WHERE n.purpose = 'campaign' AND n.schedule_id = ")
-            .bind::<BigInt, _>(schedule)
-            .sql(" ORDER BY n.starts_at DESC LIMIT 1)");
+    let newest = sql::<Bool>("id = (SELECT n.id FROM real_runs n WHERE n.schedule_id = ")
+        .bind::<BigInt, _>(schedule)
+        .sql(" ORDER BY n.starts_at DESC LIMIT 1)");
     let rows: Vec<Row> = schedule_runs::table
         .filter(schedule_runs::schedule_id.eq(schedule))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .filter(schedule_runs::state.eq_any(OPEN).or(newest))
         .order(schedule_runs::id)
         .select(Row::as_select())
@@ -71,14 +77,12 @@ pub fn lock_of_schedule(conn: &mut PgConnection, schedule: ScheduleId) -> QueryR
 /// The same of all schedules of a campaign, which is locked before.
 pub fn lock_of_campaign(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<Vec<Run>> {
     locks::take(Lock::Run);
-    let newest = sql::<Bool>(
-        "id IN (SELECT DISTINCT ON (n.schedule_id) n.id FROM schedule_runs n WHERE n.purpose = 'campaign' AND n.campaign_id = ",
-    )
-    .bind::<BigInt, _>(campaign)
-    .sql(" ORDER BY n.schedule_id, n.starts_at DESC)");
+    let newest = sql::<Bool>("id IN (SELECT DISTINCT ON (n.schedule_id) n.id FROM real_runs n WHERE n.campaign_id = ")
+        .bind::<BigInt, _>(campaign)
+        .sql(" ORDER BY n.schedule_id, n.starts_at DESC)");
     let rows: Vec<Row> = schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaign))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .filter(schedule_runs::state.eq_any(OPEN).or(newest))
         .order(schedule_runs::id)
         .select(Row::as_select())
@@ -97,7 +101,7 @@ fn newest_first(rows: Vec<Row>) -> QueryResult<Vec<Run>> {
 pub fn has_open(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<bool> {
     let open = schedule_runs::table
         .filter(schedule_runs::campaign_id.eq(campaign))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .filter(schedule_runs::state.eq_any(OPEN));
     diesel::select(diesel::dsl::exists(open)).get_result(conn)
 }
@@ -129,7 +133,7 @@ pub fn these(conn: &mut PgConnection, ids: &[RunId]) -> QueryResult<Vec<Run>> {
 pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[CampaignId]) -> QueryResult<Vec<Run>> {
     schedule_runs::table
         .filter(schedule_runs::campaign_id.eq_any(campaigns))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .distinct_on(schedule_runs::schedule_id)
         .order((schedule_runs::schedule_id, schedule_runs::starts_at.desc()))
         .select(Row::as_select())
@@ -176,7 +180,7 @@ pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Ve
 pub fn with_canary(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
     schedule_runs::table
         .filter(schedule_runs::state.eq("running"))
-        .filter(schedule_runs::purpose.eq("campaign"))
+        .filter(is_real())
         .filter(schedule_runs::canary_passed_at.is_null())
         .filter(diesel::dsl::sql::<Bool>("rules ->> 'canary' IS NOT NULL"))
         .order(schedule_runs::id)

@@ -1,4 +1,4 @@
-//! The carrier at work: entering messages, letting phones answer by themselves, and
+//! io: The carrier at work: entering messages, letting phones answer by themselves, and
 //! reporting receipts and what phones wrote.
 
 use std::collections::BTreeMap;

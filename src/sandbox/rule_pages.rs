@@ -1,4 +1,4 @@
-//! How the phones answer by themselves: the rules, and what a phone would answer.
+//! web: How the phones answer by themselves: the rules, and what a phone would answer.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};

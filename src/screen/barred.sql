@@ -2,9 +2,7 @@
 SELECT count(*) AS n
 FROM schedule_runs r
 JOIN deliveries d ON d.run_id = r.id AND d.settled_at IS NULL
-JOIN contacts c ON c.id = d.contact_id
+JOIN reach($2) c ON c.contact_id = d.contact_id
 WHERE r.id = ANY ($1)
   AND (d.seq >= r.next_seq OR EXISTS (SELECT FROM retries w WHERE w.run_id = r.id AND w.seq = d.seq))
-  AND (c.opted_out_at IS NOT NULL
-       OR EXISTS (SELECT FROM blocklist b
-                  WHERE b.kind = c.kind AND b.address = c.address AND (b.until IS NULL OR b.until > $2)))
+  AND c.outcome IS NOT NULL

@@ -1,4 +1,4 @@
-//! Progress that moves by itself: one set of questions a second for everybody who looks.
+//! io: Progress that moves by itself: one set of questions a second for everybody who looks.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;

@@ -21,6 +21,7 @@ use crate::drops::store::last_missed;
 use crate::ids::{CampaignId, ListId, RunId, ScheduleId};
 use crate::journal::Happened;
 use crate::pacing::Holds;
+use crate::runs::store::is_real;
 use crate::runs::{self, Run, RunState};
 use crate::schedules::{Schedule, When};
 use crate::screen::domain::{COUNTED, ScheduleLine, Sheet, Talks};
@@ -59,6 +60,7 @@ pub fn list(
     let with_run = |state: &'static str| {
         exists(
             schedule_runs::table
+                .filter(is_real())
                 .filter(schedule_runs::campaign_id.eq(campaigns::id))
                 .filter(schedule_runs::state.eq(state)),
         )
@@ -85,7 +87,7 @@ pub fn list(
         ShowCampaigns::Today => {
             let (day, one) = (now.date_naive(), chrono::Days::new(1));
             let around = schedule_runs::table
-                .filter(schedule_runs::purpose.eq("campaign"))
+                .filter(is_real())
                 .filter(schedule_runs::run_date.between(day - one, day + one))
                 .filter(
                     sql::<Nullable<Bool>>("schedule_runs.run_date = (")
@@ -431,8 +433,8 @@ fn names_and_house(
 /// The schedules of these campaigns as the screen shows them, campaign by campaign in the order in which they were added.
 fn shown(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<Vec<Shown>> {
     let newest = sql::<Bool>(
-        "schedule_runs.id = (SELECT r.id FROM schedule_runs r WHERE r.schedule_id = schedules.id
-                             AND r.purpose = 'campaign' ORDER BY r.starts_at DESC LIMIT 1)",
+        "schedule_runs.id = (SELECT r.id FROM real_runs r WHERE r.schedule_id = schedules.id
+                             ORDER BY r.starts_at DESC LIMIT 1)",
     );
     let rows: Vec<ShownRow> = schedules::table
         .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))

@@ -1,4 +1,4 @@
-//! When campaigns may not send: what the installation says and what they say themselves.
+//! store: When campaigns may not send: what the installation says and what they say themselves.
 
 use std::collections::HashMap;
 

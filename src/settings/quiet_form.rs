@@ -1,3 +1,5 @@
+//! domain: Quiet hours as forms ask for them.
+
 use serde::Deserialize;
 
 use super::domain::{Override, QuietChoice, time_of};

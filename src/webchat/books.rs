@@ -1,4 +1,4 @@
-//! What the adapter writes down, and that it did.
+//! io: What the adapter writes down, and that it did.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Everybody whose widget is open: one question a second for all of them, and at once
+//! io: Everybody whose widget is open: one question a second for all of them, and at once
 //! when this process has written to one.
 
 use std::collections::HashMap;

@@ -124,6 +124,25 @@ async fn every_message_is_written_and_weighed_before_one_leaves() {
 }
 
 #[actix_web::test]
+async fn who_seems_to_have_opted_out_is_counted_before_the_launch_as_after_it() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let path = draft(&desk, "Offer", "phone,name,city\n+12025550101,Anna,Cork\n+12025550102,Ben,Cork\n").await;
+    schedule(&desk, &path, &[]).await;
+    desk.sql("UPDATE contacts SET doubted_at = now() WHERE address = '12025550102'");
+    desk.visit("/contacts").await.shows("In doubt");
+    begins_its_check(&desk, &path).await;
+    checker::tick(&desk.app).await.unwrap();
+    let (_, checked) = facts(&desk, &path).dry_run.unwrap().done.unwrap();
+    assert_eq!((checked.schedules[0].sent(), checked.schedules[0].doubted), (1, 1));
+    desk.peek(&format!("{path}/check")).await.shows("seem to have opted out");
+
+    desk.submit(&format!("{path}/launch")).await;
+    desk.tick().await;
+    desk.run_until("2026-03-02 09:10:01").await;
+    assert_eq!(desk.number("SELECT count(*) AS n FROM deliveries WHERE outcome = 28"), 1);
+}
+
+#[actix_web::test]
 async fn a_check_holds_until_something_is_changed() {
     let desk = Desk::open_at("2026-03-02 08:00").await;
     let path = draft(&desk, "Offer", "phone,name,city\n+12025550101,Anna,Cork\n").await;

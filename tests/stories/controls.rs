@@ -125,6 +125,13 @@ async fn the_resume_plan_says_who_is_left_and_who_would_not_be_reached() {
     let plan = desk.peek(&format!("/schedules/{schedule}/resume")).await;
     plan.shows(&format!("{left} left."));
     plan.shows("2 of them opted out or were blocked meanwhile");
+    // Who seems to have opted out is not sent to, either.
+    desk.sql(&format!(
+        "UPDATE contacts SET doubted_at = now() WHERE id IN
+         (SELECT contact_id FROM deliveries WHERE run_id = {run} AND seq = 98)"
+    ));
+    let plan = desk.peek(&format!("/schedules/{schedule}/resume")).await;
+    plan.shows("3 of them opted out or were blocked meanwhile");
     plan.shows("it is done at");
     desk.at("2026-03-02 09:18");
     desk.peek(&format!("/schedules/{schedule}/resume")).await.shows("would not be sent before the end time");
@@ -183,4 +190,22 @@ async fn a_copy_is_a_draft_and_what_has_ended_can_be_put_away() {
     desk.submit(&format!("/campaigns/{campaign}/archive")).await;
     assert!(!desk.visit("/campaigns").await.html.contains(">Spring offer<"));
     desk.visit("/campaigns?show=archived").await.shows(">Spring offer<");
+}
+
+#[actix_web::test]
+async fn a_pause_takes_twelve_statements_at_most() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, schedule, _) = desk.campaign("Spring offer", 100, "09:00-10:00", 10.0).await;
+    desk.run_until("2026-03-02 09:02").await;
+    // Connections are open, and what they have asked once is prepared.
+    desk.press(&format!("/schedules/{schedule}/pause")).await;
+    desk.press(&format!("/schedules/{schedule}/resume")).await;
+    for verb in ["pause", "resume", "stop"] {
+        let before = desk.app.db.health().statements();
+        let answer = desk.press(&format!("/schedules/{schedule}/{verb}")).await;
+        assert_eq!(answer.status, 200, "{verb}");
+        let n = desk.app.db.health().statements() - before;
+        let most = if verb == "stop" { 16 } else { 12 };
+        assert!(n <= most, "{verb} took {n} statements");
+    }
 }

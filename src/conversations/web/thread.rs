@@ -252,7 +252,7 @@ async fn look(
             Ok::<_, diesel::result::Error>((thread, messages, agents, measured))
         })
         .await?;
-    if thread.contact.is_barred() {
+    if thread.contact.is_barred {
         quiet::wait(app, Whom::Contacts(vec![thread.contact.id])).await;
     }
     let more = messages.len() > PAGE;

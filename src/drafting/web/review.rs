@@ -10,7 +10,8 @@ use diesel::QueryResult;
 
 use crate::access::Manage;
 use crate::app::App;
-use crate::campaigns::{CampaignKind, Refused, store};
+use crate::campaigns::{CampaignKind, store};
+use crate::drafting::Refused;
 use crate::drafting::audience::{Contacts, fingerprint_of};
 use crate::drafting::dry_run::{self, Checked, DryRun, MOST_CHARACTERS, MOST_PARTS, UNASKED, Weighed};
 use crate::drafting::review::{Facts, Review, ReviewOutlook};
@@ -239,7 +240,11 @@ impl Weighed {
             true => format!("longer than {MOST_PARTS} SMS"),
             false => format!("longer than {MOST_CHARACTERS} characters"),
         };
-        let counted = [(self.blocklisted, "on the blocklist".to_owned()), (self.opted_out, "opted out".to_owned())];
+        let counted = [
+            (self.blocklisted, "on the blocklist".to_owned()),
+            (self.opted_out, "opted out".to_owned()),
+            (self.doubted, "seem to have opted out".to_owned()),
+        ];
         let missing = self.missing.iter().map(|(field, n)| (*n, format!("no value for #{field}")));
         counted
             .into_iter()
