@@ -22,8 +22,8 @@ use crate::campaigns::{self, CampaignKind, Freeze};
 use crate::clock::Clock;
 use crate::control;
 use crate::conversations::intake;
+use crate::daily::{self, domain::DailyPlan};
 use crate::db::{Error, locks};
-use crate::drops::{self, domain::DailyPlan};
 use crate::engine::dispatcher::Dispatcher;
 use crate::engine::talker::Talker;
 use crate::engine::{importer, rescuer, starter};
@@ -444,7 +444,7 @@ impl Story {
             .run(move |conn: &mut PgConnection| {
                 let id = drafting::actions::create(conn, "Payments due", CampaignKind::Daily, zone, by, now)?;
                 drafting::actions::set_file(conn, id, Some(sample), by, now)?;
-                drops::actions::set_plan(conn, id, &waits, by, now)?;
+                daily::actions::set_plan(conn, id, &waits, by, now)?;
                 drafting::actions::add_schedule(conn, id, &plan, by, now)?;
                 drafting::actions::launch(conn, id, by, now)?;
                 Ok::<_, anyhow::Error>(())

@@ -24,8 +24,8 @@ use crate::people::known::{Seal, keep as keep_known};
 use crate::people::store::{ATTENDED, PgSessions};
 use crate::web::{Problem, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
 use crate::{
-    blocklist, bots, calendar, channels, consent, contacts, conversations, deliveries, drafting, drops, files,
-    histories, inbound, lists, losses, people, quick, sandbox, screen, settings, webchat,
+    blocklist, bots, calendar, channels, consent, contact_page, contacts, conversations, daily, deliveries, drafting,
+    files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -41,14 +41,14 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(lists::web::routes)
         .configure(bots::web::routes)
         .configure(deliveries::web::routes)
-        .configure(histories::web::routes)
-        .configure(drops::web::routes)
+        .configure(contact_page::web::routes)
+        .configure(daily::web::routes)
         .configure(quick::web::routes)
         .configure(inbound::web::routes)
         .configure(drafting::web::routes)
         .configure(screen::web::routes)
         .configure(calendar::web::routes)
-        .configure(conversations::web::routes)
+        .configure(inbox::web::routes)
         .configure(losses::web::routes)
         .configure(webchat::web::routes)
         .configure(sandbox::web::routes);

@@ -8,8 +8,8 @@ use bugle::bots::steps::Steps;
 use bugle::campaigns::CampaignKind;
 use bugle::channels::setups;
 use bugle::conversations::actions::{take_in, wake_next};
-use bugle::conversations::inbox::{self, InboxAsk, InboxPlace, View};
 use bugle::ids::{ChannelId, VisitorId};
+use bugle::inbox::store::{self, InboxAsk, InboxPlace, View};
 use bugle::providers::Inbound;
 use bugle::providers::webchat::ChatMessage;
 use bugle::schedules::{Draft, When};
@@ -210,7 +210,7 @@ pub async fn inbox(ground: &Ground) -> anyhow::Result<Vec<Row>> {
             let mut times = Vec::new();
             for _ in 0..9 {
                 let began = Instant::now();
-                inbox::page(conn, &ask(view, ""), 50)?;
+                store::page(conn, &ask(view, ""), 50)?;
                 times.push(began.elapsed().as_secs_f64() * 1e3);
             }
             slowest = slowest.max(median(times));
@@ -219,7 +219,7 @@ pub async fn inbox(ground: &Ground) -> anyhow::Result<Vec<Row>> {
         let mut times = Vec::new();
         for k in 0..9 {
             let began = Instant::now();
-            let found = inbox::page(conn, &ask(View::All, &format!("number {}", n / 2 + k)), 50)?;
+            let found = store::page(conn, &ask(View::All, &format!("number {}", n / 2 + k)), 50)?;
             anyhow::ensure!(!found.conversations.is_empty(), "nothing was found");
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }

@@ -29,8 +29,7 @@
 //! their states; pause and stop change them. So nothing they govern begins after they have answered.
 //!
 //! A conversation that a campaign's next message takes over from is closed, unless a human has it.
-//! Humans answer in the [`inbox`], with the verbs of [`agents`]: one locks the conversation, and a second
-//! learns what the first has done.
+//! Humans answer in the inbox, a room of its own ([`crate::inbox`]).
 //! Who has opted out, is blocked or in doubt is heard, and answered by humans alone.
 
 pub mod domain;
@@ -38,8 +37,6 @@ pub mod store;
 pub mod outbox;
 pub mod actions;
 pub mod intake;
-pub mod inbox;
-pub mod agents;
 pub mod web;
 
 pub use domain::{Began, Conversation, Handler};

@@ -17,7 +17,7 @@ use crate::journal::{self, Entry, Happened};
 use crate::lists::store::AudienceTarget;
 use crate::schedules::{self, Draft, When};
 use crate::settings::Override;
-use crate::{drops, files, lists};
+use crate::{daily, files, lists};
 
 /// Begins a draft. Nothing is sent before it is launched.
 pub fn create(
@@ -319,7 +319,7 @@ pub fn duplicate(
         let name = store::free_name(conn, &campaign.name)?;
         let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
         store::copy_plan(conn, id, copy)?;
-        drops::store::copy_plan(conn, id, copy)?;
+        daily::store::copy_plan(conn, id, copy)?;
         let today = now.with_timezone(&campaign.zone).date_naive();
         let mut met = Vec::new();
         for schedule in schedules::store::of_campaigns(conn, &[id])? {
@@ -400,7 +400,7 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
             }
         }
         if campaign.kind == CampaignKind::Daily {
-            drops::actions::begin(conn, id, now)?;
+            daily::actions::begin(conn, id, now)?;
         }
         store::save_state(conn, id, state, now)?;
         journal::note(

@@ -9,7 +9,7 @@ use crate::drafting::Refused;
 use crate::ids::CampaignId;
 use crate::providers::Kind;
 use crate::schedules::{self, Schedule, same_group};
-use crate::{bots, drops, files, lists};
+use crate::{bots, daily, files, lists};
 
 /// Why a draft cannot be launched as it stands; empty when it can.
 pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<Vec<Refused>> {
@@ -30,7 +30,7 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
             obstacles.push(Refused::NoSuchColumn { field: field.clone() });
         }
     }
-    if campaign.kind == CampaignKind::Daily && drops::store::plan(conn, id)?.is_none() {
+    if campaign.kind == CampaignKind::Daily && daily::store::plan(conn, id)?.is_none() {
         obstacles.push(Refused::NoDailyPlan);
     }
     if plans.is_empty() {

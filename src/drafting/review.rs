@@ -13,6 +13,7 @@ use crate::bots::domain::{Pinned, Sendable};
 use crate::campaigns::store::{self, Lists};
 use crate::campaigns::{Campaign, CampaignKind};
 use crate::channels::domain::Channel;
+use crate::daily::domain::DailyPlan;
 use crate::db::{N, schema};
 use crate::drafting;
 use crate::drafting::Refused;
@@ -21,7 +22,6 @@ use crate::drafting::audience::{COUNTED, Contacts, audience, contacts, data_fiel
 use crate::drafting::dry_run::{self, DryRun};
 use crate::drafting::fingerprint::{Decides, fingerprint};
 use crate::drafting::test_send::{self, Trial};
-use crate::drops::domain::DailyPlan;
 use crate::files::domain::File;
 use crate::ids::{BotId, CampaignId, FileId, ListId, ScheduleId, UserId};
 use crate::lists::domain::List;
@@ -31,7 +31,7 @@ use crate::schedules::same_group;
 use crate::schedules::{self, Draft, Schedule, When};
 use crate::settings::{self, House, Override};
 use crate::wording::{Segments, Template as Text, segments};
-use crate::{bots, channels, drops, files, lists};
+use crate::{bots, channels, daily, files, lists};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -210,7 +210,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         lists: choice(conn, &campaign, chosen)?,
         dry_run: dry_run::find(conn, id)?,
         trials: test_send::last(conn, id)?,
-        daily: drops::store::plan(conn, id)?,
+        daily: daily::store::plan(conn, id)?,
         campaign,
         contacts,
         groups,

@@ -4,10 +4,10 @@
 use crate::app::App;
 use crate::control;
 use crate::control::clockwork::CameRound;
+use crate::daily;
+use crate::daily::actions::Launch;
 use crate::db::{DbError, Error};
 use crate::deliveries;
-use crate::drops;
-use crate::drops::actions::Launch;
 use crate::ids::ScheduleId;
 use crate::runs;
 use crate::schedules;
@@ -29,19 +29,19 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
 /// closed without one. A file or a campaign that cannot be served holds up no other.
 pub async fn launch_files(app: &App) -> anyhow::Result<usize> {
     let mut n = 0;
-    for id in app.db.run(drops::store::to_launch).await? {
+    for id in app.db.run(daily::store::to_launch).await? {
         let now = app.clock.now();
-        match app.db.run_long(move |conn| drops::actions::launch(conn, id, now)).await {
+        match app.db.run_long(move |conn| daily::actions::launch(conn, id, now)).await {
             Ok(Launch::Done | Launch::Refused) => n += 1,
             Ok(Launch::Waits | Launch::NotDue) => {}
             Err(error) => tracing::error!(drop.id = %id, "dropped file {id} could not be launched: {error}"),
         }
     }
     let now = app.clock.now();
-    for id in app.db.run(move |conn| drops::store::closed(conn, BATCH, now)).await? {
+    for id in app.db.run(move |conn| daily::store::closed(conn, BATCH, now)).await? {
         // After a long standstill several windows of it have closed.
         loop {
-            match app.db.run(move |conn| drops::actions::close(conn, id, now)).await {
+            match app.db.run(move |conn| daily::actions::close(conn, id, now)).await {
                 Ok(Some(missed)) => metrics::counter!("bugle_missed_days_total").increment(missed.into()),
                 Ok(None) => break,
                 Err(error) => {

@@ -11,13 +11,13 @@ use crate::campaigns::store::{Row, find, launching, lists};
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
 use crate::channels::store::met_by_campaigns;
 use crate::control::{Locked, LockedSchedule};
+use crate::daily::store::last_missed;
 use crate::db::schema::{
     bots, campaigns, channels, conversations, files, journal, schedule_runs, schedules, settings as settings_table,
     users,
 };
 use crate::db::{N, containing};
 use crate::deliveries::counts::{self, Scope};
-use crate::drops::store::last_missed;
 use crate::ids::{CampaignId, ListId, RunId, ScheduleId};
 use crate::journal::Happened;
 use crate::pacing::Holds;

@@ -398,7 +398,7 @@ impl Desk {
         expected_name: &str,
         schedules: &[(&str, &str, f64, Option<&str>)],
     ) -> CampaignId {
-        use bugle::drops::domain::DailyPlan;
+        use bugle::daily::domain::DailyPlan;
         use bugle::files::domain::{Mapping, Use};
         use bugle::providers::Kind;
         let grouped = schedules.iter().any(|(.., group)| group.is_some());
@@ -429,7 +429,7 @@ impl Desk {
                 days: bugle::pacing::Days::WEEKDAYS,
                 expected_name: expected_name.to_owned(),
             };
-            bugle::drops::actions::set_plan(conn, campaign, &plan, self.admin, now).unwrap();
+            bugle::daily::actions::set_plan(conn, campaign, &plan, self.admin, now).unwrap();
             for (name, window, rate, group) in schedules {
                 let (start, end) = window.split_once('-').unwrap();
                 let body = "Hello #name, you owe #balance|nothing#.";

@@ -1,8 +1,8 @@
 //! The inbox: who waits, who answers, and what two agents at once are told.
 
 use bugle::access::Role;
-use bugle::conversations::inbox::{InboxAsk, InboxPlace, View, page};
 use bugle::ids::{BotId, UserId};
+use bugle::inbox::store::{InboxAsk, InboxPlace, View, page};
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
 
@@ -188,7 +188,7 @@ async fn two_agents_at_once_learn_of_one_another() {
             scope.spawn(move || {
                 let conn = &mut app.db.lend().unwrap();
                 let seen = bugle::ids::MessageId(newest);
-                bugle::conversations::agents::reply(conn, id, "At once", seen, by, now).is_ok()
+                bugle::inbox::actions::reply(conn, id, "At once", seen, by, now).is_ok()
             })
         });
         both.into_iter().map(|it| it.join().unwrap()).collect()

@@ -13,9 +13,9 @@ use crate::app::App;
 use crate::campaigns::validity_form::ValidityForm;
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
 use crate::control::Locked;
+use crate::daily;
 use crate::deliveries::counts::Scope;
 use crate::deliveries::quiet::{self, OnTheWire};
-use crate::drops;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{Forecast, Holds};
 use crate::runs::Run;
@@ -370,7 +370,7 @@ async fn draw_row(
             let (id, role) = (sheet.campaign.id, person.role);
             let drops = match sheet.campaign.kind {
                 CampaignKind::Daily => {
-                    Some(draw(&app.db.run(move |conn| drops::web::DropPanel::load(conn, id, role, now)).await?)?)
+                    Some(draw(&app.db.run(move |conn| daily::web::DropPanel::load(conn, id, role, now)).await?)?)
                 }
                 CampaignKind::OnceOff | CampaignKind::Recurring | CampaignKind::Quick | CampaignKind::Inbound => None,
             };

@@ -8,13 +8,15 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::super::inbox::{self, COUNTED, Choices, InboxAsk, InboxPlace, ListedConversation, Page, View as Shown};
 use super::thread::{DoubtQuestion, ThreadAsked};
 use crate::access::View;
 use crate::app::App;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::ids::{CampaignId, ChannelId, UserId};
+use crate::inbox::store::{
+    self as inbox, COUNTED, Choices, InboxAsk, InboxPlace, ListedConversation, Page, View as Shown,
+};
 use crate::web::chart::thousands;
 use crate::web::{Frame, Htmx, May, Problem, page, search_in_turn};
 
@@ -145,7 +147,7 @@ impl List {
 }
 
 #[derive(Template)]
-#[template(path = "conversations/inbox.html")]
+#[template(path = "inbox/inbox.html")]
 struct Index {
     frame: Frame,
     list: List,
@@ -177,7 +179,7 @@ impl Index {
 
 /// The part of the page that changes when there is news.
 #[derive(Template)]
-#[template(path = "conversations/inbox.html", block = "list")]
+#[template(path = "inbox/inbox.html", block = "list")]
 struct News {
     list: List,
 }

@@ -1,7 +1,4 @@
-//! The inbox, one conversation in it, and the door at which providers knock.
-
-mod inbox;
-mod thread;
+//! The door at which providers knock.
 
 use actix_web::web::{Bytes, Data, Path, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, post};
@@ -11,11 +8,6 @@ use crate::app::App;
 use crate::ids::ChannelId;
 use crate::providers::Forged;
 use crate::web::Problem;
-
-/// Pages for people.
-pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.configure(inbox::routes).configure(thread::routes);
-}
 
 /// What providers call. They have no session: the signature says who they are.
 pub fn webhooks(cfg: &mut ServiceConfig) {

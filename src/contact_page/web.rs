@@ -44,7 +44,7 @@ struct Place {
 }
 
 #[derive(Template)]
-#[template(path = "histories/show.html")]
+#[template(path = "contact_page/show.html")]
 struct Show {
     frame: Frame,
     contact: Contact,

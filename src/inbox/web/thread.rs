@@ -12,16 +12,16 @@ use chrono_tz::Tz;
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 
-use super::super::Handler;
-use super::super::agents::{self, Decision, Refused};
-use super::super::inbox::{self, Author, Barred, Thread, ThreadMessage, Which, name_among};
 use crate::access::{Operate, Person, Role, View};
 use crate::app::App;
 use crate::contacts::domain::in_full;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
+use crate::conversations::Handler;
 use crate::db::{DbError, Error};
 use crate::ids::{ConversationId, MessageId, UserId};
+use crate::inbox::actions::{self as agents, Decision, Refused};
+use crate::inbox::store::{self as inbox, Author, Barred, Thread, ThreadMessage, Which, name_among};
 use crate::providers::Kind;
 use crate::web::{
     FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, version_of,
@@ -201,7 +201,7 @@ impl Look {
 }
 
 #[derive(Template)]
-#[template(path = "conversations/thread.html")]
+#[template(path = "inbox/thread.html")]
 struct Show {
     frame: Frame,
     look: Look,
@@ -209,21 +209,21 @@ struct Show {
 
 /// The messages and how things stand.
 #[derive(Template)]
-#[template(path = "conversations/_live.html")]
+#[template(path = "inbox/_live.html")]
 struct LivePart<'a> {
     look: &'a Look,
     oob: bool,
 }
 
 #[derive(Template)]
-#[template(path = "conversations/_reply.html")]
+#[template(path = "inbox/_reply.html")]
 struct ReplyPart<'a> {
     look: &'a Look,
     oob: bool,
 }
 
 #[derive(Template)]
-#[template(path = "conversations/_side.html")]
+#[template(path = "inbox/_side.html")]
 struct SidePart<'a> {
     look: &'a Look,
     oob: bool,
@@ -366,7 +366,7 @@ impl Measured {
 }
 
 #[derive(Template)]
-#[template(path = "conversations/_measured.html")]
+#[template(path = "inbox/_measured.html")]
 struct MeasuredPart {
     measured: Option<Measured>,
 }
@@ -451,7 +451,7 @@ pub struct ThreadAsked {
 
 /// A question as a page of its own.
 #[derive(Template)]
-#[template(path = "conversations/ask.html")]
+#[template(path = "inbox/ask.html")]
 struct AskPage {
     frame: Frame,
     asked: ThreadAsked,
@@ -459,7 +459,7 @@ struct AskPage {
 
 /// The same for the dialog of the page.
 #[derive(Template)]
-#[template(path = "conversations/_ask.html")]
+#[template(path = "inbox/_ask.html")]
 struct AskPart {
     asked: ThreadAsked,
     dialog: bool,

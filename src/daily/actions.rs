@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 
 use super::domain::{
-    DailyPlan, DropCheck, DropFacts, DropRefusal, DropState, DropTemplate, DropVerdict, Dropped, Mode, Refused,
+    DailyFile, DailyPlan, DropCheck, DropFacts, DropRefusal, DropState, DropTemplate, DropVerdict, Mode, Refused,
     came_to_nothing, judge, today,
 };
 use super::store::{self, Tally};
@@ -83,11 +83,11 @@ pub fn take(
     file: Option<FileId>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error<Refused>> {
+) -> Result<DailyFile, Error<Refused>> {
     conn.transaction(|conn| {
         let campaign = campaigns::store::lock(conn, campaign)?;
         must_take_files(&campaign)?;
-        let mut dropped = Dropped {
+        let mut dropped = DailyFile {
             id: DropId(0),
             campaign: campaign.id,
             day: today(campaign.zone, now),
@@ -113,11 +113,11 @@ pub fn refuse(
     why: &str,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error<Refused>> {
+) -> Result<DailyFile, Error<Refused>> {
     conn.transaction(|conn| {
         let campaign = campaigns::store::lock(conn, campaign)?;
         must_take_files(&campaign)?;
-        let mut dropped = Dropped {
+        let mut dropped = DailyFile {
             id: DropId(0),
             campaign: campaign.id,
             day: today(campaign.zone, now),
@@ -142,7 +142,7 @@ pub fn allow(
     end: Option<NaiveTime>,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error<Refused>> {
+) -> Result<DailyFile, Error<Refused>> {
     conn.transaction(|conn| {
         let (campaign, mut dropped) = hold(conn, id)?;
         let zone = campaign.zone;
@@ -173,7 +173,7 @@ pub fn decide(
     mode: Mode,
     by: UserId,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error<Refused>> {
+) -> Result<DailyFile, Error<Refused>> {
     conn.transaction(|conn| {
         let (campaign, mut dropped) = hold(conn, id)?;
         if dropped.state == DropState::Asked && dropped.day != today(campaign.zone, now) {
@@ -197,7 +197,7 @@ pub fn leave(
     by: UserId,
     who: &str,
     now: DateTime<Utc>,
-) -> Result<Dropped, Error<Refused>> {
+) -> Result<DailyFile, Error<Refused>> {
     conn.transaction(|conn| {
         let (_, mut dropped) = hold(conn, id)?;
         dropped.leave(who)?;
@@ -209,7 +209,7 @@ pub fn leave(
 }
 
 /// A dropped file, locked under its campaign, which still takes files.
-fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Campaign, Dropped), Error<Refused>> {
+fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Campaign, DailyFile), Error<Refused>> {
     let campaign = store::find(conn, id)?.campaign;
     let campaign = campaigns::store::lock(conn, campaign)?;
     must_take_files(&campaign)?;
@@ -249,7 +249,7 @@ fn schedules_of(conn: &mut PgConnection, campaign: &Campaign) -> QueryResult<Vec
 fn judge_again(
     conn: &mut PgConnection,
     campaign: &Campaign,
-    dropped: &mut Dropped,
+    dropped: &mut DailyFile,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, Error<Refused>> {
@@ -296,7 +296,7 @@ fn judge_again(
 }
 
 /// Nothing is kept of a file that no one can let in.
-fn forget_if_hopeless(conn: &mut PgConnection, dropped: &mut Dropped, refusal: &DropRefusal) -> QueryResult<()> {
+fn forget_if_hopeless(conn: &mut PgConnection, dropped: &mut DailyFile, refusal: &DropRefusal) -> QueryResult<()> {
     match dropped.file.take_if(|_| !refusal.check().has_a_way_on()) {
         Some(file) => files::store::delete(conn, file),
         None => Ok(()),
@@ -307,7 +307,7 @@ fn forget_if_hopeless(conn: &mut PgConnection, dropped: &mut Dropped, refusal: &
 /// template. Returns those.
 fn order_import(
     conn: &mut PgConnection,
-    dropped: &mut Dropped,
+    dropped: &mut DailyFile,
     mut template: DropTemplate,
     by: UserId,
     now: DateTime<Utc>,
@@ -399,7 +399,7 @@ pub fn launch(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> Result
 fn make_runs(
     conn: &mut PgConnection,
     campaign: &Campaign,
-    dropped: &Dropped,
+    dropped: &DailyFile,
     file: &File,
     now: DateTime<Utc>,
 ) -> QueryResult<Tally> {
@@ -540,7 +540,7 @@ fn can_take(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> Result<()
 fn refuse_late(
     conn: &mut PgConnection,
     campaign: &Campaign,
-    dropped: &mut Dropped,
+    dropped: &mut DailyFile,
     failed: DropCheck,
     why: String,
     now: DateTime<Utc>,
@@ -602,7 +602,7 @@ fn miss(conn: &mut PgConnection, campaign: &Campaign, day: NaiveDate, now: DateT
 // ---- writing it down -----------------------------------------------------------------
 
 /// What was made of a file that somebody dropped or decided about.
-fn record_drop(conn: &mut PgConnection, dropped: &Dropped, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
+fn record_drop(conn: &mut PgConnection, dropped: &DailyFile, by: UserId, now: DateTime<Utc>) -> QueryResult<()> {
     let (happened, words) = match &dropped.state {
         DropState::Importing(mode) => (Happened::DropAccepted, format!(" ({})", mode.word())),
         DropState::Asked => (Happened::DropAsked, ": another file came before it".to_owned()),

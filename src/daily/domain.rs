@@ -430,7 +430,7 @@ impl Reason for Refused {
 
 /// A file that somebody dropped.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Dropped {
+pub struct DailyFile {
     pub id: DropId,
     pub campaign: CampaignId,
     pub day: NaiveDate,
@@ -442,7 +442,7 @@ pub struct Dropped {
     pub dropped_at: DateTime<Utc>,
 }
 
-impl Dropped {
+impl DailyFile {
     /// Lets something pass that it was refused for, to be judged again. `day`: today.
     pub fn allow(&mut self, failed: DropCheck, ends: Option<DateTime<Utc>>, day: NaiveDate) -> Result<(), Refused> {
         match &self.state {
@@ -745,8 +745,8 @@ mod tests {
         }
     }
 
-    fn dropped(state: DropState) -> Dropped {
-        Dropped {
+    fn dropped(state: DropState) -> DailyFile {
+        DailyFile {
             id: DropId(1),
             campaign: CampaignId(1),
             day: at("09:00").date_naive(),
@@ -776,7 +776,7 @@ mod tests {
         assert_eq!(it.allow(DropCheck::Name, None, day), Ok(()));
         assert!(it.allowed.name && !it.allowed.day);
         assert_eq!(
-            Dropped { file: None, ..dropped(refused(DropCheck::Day)) }.allow(DropCheck::Day, None, day),
+            DailyFile { file: None, ..dropped(refused(DropCheck::Day)) }.allow(DropCheck::Day, None, day),
             Err(Refused::NotKept)
         );
 

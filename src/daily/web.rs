@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::actions;
 use super::domain::{
-    DailyPlan, DropCheck, DropState, Dropped, Mode, Refused, name_on, slot_words, today, unknown_placeholder,
+    DailyFile, DailyPlan, DropCheck, DropState, Mode, Refused, name_on, slot_words, today, unknown_placeholder,
 };
 use super::store::{self, DayRun, ShownDrop};
 use crate::access::{Manage, Operate, Person, Role, View};
@@ -153,7 +153,7 @@ impl Typed {
 /// The form in which a daily campaign is told when its file is expected. Other pages may
 /// show it with `{{ form|safe }}`.
 #[derive(Template)]
-#[template(path = "drops/_plan_form.html")]
+#[template(path = "daily/_plan_form.html")]
 pub struct PlanForm {
     campaign: CampaignId,
     zone: Tz,
@@ -170,7 +170,7 @@ impl PlanForm {
 }
 
 #[derive(Template)]
-#[template(path = "drops/plan.html")]
+#[template(path = "daily/plan.html")]
 struct PlanPage {
     frame: Frame,
     name: String,
@@ -346,7 +346,7 @@ impl Look {
     }
 
     /// Whether somebody with the right may still let it in.
-    fn has_a_way_on(&self, dropped: &Dropped, failed: &DropCheck) -> bool {
+    fn has_a_way_on(&self, dropped: &DailyFile, failed: &DropCheck) -> bool {
         self.takes_files && failed.has_a_way_on() && dropped.file.is_some()
     }
 
@@ -405,7 +405,7 @@ fn pasted_name(plan: Option<&DailyPlan>, day: NaiveDate) -> String {
 /// The files of a daily campaign: when one is expected, where it is dropped, and what
 /// became of the last ones. Other pages may show it with `{{ panel|safe }}`.
 #[derive(Template)]
-#[template(path = "drops/panel.html")]
+#[template(path = "daily/panel.html")]
 pub struct DropPanel {
     it: Look,
     /// Why nothing was even judged.
@@ -423,7 +423,7 @@ impl DropPanel {
 
 /// The part of the panel that moves: what was dropped today.
 #[derive(Template)]
-#[template(path = "drops/_today.html")]
+#[template(path = "daily/_today.html")]
 struct Todays {
     it: Look,
 }
@@ -535,7 +535,7 @@ async fn unjudged(
 async fn answer(
     app: &App,
     person: &Person,
-    dropped: Dropped,
+    dropped: DailyFile,
     pasted: String,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
@@ -561,7 +561,7 @@ async fn decided(
     person: &Person,
     id: DropId,
     end: String,
-    dropped: Result<Dropped, DbError<Error<Refused>>>,
+    dropped: Result<DailyFile, DbError<Error<Refused>>>,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let why = match (dropped, htmx) {

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, Date, Int8, Nullable, Text};
 
-use super::domain::{Allowed, DailyPlan, DropCheck, DropState, DropTemplate, Dropped, Earlier, Mode};
+use super::domain::{Allowed, DailyFile, DailyPlan, DropCheck, DropState, DropTemplate, Earlier, Mode};
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, daily_plans, drops, files, missed_days, schedule_runs, users};
 use crate::files::domain::File;
@@ -94,7 +94,7 @@ pub fn closed(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> QueryR
 // ---- dropped files -----------------------------------------------------------------
 
 /// Writes down a file that was dropped, as it was judged. The id of `dropped` is of no meaning.
-pub fn insert(conn: &mut PgConnection, dropped: &Dropped, by: UserId) -> QueryResult<DropId> {
+pub fn insert(conn: &mut PgConnection, dropped: &DailyFile, by: UserId) -> QueryResult<DropId> {
     let sha256: Option<Vec<u8>> = match dropped.file {
         Some(file) => Some(files::table.find(file).select(files::sha256).first(conn)?),
         None => None,
@@ -114,18 +114,18 @@ pub fn insert(conn: &mut PgConnection, dropped: &Dropped, by: UserId) -> QueryRe
         .map(DropId)
 }
 
-pub fn find(conn: &mut PgConnection, id: DropId) -> QueryResult<Dropped> {
+pub fn find(conn: &mut PgConnection, id: DropId) -> QueryResult<DailyFile> {
     drops::table.find(id).select(Row::as_select()).first(conn)?.try_into()
 }
 
 /// Like [`find`], but makes everyone else wait until this transaction ends.
-pub fn lock(conn: &mut PgConnection, id: DropId) -> QueryResult<Dropped> {
+pub fn lock(conn: &mut PgConnection, id: DropId) -> QueryResult<DailyFile> {
     locks::take(Lock::DailyFile);
     drops::table.find(id).select(Row::as_select()).for_no_key_update().first(conn)?.try_into()
 }
 
 /// Writes where it stands and what was let pass.
-pub fn save(conn: &mut PgConnection, dropped: &Dropped) -> QueryResult<()> {
+pub fn save(conn: &mut PgConnection, dropped: &DailyFile) -> QueryResult<()> {
     diesel::update(drops::table.find(dropped.id)).set(Judged::of(dropped)).execute(conn).map(drop)
 }
 
@@ -202,7 +202,7 @@ pub fn has_taken(conn: &mut PgConnection, campaign: CampaignId, day: NaiveDate) 
 }
 
 /// Whether a file that came before this one on its day is still on its way.
-pub fn is_behind_another(conn: &mut PgConnection, dropped: &Dropped) -> QueryResult<bool> {
+pub fn is_behind_another(conn: &mut PgConnection, dropped: &DailyFile) -> QueryResult<bool> {
     let before = drops::table
         .filter(drops::campaign_id.eq(dropped.campaign))
         .filter(drops::day.eq(dropped.day))
@@ -268,7 +268,7 @@ pub fn last_missed(conn: &mut PgConnection, campaigns: &[CampaignId]) -> QueryRe
 
 /// A dropped file as a page shows it.
 pub struct ShownDrop {
-    pub dropped: Dropped,
+    pub dropped: DailyFile,
     pub by: String,
     pub allowed_by: Option<String>,
     pub decided_by: Option<String>,
@@ -301,7 +301,7 @@ pub fn shown(
     };
     let mut shown = Vec::new();
     for (row, extra) in rows {
-        let dropped = Dropped::try_from(row)?;
+        let dropped = DailyFile::try_from(row)?;
         let file = match dropped.file {
             Some(file) => Some(crate::files::store::find(conn, file)?),
             None => None,
@@ -367,7 +367,7 @@ pub fn runs_since(conn: &mut PgConnection, campaign: CampaignId, since: NaiveDat
 
 // ---- rows ------------------------------------------------------------------------------
 
-/// A row as stored; turning it into a [`Dropped`] is where nonsense is caught.
+/// A row as stored; turning it into a [`DailyFile`] is where nonsense is caught.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = drops, check_for_backend(Pg))]
 struct Row {
@@ -408,7 +408,7 @@ struct Extra {
 }
 
 impl Judged {
-    fn of(dropped: &Dropped) -> Judged {
+    fn of(dropped: &DailyFile) -> Judged {
         let (mode, failed, refusal) = match &dropped.state {
             DropState::Importing(mode) | DropState::Launched(mode) => (Some(mode.word()), None, None),
             DropState::Asked => (None, None, None),
@@ -428,10 +428,10 @@ impl Judged {
     }
 }
 
-impl TryFrom<Row> for Dropped {
+impl TryFrom<Row> for DailyFile {
     type Error = diesel::result::Error;
 
-    fn try_from(row: Row) -> QueryResult<Dropped> {
+    fn try_from(row: Row) -> QueryResult<DailyFile> {
         let it = &row.judged;
         let mode = it.mode.as_deref().and_then(Mode::of_word);
         let failed = it.failed.as_deref().and_then(DropCheck::of_word);
@@ -442,7 +442,7 @@ impl TryFrom<Row> for Dropped {
             ("refused", None, Some(failed), Some(why)) => DropState::Refused { failed, why },
             _ => return Err(DeserializationError(format!("drops: not a dropped file: {row:?}").into())),
         };
-        Ok(Dropped {
+        Ok(DailyFile {
             id: DropId(row.id),
             campaign: row.campaign_id,
             day: row.day,

@@ -1,4 +1,4 @@
-//! store: What the inbox asks: a page of conversations, whether there is news, and one conversation whole.
+//! What the inbox asks: a page of conversations, whether there is news, and one conversation whole.
 //!
 //! Whoever waits for a human comes first, the longest waiting at the top; then the others,
 //! by their last message. A page goes along one index of its view, from the place where the
@@ -13,7 +13,6 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, BigInt, Bool, Int2, Int8, Jsonb, Nullable, Text, Timestamptz};
 
-use super::{Conversation, store};
 use crate::bots;
 use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::TurnState;
@@ -21,6 +20,7 @@ use crate::clock::instant_from_outside;
 use crate::contacts::domain::{as_stored, in_full};
 use crate::contacts::search::starts;
 use crate::contacts::store::Contact;
+use crate::conversations::{Conversation, store};
 use crate::db::locks::{self, Lock};
 use crate::db::{Assembled, N, Zone, containing};
 use crate::deliveries::{Outcome, Standing};

@@ -1,4 +1,4 @@
-//! actions: What agents do with a conversation. Each function is one transaction: a second agent waits
+//! What agents do with a conversation. Each function is one transaction: a second agent waits
 //! for the first, and is then told what the first one did.
 
 use std::collections::HashSet;
@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::inbox;
-use super::store::{self, MessagePurpose, Saying};
-use super::{Conversation, Handler};
+use super::store as inbox;
 use crate::bots::turn::TurnState;
 use crate::consent::store::{Change, Proof};
 use crate::contacts::store::usual_fields;
+use crate::conversations::store::{self, MessagePurpose, Saying};
+use crate::conversations::{Conversation, Handler};
 use crate::db::{Error, Reason};
 use crate::ids::{ContactId, ConversationId, MessageId, UserId};
 use crate::journal::{self, Entry, Happened};
