@@ -29,6 +29,8 @@ enum Kind {
 struct Steering {
     /// What the time was, and how long the machine had been up.
     told: Option<(DateTime<Utc>, Duration)>,
+    /// By how much that may be wrong.
+    error: TimeDelta,
     /// Nothing is to be claimed before the machine has been up for so long.
     holds_until: Duration,
 }
@@ -59,6 +61,15 @@ impl Clock {
         match &self.0 {
             Kind::Hand(instant) => *instant.lock().unwrap(),
             Kind::Steered(steering) => steering.lock().unwrap().now(uptime()),
+        }
+    }
+
+    /// What the database's clock shows by now at the latest: its time was asked over a wire. For
+    /// what must be over before that clock says so.
+    pub fn latest(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Kind::Hand(instant) => *instant.lock().unwrap(),
+            Kind::Steered(steering) => steering.lock().unwrap().latest(uptime()),
         }
     }
 
@@ -96,6 +107,10 @@ impl Steering {
         }
     }
 
+    fn latest(&self, up: Duration) -> DateTime<Utc> {
+        self.now(up) + self.error
+    }
+
     fn hear(&mut self, told: DateTime<Utc>, error: TimeDelta, up: Duration) -> Compared {
         let leap = self.told.map_or(TimeDelta::zero(), |_| told - self.now(up));
         // What may be an error of the asking is no reason to go otherwise.
@@ -103,6 +118,7 @@ impl Steering {
             return Compared::Kept;
         }
         self.told = Some((told, up));
+        self.error = error;
         if leap.abs() < STEP {
             return Compared::Kept;
         }
@@ -226,5 +242,17 @@ mod tests {
         for far in ["-262143-01-01", "+262142-12-31", "1969-12-31", "+10000-01-01"] {
             assert!(day(far).is_err(), "{far}");
         }
+    }
+
+    #[test]
+    fn what_must_be_over_is_over_as_much_earlier_as_the_time_may_be_wrong() {
+        let mut steering = Steering::default();
+        let (told, error) = (at("2026-03-02T09:00:00Z"), TimeDelta::milliseconds(7));
+        steering.hear(told, error, Duration::from_secs(1));
+        assert_eq!(steering.latest(Duration::from_secs(2)), told + TimeDelta::seconds(1) + error);
+        assert_eq!(steering.now(Duration::from_secs(2)), told + TimeDelta::seconds(1));
+        // Asked again and better, it is less.
+        steering.hear(told + TimeDelta::milliseconds(1_005), TimeDelta::milliseconds(1), Duration::from_secs(2));
+        assert_eq!(steering.latest(Duration::from_secs(2)), told + TimeDelta::milliseconds(1_006));
     }
 }

@@ -69,7 +69,7 @@ impl Term {
     }
 
     fn is_over(&self, app: &App) -> bool {
-        self.by <= uptime() || self.until.is_some_and(|until| until <= app.clock.now())
+        self.by <= uptime() || self.until.is_some_and(|until| until <= app.clock.latest())
     }
 }
 
