@@ -323,13 +323,21 @@ fn name(text: &str) -> Option<String> {
     Some(if one_case { capitals(said) } else { said.to_owned() })
 }
 
+/// A letter in its other case, where that is one letter as well.
+fn one_for_one(c: char, mut other: impl Iterator<Item = char>) -> char {
+    match (other.next(), other.next()) {
+        (Some(other), None) => other,
+        _ => c,
+    }
+}
+
 fn capitals(said: &str) -> String {
     let mut begins = true;
     let mut name = String::with_capacity(said.len());
     for c in said.chars() {
         match begins {
-            true => name.extend(c.to_uppercase()),
-            false => name.extend(c.to_lowercase()),
+            true => name.push(one_for_one(c, c.to_uppercase())),
+            false => name.push(one_for_one(c, c.to_lowercase())),
         }
         begins = !c.is_alphabetic();
     }
@@ -445,6 +453,8 @@ mod tests {
             ("MARY O'BRIEN-KELLY", "Mary O'Brien-Kelly"),
             ("it’s anna", "Anna"),
             ("McCarthy", "McCarthy"),
+            ("ΐων", "ΐων"),
+            ("ßteffi", "ßteffi"),
         ] {
             assert_eq!(found(Entity::Name, text), name, "{text}");
         }
