@@ -5,8 +5,6 @@
 //! sent to the sandbox's phones by the same code as always, under a clock that is
 //! turned through the last day.
 
-use std::sync::Arc;
-
 use actix_web::web::Data;
 use anyhow::Context;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
@@ -24,9 +22,8 @@ use crate::control;
 use crate::conversations::intake;
 use crate::daily::{self, domain::DailyPlan};
 use crate::db::{Error, locks};
-use crate::engine::dispatcher::Dispatcher;
-use crate::engine::talker::Talker;
-use crate::engine::{importer, rescuer, starter};
+use crate::engine::Engine;
+use crate::engine::{importer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
 use crate::pacing::{Days, LatePolicy, Missed, Overlap, Rate, Rule};
@@ -86,8 +83,7 @@ async fn turn(app: &App) -> anyhow::Result<PgConnection> {
 
 struct Story {
     app: Data<App>,
-    dispatcher: Arc<Dispatcher>,
-    talker: Arc<Talker>,
+    engine: Engine,
     by: UserId,
     channel: ChannelId,
     now: DateTime<Utc>,
@@ -128,10 +124,8 @@ impl Story {
                 Ok::<_, diesel::result::Error>((by, channel))
             })
             .await?;
-        let dispatcher = Dispatcher::new(app.clone());
         Ok(Story {
-            talker: Talker::new(app.clone(), dispatcher.lines()),
-            dispatcher,
+            engine: Engine::new(app.clone()),
             app,
             by: by.context("the demo needs somebody to have done it: add a user first")?,
             channel: channel.context("there is no channel")?,
@@ -227,7 +221,7 @@ impl Story {
             rate: 20.0,
         })
         .await?;
-        self.dispatcher.shut_down().await;
+        self.engine.shut_down().await;
         Ok(())
     }
 
@@ -501,13 +495,7 @@ impl Story {
     async fn turn(&self, from: i64, to: i64, step: usize) -> anyhow::Result<()> {
         for second in (from..=to).step_by(step) {
             self.app.clock.set(self.now + TimeDelta::seconds(second));
-            starter::tick(&self.app).await?;
-            self.dispatcher.tick().await?;
-            self.dispatcher.idle().await;
-            self.talker.tick().await?;
-            self.talker.idle().await;
-            carrier::tick(&self.app).await?;
-            rescuer::tick(&self.app).await?;
+            self.engine.turn().await?;
         }
         Ok(())
     }

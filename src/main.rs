@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::cookie::Key;
 use actix_web::web::Data;
@@ -23,10 +23,8 @@ use bugle::db::reach::reach;
 use bugle::db::url::with_deadlines;
 use bugle::db::{self, Db, Purpose};
 use bugle::doors::Doors;
-use bugle::engine::dispatcher::Dispatcher;
-use bugle::engine::metronome::{EACH_SECOND, Metronome};
-use bugle::engine::talker::Talker;
-use bugle::engine::{checker, importer, launcher, rescuer, starter, timekeeper, watcher};
+use bugle::engine::metronome::Metronome;
+use bugle::engine::{Engine, timekeeper, watcher};
 use bugle::marks::{self, Marks};
 use bugle::people::domain::NewUser;
 use bugle::people::{self, first_password};
@@ -35,11 +33,11 @@ use bugle::sandbox::carrier;
 use bugle::screen::live::Hub;
 use bugle::web::tell_of_panics;
 use bugle::webchat::lobby::Lobby;
-use bugle::{demo, files, installation, server, webchat};
+use bugle::{demo, files, installation, server};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use halting::Halt;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
@@ -541,14 +539,16 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     let handle = server.handle();
 
     tokio::spawn(timekeeper::keep(app.get_ref().clone()));
-    let dispatcher = Dispatcher::new(engine.clone());
-    let talker = Talker::new(engine.clone(), dispatcher.lines());
-    let metronome = ticks(&engine, &dispatcher, &talker, &measures, args.only);
+    let engine = Engine::new(engine);
+    let mut metronome = Metronome::default();
     if args.only != Some(Half::Web) {
-        // From now on somebody may ask whether it lives.
-        engine.pulse.engine_looked(Instant::now());
-        tokio::spawn(talker.clone().listen());
+        engine.start(&mut metronome);
     }
+    Engine::keep_house(&engine.app, &mut metronome);
+    metronome.add("*/5 * * * * *", "upkeep", move || {
+        measures.run_upkeep();
+        std::future::ready(Ok(()))
+    });
     metronome.start().await?;
 
     if let Some(watch) = place.server.as_ref().map(Private::watch) {
@@ -558,14 +558,13 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     let stop = async {
         told_to_stop.await;
         tracing::info!("stopping: no new sends, waiting for those on the wire");
-        dispatcher.hold();
-        talker.hold();
+        engine.hold();
         metronome.stop();
         // Open streams would hold the server back for its whole patience.
         hub.stop();
         lobby.stop();
         tokio::spawn(leave_at_once());
-        tokio::join!(handle.stop(true), dispatcher.shut_down(), talker.shut_down());
+        tokio::join!(handle.stop(true), engine.shut_down());
     };
     let (served, ()) = tokio::join!(server, stop);
     served?;
@@ -575,52 +574,6 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-fn ticks(
-    app: &Data<App>,
-    dispatcher: &Arc<Dispatcher>,
-    talker: &Arc<Talker>,
-    measures: &PrometheusHandle,
-    only: Option<Half>,
-) -> Metronome {
-    let mut metronome = Metronome::default();
-    macro_rules! tick {
-        ($name:literal, $cron:expr, $($thing:ident),* => $work:expr) => {{
-            $(let $thing = $thing.clone();)*
-            metronome.add($cron, $name, move || {
-                $(let $thing = $thing.clone();)*
-                async move { $work }
-            });
-        }};
-    }
-    if only != Some(Half::Web) {
-        tick!("plan", EACH_SECOND, app => starter::plan(&app).await);
-        tick!("launch files", EACH_SECOND, app => starter::launch_files(&app).await);
-        tick!("start", EACH_SECOND, app => starter::start(&app).await);
-        tick!("prepare", EACH_SECOND, app => starter::prepare(&app).await);
-        tick!("dispatch", EACH_SECOND, dispatcher => dispatcher.tick().await);
-        tick!("talk", EACH_SECOND, talker => talker.tick().await);
-        tick!("rescue replies", EACH_SECOND, talker => talker.rescue().await);
-        tick!("rescue", EACH_SECOND, app => rescuer::tick(&app).await);
-        tick!("finish", "*/30 * * * * *", app => rescuer::sweep(&app).await);
-        tick!("import", EACH_SECOND, app => importer::tick(&app).await);
-        tick!("check", EACH_SECOND, app => checker::tick(&app).await);
-        tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
-        tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
-        tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
-    }
-    tick!("watch", EACH_SECOND, app => watcher::tick(&app).await);
-    tick!("upkeep", "*/5 * * * * *", measures => {
-        measures.run_upkeep();
-        Ok(())
-    });
-    tick!("sweep", "0 */10 * * * *", app => {
-        let now = app.clock.now();
-        Ok(app.db.run(move |conn| people::store::sweep(conn, now)).await?)
-    });
-    tick!("sweep visitors", "30 */10 * * * *", app => webchat::lobby::sweep(&app).await);
-    metronome
 }
 
 fn static_dir(args: &ServeArgs) -> PathBuf {

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use actix_web::cookie::Key;
-use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::Engine;
 use bugle::engine::{checker, importer, starter};
 use bugle::screen::live::Hub;
 
@@ -52,7 +52,7 @@ pub async fn work(work: &str, args: &[String]) -> anyhow::Result<()> {
             let hub = Hub::start(app.clone());
             let (address, server) = serve(app.clone(), Some(hub.clone()), Key::generate())?;
             let mut browser = Browser::sign_in(address, EMAIL, PASSWORD).await?;
-            let dispatcher = Dispatcher::new(app.clone());
+            let dispatcher = Engine::new(app.clone()).dispatcher;
             let sending = async {
                 starter::tick(&app).await?;
                 let n = dispatcher.tick().await?;

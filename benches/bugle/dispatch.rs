@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bugle::db::Prepared;
 use bugle::deliveries::{LEASE, PartId};
-use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::Engine;
 use bugle::engine::starter;
 use bugle::ids::RunId;
 use bugle::providers::{Receipt, ReceiptStatus};
@@ -24,7 +24,7 @@ pub async fn dispatch(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("dispatch")?, ground.size(200_000));
     let file = house.contacts(n)?;
     let app = house.app(2000, null())?;
-    let dispatcher = Dispatcher::new(app.clone());
+    let dispatcher = Engine::new(app.clone()).dispatcher;
     let mut row = Row::new(format!("dispatch of {n} contacts to a null channel"), "msgs/s", Target::AtLeast(0.5));
     for round in 0..ground.rounds() {
         let mut figures = [0.0; 2];
@@ -59,7 +59,7 @@ pub async fn held(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("held")?, ground.size(50_000));
     let file = house.contacts(n)?;
     let app = house.app(2000, null())?;
-    let dispatcher = Dispatcher::new(app.clone());
+    let dispatcher = Engine::new(app.clone()).dispatcher;
     let mut row =
         Row::new(format!("dispatch of {n} held contacts that fall due, against fresh ones"), "msgs/s", Target::Told);
     for round in 0..ground.rounds() {
@@ -99,7 +99,7 @@ pub async fn receipts(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("receipts")?, ground.size(200_000));
     let file = house.contacts(n)?;
     let app = house.app(2000, null())?;
-    let dispatcher = Dispatcher::new(app.clone());
+    let dispatcher = Engine::new(app.clone()).dispatcher;
     let mut row = Row::new(format!("receipts of {n} contacts, two each, 100 a call"), "receipts/s", Target::Told);
     for round in 0..ground.rounds() {
         let mut figures = [0.0; 2];

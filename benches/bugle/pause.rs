@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::cookie::Key;
 use async_trait::async_trait;
-use bugle::engine::dispatcher::Dispatcher;
+use bugle::engine::Engine;
 use bugle::engine::starter;
 use bugle::providers::{Event, Forged, Gate, Part, Provider, Providers, SendOutcome, Webhook};
 
@@ -56,7 +56,7 @@ pub async fn pause(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let app = house.app(64, providers)?;
     let (address, server) = serve(app.clone(), None, Key::generate())?;
     let mut browser = Browser::sign_in(address, EMAIL, PASSWORD).await?;
-    let dispatcher = Dispatcher::new(app.clone());
+    let dispatcher = Engine::new(app.clone()).dispatcher;
     let mut row = Row::new("pause to silence, p99 beyond the slowest send on the wire", "ms", Target::Below(50.0));
     for _ in 0..ground.rounds() {
         let (schedule, run) = house.launch(file)?;

@@ -224,8 +224,9 @@ pub fn take_launch(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Optio
 }
 
 /// Strikes all of them off: nothing starts by itself after everything was paused or stopped.
-pub fn forget_launches(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::delete(launches_to_come::table).execute(conn).map(drop)
+/// Returns whose they were.
+pub fn take_launches(conn: &mut PgConnection) -> QueryResult<Vec<CampaignId>> {
+    diesel::delete(launches_to_come::table).returning(launches_to_come::campaign_id).get_results(conn)
 }
 
 /// Writes the state and the instant that belongs to it.

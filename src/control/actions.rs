@@ -224,7 +224,7 @@ pub fn pause_all(conn: &mut PgConnection, by: impl Into<Actor>, now: DateTime<Ut
     let by = by.into();
     conn.transaction(|conn| {
         locks::take_halt(conn, true)?;
-        campaigns::store::forget_launches(conn)?;
+        take_back_launches(conn, by, now)?;
         Ok(store::pause_all(conn, &States::pausable(now), by, now)?)
     })
 }
@@ -234,9 +234,18 @@ pub fn stop_all(conn: &mut PgConnection, by: impl Into<Actor>, now: DateTime<Utc
     let by = by.into();
     conn.transaction(|conn| {
         locks::take_halt(conn, true)?;
-        campaigns::store::forget_launches(conn)?;
+        take_back_launches(conn, by, now)?;
         Ok(store::stop_all(conn, &States::stoppable(now), by, now)?)
     })
+}
+
+/// Drafts that wait for their file are launched by nobody any more.
+fn take_back_launches(conn: &mut PgConnection, by: Actor, now: DateTime<Utc>) -> QueryResult<()> {
+    let drafts = campaigns::store::take_launches(conn)?;
+    let draft = CampaignState::Draft.word();
+    let entry =
+        |id: &CampaignId| Entry::new(Happened::CampaignLaunchTakenBack, *id, by).of(*id).was(draft).became(draft);
+    journal::note_all(conn, &drafts.iter().map(entry).collect::<Vec<_>>(), now)
 }
 
 /// What [`stop_all`] would hit.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::exists;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
@@ -14,7 +15,7 @@ use crate::campaigns::store::Row as CampaignRow;
 use crate::campaigns::{Campaign, CampaignState};
 use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{campaigns, contacts, conversations, messages, schedules};
+use crate::db::schema::{campaigns, contacts, conversations, messages, openings, schedules};
 use crate::deliveries::Outcome;
 use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
 use crate::providers::Kind;
@@ -374,6 +375,14 @@ pub fn governor(conn: &mut PgConnection, schedule: ScheduleId) -> QueryResult<Go
 }
 
 // ---- openings ------------------------------------------------------------------
+
+/// Whether there is any conversation that could go on by itself, now or later.
+pub fn may_go_on(conn: &mut PgConnection) -> QueryResult<bool> {
+    let waiting = messages::table.filter(messages::state.eq_any(["queued", "claimed"]));
+    let to_wake = conversations::table.filter(conversations::wake_at.is_not_null());
+    let begun = openings::table.select(openings::run_id);
+    diesel::select(exists(begun).or(exists(to_wake)).or(exists(waiting))).get_result(conn)
+}
 
 /// A delivery that began a conversation nobody has written down.
 #[derive(Clone, Debug, QueryableByName)]

@@ -279,7 +279,7 @@ async fn two_campaigns_that_claim_the_same_people_at_the_same_moment_keep_the_ca
     for (name, people) in [("One", &people), ("Two", &other_way), ("Three", &people)] {
         runs.push(launch(&desk, name, Tz::UTC, people, "09:00-10:00", 60_000.0, |_| ()).await.run);
     }
-    let engines = [desk.dispatcher.clone(), desk.another_engine(), desk.another_engine()];
+    let engines = [desk.engine.dispatcher.clone(), desk.another_engine(), desk.another_engine()];
     for _ in 0..40 {
         desk.later(1);
         starter::tick(&desk.app).await.unwrap();

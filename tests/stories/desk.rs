@@ -20,9 +20,9 @@ use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db, Purpose};
 use bugle::deliveries::Counts;
+use bugle::engine::Engine;
 use bugle::engine::dispatcher::Dispatcher;
-use bugle::engine::talker::Talker;
-use bugle::engine::{importer, rescuer, starter};
+use bugle::engine::{importer, starter};
 use bugle::files::upload;
 use bugle::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId, UserId};
 use bugle::marks::Marks;
@@ -34,6 +34,7 @@ use bugle::sandbox::carrier;
 use bugle::schedules::{Draft, When};
 use bugle::{drafting, server};
 use chrono::{DateTime, NaiveTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 use futures_util::future::LocalBoxFuture;
@@ -58,6 +59,8 @@ static SERVER: LazyLock<Private> = LazyLock::new(|| {
 static TEMPLATE: LazyLock<Mutex<&'static str>> = LazyLock::new(|| {
     SERVER.create_database("template_desk").unwrap();
     db::migrate(&SERVER.url("template_desk")).unwrap();
+    let mut conn = PgConnection::establish(&SERVER.url("template_desk")).unwrap();
+    conn.batch_execute(include_str!("must_be_noted.sql")).unwrap();
     Mutex::new("template_desk")
 });
 
@@ -77,8 +80,7 @@ const KEY: [u8; 64] = [7; 64];
 
 pub struct Desk {
     pub app: Data<App>,
-    pub dispatcher: Arc<Dispatcher>,
-    pub talker: Arc<Talker>,
+    pub engine: Engine,
     pub admin: UserId,
     pub channel: ChannelId,
     pub url: String,
@@ -163,10 +165,8 @@ impl Desk {
         let admin = add_user(conn, &new, Actor::Shell, now).unwrap();
         bugle::channels::actions::ensure_channel(conn, now).unwrap();
         let channel = One::get(conn, "SELECT id AS n FROM channels");
-        let dispatcher = Dispatcher::new(app.clone());
         let mut desk = Desk {
-            talker: Talker::new(app.clone(), dispatcher.lines()),
-            dispatcher,
+            engine: Engine::new(app.clone()),
             app: app.clone(),
             admin,
             channel: ChannelId(channel),
@@ -211,43 +211,17 @@ impl Desk {
 
     /// One turn of everything that moves by itself.
     pub async fn tick(&self) {
-        starter::tick(&self.app).await.unwrap();
-        self.dispatch().await;
-        if self.is_talking() {
-            self.talk().await;
-        }
-        carrier::tick(&self.app).await.unwrap();
-        if self.is_talking() {
-            self.talk().await;
-        }
-        rescuer::tick(&self.app).await.unwrap();
-        rescuer::sweep(&self.app).await.unwrap();
-    }
-
-    /// Whether there is any conversation that could go on.
-    fn is_talking(&self) -> bool {
-        let open =
-            "SELECT (EXISTS (SELECT FROM openings) OR EXISTS (SELECT FROM conversations WHERE wake_at IS NOT NULL)
-                    OR EXISTS (SELECT FROM messages WHERE state IN ('queued', 'claimed')))::int::bigint AS n";
-        self.number(open) == 1
+        self.engine.turn().await.unwrap();
     }
 
     /// Lets conversations go on until nothing is left to do, and gives up what nobody will send.
     pub async fn talk(&self) {
-        loop {
-            let n = self.talker.tick().await.unwrap();
-            self.talker.idle().await;
-            if n + self.talker.rescue().await.unwrap() == 0 {
-                return;
-            }
-        }
+        self.engine.talk().await.unwrap();
     }
 
     /// Claims and sends what is due, and waits for it to settle.
     pub async fn dispatch(&self) -> usize {
-        let n = self.dispatcher.tick().await.unwrap();
-        self.dispatcher.idle().await;
-        n
+        self.engine.dispatch().await.unwrap()
     }
 
     /// Ticks once a second until `time`, as the metronome does.
@@ -279,8 +253,7 @@ impl Desk {
         let mut app = app_parts(&self.url, self.app.clock.clone());
         app.marks = marks;
         self.app = Data::new(app);
-        self.dispatcher = Dispatcher::new(self.app.clone());
-        self.talker = Talker::new(self.app.clone(), self.dispatcher.lines());
+        self.engine = Engine::new(self.app.clone());
         self.service = OnceCell::new();
     }
 
@@ -301,7 +274,11 @@ impl Desk {
     }
 
     pub fn db<T>(&self, work: impl FnOnce(&mut PgConnection) -> T) -> T {
-        work(&mut self.app.db.lend().unwrap())
+        let mut conn = self.app.db.lend().unwrap();
+        conn.batch_execute("SET application_name = 'a story'").unwrap();
+        let done = work(&mut conn);
+        conn.batch_execute("SET application_name = 'bugle pages'").unwrap();
+        done
     }
 
     pub fn sql(&self, sql: &str) -> usize {

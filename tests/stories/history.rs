@@ -518,7 +518,7 @@ async fn restarts_kills_pauses_gaps_and_drafts_that_go_are_no_lost_history() {
     let (campaign, schedule, _) = under_way(&desk, 400, 20).await;
     whole(&desk, "sending").await;
     // A kill after a claim, and its lease runs out.
-    desk.dispatcher.tick().await.unwrap();
+    desk.engine.dispatcher.tick().await.unwrap();
     with_a_mark_in(&mut desk, dir.path()).await;
     whole(&desk, "a kill").await;
     desk.later(61);

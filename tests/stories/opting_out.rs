@@ -259,7 +259,7 @@ async fn a_reply_whose_claim_commits_after_an_opt_out_does_not_pass_it_by() {
     let thread = format!("/inbox/{}/reply", desk.conversation(it));
     desk.fill_in(&thread, &[("body", "Good morning."), ("seen", "9999999")]).await;
     let turnstile = Turnstile::before(&desk, "UPDATE ON messages");
-    let talker = desk.talker.clone();
+    let talker = desk.engine.talker.clone();
     let tick = actix_web::rt::spawn(async move {
         talker.tick().await.unwrap();
         talker.idle().await;

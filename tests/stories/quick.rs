@@ -279,6 +279,8 @@ async fn after_stop_nothing_launches_by_itself() {
     importer::tick(&desk.app).await.unwrap();
     assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
     assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE state = 'draft'"), 1);
+    let taken_back = "SELECT count(*) AS n FROM journal WHERE happened = 'campaign.launch_taken_back'";
+    assert_eq!(desk.number(taken_back), 1);
 }
 
 #[actix_web::test]

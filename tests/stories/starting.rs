@@ -540,7 +540,7 @@ async fn everything_is_paused_and_stopped_from_the_terminal() {
     let (campaign, ..) = desk.campaign("Spring offer", 300, "09:00-18:00", 600.0).await;
     desk.later(1);
     starter::tick(&desk.app).await.unwrap();
-    desk.dispatcher.tick().await.unwrap();
+    desk.engine.dispatcher.tick().await.unwrap();
     let wire = desk.number("SELECT coalesce(sum(open), 0)::bigint AS n FROM leases");
     assert!(0 < wire);
 

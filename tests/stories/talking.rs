@@ -284,8 +284,8 @@ async fn two_processes_send_each_reply_once() {
             desk.hears_as(&format!("{phone}-{round}"), phone, "hello");
         }
         loop {
-            let (a, b) = tokio::join!(desk.talker.tick(), other.tick());
-            desk.talker.idle().await;
+            let (a, b) = tokio::join!(desk.engine.talker.tick(), other.tick());
+            desk.engine.talker.idle().await;
             other.idle().await;
             if a.unwrap() + b.unwrap() == 0 {
                 break;

@@ -30,13 +30,13 @@ const WAITS: &str =
 /// Lets a tick come to where a barrier stands, and asks `meanwhile` before it may go on.
 async fn held_up(desk: &Desk, table: &'static str, meanwhile: impl AsyncFnOnce()) {
     let barrier = Barrier::on(desk, table);
-    let dispatcher = desk.dispatcher.clone();
+    let dispatcher = desk.engine.dispatcher.clone();
     let tick = actix_web::rt::spawn(async move { dispatcher.tick().await.unwrap() });
     until("the claim waits", || desk.number(WAITS) == 1).await;
     meanwhile().await;
     barrier.let_go();
     tick.await.unwrap();
-    desk.dispatcher.idle().await;
+    desk.engine.dispatcher.idle().await;
 }
 
 /// The most that reached phones within any 60 s.
@@ -61,11 +61,11 @@ async fn while_nothing_can_be_written_down_no_more_is_claimed_than_there_are_pla
     starter::tick(&desk.app).await.unwrap();
     // Results cannot be written; claims can.
     let barrier = Barrier::on(&desk, "deliveries");
-    let claimed = desk.dispatcher.tick().await.unwrap();
+    let claimed = desk.engine.dispatcher.tick().await.unwrap();
     until("all that was claimed has left", || desk.received().len() == claimed).await;
-    assert_eq!((claimed, desk.dispatcher.in_flight(), open_leases(&desk)), (64, 64, 64));
+    assert_eq!((claimed, desk.engine.dispatcher.in_flight(), open_leases(&desk)), (64, 64, 64));
     barrier.let_go();
-    desk.dispatcher.idle().await;
+    desk.engine.dispatcher.idle().await;
     assert_eq!(open_leases(&desk), 0);
 
     for _ in 0..5 {
@@ -85,12 +85,12 @@ async fn while_no_reply_can_be_written_down_no_more_is_claimed_than_there_are_pl
     }
     desk.sql("CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'disk full'; END $$");
     desk.sql("CREATE TRIGGER disk_full BEFORE UPDATE ON messages FOR EACH ROW WHEN (NEW.state = 'settled') EXECUTE FUNCTION disk_full()");
-    assert_eq!(desk.talker.tick().await.unwrap(), 64);
+    assert_eq!(desk.engine.talker.tick().await.unwrap(), 64);
     until("all that was claimed has left", || desk.received().len() == 64).await;
-    assert_eq!(desk.talker.tick().await.unwrap(), 0);
+    assert_eq!(desk.engine.talker.tick().await.unwrap(), 0);
 
     desk.sql("DROP TRIGGER disk_full ON messages");
-    desk.talker.idle().await;
+    desk.engine.talker.idle().await;
     desk.talk().await;
     assert_eq!(desk.received().len(), 80);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state IN ('queued', 'claimed')"), 0);
@@ -106,7 +106,7 @@ async fn a_text_that_cannot_be_read_leaves_nothing_claimed() {
     desk.sql("ALTER TABLE bot_versions DISABLE TRIGGER USER");
     desk.sql("UPDATE bot_versions SET steps = jsonb_build_object('was', steps)");
     desk.dispatch().await;
-    assert_eq!((desk.dispatcher.in_flight(), open_leases(&desk)), (0, 0));
+    assert_eq!((desk.engine.dispatcher.in_flight(), open_leases(&desk)), (0, 0));
     assert_eq!(desk.counts(run).unsent(), 5);
 
     desk.sql("UPDATE bot_versions SET steps = steps -> 'was'");
@@ -132,7 +132,7 @@ async fn contacts_whose_claim_could_not_ask_for_consent_are_not_sent_to_and_come
     desk.later(1);
     starter::tick(&desk.app).await.unwrap();
     forgets_whom_it_must_not_write_to(&desk);
-    let dispatcher = desk.dispatcher.clone();
+    let dispatcher = desk.engine.dispatcher.clone();
     let tick = actix_web::rt::spawn(async move { dispatcher.tick().await.unwrap() });
     let came_back = "SELECT count(*) AS n FROM leases WHERE open = 0";
     until("what was claimed is settled", || desk.number(came_back) > 0).await;
@@ -140,7 +140,7 @@ async fn contacts_whose_claim_could_not_ask_for_consent_are_not_sent_to_and_come
 
     remembers(&desk);
     tick.await.unwrap();
-    desk.dispatcher.idle().await;
+    desk.engine.dispatcher.idle().await;
     desk.tick().await;
     assert_eq!(desk.received().len(), 0, "each claim is an attempt: not again at once");
     desk.later(1);
@@ -159,7 +159,7 @@ async fn replies_whose_claim_could_not_ask_for_consent_do_not_leave_and_come_rou
     }
     desk.sql("UPDATE contacts SET opted_out_at = now() WHERE id = (SELECT min(id) FROM contacts)");
     forgets_whom_it_must_not_write_to(&desk);
-    let talker = desk.talker.clone();
+    let talker = desk.engine.talker.clone();
     let tick = actix_web::rt::spawn(async move { talker.tick().await.unwrap() });
     let tried = "SELECT count(*) AS n FROM messages WHERE attempt > 0 AND (state = 'settled' OR detail IS NOT NULL)";
     until("what was claimed is settled", || desk.number(tried) == 2).await;
@@ -184,19 +184,19 @@ async fn told_to_end_while_replies_are_claimed_it_waits_for_them_and_gives_them_
         desk.hears_as(&phone, &phone, "hi");
     }
     let barrier = Barrier::on(&desk, "messages");
-    let talker = desk.talker.clone();
+    let talker = desk.engine.talker.clone();
     let tick = actix_web::rt::spawn(async move { talker.tick().await.unwrap() });
     until("the claim waits", || desk.number(WAITS) == 1).await;
-    desk.talker.hold();
-    let idle = tokio::time::timeout(Duration::from_millis(50), desk.talker.idle()).await;
+    desk.engine.talker.hold();
+    let idle = tokio::time::timeout(Duration::from_millis(50), desk.engine.talker.idle()).await;
     assert!(idle.is_err(), "it would have ended in the middle of a claim");
     barrier.let_go();
     tick.await.unwrap();
-    desk.talker.idle().await;
+    desk.engine.talker.idle().await;
     assert_eq!(desk.received().len(), 0);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state = 'queued'"), 3);
 
-    let next = Talker::new(desk.app.clone(), desk.dispatcher.lines());
+    let next = Talker::new(desk.app.clone(), desk.engine.dispatcher.lines());
     next.tick().await.unwrap();
     next.idle().await;
     assert_eq!(desk.received().len(), 3);
@@ -208,7 +208,7 @@ async fn told_to_end_while_contacts_are_claimed_it_gives_them_back() {
     let (.., run) = desk.campaign("Spring offer", 5, "09:00-12:00", 6000.0).await;
     desk.later(1);
     starter::tick(&desk.app).await.unwrap();
-    held_up(&desk, "leases", async || desk.dispatcher.hold()).await;
+    held_up(&desk, "leases", async || desk.engine.dispatcher.hold()).await;
     assert_eq!((desk.received().len(), open_leases(&desk), desk.counts(run).unsent()), (0, 0, 5));
 
     desk.another_engine().tick().await.unwrap();
