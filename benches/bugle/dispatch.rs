@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use bugle::db::Prepared;
-use bugle::deliveries::{LEASE, PartId};
+use bugle::deliveries::LEASE;
 use bugle::engine::Engine;
 use bugle::engine::starter;
 use bugle::ids::RunId;
+use bugle::providers::key::DeliveryKey;
 use bugle::providers::{Receipt, ReceiptStatus};
 use chrono::Utc;
 use diesel::pg::{Pg, PgValue};
@@ -152,9 +153,9 @@ fn calls(n: usize, connection: usize) -> impl Iterator<Item = (std::ops::RangeIn
 fn take_in(house: &House, run: RunId, n: usize, connection: usize) -> anyhow::Result<()> {
     let conn = &mut house.conn()?;
     for (seqs, status) in calls(n, connection) {
-        let receipt = |seq| Receipt { part: PartId { run, seq, attempt: 1 }.to_string(), status, code: None };
+        let receipt = |seq| Receipt { part: DeliveryKey { run, seq, attempt: 1 }.to_string(), status, code: None };
         let told: Vec<Receipt> = seqs.map(receipt).collect();
-        let changed = bugle::deliveries::actions::take_in(conn, house.channel, &told, Utc::now())?;
+        let changed = bugle::conversations::intake::take_in_receipts(conn, house.channel, &told, Utc::now())?;
         anyhow::ensure!(changed == told.len(), "{changed} of {} receipts changed something", told.len());
     }
     Ok(())

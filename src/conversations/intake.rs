@@ -3,6 +3,7 @@
 //! words that bar somebody from being written to, when nothing to them can begin any more.
 
 use chrono::{DateTime, Utc};
+use diesel::{PgConnection, QueryResult};
 
 use super::{actions, outbox};
 use crate::app::App;
@@ -12,6 +13,7 @@ use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
+use crate::providers::key::sorted;
 use crate::providers::{Event, Forged, Inbound, Receipt, Webhook};
 
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,18 @@ fn readable(mut it: Inbound) -> Option<Inbound> {
     Some(it)
 }
 
+/// Merges a channel's receipts, each into the ledger that its send is in. Returns how many changed something.
+pub fn take_in_receipts(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    receipts: &[Receipt],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let (of_runs, of_conversations) = sorted(receipts);
+    Ok(deliveries::actions::take_in(conn, channel, of_runs, now)?
+        + outbox::take_in(conn, channel, of_conversations, now)?)
+}
+
 /// Takes in what a channel tells, in its order: receipts first. Returns how much of it was news.
 pub async fn take_in(
     app: &App,
@@ -71,8 +85,7 @@ pub async fn take_in(
         .run(move |conn| {
             let (mut n, mut kind) = (0, None);
             if !receipts.is_empty() {
-                n += deliveries::actions::take_in(conn, channel, &receipts, now)?;
-                n += outbox::take_in(conn, channel, &receipts, now)?;
+                n += take_in_receipts(conn, channel, &receipts, now)?;
             }
             if !inbound.is_empty() {
                 let setup = setups::find(conn, channel)?;

@@ -18,6 +18,7 @@ use crate::deliveries::{Fate, LEASE, LOST, Outcome, Word, merge};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, ScheduleId};
 use crate::pacing::LATEST;
 use crate::providers::Receipt;
+use crate::providers::key::MessageKey;
 
 /// A claimed message of ours.
 #[derive(Clone, Debug)]
@@ -44,17 +45,6 @@ pub struct SettledReply {
     pub id: MessageId,
     pub attempt: i16,
     pub fate: Fate,
-}
-
-/// Our id of one try at a reply. Providers give it back in receipts.
-pub fn part_id(id: MessageId, attempt: i16) -> String {
-    format!("m{id}-{attempt}")
-}
-
-/// Reads what [`part_id`] wrote; `None` for the id of something else.
-pub fn parse_part_id(text: &str) -> Option<(MessageId, i16)> {
-    let (id, attempt) = text.strip_prefix('m')?.split_once('-')?;
-    Some((MessageId(id.parse().ok()?), attempt.parse().ok()?))
 }
 
 /// Channels with something to send now.
@@ -256,7 +246,11 @@ pub fn settle(conn: &mut PgConnection, results: &[SettledReply], now: DateTime<U
             let mut learnt = Vec::new();
             for it in opted_out {
                 let (contact, channel) = store::other_side(conn, it.id)?;
-                learnt.push(Learnt { contact, channel, part: part_id(it.id, it.attempt) });
+                learnt.push(Learnt {
+                    contact,
+                    channel,
+                    part: MessageKey { id: it.id, attempt: it.attempt }.to_string(),
+                });
             }
             consent::store::learn(conn, &learnt, now)?;
         }
@@ -322,22 +316,20 @@ fn touch(conn: &mut PgConnection, ids: &[MessageId]) -> QueryResult<()> {
 pub fn take_in(
     conn: &mut PgConnection,
     channel: ChannelId,
-    receipts: &[Receipt],
+    mut known: Vec<(MessageKey, &Receipt)>,
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
-    let mut known: Vec<(MessageId, &Receipt)> =
-        receipts.iter().filter_map(|receipt| Some((parse_part_id(&receipt.part)?.0, receipt))).collect();
     if known.is_empty() {
         return Ok(0);
     }
     conn.transaction(|conn| {
         // One order for everybody who locks several; news of one message keeps its own.
-        known.sort_by_key(|(id, _)| *id);
-        let ids: Vec<MessageId> = known.iter().map(|(id, _)| *id).collect();
+        known.sort_by_key(|(key, _)| key.id);
+        let ids: Vec<MessageId> = known.iter().map(|(key, _)| key.id).collect();
         touch(conn, &ids)?;
         locks::take(Lock::Message);
         let mut changed = 0;
-        for (id, receipt) in known {
+        for (MessageKey { id, .. }, receipt) in known {
             let row: Option<(Option<i16>, Option<i16>, i16)> = messages::table
                 .find(id)
                 .filter(messages::channel_id.eq(channel))
@@ -463,17 +455,4 @@ fn give_up(
         let still = still.filter(messages::lease_ends_at.is_null().or(messages::lease_ends_at.le(now)));
         diesel::update(still).set(settled(Word::finally(outcome), detail, now)).execute(conn)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_id_of_a_reply_is_read_back_and_is_no_delivery() {
-        let id = part_id(MessageId(12), 3);
-        assert_eq!(parse_part_id(&id), Some((MessageId(12), 3)));
-        assert_eq!(crate::deliveries::PartId::parse(&id), None);
-        assert_eq!((parse_part_id("1-2-3"), parse_part_id("m12"), parse_part_id("mx-1")), (None, None, None));
-    }
 }

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::turn::{self, Selection};
-use super::{Claim, Counts, Fate, Lease, PartId, Settled, merge};
+use super::{Claim, Counts, Fate, Lease, Settled, merge};
 use crate::channels::room::Room;
 use crate::consent;
 use crate::db::locks;
@@ -16,6 +16,7 @@ use crate::deliveries::settle::{Closed, Learned};
 use crate::files;
 use crate::ids::{ChannelId, FileId, RunId};
 use crate::pacing::{self, Holds, Pace};
+use crate::providers::key::DeliveryKey;
 use crate::providers::{Receipt, ReceiptStatus};
 use crate::runs::{self, Run, RunClock};
 use crate::schedules::same_group;
@@ -208,10 +209,10 @@ pub fn settle(
         }
         // Also what comes late: they want nothing more, whatever became of the lease. Contacts are locked
         // before deliveries.
-        let opted_out: Vec<PartId> = results
+        let opted_out: Vec<DeliveryKey> = results
             .iter()
             .filter(|it| it.fate.is_news_of_an_opt_out())
-            .map(|it| PartId { run: it.run, seq: it.seq, attempt: it.attempt })
+            .map(|it| DeliveryKey { run: it.run, seq: it.seq, attempt: it.attempt })
             .collect();
         if !opted_out.is_empty() {
             let learnt = super::settle::learnt_of(conn, &opted_out)?;
@@ -285,15 +286,16 @@ pub fn slow_down(conn: &mut PgConnection, channel: ChannelId, told: Overrun, now
 pub fn take_in(
     conn: &mut PgConnection,
     channel: ChannelId,
-    receipts: &[Receipt],
+    mut known: Vec<(DeliveryKey, &Receipt)>,
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
+    if known.is_empty() {
+        return Ok(0);
+    }
     conn.transaction(|conn| {
-        let mut known: Vec<(PartId, &Receipt)> =
-            receipts.iter().filter_map(|receipt| Some((PartId::parse(&receipt.part)?, receipt))).collect();
         let cursors = super::settle::cursors(conn, channel, known.iter().map(|(part, _)| part.run))?;
         known.retain(|(part, _)| cursors.get(&part.run).is_some_and(|next_seq| part.seq < *next_seq));
-        let parts: Vec<PartId> = known.iter().map(|(part, _)| *part).collect();
+        let parts: Vec<DeliveryKey> = known.iter().map(|(part, _)| *part).collect();
         let held = super::claim::held_parts(conn, &parts)?;
         known.retain(|(part, _)| !held.contains(&(part.run, part.seq)));
         // One order for everybody who locks several deliveries, and tallies after all

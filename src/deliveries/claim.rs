@@ -10,13 +10,14 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::settle::count;
-use super::{Claim, ClaimedContact, Counts, LEASE, Lease, Outcome, PartId};
+use super::{Claim, ClaimedContact, Counts, LEASE, Lease, Outcome};
 use crate::channels::room::LatelyRow;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, leases, replacements, retries, schedule_runs};
 use crate::db::{N, Prepared};
 use crate::ids::{ContactId, LeaseId, RunId};
 use crate::pacing::{LATEST, Lately, SendClock};
+use crate::providers::key::DeliveryKey;
 use crate::runs::Run;
 
 /// The stretch over which rates and limits are measured.
@@ -412,7 +413,7 @@ pub fn hold(conn: &mut PgConnection, run: RunId, held: &[Held]) -> QueryResult<(
 }
 
 /// Which of these parts were never sent, because their contacts still wait for their first try.
-pub fn held_parts(conn: &mut PgConnection, parts: &[PartId]) -> QueryResult<HashSet<(RunId, i32)>> {
+pub fn held_parts(conn: &mut PgConnection, parts: &[DeliveryKey]) -> QueryResult<HashSet<(RunId, i32)>> {
     #[derive(QueryableByName)]
     struct Part {
         #[diesel(sql_type = Int8)]

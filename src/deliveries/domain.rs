@@ -57,33 +57,6 @@ pub struct ClaimedContact {
     pub refusals: i16,
 }
 
-/// Our id of one try at one contact of one run. Providers give it back in receipts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PartId {
-    pub run: RunId,
-    pub seq: i32,
-    pub attempt: i16,
-}
-
-impl std::fmt::Display for PartId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}-{}", self.run, self.seq, self.attempt)
-    }
-}
-
-impl PartId {
-    /// Reads what [`Display`](std::fmt::Display) wrote; `None` for an id that is not ours.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-');
-        let id = PartId {
-            run: RunId(parts.next()?.parse().ok()?),
-            seq: parts.next()?.parse().ok()?,
-            attempt: parts.next()?.parse().ok()?,
-        };
-        parts.next().is_none().then_some(id)
-    }
-}
-
 /// The final word on a delivery. The codes are exported and stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -710,15 +683,6 @@ mod tests {
             assert_eq!(Outcome::of_code(outcome.code()), Some(outcome));
         }
         assert_eq!(Outcome::of_code(4), None);
-    }
-
-    #[test]
-    fn a_part_id_goes_both_ways_and_a_strange_one_is_none() {
-        let id = PartId { run: RunId(12), seq: 7, attempt: 2 };
-        assert_eq!(PartId::parse(&id.to_string()), Some(id));
-        for strange in ["", "12", "12-7", "12-7-2-1", "a-b-c", "12-7-x"] {
-            assert_eq!(PartId::parse(strange), None, "{strange}");
-        }
     }
 
     #[test]

@@ -7,12 +7,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::{Counts, Fate, Lease, Outcome, PartId, Settled, Word};
+use super::{Counts, Fate, Lease, Outcome, Settled, Word};
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{deliveries, leases, retries, schedule_runs};
 use crate::ids::{ChannelId, ContactId, LeaseId, RunId};
+use crate::providers::key::DeliveryKey;
 
 /// What became of some sends of a lease.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,7 +150,7 @@ pub(super) fn insert_openings(
 }
 
 /// Whose opt-outs these are, told by the provider that refused them.
-pub fn learnt_of(conn: &mut PgConnection, parts: &[PartId]) -> QueryResult<Vec<Learnt>> {
+pub fn learnt_of(conn: &mut PgConnection, parts: &[DeliveryKey]) -> QueryResult<Vec<Learnt>> {
     let mut learnt = Vec::new();
     for part in parts {
         let contact = deliveries::table.find((part.run, part.seq)).select(deliveries::contact_id).first(conn)?;

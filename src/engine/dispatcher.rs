@@ -33,12 +33,13 @@ use crate::clock::uptime;
 use crate::db::Error;
 use crate::deliveries::actions::{Claimed, Leave};
 use crate::deliveries::claim::Claimer;
-use crate::deliveries::{self, Claim, ClaimedContact, Fate, Outcome, PartId, Settled, actions, even_part};
+use crate::deliveries::{self, Claim, ClaimedContact, Fate, Outcome, Settled, actions, even_part};
 use crate::ids::{CampaignId, ChannelId, LeaseId, RunId};
 use crate::losses;
 use crate::marks::{self, Fact};
 use crate::pacing::{self, Calendar, Holds};
 use crate::providers::Part;
+use crate::providers::key::DeliveryKey;
 use crate::runs::{self, Run, RunClock};
 use crate::settings;
 
@@ -462,7 +463,7 @@ impl Job {
             Ok(said) => said,
             Err(unsaid) => return finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
         };
-        let id = PartId { run: claim.run, seq: contact.seq, attempt: claim.attempt };
+        let id = DeliveryKey { run: claim.run, seq: contact.seq, attempt: claim.attempt };
         let part = Part {
             id: id.to_string(),
             to: contact.address.clone(),

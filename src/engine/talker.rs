@@ -25,6 +25,7 @@ use crate::losses;
 use crate::marks::Fact;
 use crate::pacing;
 use crate::providers::Part;
+use crate::providers::key::MessageKey;
 
 /// Replies in one claim at most.
 const BATCH: usize = 50;
@@ -177,7 +178,7 @@ impl Talker {
             return Fate::Final { outcome, detail: None };
         }
         let part = Part {
-            id: outbox::part_id(reply.id, reply.attempt),
+            id: MessageKey { id: reply.id, attempt: reply.attempt }.to_string(),
             to: reply.address.clone(),
             text: reply.text.clone(),
             choices: reply.choices.clone(),

@@ -7,6 +7,7 @@
 //! what follows is decided in [`crate::deliveries`]. Most providers' send calls
 //! are not idempotent, so a repeat after a silence may reach the person twice.
 
+pub mod key;
 pub mod sandbox;
 pub mod webchat;
 

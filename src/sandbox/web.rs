@@ -17,9 +17,9 @@ use crate::app::App;
 use crate::channels;
 use crate::channels::domain::Channel;
 use crate::conversations;
-use crate::conversations::outbox::parse_part_id;
-use crate::deliveries::{PartId, ledger};
+use crate::deliveries::ledger;
 use crate::ids::{ChannelId, ConversationId, MessageId, RunId};
+use crate::providers::key::SendKey;
 use crate::providers::{Kind, ProviderName};
 use crate::web::chart::thousands;
 use crate::web::{FieldErrors, Frame, Htmx, May, Problem, page, page_with, see_other};
@@ -327,8 +327,8 @@ async fn screen(app: &App, frame: &Frame, number: &str, scrolled: Scrolled) -> R
     let read = move |conn: &mut _| store::messages(conn, &wanted, since.unwrap_or(0), before, SHOWN as i64 + 1);
     let mut messages = app.books.run(read).await?;
     let parts = || messages.iter().filter_map(|message| message.part.as_deref());
-    let runs: Vec<RunId> = parts().filter_map(PartId::parse).map(|part| part.run).collect();
-    let replies: Vec<MessageId> = parts().filter_map(parse_part_id).map(|(id, _)| id).collect();
+    let runs: Vec<RunId> = parts().filter_map(SendKey::delivery).map(|part| part.run).collect();
+    let replies: Vec<MessageId> = parts().filter_map(SendKey::message).map(|key| key.id).collect();
     let sources = app
         .db
         .run(move |conn| {
@@ -369,14 +369,14 @@ impl Sources {
     }
 
     fn delivery(&self, part: &str) -> Option<From> {
-        let part = PartId::parse(part)?;
+        let part = SendKey::delivery(part)?;
         let name = self.runs.get(&part.run)?.clone();
         let (id, seq) = (part.run, part.seq);
         Some(From { name, href: format!("/runs/{id}?after={}#delivery-{seq}", seq - 1) })
     }
 
     fn reply(&self, part: &str) -> Option<From> {
-        let conversation = self.conversations.get(&parse_part_id(part)?.0)?;
+        let conversation = self.conversations.get(&SendKey::message(part)?.id)?;
         Some(From { name: "conversation".to_owned(), href: format!("/inbox/{conversation}") })
     }
 }

@@ -195,7 +195,7 @@ async fn news_of_a_contact_that_was_never_sent_to_is_passed_over() {
     desk.run_until("2026-07-01 13:00:10").await;
     let (now, run) = (desk.app.clock.now(), it.run);
     let news = [Receipt { part: format!("{run}-2-1"), status: ReceiptStatus::Delivered, code: None }];
-    let taken = desk.db(|conn| bugle::deliveries::actions::take_in(conn, desk.channel, &news, now).unwrap());
+    let taken = desk.db(|conn| bugle::conversations::intake::take_in_receipts(conn, desk.channel, &news, now).unwrap());
     assert_eq!((taken, standings(&desk, run)["held"]), (0, 2));
 }
 

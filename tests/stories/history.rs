@@ -142,7 +142,7 @@ async fn an_older_state_is_noticed_before_the_next_claim_and_nobody_gets_it_twic
     // A receipt of what the database does not know of settles it.
     let receipt = Receipt { part: forgotten[0].part.clone(), status: ReceiptStatus::Delivered, code: None };
     let now = desk.app.clock.now();
-    desk.db(|conn| deliveries::actions::take_in(conn, desk.channel, &[receipt], now).unwrap());
+    desk.db(|conn| bugle::conversations::intake::take_in_receipts(conn, desk.channel, &[receipt], now).unwrap());
     assert_eq!(desk.counts(run).unconfirmed, forgotten.len() as i64 - 1);
 
     released(&desk, "unconfirmed").await;

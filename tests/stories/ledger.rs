@@ -2,9 +2,10 @@
 
 use actix_web::test::TestRequest;
 use bugle::deliveries::ledger::{self, LedgerAsk};
-use bugle::deliveries::{OnRecord, Outcome, PartId, Show, Standing, Word};
+use bugle::deliveries::{OnRecord, Outcome, Show, Standing, Word};
 use bugle::ids::RunId;
 use bugle::pacing::LatePolicy;
+use bugle::providers::key::DeliveryKey;
 use bugle::providers::sandbox::webhook;
 use bugle::providers::{Event, Receipt, ReceiptStatus};
 use bugle::runs;
@@ -175,7 +176,7 @@ async fn only_signed_receipts_are_taken_in() {
     desk.run_until("2026-03-02 09:00:02").await;
     assert_eq!(desk.counts(run).delivered, 0);
 
-    let part = PartId { run, seq: 1, attempt: 1 }.to_string();
+    let part = DeliveryKey { run, seq: 1, attempt: 1 }.to_string();
     let (body, signature) = {
         let secret = desk.db(|conn| bugle::channels::setups::find(conn, desk.channel).unwrap().secret);
         webhook(&secret, &[Event::Receipt(Receipt { part, status: ReceiptStatus::Delivered, code: None })])

@@ -7,11 +7,13 @@ use bugle::campaigns::inbound::InboundPlan;
 use bugle::channels::setups;
 use bugle::control;
 use bugle::conversations::actions::{TakenIn, take_in};
+use bugle::conversations::intake::take_in_receipts;
 use bugle::conversations::outbox;
 use bugle::deliveries::Fate;
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::counts::Scope;
 use bugle::ids::{BotId, CampaignId, ChannelId, MessageId, RunId, ScheduleId};
+use bugle::providers::key::MessageKey;
 use bugle::providers::sandbox::Knobs;
 use bugle::providers::{Event, Inbound, Receipt, ReceiptStatus};
 
@@ -332,16 +334,19 @@ async fn receipts_of_replies_merge_upwards_and_only_for_their_own_channel() {
     let tell = |part: String, status, channel| {
         let now = desk.app.clock.now();
         let receipts = [Receipt { part, status, code: None }];
-        desk.db(|conn| outbox::take_in(conn, channel, &receipts, now).unwrap())
+        desk.db(|conn| take_in_receipts(conn, channel, &receipts, now).unwrap())
     };
-    let part = || outbox::part_id(id, 1);
+    let part = || MessageKey { id, attempt: 1 }.to_string();
     assert_eq!(tell(part(), ReceiptStatus::Delivered, ChannelId(999)), 0, "another channel's news");
     assert_eq!(tell(part(), ReceiptStatus::Delivered, desk.channel), 1);
     assert_eq!(tell(part(), ReceiptStatus::Sent, desk.channel), 0, "late news takes nothing back");
     assert_eq!(tell(part(), ReceiptStatus::Failed, desk.channel), 0);
     assert_eq!(desk.outbox("step = 's3' AND outcome = 0"), 1);
     let theirs = desk.number("SELECT id AS n FROM messages WHERE author = 'contact'");
-    assert_eq!(tell(outbox::part_id(MessageId(theirs), 1), ReceiptStatus::Delivered, desk.channel), 0);
+    assert_eq!(
+        tell(MessageKey { id: MessageId(theirs), attempt: 1 }.to_string(), ReceiptStatus::Delivered, desk.channel),
+        0
+    );
 }
 
 #[actix_web::test]

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bugle::app::App;
 use bugle::campaigns::inbound::InboundPlan;
 use bugle::clock::Clock;
+use bugle::conversations::intake::take_in_receipts;
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{actions, ledger, quiet};
 use bugle::engine::dispatcher::Dispatcher;
@@ -231,7 +232,7 @@ async fn what_receipts_say_before_the_result_is_not_on_the_wire_any_more() {
     let news: Vec<Receipt> = (1..=3)
         .map(|seq| Receipt { part: format!("{run}-{seq}-1"), status: ReceiptStatus::Delivered, code: None })
         .collect();
-    desk.db(|conn| actions::take_in(conn, desk.channel, &news, now).unwrap());
+    desk.db(|conn| take_in_receipts(conn, desk.channel, &news, now).unwrap());
 
     let wire = quiet::look(&desk.app, bugle::deliveries::counts::Scope::Schedule(schedule)).await.unwrap();
     assert_eq!((wire.n, wire.sends.len()), (2, 2));
