@@ -77,8 +77,11 @@ impl SendKey {
     }
 }
 
+/// Receipts, each with what it is about.
+pub type Keyed<'a, K> = Vec<(K, &'a Receipt)>;
+
 /// Receipts, each to the ledger that its send is in; those of other ids are passed over.
-pub fn sorted(receipts: &[Receipt]) -> (Vec<(DeliveryKey, &Receipt)>, Vec<(MessageKey, &Receipt)>) {
+pub fn sorted(receipts: &[Receipt]) -> (Keyed<'_, DeliveryKey>, Keyed<'_, MessageKey>) {
     let (mut deliveries, mut messages) = (Vec::new(), Vec::new());
     for receipt in receipts {
         match SendKey::parse(&receipt.part) {

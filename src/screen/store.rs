@@ -154,7 +154,7 @@ fn filled(
     conn: &mut PgConnection,
     found: Vec<Campaign>,
     shown: Vec<Shown>,
-    (house, blackouts): &(House, BTreeSet<NaiveDate>),
+    (house, blackouts): &AllHouse,
 ) -> QueryResult<Vec<Sheet>> {
     let ids: Vec<CampaignId> = found.iter().map(|campaign| campaign.id).collect();
     let run_ids: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref().map(|run| run.id)).collect();
@@ -402,15 +402,15 @@ struct Shown {
     bot: Option<String>,
 }
 
+/// What the house says of all campaigns, and its blackout dates.
+type AllHouse = (House, BTreeSet<NaiveDate>);
+
 /// What a schedule's channel is called, of which kind it is, and what its bot is called.
 type Names = (String, String, Option<String>);
 
 /// The names beside these schedules, and what the house says of all: one question, since
 /// whoever pressed a button waits for the answer.
-fn names_and_house(
-    conn: &mut PgConnection,
-    ids: &[i64],
-) -> QueryResult<(HashMap<ScheduleId, Names>, (House, BTreeSet<NaiveDate>))> {
+fn names_and_house(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<(HashMap<ScheduleId, Names>, AllHouse)> {
     let rows: Vec<(ScheduleId, Names, settings::store::HouseRow)> = schedules::table
         .inner_join(channels::table.on(channels::id.eq(schedules::channel_id)))
         .left_join(bots::table.on(bots::id.nullable().eq(schedules::bot_id)))
