@@ -12,7 +12,7 @@
 //! were blocked, before anybody is told that it is so.
 //!
 //! Deliberately absent: the page of one contact, which tells of runs and lists
-//! and so stands below them ([`crate::histories`]); and the blocklist, which has
+//! and so stands below them ([`crate::contact_page`]); and the blocklist, which has
 //! a room of its own ([`crate::blocklist`]).
 
 pub mod domain;
