@@ -14,9 +14,7 @@ use crate::app::App;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::ids::{CampaignId, ChannelId, UserId};
-use crate::inbox::store::{
-    self as inbox, COUNTED, Choices, InboxAsk, InboxPlace, ListedConversation, Page, View as Shown,
-};
+use crate::inbox::store::{self, COUNTED, Choices, InboxAsk, InboxPlace, ListedConversation, Page, View as Shown};
 use crate::web::chart::thousands;
 use crate::web::{Frame, Htmx, May, Problem, page, search_in_turn};
 
@@ -193,13 +191,13 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
         .db
         .look(move |conn| {
             // Before the list: what comes in between is told again, and nothing is lost.
-            let news = inbox::news(conn)?;
+            let news = store::news(conn)?;
             if seen == news {
                 return Ok::<_, diesel::result::Error>(None);
             }
-            let page = inbox::page(conn, &wanted, PAGE)?;
-            let counts = inbox::counts(conn, wanted.person)?;
-            let choices = if seen.is_empty() { Some(inbox::choices(conn)?) } else { None };
+            let page = store::page(conn, &wanted, PAGE)?;
+            let counts = store::counts(conn, wanted.person)?;
+            let choices = if seen.is_empty() { Some(store::choices(conn)?) } else { None };
             Ok(Some((page, counts, news, choices)))
         })
         .await?;

@@ -20,8 +20,8 @@ use crate::contacts::store::Whom;
 use crate::conversations::Handler;
 use crate::db::{DbError, Error};
 use crate::ids::{ConversationId, MessageId, UserId};
-use crate::inbox::actions::{self as agents, Decision, Refused};
-use crate::inbox::store::{self as inbox, Author, Barred, Thread, ThreadMessage, Which, name_among};
+use crate::inbox::actions::{self, Decision, Refused};
+use crate::inbox::store::{self, Author, Barred, Thread, ThreadMessage, Which, name_among};
 use crate::providers::Kind;
 use crate::web::{
     FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, version_of,
@@ -242,12 +242,12 @@ async fn look(
     let (thread, mut messages, agents, measured) = app
         .db
         .look(move |conn| {
-            let thread = inbox::thread(conn, id, now)?;
-            let messages = inbox::messages(conn, id, which, PAGE as i64 + 1)?;
-            let agents = if may_answer { inbox::agents(conn)? } else { Vec::new() };
+            let thread = store::thread(conn, id, now)?;
+            let messages = store::messages(conn, id, which, PAGE as i64 + 1)?;
+            let agents = if may_answer { store::agents(conn)? } else { Vec::new() };
             let measured = match body.trim().is_empty() {
                 true => None,
-                false => Some(Measured::of(thread.kind, agents::preview(conn, &thread.it, &body)?)),
+                false => Some(Measured::of(thread.kind, actions::preview(conn, &thread.it, &body)?)),
             };
             Ok::<_, diesel::result::Error>((thread, messages, agents, measured))
         })
@@ -321,7 +321,7 @@ async fn news(
     known: Query<Known>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
-    let changed = app.db.run(move |conn| inbox::news_of(conn, id)).await?;
+    let changed = app.db.run(move |conn| store::news_of(conn, id)).await?;
     if changed == known.at {
         return Ok(HttpResponse::NoContent().finish());
     }
@@ -386,8 +386,8 @@ async fn measure(
     let measured = app
         .db
         .run(move |conn| {
-            let thread = inbox::thread(conn, id, now)?;
-            Ok::<_, diesel::result::Error>(Measured::of(thread.kind, agents::preview(conn, &thread.it, &body)?))
+            let thread = store::thread(conn, id, now)?;
+            Ok::<_, diesel::result::Error>(Measured::of(thread.kind, actions::preview(conn, &thread.it, &body)?))
         })
         .await?;
     page(MeasuredPart { measured: Some(measured) })
@@ -405,7 +405,7 @@ async fn reply(
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let form = ReplyForm { body: form.body.replace("\r\n", "\n").replace('\0', ""), seen: form.seen };
     let (text, seen) = (form.body.clone(), MessageId(form.seen));
-    let said = app.db.run(move |conn| agents::reply(conn, id, &text, seen, by, now)).await;
+    let said = app.db.run(move |conn| actions::reply(conn, id, &text, seen, by, now)).await;
     let (status, form, refused) = match said {
         Ok(_) => {
             app.said.notify_one();
@@ -490,7 +490,7 @@ async fn ask_take_over(
 #[post("/inbox/{id:\\d+}/take-over")]
 async fn take_over(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    app.db.run(move |conn| agents::take_over(conn, id, by, now)).await?;
+    app.db.run(move |conn| actions::take_over(conn, id, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}#newest")))
 }
 
@@ -526,7 +526,7 @@ async fn block(
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let why: String = form.why.trim().replace('\0', "").chars().take(LONGEST_WHY).collect();
     let why = Some(why).filter(|why| !why.is_empty());
-    let contact = app.db.run(move |conn| agents::block(conn, id, why.as_deref(), by, now)).await?;
+    let contact = app.db.run(move |conn| actions::block(conn, id, why.as_deref(), by, now)).await?;
     quiet::wait(&app, Whom::Contacts(vec![contact])).await;
     Ok(see_other(format!("/inbox/{id}")))
 }
@@ -536,14 +536,14 @@ async fn block(
 #[post("/inbox/{id:\\d+}/close")]
 async fn close(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    app.db.run(move |conn| agents::close(conn, id, by, now)).await?;
+    app.db.run(move |conn| actions::close(conn, id, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}")))
 }
 
 #[post("/inbox/{id:\\d+}/reopen")]
 async fn reopen(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    app.db.run(move |conn| agents::reopen(conn, id, by, now)).await?;
+    app.db.run(move |conn| actions::reopen(conn, id, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}")))
 }
 
@@ -567,7 +567,7 @@ async fn assign(
         // What is no id is nobody's.
         text => Some(UserId(text.parse().unwrap_or(0))),
     };
-    app.db.run(move |conn| agents::assign(conn, id, to, by, now)).await?;
+    app.db.run(move |conn| actions::assign(conn, id, to, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}")))
 }
 
@@ -586,7 +586,7 @@ async fn add_label(
     form: Form<LabelForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now, label) = (id.into_inner(), may.person.id, app.clock.now(), form.into_inner().label);
-    match app.db.run(move |conn| agents::add_label(conn, id, &label, by, now)).await {
+    match app.db.run(move |conn| actions::add_label(conn, id, &label, by, now)).await {
         Ok(()) => Ok(see_other(format!("/inbox/{id}"))),
         Err(DbError::Work(Error::Refused(refused))) => {
             let mut look = look(&app, &may.person, id, None, ReplyForm::default()).await?;
@@ -605,7 +605,7 @@ async fn remove_label(
     form: Form<LabelForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now, label) = (id.into_inner(), may.person.id, app.clock.now(), form.into_inner().label);
-    app.db.run(move |conn| agents::remove_label(conn, id, &label, by, now)).await?;
+    app.db.run(move |conn| actions::remove_label(conn, id, &label, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}")))
 }
 
@@ -621,7 +621,7 @@ async fn kept(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Re
 
 async fn decide(app: &App, person: &Person, id: ConversationId, decision: Decision) -> Result<HttpResponse, Problem> {
     let (by, now) = (person.id, app.clock.now());
-    let contact = app.db.run(move |conn| agents::decide(conn, id, decision, by, now)).await?;
+    let contact = app.db.run(move |conn| actions::decide(conn, id, decision, by, now)).await?;
     if decision == Decision::OptedOut {
         quiet::wait(app, Whom::Contacts(vec![contact])).await;
     }
@@ -677,7 +677,7 @@ fn told(
         let (app, look) = (app.clone(), look.clone());
         async move {
             let (Some(after), id) = (after, look.id) else { return Ok::<_, Problem>(None) };
-            let messages = app.db.run(move |conn| inbox::messages(conn, id, Which::After(after), READ_AT_ONCE)).await?;
+            let messages = app.db.run(move |conn| store::messages(conn, id, Which::After(after), READ_AT_ONCE)).await?;
             bytes.extend(write(&look, &messages)?);
             let more = messages.len() as i64 == READ_AT_ONCE;
             let next = messages.last().filter(|_| more).map(|message| message.id);
