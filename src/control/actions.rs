@@ -115,13 +115,16 @@ pub fn resume(
                 state => state.resume()?,
             };
             let calendar = calendars::of(conn, locked.campaign.zone, &locked.campaign.quiet)?;
-            some(conn, &mut locked, goes_on, Happened::ScheduleResumed, by, now, |it| {
+            for it in locked.schedules.iter_mut().filter(|it| goes_on(it)) {
                 match it.resume(&calendar, now) {
-                    Err(Refused::Run(_)) => it.stay_paused(now),
-                    answer => answer?,
+                    Ok(()) => store::save(conn, it, Happened::ScheduleResumed, by, None, now)?,
+                    Err(Refused::Run(why)) => {
+                        it.stay_paused(now);
+                        store::save(conn, it, Happened::SchedulePaused, by, Some(&why.to_string()), now)?;
+                    }
+                    Err(why) => return Err(why.into()),
                 }
-                Ok(())
-            })?;
+            }
             store::save_campaign(conn, &mut locked.campaign, state, Happened::CampaignResumed, by, now)?;
             Ok(locked)
         }
