@@ -11,6 +11,12 @@ const SHOTS = join(ROOT, "tests/browser/shots");
 /** Every page is looked at in these. */
 const SIZES = [{ width: 1280, height: 860 }, { width: 390, height: 844 }];
 const THEMES = ["light", "dark"];
+/**
+ * What htmx writes as an error when a page is left while it asks for something: the browser ends
+ * the request, as it should. A request that fails otherwise is written with `htmx:sendError` or
+ * `htmx:timeout` as well, which are complaints.
+ */
+const LEFT_BEHIND = /^htmx:(afterRequest|sendAbort), /;
 /** How long a fact may take to become true. */
 const PATIENCE = 15_000;
 
@@ -39,8 +45,9 @@ export class Desk {
     page.on("pageerror", (error) => this.#complaints.push(`script error: ${error.message}`));
     page.on("console", (message) => {
       // A refused request is part of some stories; a refused script or style never is.
-      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
-        this.#complaints.push(`console: ${message.text()}`);
+      const text = message.text();
+      if (message.type() === "error" && !text.startsWith("Failed to load resource") && !LEFT_BEHIND.test(text)) {
+        this.#complaints.push(`console: ${text}`);
       }
     });
     page.on("response", (response) => {
