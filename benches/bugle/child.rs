@@ -56,7 +56,7 @@ pub async fn work(work: &str, args: &[String]) -> anyhow::Result<()> {
             let sending = async {
                 starter::tick(&app).await?;
                 let n = dispatcher.tick().await?;
-                dispatcher.idle().await;
+                dispatcher.outbox.idle().await;
                 anyhow::Ok(n)
             };
             let looking = async {

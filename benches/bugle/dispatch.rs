@@ -37,7 +37,7 @@ pub async fn dispatch(ground: &Ground) -> anyhow::Result<Vec<Row>> {
             let began = Instant::now();
             if side == 0 {
                 dispatcher.tick().await?;
-                dispatcher.idle().await;
+                dispatcher.outbox.idle().await;
             } else {
                 bare(&house, run)?;
             }
@@ -79,7 +79,7 @@ pub async fn held(ground: &Ground) -> anyhow::Result<Vec<Row>> {
             house.sql("CHECKPOINT")?;
             let began = Instant::now();
             dispatcher.tick().await?;
-            dispatcher.idle().await;
+            dispatcher.outbox.idle().await;
             figures[side] = n as f64 / began.elapsed().as_secs_f64();
             let left = house.number(&format!(
                 "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND progress IS DISTINCT FROM 1"
@@ -108,7 +108,7 @@ pub async fn receipts(ground: &Ground) -> anyhow::Result<Vec<Row>> {
             let (schedule, run) = house.launch(file)?;
             starter::tick(&app).await?;
             dispatcher.tick().await?;
-            dispatcher.idle().await;
+            dispatcher.outbox.idle().await;
             house.sql("VACUUM ANALYZE deliveries")?;
             house.sql("CHECKPOINT")?;
             let began = Instant::now();
@@ -153,7 +153,7 @@ fn calls(n: usize, connection: usize) -> impl Iterator<Item = (std::ops::RangeIn
 fn take_in(house: &House, run: RunId, n: usize, connection: usize) -> anyhow::Result<()> {
     let conn = &mut house.conn()?;
     for (seqs, status) in calls(n, connection) {
-        let receipt = |seq| Receipt { part: DeliveryKey { run, seq, attempt: 1 }.to_string(), status, code: None };
+        let receipt = |seq| Receipt::of(DeliveryKey { run, seq, attempt: 1 }.into(), status);
         let told: Vec<Receipt> = seqs.map(receipt).collect();
         let changed = bugle::conversations::intake::take_in_receipts(conn, house.channel, &told, Utc::now())?;
         anyhow::ensure!(changed == told.len(), "{changed} of {} receipts changed something", told.len());

@@ -17,7 +17,7 @@ use bugle::drafting;
 use bugle::ids::{ChannelId, FileId, RunId, ScheduleId, UserId};
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
-use bugle::providers::{Event, Forged, Gate, Part, Provider, Providers, SendOutcome, Webhook};
+use bugle::providers::{Able, Call, Envelope, Forged, Gate, Heard, Provider, Providers, SendOutcome};
 use bugle::schedules::Draft;
 use chrono::{TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
@@ -177,12 +177,16 @@ pub fn null() -> Providers {
 
 #[async_trait]
 impl Provider for Null {
-    async fn send(&self, part: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
-        std::hint::black_box(part);
+    async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
+        std::hint::black_box(envelope);
         gate().then_some(SendOutcome::Accepted { provider_ref: None })
     }
 
-    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
-        Ok(Vec::new())
+    fn able(&self) -> Able {
+        Able { choices: true, ..Able::TEXT }
+    }
+
+    fn read(&self, _: &Call<'_>) -> Result<Heard, Forged> {
+        Ok(Heard::default())
     }
 }

@@ -8,7 +8,7 @@ use actix_web::cookie::Key;
 use async_trait::async_trait;
 use bugle::engine::Engine;
 use bugle::engine::starter;
-use bugle::providers::{Event, Forged, Gate, Part, Provider, Providers, SendOutcome, Webhook};
+use bugle::providers::{Able, Call, Envelope, Forged, Gate, Heard, Provider, Providers, SendOutcome};
 
 use crate::ground::{EMAIL, Ground, PASSWORD};
 use crate::http::Browser;
@@ -25,7 +25,7 @@ struct Slow(Sends);
 
 #[async_trait]
 impl Provider for Slow {
-    async fn send(&self, _part: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
+    async fn send(&self, _: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
         if !gate() {
             return None;
         }
@@ -39,8 +39,12 @@ impl Provider for Slow {
         Some(SendOutcome::Accepted { provider_ref: None })
     }
 
-    fn read(&self, _webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
-        Ok(Vec::new())
+    fn able(&self) -> Able {
+        Able { choices: true, ..Able::TEXT }
+    }
+
+    fn read(&self, _: &Call<'_>) -> Result<Heard, Forged> {
+        Ok(Heard::default())
     }
 }
 
@@ -73,7 +77,7 @@ pub async fn pause(ground: &Ground) -> anyhow::Result<Vec<Row>> {
         });
         let mut late = Vec::new();
         for click in 0..clicks {
-            while dispatcher.in_flight() == 0 {
+            while dispatcher.outbox.in_flight() == 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             // Not always at the same point of a batch.

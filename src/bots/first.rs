@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::steps::{Accept, Act, StepId, Steps};
 use super::turn::{BotReply, Input, Memory, Turn, turn};
-use crate::wording::Template;
+use crate::wording::{Content, Template};
 
 /// Parsed once, rendered for every contact.
 #[derive(Clone)]
@@ -16,13 +16,6 @@ pub enum First {
     Text(Template),
     /// The zone is that of the campaign: a bot may look at the time of day.
     Bot(Arc<Steps>, Tz),
-}
-
-/// A message with the answers that it offers as buttons, where the channel has them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Said {
-    pub text: String,
-    pub choices: Vec<String>,
 }
 
 /// Why nothing can be said to a contact.
@@ -37,14 +30,14 @@ pub enum Unsaid {
 
 impl First {
     /// The first message to a contact of whom this is known. The same instant gives the same message.
-    pub fn render(&self, values: &Map<String, Value>, now: DateTime<Utc>) -> Result<Said, Unsaid> {
+    pub fn render(&self, values: &Map<String, Value>, now: DateTime<Utc>) -> Result<Content, Unsaid> {
         match self {
             First::Text(template) => match template.render(values) {
-                Ok(text) => Ok(Said { text, choices: Vec::new() }),
+                Ok(text) => Ok(Content::Text(text)),
                 Err(missing) => Err(Unsaid::Missing(missing.field)),
             },
             First::Bot(steps, zone) => match begin(steps, values, now, *zone).replies.first() {
-                Some(BotReply::Text { step, text }) => Ok(Said { text: text.clone(), choices: choices(steps, step) }),
+                Some(BotReply::Text { step, text }) => Ok(Content::said(text.clone(), choices(steps, step))),
                 Some(BotReply::Missing { field, .. }) => Err(Unsaid::Missing(field.clone())),
                 None => Err(Unsaid::Nothing),
             },
@@ -84,7 +77,7 @@ mod tests {
         let first = First::Bot(Arc::new(steps.clone()), chrono_tz::UTC);
         let said = first.render(&values, now).unwrap();
         assert!(
-            matches!(&begin(&steps, &values, now, chrono_tz::UTC).replies[0], BotReply::Text { text, .. } if *text == said.text)
+            matches!(&begin(&steps, &values, now, chrono_tz::UTC).replies[0], BotReply::Text { text, .. } if *text == said.words().0)
         );
         assert!(matches!(first.render(&Map::new(), now), Err(Unsaid::Missing(_))));
         assert_eq!(First::Bot(Arc::default(), chrono_tz::UTC).render(&values, now), Err(Unsaid::Nothing));

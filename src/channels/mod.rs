@@ -10,6 +10,7 @@
 pub mod domain;
 pub mod store;
 pub mod room;
+pub mod references;
 pub mod setups;
 pub mod actions;
 pub mod web;

@@ -3,18 +3,18 @@
 //! words that bar somebody from being written to, when nothing to them can begin any more.
 
 use chrono::{DateTime, Utc};
-use diesel::{PgConnection, QueryResult};
+use diesel::{Connection, PgConnection, QueryResult};
 
-use super::{actions, outbox};
+use super::{actions, replies};
 use crate::app::App;
-use crate::channels::setups;
+use crate::channels::{references, setups};
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
-use crate::providers::key::sorted;
-use crate::providers::{Event, Forged, Inbound, Receipt, Webhook};
+use crate::providers::key::{SendKey, StatusKey, sorted};
+use crate::providers::{Call, CallAnswer, Event, Forged, Heard, Inbound, Receipt};
 
 #[derive(Debug, thiserror::Error)]
 pub enum NotTakenIn {
@@ -24,17 +24,17 @@ pub enum NotTakenIn {
     Database(#[from] DbError<diesel::result::Error>),
 }
 
-/// Takes in one webhook call for a channel. Returns how much of it was news.
+/// Takes in one call for a channel. Returns what it is answered.
 pub async fn webhook(
     app: &App,
     channel: ChannelId,
-    signature: Option<&str>,
-    body: &[u8],
+    call: &Call<'_>,
     now: DateTime<Utc>,
-) -> Result<usize, NotTakenIn> {
+) -> Result<Option<CallAnswer>, NotTakenIn> {
     let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
-    let events = (app.providers)(&setup).read(&Webhook { signature, body })?;
-    Ok(take_in(app, channel, events, now).await?)
+    let Heard { events, answer } = (app.providers)(&setup).read(call)?;
+    take_in(app, channel, events, now).await?;
+    Ok(answer)
 }
 
 /// Characters of a message at most; the rest is not kept.
@@ -60,9 +60,35 @@ pub fn take_in_receipts(
     receipts: &[Receipt],
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
+    let resolved = references::resolve(conn, channel, receipts, now)?;
+    let some_wait = resolved.len() < receipts.len();
+    let n = merge(conn, channel, &resolved, now)?;
+    Ok(if some_wait { n + take_in_parked(conn, now)? } else { n })
+}
+
+fn merge(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    receipts: &[(SendKey, &Receipt)],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
     let (of_runs, of_conversations) = sorted(receipts);
     Ok(deliveries::actions::take_in(conn, channel, of_runs, now)?
-        + outbox::take_in(conn, channel, of_conversations, now)?)
+        + replies::take_in(conn, channel, of_conversations, now)?)
+}
+
+/// Merges receipts that came before it was known what they are about, and now it is. Returns how many
+/// changed something.
+pub fn take_in_parked(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
+    conn.transaction(|conn| {
+        let mut n = 0;
+        for (channel, receipt) in references::take_parked(conn)? {
+            if let StatusKey::Ours(key) = receipt.about {
+                n += merge(conn, channel, &[(key, &receipt)], now)?;
+            }
+        }
+        Ok(n)
+    })
 }
 
 /// Takes in what a channel tells, in its order: receipts first. Returns how much of it was news.

@@ -15,7 +15,7 @@
 //! which left through the campaign's run like any other; [`actions::open_next`] then
 //! takes the bot's first turn again, at the instant at which it spoke, and writes
 //! it down. Everything said afterwards, by bots, agents and the house, leaves through
-//! the [`outbox`]: claim, send, settle, with leases and attempts as in the ledger, but
+//! the [`replies`]: claim, send, settle, with leases and attempts as in the ledger, but
 //! one message at a time of each conversation, in the order in which they were written.
 //!
 //! # What PAUSE and STOP mean here
@@ -34,7 +34,7 @@
 
 pub mod domain;
 pub mod store;
-pub mod outbox;
+pub mod replies;
 pub mod actions;
 pub mod intake;
 pub mod web;

@@ -1,12 +1,12 @@
 //! The door at which providers knock.
 
 use actix_web::web::{Bytes, Data, Path, PayloadConfig, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, post};
+use actix_web::{HttpRequest, HttpResponse, route};
 
 use super::intake::{self, NotTakenIn};
 use crate::app::App;
 use crate::ids::ChannelId;
-use crate::providers::Forged;
+use crate::providers::{Call, Forged};
 use crate::web::Problem;
 
 /// What providers call. They have no session: the signature says who they are.
@@ -14,18 +14,21 @@ pub fn webhooks(cfg: &mut ServiceConfig) {
     cfg.app_data(PayloadConfig::new(256 * 1024)).service(webhook);
 }
 
-#[post("/webhooks/{channel}")]
+#[route("/webhooks/{channel}", method = "GET", method = "POST")]
 async fn webhook(
     app: Data<App>,
     req: HttpRequest,
     channel: Path<ChannelId>,
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let signature = req.headers().get("X-Signature-256").and_then(|value| value.to_str().ok());
-    // Some channels write which hash it is in front.
-    let signature = signature.map(|text| text.strip_prefix("sha256=").unwrap_or(text));
-    match intake::webhook(&app, channel.into_inner(), signature, &body, app.clock.now()).await {
-        Ok(_) => Ok(HttpResponse::NoContent().finish()),
+    let headers: Vec<(&str, &str)> =
+        req.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    let site = app.settings.public_url.as_deref().unwrap_or_default();
+    let url = format!("{site}{}", req.uri());
+    let call = Call { method: req.method().as_str(), url: &url, headers: &headers, body: &body };
+    match intake::webhook(&app, channel.into_inner(), &call, app.clock.now()).await {
+        Ok(None) => Ok(HttpResponse::NoContent().finish()),
+        Ok(Some(answer)) => Ok(HttpResponse::Ok().content_type(answer.content_type).body(answer.body)),
         Err(NotTakenIn::Forged(Forged::BadSignature)) => Ok(HttpResponse::Unauthorized().finish()),
         Err(NotTakenIn::Forged(Forged::Unreadable(what))) => {
             tracing::warn!("a signed webhook call could not be read: {what}");

@@ -485,6 +485,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    parked_receipts (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        reference -> Text,
+        status -> Text,
+        code -> Nullable<Text>,
+        until -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    provider_references (channel_id, reference) {
+        channel_id -> Int8,
+        reference -> Text,
+        send_key -> Text,
+        until -> Timestamptz,
+    }
+}
+
+diesel::table! {
     retries (run_id, seq) {
         run_id -> Int8,
         seq -> Int4,

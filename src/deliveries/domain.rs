@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::ids::{ContactId, LeaseId, RunId};
-use crate::providers::{ReceiptStatus, RejectClass, RetryScope, SendOutcome};
+use crate::providers::{ReceiptStatus, RejectClass, Scope, SendOutcome};
 use crate::runs::RunState;
 
 /// How long we listen to a provider that does not answer.
@@ -314,24 +314,30 @@ impl Fate {
 pub fn fate(refusals: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
     match sent {
         SendOutcome::Accepted { provider_ref } => Fate::Accepted { provider_ref },
+        // Nobody would get it through, so it says nothing about this one.
+        SendOutcome::Rejected { class, code } if class.is_of_channel() => {
+            Fate::Later { at: now, refused: false, detail: Some(code) }
+        }
         SendOutcome::Rejected { class, code } => Fate::Final {
             outcome: match class {
                 RejectClass::OptedOut => Outcome::OptedOut,
                 RejectClass::BadAddress => Outcome::Invalid,
                 RejectClass::Unreachable => Outcome::Unavailable,
                 RejectClass::WindowClosed => Outcome::WindowClosed,
-                RejectClass::Content | RejectClass::Policy => Outcome::Rejected,
+                RejectClass::Template
+                | RejectClass::Content
+                | RejectClass::Policy
+                | RejectClass::ChannelConfig
+                | RejectClass::AccountLimit => Outcome::Rejected,
             },
             detail: Some(code),
         },
-        SendOutcome::RetryLater { scope: RetryScope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => {
-            Fate::Final {
-                outcome: Outcome::NetworkError,
-                detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
-            }
-        }
+        SendOutcome::RetryLater { scope: Scope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => Fate::Final {
+            outcome: Outcome::NetworkError,
+            detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
+        },
         SendOutcome::RetryLater { after, scope, code } => {
-            Fate::Later { at: now + after, refused: scope == RetryScope::Recipient, detail: Some(code) }
+            Fate::Later { at: now + after, refused: scope == Scope::Recipient, detail: Some(code) }
         }
         SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
     }
@@ -692,11 +698,11 @@ mod tests {
             fate(refusals, sent, now())
         };
         let again = |refused| Fate::Later { at: now() + TimeDelta::seconds(5), refused, detail: Some("429".into()) };
-        assert_eq!(later(0, RetryScope::Recipient), again(true));
-        assert_eq!(later(3, RetryScope::Recipient), again(true));
-        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, RetryScope::Recipient) else { panic!() };
+        assert_eq!(later(0, Scope::Recipient), again(true));
+        assert_eq!(later(3, Scope::Recipient), again(true));
+        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, Scope::Recipient) else { panic!() };
         assert_eq!(detail.as_deref(), Some("gave up after 5 tries: 429"));
-        assert_eq!(later(1000, RetryScope::Channel), again(false), "nobody is given up because a channel is busy");
+        assert_eq!(later(1000, Scope::Channel), again(false), "nobody is given up because a channel is busy");
         let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
         assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
     }

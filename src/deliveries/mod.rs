@@ -1,5 +1,5 @@
 //! One contact times one run, from planned to known fate: the outbox and the ledger of campaigns.
-//! What is said afterwards, in conversations, leaves through [`crate::conversations::outbox`].
+//! What is said afterwards, in conversations, leaves through [`crate::conversations::replies`].
 //!
 //! ```text
 //! planned ──claim──▶ in flight ──settle──▶ accepted ─▶ sent ─▶ delivered      upwards only;

@@ -158,7 +158,7 @@ impl Weighed {
         }
         let nothing = serde_json::Map::new();
         let written = match first.render(row.values.as_object().unwrap_or(&nothing), *at) {
-            Ok(said) => said.text,
+            Ok(content) => content.words().0.to_owned(),
             Err(unsaid) => {
                 let field = match &unsaid {
                     Unsaid::Missing(field) => field.clone(),

@@ -291,7 +291,8 @@ fn review(
     let says = bots::store::first(conn, &plan.body, plan.bot, &contacts.fields, campaign.zone)?;
     let first_text = first.as_ref().and_then(Value::as_object).map(|values| says.render(values, outlook.window.starts));
     let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
-    let counted = first_text.as_ref().and_then(|said| said.as_ref().ok()).map_or(plan.body.as_str(), |said| &said.text);
+    let counted =
+        first_text.as_ref().and_then(|said| said.as_ref().ok()).map_or(plan.body.as_str(), |content| content.words().0);
     Ok(Some(Review {
         channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
         contacts: n,
@@ -302,7 +303,8 @@ fn review(
         },
         outlook,
         segments: is_sms.then(|| segments(counted)),
-        first_text: first_text.map(|said| said.map(|said| said.text).map_err(|unsaid| unsaid.to_string())),
+        first_text: first_text
+            .map(|said| said.map(|content| content.words().0.to_owned()).map_err(|unsaid| unsaid.to_string())),
         lacking: match (group, contacts.file()) {
             (None, Some(file)) if plan.bot.is_none() => Some(lacking(conn, file, &text.needed())?),
             _ => None,

@@ -1,14 +1,5 @@
-//! Hands due contacts to their channels: claim, send, settle.
-//!
-//! No connection is held during the long step, and a claim takes only what can
-//! begin at once: there is a fixed number of places on the wire for each channel,
-//! so a slow provider slows its own campaigns and nobody else's, and hardly
-//! anything is ever claimed and not yet begun.
-//!
-//! Results are written down by a few settlers, each taking whatever has come in
-//! since its last commit: many results share a commit when there are many, and
-//! none waits when there are few. A place is given back when its result is written
-//! down and not before: while nothing can be written, nothing more is claimed.
+//! Hands due contacts to their channels: which runs are due, and how much of each may be claimed now.
+//! What is claimed leaves through the [outbox](super::outbox).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -19,26 +10,24 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::lines::{Line, Lines, Term, Tried};
+use super::lines::Lines;
+use super::outbox::{Batch, Leaving, Ledger, Outbox, Taken};
 use super::watcher;
-use super::wire::{Expected, Wire, write_down};
 use crate::app::App;
 use crate::bots::{self, first::First};
 use crate::campaigns;
-use crate::clock::uptime;
 use crate::db::Error;
-use crate::deliveries::actions::{Claimed, Leave};
+use crate::deliveries::actions::Leave;
 use crate::deliveries::claim::Claimer;
-use crate::deliveries::{self, Claim, ClaimedContact, Fate, Outcome, Settled, actions, even_part};
+use crate::deliveries::{self, Claim, ClaimedContact, Fate, Lease, Outcome, Settled, actions, even_part};
 use crate::ids::{CampaignId, ChannelId, LeaseId, RunId};
 use crate::losses;
 use crate::marks::{self, Fact};
-use crate::pacing::{self, Calendar, Holds};
-use crate::providers::Part;
+use crate::pacing::{Calendar, Holds};
+use crate::providers::Envelope;
 use crate::providers::key::DeliveryKey;
 use crate::runs::{self, Run, RunClock};
 use crate::settings;
@@ -48,20 +37,14 @@ use crate::settings;
 const BATCH: usize = 100;
 /// Claims made side by side.
 const LANES: usize = 4;
-/// Settlers, each with a connection while it commits.
-const SETTLERS: usize = 2;
-/// Results in one commit at most.
-const SETTLED_AT_ONCE: usize = 500;
 /// How often a busy dispatcher looks for runs that have started meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// One per process.
 pub struct Dispatcher {
     app: Data<App>,
-    process: Uuid,
-    settlers: Vec<mpsc::UnboundedSender<Done>>,
-    wire: Arc<Wire>,
-    lines: Arc<Lines>,
+    pub outbox: Arc<Outbox<Runs>>,
+    pub lines: Arc<Lines>,
     /// When campaigns may not send, as it was when they were looked over last. Good for
     /// finding runs worth a look; a claim asks anew.
     calendars: Mutex<HashMap<CampaignId, Calendar>>,
@@ -87,24 +70,13 @@ enum Looked {
 }
 
 impl Dispatcher {
-    /// Starts the settlers. Must be called inside a runtime.
-    pub fn new(app: Data<App>) -> Arc<Self> {
-        let wire = Arc::new(Wire::default());
-        let process = Uuid::new_v4();
-        let settlers = (0..SETTLERS)
-            .map(|n| {
-                let (sender, receiver) = mpsc::unbounded_channel();
-                let shard = (process.as_u128() % 4) as usize * SETTLERS + n;
-                tokio::spawn(settle(app.clone(), receiver, wire.clone(), shard as i16));
-                sender
-            })
-            .collect();
+    /// Must be called inside a runtime.
+    pub fn new(app: Data<App>, lines: Arc<Lines>) -> Arc<Self> {
+        let outbox = Outbox::new(app.clone(), Runs);
         Arc::new(Self {
             app,
-            process,
-            settlers,
-            wire,
-            lines: Arc::default(),
+            outbox,
+            lines,
             calendars: Mutex::default(),
             parts: Mutex::default(),
             texts: Mutex::default(),
@@ -125,8 +97,8 @@ impl Dispatcher {
             }
             let before = n;
             // Those that had something come round again until it is time to look for others.
-            while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.wire.is_stopping() {
-                let moved = self.wire.moved();
+            while !due.is_empty() && looked_at.elapsed() < LOOK_AGAIN && !self.outbox.wire.is_stopping() {
+                let moved = self.outbox.wire.moved();
                 let looked: Vec<(Run, anyhow::Result<Looked>)> = stream::iter(due)
                     .map(|run| async move {
                         let looked = self.look(&run).await;
@@ -154,7 +126,7 @@ impl Dispatcher {
                     let _ = timeout(LOOK_AGAIN.saturating_sub(looked_at.elapsed()), moved).await;
                 }
             }
-            if n == before || self.wire.is_stopping() {
+            if n == before || self.outbox.wire.is_stopping() {
                 return Ok(n);
             }
         }
@@ -234,21 +206,21 @@ impl Dispatcher {
         let text = self.text(run).await?;
         let part = self.parts.lock().unwrap().get(&run.channel_id).copied();
         let leave = Leave { most: most as i64, part, n_fields: run.fields.len() };
-        let Some(expected) = self.wire.expect(most) else { return Ok(Looked::Idle) };
-        let order = Order {
-            app: self.app.clone(),
-            process: self.process,
-            run: run.clone(),
-            leave,
-            line,
-            text,
-            places,
-            expected,
-            settlers: self.settlers.clone(),
-            wire: self.wire.clone(),
+        let (run, app) = (run.clone(), self.app.clone());
+        let stand = (!run.is_test && !app.marks.knows(run.id)).then(|| stand(&run));
+        let claim = move |conn: &mut PgConnection, by: Claimer| {
+            let claimed = watcher::claim(&app, conn, |conn| actions::claim(conn, run.id, &leave, by))?;
+            // Tests go with their draft, and so say nothing when they are missing.
+            let claims = claimed.claims.iter().filter(|_| !run.is_test).map(mark);
+            app.marks.note(stand.into_iter().chain(claims));
+            let now = app.clock.now();
+            let batches = claimed.claims.into_iter().map(|claim| batch(claim, &text, &run, now)).collect();
+            Ok::<_, Error<losses::actions::Refused>>(Taken { batches, passed: claimed.passed })
         };
-        // By itself: what is claimed leaves, whoever does not wait for this tick any more.
-        tokio::spawn(order.carry_out()).await?
+        Ok(match self.outbox.claim(line, places, claim).await? {
+            (0, 0) => Looked::Idle,
+            (n, passed) => Looked::Claimed(n + passed),
+        })
     }
 
     /// The text of a run, parsed once. It was pinned when the run was made; only the
@@ -273,31 +245,6 @@ impl Dispatcher {
         let first = Arc::new(first);
         self.texts.lock().unwrap().insert(run.id, Text { first: first.clone(), n_fields });
         Ok(first)
-    }
-
-    /// The channels, for others in this process who send through them.
-    pub fn lines(&self) -> Arc<Lines> {
-        self.lines.clone()
-    }
-
-    /// Sends of this process that are on the wire or not written down yet.
-    pub fn in_flight(&self) -> usize {
-        self.wire.in_flight()
-    }
-
-    /// Waits until every send of this process has settled.
-    pub async fn idle(&self) {
-        self.wire.idle().await;
-    }
-
-    /// Claims nothing more.
-    pub fn hold(&self) {
-        self.wire.hold();
-    }
-
-    /// Claims nothing more and waits for what is on the wire.
-    pub async fn shut_down(&self) {
-        self.wire.shut_down("sends").await;
     }
 }
 
@@ -354,158 +301,75 @@ fn mark(claim: &Claim) -> Fact {
     })
 }
 
-/// All that it takes to claim contacts of a run and to send to them.
-struct Order {
-    app: Data<App>,
-    process: Uuid,
-    run: Run,
-    leave: Leave,
-    line: Arc<Line>,
-    text: Arc<First>,
-    places: OwnedSemaphorePermit,
-    expected: Expected,
-    settlers: Vec<mpsc::UnboundedSender<Done>>,
-    wire: Arc<Wire>,
-}
-
-impl Order {
-    /// Claims, and begins what it claimed.
-    async fn carry_out(self) -> anyhow::Result<Looked> {
-        let Order { app, process, run, leave, line, text, mut places, expected, settlers, wire } = self;
-        // Before the claim: whoever pauses afterwards waits at least as long.
-        let (since, now) = (uptime(), app.clock.now());
-        let by = Claimer { process, now: pacing::on_the_beat(now) };
-        let (id, is_test, marks) = (run.id, run.is_test, app.clone());
-        let stand = (!is_test && !app.marks.knows(id)).then(|| stand(&run));
-        let claim = move |conn: &mut PgConnection| {
-            let claimed = watcher::claim(&marks, conn, |conn| actions::claim(conn, id, &leave, by))?;
-            // Tests go with their draft, and so say nothing when they are missing.
-            let claims = claimed.claims.iter().filter(|_| !is_test).map(mark);
-            marks.marks.note(stand.into_iter().chain(claims));
-            Ok::<_, Error<losses::actions::Refused>>(claimed)
-        };
-        let Claimed { claims, passed } = app.db.run(claim).await?;
-        let n: usize = claims.iter().map(|claim| claim.contacts.len()).sum();
-        expected.were(n);
-        if n == 0 {
-            return Ok(if passed > 0 { Looked::Claimed(passed) } else { Looked::Idle });
-        }
-        metrics::counter!("bugle_claimed_total").increment(n as u64);
-        metrics::gauge!("bugle_in_flight").increment(n as f64);
-        for claim in claims {
-            let sends: Vec<(ClaimedContact, OwnedSemaphorePermit)> =
-                claim.contacts.iter().filter_map(|contact| Some((contact.clone(), places.split(1)?))).collect();
-            let job = Job {
-                app: app.clone(),
-                line: line.clone(),
-                text: text.clone(),
-                opens: matches!(*text, First::Bot(..)) && !run.is_test,
-                expires_at: run.window.ends,
-                term: Term::new(since, now, claim.begins_at, Some(claim.until)),
-                settler: settlers[claim.lease.id.0 as usize % SETTLERS].clone(),
-                wire: wire.clone(),
-            };
-            tokio::spawn(job.send_all(claim, sends));
-        }
-        Ok(Looked::Claimed(n + passed))
-    }
-}
-
-/// A result, with the place that is given back when it is written down.
-struct Done {
-    settled: Settled,
-    place: OwnedSemaphorePermit,
-}
-
-/// What the sends of one claim share.
-struct Job {
-    app: Data<App>,
-    line: Arc<Line>,
-    text: Arc<First>,
-    /// Whether what it sends begins conversations: a test does not.
+/// A claimed contact by the names of the ledger of runs.
+pub struct ContactName {
+    lease: Lease,
+    run: RunId,
+    seq: i32,
+    attempt: i16,
+    refusals: i16,
+    /// Whether what is sent begins a conversation.
     opens: bool,
-    expires_at: DateTime<Utc>,
-    term: Term,
-    settler: mpsc::UnboundedSender<Done>,
-    wire: Arc<Wire>,
 }
 
-impl Job {
-    async fn send_all(self, claim: Claim, sends: Vec<(ClaimedContact, OwnedSemaphorePermit)>) {
-        let (job, claim) = (&self, &claim);
-        stream::iter(sends)
-            .for_each_concurrent(None, |(contact, place)| async move {
-                let (fate, begun_at) = job.send(claim, &contact).await;
-                let settled = Settled {
-                    lease: claim.lease,
-                    run: claim.run,
-                    seq: contact.seq,
-                    attempt: claim.attempt,
-                    refusals: contact.refusals,
-                    fate,
-                    begun_at,
-                    opens: job.opens,
-                };
-                // A settler ends only after the dispatcher, and that only when the wire is quiet.
-                let _ = job.settler.send(Done { settled, place });
-            })
-            .await;
+/// The ledger of runs.
+pub struct Runs;
+
+impl Ledger for Runs {
+    type Name = ContactName;
+    type Settled = Settled;
+    const WHAT: &'static str = "sends";
+    const AT_ONCE: usize = 500;
+
+    fn settled(&self, name: ContactName, fate: Fate, begun_at: Option<DateTime<Utc>>) -> Settled {
+        let ContactName { lease, run, seq, attempt, refusals, opens } = name;
+        Settled { lease, run, seq, attempt, refusals, fate, begun_at, opens }
     }
 
-    /// What became of it, and when it was handed to the provider, if it was.
-    async fn send(&self, claim: &Claim, contact: &ClaimedContact) -> (Fate, Option<DateTime<Utc>>) {
-        let finally = |outcome, detail: Option<String>| (Fate::Final { outcome, detail }, None);
-        if let Some(barred) = &contact.barred {
-            let (outcome, why) = barred.clone();
-            return finally(outcome, why);
-        }
-        let said = match self.text.render(&contact.values, self.app.clock.now()) {
-            Ok(said) => said,
-            Err(unsaid) => return finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
-        };
-        let id = DeliveryKey { run: claim.run, seq: contact.seq, attempt: claim.attempt };
-        let part = Part {
-            id: id.to_string(),
-            to: contact.address.clone(),
-            text: said.text,
-            choices: said.choices,
-            attempt: claim.attempt as u16,
-            expires_at: self.expires_at,
-        };
-        let is_off = || !claim.seen || self.wire.is_stopping();
-        let tried = self.line.send(&self.app, &part, &self.term, is_off).await;
-        let now = self.app.clock.now();
-        match tried {
-            Tried::NotBegun if !claim.seen => (Fate::not_asked(now), None),
-            Tried::NotBegun => (Fate::not_begun(now), None),
-            Tried::Sent { outcome, begun_at } => (deliveries::fate(contact.refusals, outcome, now), Some(begun_at)),
-        }
+    fn lane(&self, settled: &Settled) -> usize {
+        settled.lease.id.0 as usize
     }
-}
 
-/// Writes results down until nobody is left to bring any. No more of them wait than there
-/// are places on the wire.
-async fn settle(app: Data<App>, mut results: mpsc::UnboundedReceiver<Done>, wire: Arc<Wire>, shard: i16) {
-    let mut batch = Vec::with_capacity(SETTLED_AT_ONCE);
-    while results.recv_many(&mut batch, SETTLED_AT_ONCE).await > 0 {
-        let (n, name) = (batch.len(), Uuid::new_v4());
-        let (results, places): (Vec<Settled>, Vec<OwnedSemaphorePermit>) =
-            batch.drain(..).map(|done: Done| (done.settled, done.place)).unzip();
+    fn write(
+        &self,
+        conn: &mut PgConnection,
+        results: &[Settled],
+        batch: Uuid,
+        shard: i16,
+        now: DateTime<Utc>,
+    ) -> QueryResult<()> {
+        let late = actions::settle(conn, results, batch, shard, now)?;
+        if late > 0 {
+            tracing::warn!(late, "{late} results came after their lease had run out");
+        }
+        Ok(())
+    }
+
+    fn are_given_up(&self, conn: &mut PgConnection, results: &[Settled]) -> QueryResult<bool> {
         let leases: BTreeSet<LeaseId> = results.iter().map(|it| it.lease.id).collect();
-        let (results, leases) = (Arc::new(results), Arc::new(leases));
-        let clock = app.clock.clone();
-        let write = move |conn: &mut PgConnection| {
-            let late = actions::settle(conn, &results, name, shard, clock.now())?;
-            if late > 0 {
-                tracing::warn!(late, "{late} results came after their lease had run out");
-            }
-            Ok(())
-        };
-        let are_given_up = move |conn: &mut PgConnection| deliveries::settle::are_closed(conn, leases.iter().copied());
-        write_down(&app, write, are_given_up).await;
-        metrics::counter!("bugle_settled_total").increment(n as u64);
-        metrics::gauge!("bugle_in_flight").decrement(n as f64);
-        drop(places);
-        wire.less(n);
+        deliveries::settle::are_closed(conn, leases.into_iter())
     }
+}
+
+/// What a claim lets leave: the first words of its run to each of its contacts.
+fn batch(claim: Claim, text: &First, run: &Run, now: DateTime<Utc>) -> Batch<ContactName> {
+    // A test begins no conversation.
+    let opens = matches!(text, First::Bot(..)) && !run.is_test;
+    let Claim { lease, attempt, begins_at, until, seen, .. } = claim;
+    let leaving = |contact: ClaimedContact| {
+        let ClaimedContact { seq, refusals, address, .. } = contact;
+        let name = ContactName { lease, run: run.id, seq, attempt, refusals, opens };
+        let finally = |outcome, detail| Err(Fate::Final { outcome, detail });
+        let what = match (contact.barred, text.render(&contact.values, now)) {
+            (Some((outcome, why)), _) => finally(outcome, why),
+            (None, Err(unsaid)) => finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
+            (None, Ok(content)) => {
+                let key = DeliveryKey { run: run.id, seq, attempt }.into();
+                Ok(Envelope { key, to: address, content, expires_at: run.window.ends })
+            }
+        };
+        Leaving { name, what, refusals }
+    };
+    let sends = claim.contacts.into_iter().map(leaving).collect();
+    Batch { begins_at, until: Some(until), seen, sends }
 }

@@ -4,27 +4,35 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use actix_web::web::Data;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::channels::setups;
+use crate::channels::{room, setups};
 use crate::clock::uptime;
+use crate::conversations::intake;
 use crate::deliveries::actions::{self, Overrun};
 use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
-use crate::providers::{Part, Provider, RetryScope, SendOutcome, Setup};
+use crate::providers::{Able, Envelope, Provider, Scope, SendOutcome, Session, Setup, Told};
+
+/// How long nothing is sent through a channel whose provider refuses everything.
+const SILENT_FOR: TimeDelta = TimeDelta::seconds(60);
 
 /// A channel as this process uses it.
 pub struct Line {
     setup: Setup,
     adapter: Arc<dyn Provider>,
+    able: Able,
     /// For campaigns. A place is given back when what came of its send is written down.
     pub places: Arc<Semaphore>,
     /// For replies, which never wait behind a campaign.
     pub reply_places: Arc<Semaphore>,
     flow: Arc<Mutex<Flow>>,
+    /// Held open as long as there is somebody who sends through it.
+    _session: Option<Session>,
 }
 
 /// What went out lately.
@@ -77,7 +85,8 @@ impl Term {
 pub enum Tried {
     Sent {
         outcome: SendOutcome,
-        begun_at: DateTime<Utc>,
+        /// `None`: the provider was not asked.
+        begun_at: Option<DateTime<Utc>>,
     },
     /// It did not begin, and goes back as it was.
     NotBegun,
@@ -85,22 +94,38 @@ pub enum Tried {
 
 impl Line {
     /// Sends one message, if it may still begin: its term is not over, and it is not `is_off`.
-    pub async fn send(&self, app: &App, part: &Part, term: &Term, is_off: impl Fn() -> bool + Sync) -> Tried {
+    pub async fn send(&self, app: &App, envelope: &Envelope, term: &Term, is_off: impl Fn() -> bool + Sync) -> Tried {
+        if let Some((class, why)) = self.able.refuses(&envelope.content) {
+            return Tried::Sent { outcome: SendOutcome::Rejected { class, code: why.to_owned() }, begun_at: None };
+        }
         term.come(app).await;
         let begun_at = app.clock.now();
         let Some(begun) = self.begin(begun_at) else { return Tried::NotBegun };
         // The term comes last: past it a pause or a stop may have answered.
         let may_begin = || !is_off() && !term.is_over(app);
-        let sent = timeout(PATIENCE, self.adapter.send(part, &may_begin)).await;
+        let sent = timeout(PATIENCE, self.adapter.send(envelope, &may_begin)).await;
         let sent = sent.unwrap_or_else(|_| Some(SendOutcome::Unknown { code: "no answer in time".to_owned() }));
         let Some(outcome) = sent else {
             self.did_not_begin(begun);
             return Tried::NotBegun;
         };
-        if let SendOutcome::RetryLater { after, scope: RetryScope::Channel, .. } = outcome {
-            self.slow_down(app, begun_at, after).await;
+        match &outcome {
+            SendOutcome::RetryLater { scope: Scope::Recipient, .. } => {}
+            SendOutcome::RetryLater { after, .. } => self.slow_down(app, begun_at, *after).await,
+            SendOutcome::Rejected { class, .. } if class.is_of_channel() => self.fall_silent(app).await,
+            SendOutcome::Rejected { .. } | SendOutcome::Accepted { .. } | SendOutcome::Unknown { .. } => {}
         }
-        Tried::Sent { outcome, begun_at }
+        Tried::Sent { outcome, begun_at: Some(begun_at) }
+    }
+
+    /// Under which reference its provider will tell of a send that it answered so, if that is how it tells.
+    pub fn reference(&self, outcome: &SendOutcome) -> Option<(ChannelId, String)> {
+        match outcome {
+            SendOutcome::Accepted { provider_ref: Some(it) } if self.able.tells_by_reference => {
+                Some((ChannelId(self.setup.id), it.clone()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether its provider asked this process to be left alone.
@@ -127,6 +152,16 @@ impl Line {
         let mut flow = self.flow.lock().unwrap();
         if let Ok(n) = flow.begun.binary_search(&at) {
             flow.begun.remove(n);
+        }
+    }
+
+    /// The provider refuses whatever comes from this channel: nothing more is burnt on it for a while.
+    async fn fall_silent(&self, app: &App) {
+        let until = app.clock.now() + SILENT_FOR;
+        self.flow.lock().unwrap().silent_until = until;
+        let channel = ChannelId(self.setup.id);
+        if let Err(error) = app.db.run(move |conn| room::slow_down(conn, channel, until, None)).await {
+            tracing::error!(channel.id = %channel, "could not silence channel {channel}: {error}");
         }
     }
 
@@ -159,13 +194,13 @@ impl Lines {
     }
 
     /// Makes adapters for new channels, and new ones for those whose settings changed.
-    pub async fn look_up(&self, app: &App) -> anyhow::Result<()> {
+    pub async fn look_up(&self, app: &Data<App>) -> anyhow::Result<()> {
         let setups = app.db.run(setups::all).await?;
         let mut lines = self.0.lock().unwrap();
         for setup in setups {
             let id = ChannelId(setup.id);
             let known = lines.get(&id);
-            if known.is_some_and(|line| line.setup.settings == setup.settings && line.setup.sender == setup.sender) {
+            if known.is_some_and(|line| line.setup == setup) {
                 continue;
             }
             // The places stay: sends under the old settings are still on the wire.
@@ -174,16 +209,28 @@ impl Lines {
                 Some(line) => (line.places.clone(), line.reply_places.clone(), line.flow.clone()),
                 None => (Arc::new(Semaphore::new(in_flight)), Arc::new(Semaphore::new(in_flight)), Arc::default()),
             };
-            lines.insert(id, Arc::new(Line { adapter: (app.providers)(&setup), setup, places, reply_places, flow }));
+            let adapter = (app.providers)(&setup);
+            let (able, session) = (adapter.able(), adapter.clone().open(told(app, id)));
+            lines.insert(id, Arc::new(Line { adapter, able, setup, places, reply_places, flow, _session: session }));
         }
         Ok(())
     }
 }
 
+/// Takes in what a channel's session hears.
+fn told(app: &Data<App>, channel: ChannelId) -> Told {
+    let app = app.clone();
+    Arc::new(move |events| {
+        let app = app.clone();
+        Box::pin(async move {
+            let now = app.clock.now();
+            intake::take_in(&app, channel, events, now).await.map(drop).map_err(|error| error.to_string())
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     #[test]

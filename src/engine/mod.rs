@@ -2,8 +2,8 @@
 //!
 //! Every tick is a plain function of the app and the clock. The metronome calls
 //! it on a timer, a story calls it by hand, and nothing is remembered between
-//! two ticks except in Postgres. The dispatcher and the talker alone have a life of
-//! their own between ticks: sends on the wire, whose results must be written down.
+//! two ticks except in Postgres. The [outbox] alone has a life of
+//! its own between ticks: sends on the wire, whose results must be written down.
 //!
 //! [`Engine`] is all of it. Which ticks there are stands here and nowhere else.
 
@@ -13,6 +13,7 @@ pub mod importer;
 pub mod launcher;
 pub mod lines;
 pub mod metronome;
+pub mod outbox;
 pub mod rescuer;
 pub mod starter;
 pub mod talker;
@@ -27,6 +28,7 @@ use actix_web::web::Data;
 
 use crate::app::App;
 use crate::engine::dispatcher::Dispatcher;
+use crate::engine::lines::Lines;
 use crate::engine::metronome::{EACH_SECOND, Metronome};
 use crate::engine::talker::Talker;
 use crate::sandbox::carrier;
@@ -43,8 +45,9 @@ pub struct Engine {
 impl Engine {
     /// Must be called inside a runtime. Nothing moves before it is [started](Self::start).
     pub fn new(app: Data<App>) -> Self {
-        let dispatcher = Dispatcher::new(app.clone());
-        let talker = Talker::new(app.clone(), dispatcher.lines());
+        let lines: Arc<Lines> = Arc::default();
+        let dispatcher = Dispatcher::new(app.clone(), lines.clone());
+        let talker = Talker::new(app.clone(), lines);
         Engine { app, dispatcher, talker }
     }
 
@@ -114,7 +117,7 @@ impl Engine {
     /// Claims and sends what is due, and waits until it is settled. Returns how many contacts.
     pub async fn dispatch(&self) -> anyhow::Result<usize> {
         let n = self.dispatcher.tick().await?;
-        self.dispatcher.idle().await;
+        self.dispatcher.outbox.idle().await;
         Ok(n)
     }
 
@@ -122,7 +125,7 @@ impl Engine {
     pub async fn talk(&self) -> anyhow::Result<()> {
         while self.app.db.run(conversations::store::may_go_on).await? {
             let n = self.talker.tick().await?;
-            self.talker.idle().await;
+            self.talker.outbox.idle().await;
             if n + self.talker.rescue().await? == 0 {
                 break;
             }
@@ -132,12 +135,12 @@ impl Engine {
 
     /// Begins nothing more.
     pub fn hold(&self) {
-        self.dispatcher.hold();
-        self.talker.hold();
+        self.dispatcher.outbox.hold();
+        self.talker.outbox.hold();
     }
 
     /// Waits, no longer than sends may take, until what is on the wire is written down.
     pub async fn shut_down(&self) {
-        tokio::join!(self.dispatcher.shut_down(), self.talker.shut_down());
+        tokio::join!(self.dispatcher.outbox.shut_down(), self.talker.outbox.shut_down());
     }
 }

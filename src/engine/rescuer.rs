@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 
 use crate::app::App;
+use crate::channels::references;
+use crate::conversations::intake;
 use crate::ids::{CampaignId, RunId};
 use crate::{control, deliveries, marks, runs};
 
@@ -19,6 +21,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         tracing::warn!(unconfirmed, "a lease ran out with {unconfirmed} sends unsettled");
         n += 1;
     }
+    n += app.db.run(move |conn| intake::take_in_parked(conn, now)).await?;
     for run in app.db.run(runs::store::with_canary).await? {
         match app.db.run(move |conn| control::clockwork::judge_canary(conn, run, now)).await {
             Ok(judged) => n += usize::from(judged),
@@ -43,8 +46,10 @@ fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec
 
 /// Ends campaigns that nothing is left of in any other way: whoever ended their last
 /// run died before this, or their last date went by. It looks at every campaign there
-/// is, so it need not come each second. Returns how many it ended.
+/// is, so it need not come each second. Forgets references of providers, too. Returns how many campaigns it ended.
 pub async fn sweep(app: &App) -> anyhow::Result<usize> {
+    let now = app.clock.now();
+    app.db.run(move |conn| references::forget(conn, now)).await?;
     let over = app.db.run(control::store::with_all_runs_ended).await?;
     Ok(finish(app, over).await)
 }

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use diesel::{PgConnection, QueryResult};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
-use crate::deliveries::{LEASE, PATIENCE};
+use crate::deliveries::PATIENCE;
 
 /// Counts what is claimed and not written down, from before the claim on, so that
 /// whoever waits for the wire to fall silent misses nothing.
@@ -97,26 +95,5 @@ impl Wire {
         if timeout(PATIENCE + Duration::from_secs(5), self.idle()).await.is_err() {
             tracing::warn!(left = self.in_flight(), "{what} did not settle before shutdown; they will be unconfirmed");
         }
-    }
-}
-
-/// Writes down what came of sends, trying again until it is written.
-///
-/// Their places are taken meanwhile: what cannot be written down must not be followed by
-/// more. The one way out is that somebody has given them up, which can only be after their
-/// leases ended and has to be written as well.
-pub async fn write_down<W, G>(app: &App, write: W, are_given_up: G)
-where
-    W: Fn(&mut PgConnection) -> QueryResult<()> + Clone + Send + 'static,
-    G: Fn(&mut PgConnection) -> QueryResult<bool> + Clone + Send + 'static,
-{
-    let leased_until = Instant::now() + LEASE.to_std().unwrap_or_default();
-    while let Err(error) = app.db.run(write.clone()).await {
-        tracing::error!("could not write down what came of sends, trying again: {error}");
-        if leased_until <= Instant::now() && app.db.run(are_given_up.clone()).await.unwrap_or(false) {
-            tracing::error!("gave up writing down what came of sends; they are unconfirmed");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

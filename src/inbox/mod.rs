@@ -5,7 +5,7 @@
 //! what the first has done.
 //!
 //! Deliberately absent: how an answer leaves. It is queued like a bot's, and goes the way of
-//! every reply ([`crate::conversations::outbox`]).
+//! every reply ([`crate::conversations::replies`]).
 
 pub mod store;
 pub mod actions;

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::store::{self, LostRun};
 use crate::access::Actor;
 use crate::control;
-use crate::conversations::outbox;
+use crate::conversations::replies;
 use crate::db::{Error, Reason, locks};
 use crate::deliveries;
 use crate::ids::{MessageId, RunId, UserId};
@@ -87,7 +87,7 @@ fn notice(conn: &mut PgConnection, known: &KnownRuns, now: DateTime<Utc>) -> Res
         let run = LostRun { loss_id: loss, run_id, name, known: true, lo: i32::MAX, hi: 0, waiting, held: None };
         store::note_run(conn, &run)?;
     }
-    let replies = outbox::lose(conn, MessageId(known.top.message), until, now)? as i64;
+    let replies = replies::lose(conn, MessageId(known.top.message), until, now)? as i64;
     store::add_replies(conn, loss, replies)?;
     let why = format!("{n} contacts and {replies} replies may have been sent to without the database knowing");
     record(conn, Happened::HistoryLost, loss, Actor::Clock, &why, now)?;
@@ -154,7 +154,7 @@ pub fn release(conn: &mut PgConnection, again: bool, by: UserId, now: DateTime<U
             for run in store::runs(conn, loss.id)?.into_iter().filter(|run| run.known) {
                 n += deliveries::actions::send_again(conn, run.run_id, loss.noticed_at, now)?;
             }
-            n += outbox::send_again(conn, loss.noticed_at, now)? as i64;
+            n += replies::send_again(conn, loss.noticed_at, now)? as i64;
         }
         store::release(conn, loss.id, again, by, now)?;
         let why = match again {

@@ -39,6 +39,35 @@ impl fmt::Display for MessageKey {
     }
 }
 
+impl fmt::Display for SendKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendKey::Delivery(key) => key.fmt(f),
+            SendKey::Message(key) => key.fmt(f),
+        }
+    }
+}
+
+impl From<DeliveryKey> for SendKey {
+    fn from(key: DeliveryKey) -> Self {
+        SendKey::Delivery(key)
+    }
+}
+
+impl From<MessageKey> for SendKey {
+    fn from(key: MessageKey) -> Self {
+        SendKey::Message(key)
+    }
+}
+
+/// How a provider names the send that it speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StatusKey {
+    Ours(SendKey),
+    /// Its own reference, as it gave it when it accepted the send.
+    Theirs(String),
+}
+
 impl SendKey {
     /// Reads what was displayed; `None` for an id that is not ours.
     pub fn parse(text: &str) -> Option<SendKey> {
@@ -57,6 +86,14 @@ impl SendKey {
                 Some(SendKey::Message(MessageKey { id: MessageId(id.parse().ok()?), attempt: attempt.parse().ok()? }))
             }
             _ => None,
+        }
+    }
+
+    /// 1 for the first try.
+    pub fn attempt(self) -> i16 {
+        match self {
+            SendKey::Delivery(key) => key.attempt,
+            SendKey::Message(key) => key.attempt,
         }
     }
 
@@ -80,14 +117,13 @@ impl SendKey {
 /// Receipts, each with what it is about.
 pub type Keyed<'a, K> = Vec<(K, &'a Receipt)>;
 
-/// Receipts, each to the ledger that its send is in; those of other ids are passed over.
-pub fn sorted(receipts: &[Receipt]) -> (Keyed<'_, DeliveryKey>, Keyed<'_, MessageKey>) {
+/// Receipts, each to the ledger that its send is in.
+pub fn sorted<'a>(receipts: &[(SendKey, &'a Receipt)]) -> (Keyed<'a, DeliveryKey>, Keyed<'a, MessageKey>) {
     let (mut deliveries, mut messages) = (Vec::new(), Vec::new());
-    for receipt in receipts {
-        match SendKey::parse(&receipt.part) {
-            Some(SendKey::Delivery(key)) => deliveries.push((key, receipt)),
-            Some(SendKey::Message(key)) => messages.push((key, receipt)),
-            None => {}
+    for (key, receipt) in receipts {
+        match *key {
+            SendKey::Delivery(key) => deliveries.push((key, *receipt)),
+            SendKey::Message(key) => messages.push((key, *receipt)),
         }
     }
     (deliveries, messages)

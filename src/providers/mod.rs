@@ -16,8 +16,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use tokio_util::task::AbortOnDropHandle;
 
+use self::key::{SendKey, StatusKey};
 use crate::ids::UserId;
+use crate::wording::Content;
 use crate::words::words;
 
 words! {
@@ -48,20 +52,43 @@ impl Kind {
 /// this process or another, however long a thread was asleep.
 pub const BEGIN_WITHIN: Duration = Duration::from_secs(1);
 
-/// One send: rendered, allowed, and claimed under a number of its own.
+/// One send: rendered, allowed, and claimed under a name of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    /// Ours; providers that take a reference give it back in their receipts.
-    pub id: String,
+pub struct Envelope {
+    /// Its text is ours for the provider, and what it gives back when it tells of the send.
+    pub key: SendKey,
     /// The address on the channel's kind.
     pub to: String,
-    pub text: String,
-    /// Answers to offer as buttons, where the channel has them.
-    pub choices: Vec<String>,
-    /// 1 for the first try.
-    pub attempt: u16,
+    pub content: Content,
     /// Of no use to the person after this instant.
     pub expires_at: DateTime<Utc>,
+}
+
+/// What a provider can carry. What it cannot is refused before it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Able {
+    /// Answers to offer as buttons.
+    pub choices: bool,
+    pub media: bool,
+    pub templates: bool,
+    /// What it tells of a send names it by the provider's reference and not by our key, so that the
+    /// reference has to be kept.
+    pub tells_by_reference: bool,
+}
+
+impl Able {
+    /// Texts and nothing else.
+    pub const TEXT: Able = Able { choices: false, media: false, templates: false, tells_by_reference: false };
+
+    /// Why it cannot carry this; `None` when it can.
+    pub fn refuses(&self, content: &Content) -> Option<(RejectClass, &'static str)> {
+        match content {
+            Content::Choices { .. } if !self.choices => Some((RejectClass::Content, "it offers no answers")),
+            Content::Media { .. } if !self.media => Some((RejectClass::Content, "it carries no media")),
+            Content::Template { .. } if !self.templates => Some((RejectClass::Template, "it knows no templates")),
+            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } | Content::Template { .. } => None,
+        }
+    }
 }
 
 /// What the provider made of one try.
@@ -69,10 +96,10 @@ pub struct Part {
 pub enum SendOutcome {
     /// It took the message and may tell more under `provider_ref`.
     Accepted { provider_ref: Option<String> },
-    /// It never will.
+    /// Not like this, and not by trying again.
     Rejected { class: RejectClass, code: String },
     /// Proven not processed; it may be tried again.
-    RetryLater { after: Duration, scope: RetryScope, code: String },
+    RetryLater { after: Duration, scope: Scope, code: String },
     /// The line went dead after we may have handed it over.
     Unknown { code: String },
 }
@@ -83,15 +110,32 @@ pub enum RejectClass {
     BadAddress,
     Unreachable,
     WindowClosed,
+    /// No such template, not approved, or not filled in as it was approved.
+    Template,
     Content,
     Policy,
+    /// The channel is set up wrongly, or its credentials are no good any more.
+    ChannelConfig,
+    /// The account may not send any more: out of funds, or suspended.
+    AccountLimit,
+}
+
+impl RejectClass {
+    /// Whether it would refuse everybody: then it is no word about this message.
+    pub fn is_of_channel(self) -> bool {
+        matches!(self, RejectClass::ChannelConfig | RejectClass::AccountLimit)
+    }
 }
 
 /// How much should wait when the provider says "later".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryScope {
+pub enum Scope {
     Recipient,
+    /// All that leaves from the channel's number or name.
+    Sender,
     Channel,
+    /// All channels of the provider's account.
+    Account,
 }
 
 words! {
@@ -128,31 +172,66 @@ pub struct Inbound {
 }
 
 /// News that the provider brings after the send.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Receipt {
-    /// [`Part::id`] of the send it speaks of.
-    pub part: String,
+    pub about: StatusKey,
     pub status: ReceiptStatus,
     /// The provider's reason, when it gave one.
     pub code: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReceiptStatus {
-    /// On its way to the phone.
-    Sent,
-    Delivered,
-    Failed,
+impl Receipt {
+    /// News of a send by our name for it.
+    pub fn of(key: SendKey, status: ReceiptStatus) -> Receipt {
+        Receipt { about: StatusKey::Ours(key), status, code: None }
+    }
 }
 
-/// A webhook call as it came in. Signatures cover the exact bytes of `body`.
-pub struct Webhook<'a> {
-    pub signature: Option<&'a str>,
+words! {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ReceiptStatus {
+        /// On its way to the phone.
+        Sent = "sent",
+        Delivered = "delivered",
+        Failed = "failed",
+    }
+}
+
+/// A call that came in at a channel's address, as it came. Signatures cover the exact bytes of `body`.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    pub method: &'a str,
+    /// As the provider called it, with scheme and host.
+    pub url: &'a str,
+    /// Names in lower case.
+    pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
 }
 
-/// Why a webhook call was turned away.
+impl Call<'_> {
+    /// A header by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(it, _)| *it == name).map(|(_, value)| *value)
+    }
+}
+
+/// What a call says, and what it is answered once that is taken in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    pub events: Vec<Event>,
+    /// `None`: 204, with nothing in it.
+    pub answer: Option<CallAnswer>,
+}
+
+/// 200, with this in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallAnswer {
+    pub content_type: &'static str,
+    pub body: String,
+}
+
+/// Why a call was turned away.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Forged {
     #[error("the signature does not match")]
@@ -160,6 +239,12 @@ pub enum Forged {
     #[error("not a payload we know: {0}")]
     Unreadable(String),
 }
+
+/// Takes in what a session hears. An error: it was not taken in, and must be told again.
+pub type Told = Arc<dyn Fn(Vec<Event>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// A line that an adapter holds open. It is closed when this is dropped.
+pub type Session = AbortOnDropHandle<()>;
 
 /// The last question before a message leaves: whether it still may.
 pub type Gate<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -170,14 +255,23 @@ pub trait Provider: Send + Sync {
     ///
     /// `gate` is asked once, as late as can be: when all is prepared, and nothing is waited for between its
     /// answer and the first byte. None: it was shut, and nothing left.
-    async fn send(&self, part: &Part, gate: Gate<'_>) -> Option<SendOutcome>;
+    async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome>;
 
-    /// Checks and reads a webhook call. Pure: no clock, no network, no database.
-    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged>;
+    /// What it can carry.
+    fn able(&self) -> Able;
+
+    /// Checks and reads a call. Pure: no clock, no network, no database.
+    fn read(&self, call: &Call<'_>) -> Result<Heard, Forged>;
+
+    /// Opens the line that it holds to its provider, if it is one of those that hold one. What comes in there is
+    /// told to `told`, which returns when it is taken in and may be acknowledged.
+    fn open(self: Arc<Self>, _told: Told) -> Option<Session> {
+        None
+    }
 }
 
 /// A configured sender as an adapter is made from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
     pub id: i64,
     pub kind: Kind,

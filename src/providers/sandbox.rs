@@ -21,7 +21,7 @@
 //! | 97 | the phone writes STOP at once, whatever it gets |
 //! | others | accepted, sent, delivered |
 //!
-//! The rest is set by [`Knobs`]. Chance is drawn from the seed and the part's id:
+//! The rest is set by [`Knobs`]. Chance is drawn from the seed and the send's key:
 //! the same seed gives the same run.
 
 use std::sync::{Arc, Mutex};
@@ -32,9 +32,10 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use super::key::{SendKey, StatusKey};
 use super::{
-    Event, Forged, Gate, Inbound, Part, Provider, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome, Setup,
-    Webhook,
+    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass, Scope,
+    SendOutcome, Setup,
 };
 
 /// How the carrier behaves; the channel's settings.
@@ -85,7 +86,7 @@ pub struct Handed {
     pub reaches: bool,
     /// Of the channel; what a phone answers by itself is drawn from it.
     pub seed: u64,
-    pub receipts: Vec<(Duration, Receipt)>,
+    pub receipts: Vec<(Duration, ReceiptStatus)>,
     /// When it was handed over, by the clock of the machine.
     pub stamped_at: DateTime<Utc>,
 }
@@ -157,16 +158,17 @@ pub fn always_stops(number: &str) -> bool {
     ending(number) == "97"
 }
 
-fn plan(knobs: &Knobs, part: &Part) -> Plan {
+fn plan(knobs: &Knobs, envelope: &Envelope) -> Plan {
     use ReceiptStatus::{Delivered, Failed, Sent};
+    let part = envelope.key.to_string();
     let spread = knobs.latency_to_ms.saturating_sub(knobs.latency_ms) as f64;
-    let latency = knobs.latency_ms as f64 + spread * chance(knobs.seed, &part.id, "latency");
-    let tail = if chance(knobs.seed, &part.id, "tail") < knobs.long_tail { 10.0 } else { 1.0 };
+    let latency = knobs.latency_ms as f64 + spread * chance(knobs.seed, &part, "latency");
+    let tail = if chance(knobs.seed, &part, "tail") < knobs.long_tail { 10.0 } else { 1.0 };
     let receipt = Duration::from_millis(knobs.receipt_ms);
 
     let accepted = Plan {
         answers_after: Duration::from_secs_f64(latency * tail / 1000.0),
-        answer: SendOutcome::Accepted { provider_ref: Some(format!("sb-{}", part.id)) },
+        answer: SendOutcome::Accepted { provider_ref: Some(format!("sb-{part}")) },
         reaches: true,
         receipts: vec![(receipt, Sent), (receipt * 2, Delivered)],
     };
@@ -183,7 +185,7 @@ fn plan(knobs: &Knobs, part: &Part) -> Plan {
         receipts: if reaches { accepted.receipts.clone() } else { vec![] },
     };
 
-    match ending(&part.to) {
+    match ending(&envelope.to) {
         "80" => Plan { receipts: vec![(receipt, Sent), (Duration::from_secs(30), Delivered)], ..accepted },
         "81" => Plan { receipts: vec![(receipt, Delivered), (receipt * 2, Sent)], ..accepted },
         "82" => Plan {
@@ -195,10 +197,10 @@ fn plan(knobs: &Knobs, part: &Part) -> Plan {
         "90" => rejected(RejectClass::BadAddress, "bad number"),
         "91" => rejected(RejectClass::OptedOut, "opted out"),
         "92" => rejected(RejectClass::WindowClosed, "window closed"),
-        "93" if part.attempt <= 2 => Plan {
+        "93" if envelope.key.attempt() <= 2 => Plan {
             answer: SendOutcome::RetryLater {
                 after: Duration::from_secs(5),
-                scope: RetryScope::Recipient,
+                scope: Scope::Recipient,
                 code: "too many requests".to_owned(),
             },
             reaches: false,
@@ -207,7 +209,7 @@ fn plan(knobs: &Knobs, part: &Part) -> Plan {
         },
         "94" => dead(true),
         "95" => dead(false),
-        _ if chance(knobs.seed, &part.id, "error") < knobs.error_rate => {
+        _ if chance(knobs.seed, &part, "error") < knobs.error_rate => {
             rejected(RejectClass::Unreachable, "no such subscriber")
         }
         _ => accepted,
@@ -216,22 +218,22 @@ fn plan(knobs: &Knobs, part: &Part) -> Plan {
 
 #[async_trait]
 impl Provider for Sandbox {
-    async fn send(&self, part: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
-        let plan = plan(&self.knobs, part);
-        let receipt = |status| Receipt {
-            part: part.id.clone(),
-            status,
-            code: (status == ReceiptStatus::Failed).then(|| "absent subscriber".to_owned()),
-        };
+    fn able(&self) -> Able {
+        Able { choices: true, ..Able::TEXT }
+    }
+
+    async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
+        let plan = plan(&self.knobs, envelope);
+        let (text, choices) = envelope.content.words();
         let mut handed = Handed {
             channel: self.setup.id,
-            phone: part.to.clone(),
-            part: part.id.clone(),
-            text: part.text.clone(),
-            choices: part.choices.clone(),
+            phone: envelope.to.clone(),
+            part: envelope.key.to_string(),
+            text: text.to_owned(),
+            choices: choices.to_vec(),
             seed: self.knobs.seed,
             reaches: plan.reaches,
-            receipts: plan.receipts.iter().map(|(after, status)| (*after, receipt(*status))).collect(),
+            receipts: plan.receipts.clone(),
             stamped_at: DateTime::UNIX_EPOCH,
         };
         if !gate() {
@@ -240,7 +242,7 @@ impl Provider for Sandbox {
         handed.stamped_at = Utc::now();
         if self.over_throughput() {
             let code = "throughput exceeded".to_owned();
-            return Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code });
+            return Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Channel, code });
         }
         // The phone has it, or will not, before the answer: as with any carrier.
         if let Err(code) = self.books.enter(handed).await {
@@ -250,45 +252,47 @@ impl Provider for Sandbox {
         Some(plan.answer)
     }
 
-    fn read(&self, webhook: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
-        let signature = webhook.signature.and_then(unhex).ok_or(Forged::BadSignature)?;
-        mac(&self.setup.secret, webhook.body).verify_slice(&signature).map_err(|_| Forged::BadSignature)?;
-        let told: Vec<Wire> =
-            serde_json::from_slice(webhook.body).map_err(|error| Forged::Unreadable(error.to_string()))?;
-        Ok(told.into_iter().map(Event::from).collect())
+    fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
+        // Some write which hash it is in front.
+        let signature = call.header(SIGNATURE).map(|text| text.strip_prefix("sha256=").unwrap_or(text));
+        let signature = signature.and_then(unhex).ok_or(Forged::BadSignature)?;
+        mac(&self.setup.secret, call.body).verify_slice(&signature).map_err(|_| Forged::BadSignature)?;
+        let told: Vec<News> = serde_json::from_slice(call.body).map_err(|it| Forged::Unreadable(it.to_string()))?;
+        Ok(Heard { events: told.into_iter().filter_map(News::read).collect(), answer: None })
     }
 }
+
+/// The header with the signature of a call's body, in lower case.
+pub const SIGNATURE: &str = "x-signature-256";
 
 /// News as the carrier writes it.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
-enum Wire {
-    Receipt(Receipt),
+pub enum News {
+    Receipt {
+        /// [`Handed::part`]
+        part: String,
+        status: ReceiptStatus,
+        code: Option<String>,
+    },
     Inbound(Inbound),
 }
 
-impl From<Wire> for Event {
-    fn from(wire: Wire) -> Event {
-        match wire {
-            Wire::Receipt(receipt) => Event::Receipt(receipt),
-            Wire::Inbound(inbound) => Event::Inbound(inbound),
-        }
+impl News {
+    /// `None`: it is about a send that is none of ours.
+    fn read(self) -> Option<Event> {
+        Some(match self {
+            News::Receipt { part, status, code } => {
+                Event::Receipt(Receipt { about: StatusKey::Ours(SendKey::parse(&part)?), status, code })
+            }
+            News::Inbound(inbound) => Event::Inbound(inbound),
+        })
     }
 }
 
-impl From<Event> for Wire {
-    fn from(event: Event) -> Wire {
-        match event {
-            Event::Receipt(receipt) => Wire::Receipt(receipt),
-            Event::Inbound(inbound) => Wire::Inbound(inbound),
-        }
-    }
-}
-
-/// The body of a webhook call with this news, and its signature.
-pub fn webhook(secret: &str, events: &[Event]) -> (Vec<u8>, String) {
-    let wire: Vec<Wire> = events.iter().cloned().map(Wire::from).collect();
-    let body = serde_json::to_vec(&wire).unwrap_or_default();
+/// The body of a call with this news, and its signature.
+pub fn webhook(secret: &str, news: &[News]) -> (Vec<u8>, String) {
+    let body = serde_json::to_vec(news).unwrap_or_default();
     let signature = mac(secret, &body).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     (body, signature)
 }
@@ -310,22 +314,22 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::Kind;
-    use crate::providers::ProviderName;
+    use crate::ids::RunId;
+    use crate::providers::key::DeliveryKey;
+    use crate::providers::{Kind, ProviderName};
+    use crate::wording::Content;
 
-    fn part(to: &str, attempt: u16) -> Part {
-        Part {
-            id: format!("1-2-{attempt}"),
+    fn envelope(to: &str, seq: i32, attempt: i16) -> Envelope {
+        Envelope {
+            key: DeliveryKey { run: RunId(1), seq, attempt }.into(),
             to: to.into(),
-            text: "Hello".into(),
-            choices: Vec::new(),
-            attempt,
+            content: Content::Text("Hello".into()),
             expires_at: chrono::DateTime::UNIX_EPOCH,
         }
     }
 
-    fn does(to: &str, attempt: u16) -> Plan {
-        plan(&Knobs::default(), &part(to, attempt))
+    fn does(to: &str, attempt: i16) -> Plan {
+        plan(&Knobs::default(), &envelope(to, 2, attempt))
     }
 
     #[test]
@@ -355,11 +359,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_run_and_about_the_right_share_of_errors() {
         let knobs = Knobs { error_rate: 0.2, seed: 7, ..Knobs::default() };
-        let run = || {
-            (0..1000)
-                .map(|n| plan(&knobs, &Part { id: format!("1-{n}-1"), ..part("12025550101", 1) }))
-                .collect::<Vec<_>>()
-        };
+        let run = || (0..1000).map(|n| plan(&knobs, &envelope("12025550101", n, 1))).collect::<Vec<_>>();
         let errors = run().iter().filter(|plan| !plan.reaches).count();
         assert!((150..250).contains(&errors), "{errors}");
         assert_eq!(run(), run());
@@ -392,11 +392,11 @@ mod tests {
     async fn nothing_leaves_by_a_shut_gate_and_what_leaves_is_stamped_behind_it() {
         let books = Arc::new(Kept::default());
         let sandbox = Sandbox::new(&setup(), books.clone());
-        assert_eq!(sandbox.send(&part("12025550101", 1), &|| false).await, None);
+        assert_eq!(sandbox.send(&envelope("12025550101", 2, 1), &|| false).await, None);
         assert_eq!(books.0.lock().unwrap().len(), 0);
         let asked_at = Mutex::new(None);
         let gate = || asked_at.lock().unwrap().replace(Utc::now()).is_none();
-        assert!(sandbox.send(&part("12025550101", 1), &gate).await.is_some(), "it is asked once");
+        assert!(sandbox.send(&envelope("12025550101", 2, 1), &gate).await.is_some(), "it is asked once");
         let entered = books.0.lock().unwrap();
         assert!(asked_at.lock().unwrap().unwrap() <= entered[0].stamped_at);
     }
@@ -404,13 +404,19 @@ mod tests {
     #[test]
     fn a_forged_or_changed_webhook_is_turned_away() {
         let sandbox = Sandbox::new(&setup(), Arc::new(Kept::default()));
-        let receipts = [Event::Receipt(Receipt { part: "1-2-1".into(), status: ReceiptStatus::Delivered, code: None })];
-        let (body, signature) = webhook("s3cret", &receipts);
-        let read = |signature: Option<&str>, body: &[u8]| sandbox.read(&Webhook { signature, body });
+        let delivered = |part: &str| News::Receipt { part: part.into(), status: ReceiptStatus::Delivered, code: None };
+        let (body, signature) = webhook("s3cret", &[delivered("1-2-1"), delivered("not ours")]);
+        let read = |signature: Option<&str>, body: &[u8]| {
+            let headers: Vec<(&str, &str)> = signature.map(|it| (SIGNATURE, it)).into_iter().collect();
+            sandbox.read(&Call { method: "POST", url: "http://localhost/", headers: &headers, body })
+        };
 
-        assert_eq!(read(Some(&signature), &body), Ok(receipts.to_vec()));
+        let key = DeliveryKey { run: RunId(1), seq: 2, attempt: 1 };
+        let events = vec![Event::Receipt(Receipt::of(key.into(), ReceiptStatus::Delivered))];
+        assert_eq!(read(Some(&signature), &body), Ok(Heard { events: events.clone(), answer: None }));
+        assert_eq!(read(Some(&format!("sha256={signature}")), &body), Ok(Heard { events, answer: None }));
         assert_eq!(read(None, &body), Err(Forged::BadSignature));
-        assert_eq!(read(Some(&webhook("other", &receipts).1), &body), Err(Forged::BadSignature));
+        assert_eq!(read(Some(&webhook("other", &[delivered("1-2-1")]).1), &body), Err(Forged::BadSignature));
         assert_eq!(read(Some(&signature), b"[]"), Err(Forged::BadSignature));
         let (body, signature) = (b"nonsense".to_vec(), webhook("s3cret", &[]).1);
         assert_eq!(read(Some(&signature), &body), Err(Forged::BadSignature));

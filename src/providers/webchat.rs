@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Event, Forged, Gate, Part, Provider, RejectClass, RetryScope, SendOutcome, Setup, Webhook};
+use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, RejectClass, Scope, SendOutcome, Setup};
 
 use crate::words::words;
 
@@ -108,13 +108,18 @@ impl Webchat {
 
 #[async_trait]
 impl Provider for Webchat {
-    async fn send(&self, part: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
+    fn able(&self) -> Able {
+        Able { choices: true, ..Able::TEXT }
+    }
+
+    async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
+        let (text, choices) = envelope.content.words();
         let message = ChatMessage {
             channel: self.channel,
-            to: part.to.clone(),
-            part: part.id.clone(),
-            text: part.text.clone(),
-            choices: part.choices.clone(),
+            to: envelope.to.clone(),
+            part: envelope.key.to_string(),
+            text: text.to_owned(),
+            choices: choices.to_vec(),
         };
         if !gate() {
             return None;
@@ -125,14 +130,14 @@ impl Provider for Webchat {
                 SendOutcome::Rejected { class: RejectClass::BadAddress, code: "no such visitor".to_owned() }
             }
             Err(NotEntered::NotNow(code)) => {
-                SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Recipient, code }
+                SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Recipient, code }
             }
             Err(NotEntered::Unknown(code)) => SendOutcome::Unknown { code },
         })
     }
 
     /// Nobody calls: widgets have doors of their own.
-    fn read(&self, _: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
+    fn read(&self, _: &Call<'_>) -> Result<Heard, Forged> {
         Err(Forged::BadSignature)
     }
 }
@@ -140,7 +145,10 @@ impl Provider for Webchat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::MessageId;
     use crate::providers::ProviderName;
+    use crate::providers::key::MessageKey;
+    use crate::wording::Content;
 
     #[test]
     fn an_origin_is_read_as_browsers_write_it() {
@@ -173,12 +181,10 @@ mod tests {
             secret: "s3cret".into(),
             settings: serde_json::json!({}),
         };
-        let part = Part {
-            id: "m1-1".into(),
+        let part = Envelope {
+            key: MessageKey { id: MessageId(1), attempt: 1 }.into(),
             to: "visitor-1".into(),
-            text: "Hello".into(),
-            choices: Vec::new(),
-            attempt: 1,
+            content: Content::Text("Hello".into()),
             expires_at: chrono::DateTime::UNIX_EPOCH,
         };
         let webchat = |answer| Webchat::new(&setup, Arc::new(Answers(answer)));
@@ -189,6 +195,9 @@ mod tests {
         assert!(matches!(send(Err(NotEntered::Unknown("cut".into()))).await, SendOutcome::Unknown { .. }));
         let webchat = webchat(Ok(()));
         assert_eq!(webchat.send(&part, &|| false).await, None);
-        assert_eq!(webchat.read(&Webhook { signature: Some("00"), body: b"[]" }), Err(Forged::BadSignature));
+        assert_eq!(
+            webchat.read(&Call { method: "POST", url: "http://localhost/", headers: &[], body: b"[]" }),
+            Err(Forged::BadSignature)
+        );
     }
 }

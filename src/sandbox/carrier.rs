@@ -17,9 +17,9 @@ use crate::clock::Clock;
 use crate::conversations::intake;
 use crate::db::Db;
 use crate::ids::ChannelId;
-use crate::providers::sandbox::{CarrierBooks, Handed, Sandbox, webhook};
+use crate::providers::sandbox::{CarrierBooks, Handed, News, SIGNATURE, Sandbox, webhook};
 use crate::providers::webchat::Webchat;
-use crate::providers::{Event, Provider, ProviderName, Providers};
+use crate::providers::{Call, Provider, ProviderName, Providers};
 use crate::webchat;
 
 /// Receipts, or messages of phones, reported in one go.
@@ -103,7 +103,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         let now = app.clock.now();
         let receipts = app.books.run(move |conn| store::due_receipts(conn, BATCH, now)).await?;
         let (ids, told): (Vec<i64>, Vec<_>) =
-            receipts.into_iter().map(|(id, channel, receipt)| (id, (channel, Event::Receipt(receipt)))).unzip();
+            receipts.into_iter().map(|(id, channel, receipt)| (id, (channel, receipt))).unzip();
         let reported = report(app, told).await?;
         if reported > 0 {
             app.books.run(move |conn| store::reported(conn, &ids)).await?;
@@ -123,7 +123,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
 pub async fn report_written(app: &App) -> anyhow::Result<usize> {
     let written = app.books.run(|conn| store::untold(conn, BATCH)).await?;
     let (ids, told): (Vec<i64>, Vec<_>) =
-        written.into_iter().map(|(id, channel, inbound)| (id, (channel, Event::Inbound(inbound)))).unzip();
+        written.into_iter().map(|(id, channel, inbound)| (id, (channel, News::Inbound(inbound)))).unzip();
     let reported = report(app, told).await?;
     if reported > 0 {
         app.books.run(move |conn| store::told(conn, &ids)).await?;
@@ -132,16 +132,18 @@ pub async fn report_written(app: &App) -> anyhow::Result<usize> {
 }
 
 /// Calls the signed webhook of each channel with its news. Returns how many there were.
-async fn report(app: &App, news: Vec<(ChannelId, Event)>) -> anyhow::Result<usize> {
+async fn report(app: &App, news: Vec<(ChannelId, News)>) -> anyhow::Result<usize> {
     let (n, now) = (news.len(), app.clock.now());
-    let mut by_channel: BTreeMap<ChannelId, Vec<Event>> = BTreeMap::new();
-    for (channel, event) in news {
-        by_channel.entry(channel).or_default().push(event);
+    let mut by_channel: BTreeMap<ChannelId, Vec<News>> = BTreeMap::new();
+    for (channel, it) in news {
+        by_channel.entry(channel).or_default().push(it);
     }
-    for (channel, events) in by_channel {
+    for (channel, news) in by_channel {
         let secret = app.db.run(move |conn| setups::find(conn, channel)).await?.secret;
-        let (body, signature) = webhook(&secret, &events);
-        intake::webhook(app, channel, Some(&signature), &body, now).await?;
+        let (body, signature) = webhook(&secret, &news);
+        let headers = [(SIGNATURE, signature.as_str())];
+        let call = Call { method: "POST", url: "", headers: &headers, body: &body };
+        intake::webhook(app, channel, &call, now).await?;
     }
     Ok(n)
 }

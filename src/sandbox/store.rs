@@ -9,8 +9,9 @@ use super::domain::{Answer, Habit, PhoneRule};
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{sandbox_messages, sandbox_receipts, sandbox_replies, sandbox_rules};
 use crate::ids::{ChannelId, UserId};
+use crate::providers::sandbox::News;
 use crate::providers::sandbox::{Handed, reports};
-use crate::providers::{Inbound, Receipt, ReceiptStatus};
+use crate::providers::{Inbound, ReceiptStatus};
 
 /// What a phone writes by itself within an hour, at most: two that answer each other come to an end.
 const MOST_AN_HOUR: i64 = 30;
@@ -41,11 +42,11 @@ pub fn enter(conn: &mut PgConnection, handed: &Handed, answer: Option<&Answer>, 
         let receipts: Vec<_> = handed
             .receipts
             .iter()
-            .map(|(after, receipt)| {
+            .map(|(after, status)| {
                 (
                     sandbox_receipts::channel_id.eq(handed.channel),
-                    sandbox_receipts::part.eq(&receipt.part),
-                    sandbox_receipts::status.eq(word(receipt.status)),
+                    sandbox_receipts::part.eq(&handed.part),
+                    sandbox_receipts::status.eq(status),
                     sandbox_receipts::due_at.eq(now + TimeDelta::milliseconds(after.as_millis() as i64)),
                 )
             })
@@ -60,8 +61,8 @@ pub fn due_receipts(
     conn: &mut PgConnection,
     limit: i64,
     now: DateTime<Utc>,
-) -> QueryResult<Vec<(i64, ChannelId, Receipt)>> {
-    let rows: Vec<(i64, i64, String, String)> = sandbox_receipts::table
+) -> QueryResult<Vec<(i64, ChannelId, News)>> {
+    let rows: Vec<(i64, i64, String, ReceiptStatus)> = sandbox_receipts::table
         .filter(sandbox_receipts::due_at.le(now))
         .order((sandbox_receipts::due_at, sandbox_receipts::id))
         .limit(limit)
@@ -69,10 +70,9 @@ pub fn due_receipts(
         .load(conn)?;
     Ok(rows
         .into_iter()
-        .filter_map(|(id, channel, part, status)| {
-            let status = of_word(&status)?;
+        .map(|(id, channel, part, status)| {
             let code = (status == ReceiptStatus::Failed).then(|| "absent subscriber".to_owned());
-            Some((id, ChannelId(channel), Receipt { part, status, code }))
+            (id, ChannelId(channel), News::Receipt { part, status, code })
         })
         .collect())
 }
@@ -289,20 +289,6 @@ pub fn messages(
         .load(conn)?;
     messages.reverse();
     Ok(messages)
-}
-
-fn word(status: ReceiptStatus) -> &'static str {
-    match status {
-        ReceiptStatus::Sent => "sent",
-        ReceiptStatus::Delivered => "delivered",
-        ReceiptStatus::Failed => "failed",
-    }
-}
-
-fn of_word(word: &str) -> Option<ReceiptStatus> {
-    [ReceiptStatus::Sent, ReceiptStatus::Delivered, ReceiptStatus::Failed]
-        .into_iter()
-        .find(|it| self::word(*it) == word)
 }
 
 // ---- how phones answer by themselves -------------------------------------------------

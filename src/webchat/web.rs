@@ -23,6 +23,7 @@ use crate::conversations::intake;
 use crate::db::DbError;
 use crate::ids::{ChannelId, VisitorId};
 use crate::people::domain::peer_of;
+use crate::providers::key::SendKey;
 use crate::providers::webchat::{Side, Widget};
 use crate::providers::{Event, Kind, ProviderName, Receipt, ReceiptStatus, Setup};
 use crate::web::{Frame, May, Problem, caller, is_own_origin, page};
@@ -439,8 +440,9 @@ async fn acknowledge(
                 store::parts(conn, visitor, it.acked_seq, shown).map(|parts| (shown, parts))
             })
             .await?;
-        let receipt = |part| Event::Receipt(Receipt { part, status: ReceiptStatus::Delivered, code: None });
-        intake::take_in(&app, door.channel, parts.into_iter().map(receipt).collect(), now).await?;
+        let delivered = |part: String| Some(Receipt::of(SendKey::parse(&part)?, ReceiptStatus::Delivered));
+        let events = parts.into_iter().filter_map(delivered).map(Event::Receipt).collect();
+        intake::take_in(&app, door.channel, events, now).await?;
         // Noted only after they were taken in: what is told twice changes nothing.
         app.db.run(move |conn| store::acknowledge(conn, visitor, shown, now)).await?;
         Ok(HttpResponse::NoContent().finish())

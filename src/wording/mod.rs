@@ -18,8 +18,10 @@
 //! - Every other `#` is plain text too: "dial #1" needs nothing special. One that
 //!   looks like a field, a `#` before a letter, is told by [`Template::unknown`].
 
+mod content;
 mod segments;
 mod template;
 
+pub use content::Content;
 pub use segments::{Encoding, Segments, segments, split};
 pub use template::{MissingValue, Template};

@@ -188,13 +188,14 @@ async fn a_contact_that_names_its_zone_is_taken_at_its_word() {
 
 #[actix_web::test]
 async fn news_of_a_contact_that_was_never_sent_to_is_passed_over() {
+    use bugle::providers::key::DeliveryKey;
     use bugle::providers::{Receipt, ReceiptStatus};
     let desk = Desk::open_at("2026-07-01 13:00").await;
     let it = launch(&desk, "Coasts", Tz::UTC, &coasts(2), "13:00-20:00", 60.0, ruled(nine_to_eight())).await;
     desk.tick().await;
     desk.run_until("2026-07-01 13:00:10").await;
     let (now, run) = (desk.app.clock.now(), it.run);
-    let news = [Receipt { part: format!("{run}-2-1"), status: ReceiptStatus::Delivered, code: None }];
+    let news = [Receipt::of(DeliveryKey { run, seq: 2, attempt: 1 }.into(), ReceiptStatus::Delivered)];
     let taken = desk.db(|conn| bugle::conversations::intake::take_in_receipts(conn, desk.channel, &news, now).unwrap());
     assert_eq!((taken, standings(&desk, run)["held"]), (0, 2));
 }
@@ -289,7 +290,7 @@ async fn two_campaigns_that_claim_the_same_people_at_the_same_moment_keep_the_ca
         }
     }
     for engine in &engines {
-        engine.idle().await;
+        engine.outbox.idle().await;
     }
     desk.tick().await;
     nobody_twice(&desk);

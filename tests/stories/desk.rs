@@ -234,7 +234,7 @@ impl Desk {
 
     /// The engine of another process on the same database.
     pub fn another_engine(&self) -> Arc<Dispatcher> {
-        Dispatcher::new(app_at(&self.url, self.app.clock.clone()))
+        Dispatcher::new(app_at(&self.url, self.app.clock.clone()), Arc::default())
     }
 
     /// Another process on the same database, which remembers nothing yet.

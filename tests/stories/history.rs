@@ -16,6 +16,7 @@ use bugle::engine::{rescuer, starter, watcher};
 use bugle::ids::{CampaignId, RunId, ScheduleId};
 use bugle::marks::Marks;
 use bugle::marks::store::{is_held, name_of_installation};
+use bugle::providers::key::SendKey;
 use bugle::providers::sandbox::Knobs;
 use bugle::providers::{Receipt, ReceiptStatus};
 use bugle::{db, server};
@@ -140,7 +141,7 @@ async fn an_older_state_is_noticed_before_the_next_claim_and_nobody_gets_it_twic
     let refused = desk.fill_in("/lost-history", &[("word", "release")]).await;
     assert_eq!((refused.status, held(&desk)), (422, true));
     // A receipt of what the database does not know of settles it.
-    let receipt = Receipt { part: forgotten[0].part.clone(), status: ReceiptStatus::Delivered, code: None };
+    let receipt = Receipt::of(SendKey::parse(&forgotten[0].part).unwrap(), ReceiptStatus::Delivered);
     let now = desk.app.clock.now();
     desk.db(|conn| bugle::conversations::intake::take_in_receipts(conn, desk.channel, &[receipt], now).unwrap());
     assert_eq!(desk.counts(run).unconfirmed, forgotten.len() as i64 - 1);
@@ -228,13 +229,13 @@ async fn what_one_process_notices_holds_the_others_and_what_they_know_is_added()
     let (.., run) = under_way(&desk, 300, 30).await;
     let dump = Dump::of(&mut desk);
     let other = desk.another_process();
-    let elsewhere = bugle::engine::dispatcher::Dispatcher::new(other.clone());
+    let elsewhere = bugle::engine::dispatcher::Dispatcher::new(other.clone(), std::sync::Arc::default());
     for _ in 0..6 {
         desk.later(1);
         desk.dispatch().await;
         desk.later(1);
         elsewhere.tick().await.unwrap();
-        elsewhere.idle().await;
+        elsewhere.outbox.idle().await;
     }
     let others_marks = other.marks.clone();
     drop((elsewhere, other));
@@ -406,7 +407,7 @@ async fn a_process_that_only_watches_notices_what_others_had_sent() {
     for _ in 0..3 {
         desk.later(1);
         elsewhere.tick().await.unwrap();
-        elsewhere.idle().await;
+        elsewhere.outbox.idle().await;
         watcher::tick(&desk.app).await.unwrap();
     }
     drop(elsewhere);

@@ -5,9 +5,9 @@ use bugle::deliveries::ledger::{self, LedgerAsk};
 use bugle::deliveries::{OnRecord, Outcome, Show, Standing, Word};
 use bugle::ids::RunId;
 use bugle::pacing::LatePolicy;
+use bugle::providers::ReceiptStatus;
 use bugle::providers::key::DeliveryKey;
-use bugle::providers::sandbox::webhook;
-use bugle::providers::{Event, Receipt, ReceiptStatus};
+use bugle::providers::sandbox::{News, webhook};
 use bugle::runs;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -179,7 +179,7 @@ async fn only_signed_receipts_are_taken_in() {
     let part = DeliveryKey { run, seq: 1, attempt: 1 }.to_string();
     let (body, signature) = {
         let secret = desk.db(|conn| bugle::channels::setups::find(conn, desk.channel).unwrap().secret);
-        webhook(&secret, &[Event::Receipt(Receipt { part, status: ReceiptStatus::Delivered, code: None })])
+        webhook(&secret, &[News::Receipt { part, status: ReceiptStatus::Delivered, code: None }])
     };
     let call = |path: String, signature: Option<String>| {
         let mut request = TestRequest::post().uri(&path).set_payload(body.clone());

@@ -29,6 +29,7 @@ mod opting_out;
 mod pacing;
 mod phones;
 mod promises;
+mod providers;
 mod quick;
 mod quiet;
 mod receipts;

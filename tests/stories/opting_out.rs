@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use actix_web::test::TestRequest;
 use bugle::access::Role;
 use bugle::channels::setups;
-use bugle::conversations::outbox;
+use bugle::conversations::replies;
 use bugle::deliveries::actions::Leave;
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{self, BEGIN_WITHIN, Claim, Fate, Outcome, Settled};
 use bugle::ids::RunId;
 use bugle::lists;
 use bugle::pacing::LatePolicy;
-use bugle::providers::sandbox::webhook;
-use bugle::providers::{Event, Inbound, Kind};
+use bugle::providers::sandbox::{News, webhook};
+use bugle::providers::{Inbound, Kind};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use futures_util::future::{LocalBoxFuture, join_all};
@@ -54,7 +54,7 @@ impl Desk {
     async fn is_told(&self, id: &str, from: &str, text: &str) -> Answer {
         let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None, by: None };
         let secret = self.db(|conn| setups::find(conn, self.channel).unwrap().secret);
-        let (body, signature) = webhook(&secret, &[Event::Inbound(inbound)]);
+        let (body, signature) = webhook(&secret, &[News::Inbound(inbound)]);
         let path = format!("/webhooks/{}", self.channel);
         self.send(TestRequest::post().uri(&path).insert_header(("X-Signature-256", signature)).set_payload(body)).await
     }
@@ -155,12 +155,12 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
         assert_eq!(answer.status, 303, "{}", answer.html);
     }
     let by = || Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
-    let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
+    let claimed = desk.db(|conn| replies::claim(conn, desk.channel, 10, by()).unwrap());
     assert_eq!(claimed.len(), 2);
-    let settles = |reply: &outbox::Reply| {
+    let settles = |reply: &replies::Reply| {
         let fate = Fate::Accepted { provider_ref: None };
-        let settled = outbox::SettledReply { id: reply.id, attempt: reply.attempt, fate };
-        desk.db(|conn| outbox::settle(conn, &[settled], desk.app.clock.now()).unwrap());
+        let settled = replies::SettledReply { id: reply.id, attempt: reply.attempt, fate };
+        desk.db(|conn| replies::settle(conn, &[settled], desk.app.clock.now()).unwrap());
     };
     let (to_it, to_other) = match claimed[0].address == *it {
         true => (&claimed[0], &claimed[1]),
@@ -177,7 +177,7 @@ async fn a_reply_that_is_claimed_is_waited_for_and_the_confirmation_is_not() {
     assert!(status == 200 && BEGIN_WITHIN <= took, "opted out: {status} after {took:?}");
 
     settles(to_it);
-    let confirmation = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by()).unwrap());
+    let confirmation = desk.db(|conn| replies::claim(conn, desk.channel, 10, by()).unwrap());
     assert!(confirmation.len() == 1 && confirmation[0].barred.is_none());
     let (_, status, took) = timed("told again", desk.is_told("told-1", it, "STOP")).await;
     assert!(status == 204 && took < BEGIN_WITHIN, "{status} after {took:?}");
@@ -234,7 +234,7 @@ async fn a_claim_that_commits_after_an_opt_out_does_not_pass_it_by() {
     let engine = desk.another_engine();
     let tick = actix_web::rt::spawn(async move {
         engine.tick().await.unwrap();
-        engine.idle().await;
+        engine.outbox.idle().await;
     });
     turnstile.somebody_waits(&desk).await;
     assert_eq!(desk.is_told("told-1", &to[0], "STOP").await.status, 204);
@@ -262,7 +262,7 @@ async fn a_reply_whose_claim_commits_after_an_opt_out_does_not_pass_it_by() {
     let talker = desk.engine.talker.clone();
     let tick = actix_web::rt::spawn(async move {
         talker.tick().await.unwrap();
-        talker.idle().await;
+        talker.outbox.idle().await;
     });
     turnstile.somebody_waits(&desk).await;
     assert_eq!(desk.is_told("told-1", it, "STOP").await.status, 204);

@@ -153,7 +153,7 @@ async fn a_channel_keeps_its_own_limit_however_many_schedules_and_processes_use_
         desk.later(1);
         desk.tick().await;
         other.tick().await.unwrap();
-        other.idle().await;
+        other.outbox.idle().await;
     }
 
     let received = desk.received();
@@ -304,7 +304,7 @@ async fn runs_that_share_a_limited_channel_each_get_their_part() {
             desk.tick().await;
             desk.later(1);
             other.tick().await.unwrap();
-            other.idle().await;
+            other.outbox.idle().await;
         }
 
         assert!(most_in_a_minute(&desk.received()) <= 60);

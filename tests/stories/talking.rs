@@ -8,7 +8,7 @@ use bugle::channels::setups;
 use bugle::control;
 use bugle::conversations::actions::{TakenIn, take_in};
 use bugle::conversations::intake::take_in_receipts;
-use bugle::conversations::outbox;
+use bugle::conversations::replies;
 use bugle::deliveries::Fate;
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::counts::Scope;
@@ -279,7 +279,7 @@ async fn two_processes_send_each_reply_once() {
     let bot = desk.published("Listener", LISTENER);
     desk.inbound("Desk", bot, &InboundPlan::default());
     let another = desk.another_engine();
-    let other = bugle::engine::talker::Talker::new(desk.app.clone(), another.lines());
+    let other = bugle::engine::talker::Talker::new(desk.app.clone(), another.lines.clone());
     let to = phones(30);
     for round in 0..3 {
         for phone in &to {
@@ -287,8 +287,8 @@ async fn two_processes_send_each_reply_once() {
         }
         loop {
             let (a, b) = tokio::join!(desk.engine.talker.tick(), other.tick());
-            desk.engine.talker.idle().await;
-            other.idle().await;
+            desk.engine.talker.outbox.idle().await;
+            other.outbox.idle().await;
             if a.unwrap() + b.unwrap() == 0 {
                 break;
             }
@@ -305,7 +305,7 @@ async fn a_reply_whose_process_died_is_unconfirmed_and_never_sent_again() {
     let (_, _, to) = desk.begun_survey(1).await;
     desk.hears_as("x", &to[0], "5");
     let by = Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
-    let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by).unwrap());
+    let claimed = desk.db(|conn| replies::claim(conn, desk.channel, 10, by).unwrap());
     assert_eq!(claimed.len(), 1);
     // That process dies here, perhaps after the provider had it.
     desk.talk().await;
@@ -318,9 +318,9 @@ async fn a_reply_whose_process_died_is_unconfirmed_and_never_sent_again() {
     assert_eq!(desk.phone(&to[0]).len(), 2, "nothing was sent again by itself");
     // What the dead process knew comes after all, and is true.
     let id = claimed[0].id;
-    let settled = outbox::SettledReply { id, attempt: 1, fate: Fate::Accepted { provider_ref: None } };
+    let settled = replies::SettledReply { id, attempt: 1, fate: Fate::Accepted { provider_ref: None } };
     let now = desk.app.clock.now();
-    desk.db(|conn| outbox::settle(conn, &[settled], now).unwrap());
+    desk.db(|conn| replies::settle(conn, &[settled], now).unwrap());
     assert_eq!(desk.outbox("progress = 1 AND outcome IS NULL AND author = 'bot' AND step = 's3'"), 1);
 }
 
@@ -331,22 +331,19 @@ async fn receipts_of_replies_merge_upwards_and_only_for_their_own_channel() {
     let (_, _, to) = desk.begun_survey(1).await;
     desk.hears(&to[0], "5").await;
     let id = MessageId(desk.number("SELECT id AS n FROM messages WHERE step = 's3'"));
-    let tell = |part: String, status, channel| {
+    let tell = |key: MessageKey, status, channel| {
         let now = desk.app.clock.now();
-        let receipts = [Receipt { part, status, code: None }];
+        let receipts = [Receipt::of(key.into(), status)];
         desk.db(|conn| take_in_receipts(conn, channel, &receipts, now).unwrap())
     };
-    let part = || MessageKey { id, attempt: 1 }.to_string();
+    let part = || MessageKey { id, attempt: 1 };
     assert_eq!(tell(part(), ReceiptStatus::Delivered, ChannelId(999)), 0, "another channel's news");
     assert_eq!(tell(part(), ReceiptStatus::Delivered, desk.channel), 1);
     assert_eq!(tell(part(), ReceiptStatus::Sent, desk.channel), 0, "late news takes nothing back");
     assert_eq!(tell(part(), ReceiptStatus::Failed, desk.channel), 0);
     assert_eq!(desk.outbox("step = 's3' AND outcome = 0"), 1);
     let theirs = desk.number("SELECT id AS n FROM messages WHERE author = 'contact'");
-    assert_eq!(
-        tell(MessageKey { id: MessageId(theirs), attempt: 1 }.to_string(), ReceiptStatus::Delivered, desk.channel),
-        0
-    );
+    assert_eq!(tell(MessageKey { id: MessageId(theirs), attempt: 1 }, ReceiptStatus::Delivered, desk.channel), 0);
 }
 
 #[actix_web::test]
@@ -414,7 +411,7 @@ async fn a_stop_waits_for_the_reply_on_the_wire_or_names_it() {
     desk.tick().await;
     desk.hears_as("x", &to[0], "no idea");
     let by = Claimer { process: uuid::Uuid::new_v4(), now: desk.app.clock.now() };
-    let claimed = desk.db(|conn| outbox::claim(conn, desk.channel, 10, by).unwrap());
+    let claimed = desk.db(|conn| replies::claim(conn, desk.channel, 10, by).unwrap());
     assert_eq!(claimed.len(), 1);
     let scope = Scope::Schedule(schedule);
     let wire = bugle::deliveries::quiet::look(&desk.app, scope).await.unwrap();
@@ -423,7 +420,7 @@ async fn a_stop_waits_for_the_reply_on_the_wire_or_names_it() {
     desk.db(|conn| control::actions::stop(conn, campaign, desk.admin, now).unwrap());
     let wire = bugle::deliveries::quiet::look(&desk.app, scope).await.unwrap();
     assert_eq!((wire.n, wire.sends[0].address.as_str()), (1, to[0].as_str()));
-    assert_eq!(desk.db(|conn| outbox::claim(conn, desk.channel, 10, by).unwrap()).len(), 0);
+    assert_eq!(desk.db(|conn| replies::claim(conn, desk.channel, 10, by).unwrap()).len(), 0);
 }
 
 #[actix_web::test]
@@ -453,7 +450,7 @@ async fn a_claim_and_a_stop_come_one_after_the_other() {
     let claimer = std::thread::spawn(move || {
         use diesel::Connection;
         let conn = &mut diesel::PgConnection::establish(&url).unwrap();
-        outbox::claim(conn, channel, 10, Claimer { process: uuid::Uuid::new_v4(), now }).unwrap().len()
+        replies::claim(conn, channel, 10, Claimer { process: uuid::Uuid::new_v4(), now }).unwrap().len()
     });
     // The claim has seen the message and waits for what governs it.
     let waits =

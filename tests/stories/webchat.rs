@@ -8,14 +8,16 @@ use actix_web::web::Data;
 use bugle::bots::domain::Pinned;
 use bugle::campaigns::CampaignKind;
 use bugle::channels::setups;
-use bugle::conversations::outbox;
+use bugle::conversations::replies;
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{BEGIN_WITHIN, Fate};
 use bugle::ids::{BotId, ChannelId, VisitorId};
-use bugle::providers::Part;
+use bugle::providers::Envelope;
+use bugle::providers::key::SendKey;
 use bugle::schedules::{Draft, When};
 use bugle::webchat::domain;
 use bugle::webchat::lobby::{Knock, Lobby};
+use bugle::wording::Content;
 use bugle::{drafting, server};
 use chrono::NaiveTime;
 use serde_json::{Value, json};
@@ -171,7 +173,7 @@ async fn an_opt_out_is_acknowledged_when_no_reply_that_was_claimed_before_can_be
     // A process claims what the bot answers, and then stands still.
     let now = desk.app.clock.now();
     let by = Claimer { process: uuid::Uuid::new_v4(), now };
-    let claimed = desk.db(|conn| outbox::claim(conn, channel, 10, by).unwrap());
+    let claimed = desk.db(|conn| replies::claim(conn, channel, 10, by).unwrap());
     assert_eq!(claimed.len(), 1);
     let stops = async || {
         let began = Instant::now();
@@ -182,8 +184,8 @@ async fn an_opt_out_is_acknowledged_when_no_reply_that_was_claimed_before_can_be
     assert!(status == 200 && BEGIN_WITHIN <= took, "{status} after {took:?}");
     assert_eq!(desk.number("SELECT count(*) AS n FROM contacts WHERE opted_out_at IS NOT NULL"), 1);
     let fate = Fate::Accepted { provider_ref: None };
-    let settled = outbox::SettledReply { id: claimed[0].id, attempt: claimed[0].attempt, fate };
-    desk.db(|conn| outbox::settle(conn, &[settled], now).unwrap());
+    let settled = replies::SettledReply { id: claimed[0].id, attempt: claimed[0].attempt, fate };
+    desk.db(|conn| replies::settle(conn, &[settled], now).unwrap());
     let (status, took) = stops().await;
     assert!(status == 200 && took < BEGIN_WITHIN, "told again: {status} after {took:?}");
 }
@@ -283,12 +285,10 @@ async fn a_part_that_is_sent_twice_stands_in_the_widget_once() {
     page.says("a", "Hello").await;
     let setup = desk.db(|conn| setups::find(conn, channel).unwrap());
     let to = desk.db(|conn| bugle::webchat::store::find(conn, VisitorId(1)).unwrap().address);
-    let part = |id: &str, to: &str| Part {
-        id: id.into(),
+    let part = |key: &str, to: &str| Envelope {
+        key: SendKey::parse(key).unwrap(),
         to: to.into(),
-        text: "Hello back".into(),
-        choices: Vec::new(),
-        attempt: 1,
+        content: Content::Text("Hello back".into()),
         expires_at: desk.app.clock.now(),
     };
     use bugle::providers::SendOutcome::{Accepted, Rejected};
@@ -359,12 +359,10 @@ async fn a_thousand_open_widgets_cost_one_question() {
     assert!(each < std::time::Duration::from_millis(500), "{each:?}");
 
     let setup = desk.db(|conn| setups::find(conn, channel).unwrap());
-    let part = Part {
-        id: "m1-1".into(),
+    let part = Envelope {
+        key: SendKey::parse("m1-1").unwrap(),
         to: "visitor-700".into(),
-        text: "Hello".into(),
-        choices: vec!["Yes".into()],
-        attempt: 1,
+        content: Content::said("Hello".into(), vec!["Yes".into()]),
         expires_at: desk.app.clock.now(),
     };
     (desk.app.providers)(&setup).send(&part, &|| true).await;

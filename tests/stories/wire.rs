@@ -16,7 +16,10 @@ use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::talker::Talker;
 use bugle::engine::{rescuer, starter};
 use bugle::ids::RunId;
-use bugle::providers::{Event, Forged, Gate, Part, Provider, Receipt, ReceiptStatus, RetryScope, SendOutcome, Webhook};
+use bugle::providers::key::DeliveryKey;
+use bugle::providers::{
+    Able, Call, Envelope, Forged, Gate, Heard, Provider, Receipt, ReceiptStatus, Scope, SendOutcome,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::desk::{Desk, instant, phones, until};
@@ -37,7 +40,7 @@ async fn held_up(desk: &Desk, table: &'static str, meanwhile: impl AsyncFnOnce()
     meanwhile().await;
     barrier.let_go();
     tick.await.unwrap();
-    desk.engine.dispatcher.idle().await;
+    desk.engine.dispatcher.outbox.idle().await;
 }
 
 /// The most that reached phones within any 60 s.
@@ -64,9 +67,9 @@ async fn while_nothing_can_be_written_down_no_more_is_claimed_than_there_are_pla
     let barrier = Barrier::on(&desk, "deliveries");
     let claimed = desk.engine.dispatcher.tick().await.unwrap();
     until("all that was claimed has left", || desk.received().len() == claimed).await;
-    assert_eq!((claimed, desk.engine.dispatcher.in_flight(), open_leases(&desk)), (64, 64, 64));
+    assert_eq!((claimed, desk.engine.dispatcher.outbox.in_flight(), open_leases(&desk)), (64, 64, 64));
     barrier.let_go();
-    desk.engine.dispatcher.idle().await;
+    desk.engine.dispatcher.outbox.idle().await;
     assert_eq!(open_leases(&desk), 0);
 
     for _ in 0..5 {
@@ -91,7 +94,7 @@ async fn while_no_reply_can_be_written_down_no_more_is_claimed_than_there_are_pl
     assert_eq!(desk.engine.talker.tick().await.unwrap(), 0);
 
     desk.sql("DROP TRIGGER disk_full ON messages");
-    desk.engine.talker.idle().await;
+    desk.engine.talker.outbox.idle().await;
     desk.talk().await;
     assert_eq!(desk.received().len(), 80);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state IN ('queued', 'claimed')"), 0);
@@ -107,7 +110,7 @@ async fn a_text_that_cannot_be_read_leaves_nothing_claimed() {
     desk.sql("ALTER TABLE bot_versions DISABLE TRIGGER USER");
     desk.sql("UPDATE bot_versions SET steps = jsonb_build_object('was', steps)");
     desk.dispatch().await;
-    assert_eq!((desk.engine.dispatcher.in_flight(), open_leases(&desk)), (0, 0));
+    assert_eq!((desk.engine.dispatcher.outbox.in_flight(), open_leases(&desk)), (0, 0));
     assert_eq!(desk.counts(run).unsent(), 5);
 
     desk.sql("UPDATE bot_versions SET steps = steps -> 'was'");
@@ -141,7 +144,7 @@ async fn contacts_whose_claim_could_not_ask_for_consent_are_not_sent_to_and_come
 
     remembers(&desk);
     tick.await.unwrap();
-    desk.engine.dispatcher.idle().await;
+    desk.engine.dispatcher.outbox.idle().await;
     desk.tick().await;
     assert_eq!(desk.received().len(), 0, "each claim is an attempt: not again at once");
     desk.later(1);
@@ -188,18 +191,18 @@ async fn told_to_end_while_replies_are_claimed_it_waits_for_them_and_gives_them_
     let talker = desk.engine.talker.clone();
     let tick = actix_web::rt::spawn(async move { talker.tick().await.unwrap() });
     until("the claim waits", || desk.number(WAITS) == 1).await;
-    desk.engine.talker.hold();
-    let idle = tokio::time::timeout(Duration::from_millis(50), desk.engine.talker.idle()).await;
+    desk.engine.talker.outbox.hold();
+    let idle = tokio::time::timeout(Duration::from_millis(50), desk.engine.talker.outbox.idle()).await;
     assert!(idle.is_err(), "it would have ended in the middle of a claim");
     barrier.let_go();
     tick.await.unwrap();
-    desk.engine.talker.idle().await;
+    desk.engine.talker.outbox.idle().await;
     assert_eq!(desk.received().len(), 0);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state = 'queued'"), 3);
 
-    let next = Talker::new(desk.app.clone(), desk.engine.dispatcher.lines());
+    let next = Talker::new(desk.app.clone(), desk.engine.dispatcher.lines.clone());
     next.tick().await.unwrap();
-    next.idle().await;
+    next.outbox.idle().await;
     assert_eq!(desk.received().len(), 3);
 }
 
@@ -209,7 +212,7 @@ async fn told_to_end_while_contacts_are_claimed_it_gives_them_back() {
     let (.., run) = desk.campaign("Spring offer", 5, "09:00-12:00", 6000.0).await;
     desk.later(1);
     starter::tick(&desk.app).await.unwrap();
-    held_up(&desk, "leases", async || desk.engine.dispatcher.hold()).await;
+    held_up(&desk, "leases", async || desk.engine.dispatcher.outbox.hold()).await;
     assert_eq!((desk.received().len(), open_leases(&desk), desk.counts(run).unsent()), (0, 0, 5));
 
     desk.another_engine().tick().await.unwrap();
@@ -229,9 +232,8 @@ async fn what_receipts_say_before_the_result_is_not_on_the_wire_any_more() {
     let leave = actions::Leave { most: 5, part: None, n_fields: desk.n_fields(run) };
     let claimed = desk.db(|conn| actions::claim(conn, run, &leave, by).unwrap());
     assert_eq!(claimed.claims[0].contacts.len(), 5);
-    let news: Vec<Receipt> = (1..=3)
-        .map(|seq| Receipt { part: format!("{run}-{seq}-1"), status: ReceiptStatus::Delivered, code: None })
-        .collect();
+    let news: Vec<Receipt> =
+        (1..=3).map(|seq| Receipt::of(DeliveryKey { run, seq, attempt: 1 }.into(), ReceiptStatus::Delivered)).collect();
     desk.db(|conn| take_in_receipts(conn, desk.channel, &news, now).unwrap());
 
     let wire = quiet::look(&desk.app, bugle::deliveries::counts::Scope::Schedule(schedule)).await.unwrap();
@@ -370,7 +372,7 @@ impl Stingy {
 
 #[async_trait]
 impl Provider for Stingy {
-    async fn send(&self, _: &Part, gate: Gate<'_>) -> Option<SendOutcome> {
+    async fn send(&self, _: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
         if !gate() {
             return None;
         }
@@ -385,11 +387,15 @@ impl Provider for Stingy {
         }
         self.refused.fetch_add(1, Ordering::SeqCst);
         let code = "slower".to_owned();
-        Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code })
+        Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Channel, code })
     }
 
-    fn read(&self, _: &Webhook<'_>) -> Result<Vec<Event>, Forged> {
-        Ok(Vec::new())
+    fn able(&self) -> Able {
+        Able { choices: true, ..Able::TEXT }
+    }
+
+    fn read(&self, _: &Call<'_>) -> Result<Heard, Forged> {
+        Ok(Heard::default())
     }
 }
 
@@ -398,13 +404,13 @@ impl Provider for Stingy {
 async fn throttled(desk: &Desk) -> (RunId, usize) {
     let (.., run) = desk.campaign("Spring offer", 6_000, "09:00-09:01", 6_000.0).await;
     let (stingy, app) = Stingy::takes(desk, 20);
-    let engines = [Dispatcher::new(app.clone()), Dispatcher::new(app)];
+    let engines = [(); 2].map(|()| Dispatcher::new(app.clone(), Arc::default()));
     for _ in 0..62 {
         desk.later(1);
         starter::tick(&desk.app).await.unwrap();
         for engine in &engines {
             engine.tick().await.unwrap();
-            engine.idle().await;
+            engine.outbox.idle().await;
         }
         rescuer::tick(&desk.app).await.unwrap();
     }
@@ -431,9 +437,9 @@ async fn one_refusal_of_a_channel_spares_the_rest_of_the_batch() {
     let (stingy, app) = Stingy::takes(&desk, 20);
     desk.later(1);
     starter::tick(&desk.app).await.unwrap();
-    let engine = Dispatcher::new(app);
+    let engine = Dispatcher::new(app, Arc::default());
     engine.tick().await.unwrap();
-    engine.idle().await;
+    engine.outbox.idle().await;
     assert_eq!(stingy.refused(), 1);
     // Everybody sees that the channel is held, and how fast it may go on.
     let paced = desk.number("SELECT pace::bigint AS n FROM channels WHERE held_until > paced_at");
@@ -450,11 +456,11 @@ async fn a_channel_that_throttles_makes_no_reply_be_given_up() {
     }
     // It takes nothing at all.
     let (stingy, app) = Stingy::takes(&desk, 0);
-    let talker = Talker::new(app.clone(), Dispatcher::new(app).lines());
+    let talker = Talker::new(app, Arc::default());
     for _ in 0..10 {
         desk.later(10);
         talker.tick().await.unwrap();
-        talker.idle().await;
+        talker.outbox.idle().await;
     }
     assert!((6..=10).contains(&stingy.refused()), "{}", stingy.refused());
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE state = 'queued'"), 30);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bugle::pacing::LatePolicy;
-use bugle::providers::sandbox::webhook;
-use bugle::providers::{Event, Inbound};
+use bugle::providers::Inbound;
+use bugle::providers::sandbox::{News, webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -179,7 +179,7 @@ fn opt_outs_around_their_turn() {
                                 at: None,
                                 by: None,
                             };
-                            let (body, signature) = webhook(secret, &[Event::Inbound(said)]);
+                            let (body, signature) = webhook(secret, &[News::Inbound(said)]);
                             browser.post(
                                 &format!("/webhooks/{}", house.channel),
                                 &Form::Signed(&body, &signature),

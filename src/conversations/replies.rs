@@ -19,6 +19,7 @@ use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, Sc
 use crate::pacing::LATEST;
 use crate::providers::Receipt;
 use crate::providers::key::MessageKey;
+use crate::wording::Content;
 
 /// A claimed message of ours.
 #[derive(Clone, Debug)]
@@ -27,8 +28,7 @@ pub struct Reply {
     /// 1 for the first try.
     pub attempt: i16,
     pub address: String,
-    pub text: String,
-    pub choices: Vec<String>,
+    pub content: Content,
     /// Why it must not be sent, if so.
     pub barred: Option<Outcome>,
     /// How often the provider has said "later" about it.
@@ -129,8 +129,10 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
                 id: MessageId(row.id),
                 attempt: row.attempt,
                 address: row.address,
-                text: row.body,
-                choices: row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
+                content: Content::said(
+                    row.body,
+                    row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
+                ),
                 barred: None,
                 seen: false,
                 refusals: row.refusals,
