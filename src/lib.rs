@@ -15,13 +15,15 @@
 //!           ─▶ launcher    quick campaigns and launches that were ordered: launched once their file is ready
 //!           ─▶ starter     due dates of what recurs, files of daily campaigns: make their runs;
 //!                          runs: write their deliveries, start them at their time
-//!           ─▶ dispatcher  per running run: how many does the clock release? claim, send, settle
+//!           ─▶ dispatcher  per running run: how many does the clock release? to the outbox
 //!           ─▶ rescuer     leases that ran out → unconfirmed; first contacts judged; runs past
 //!                          their end → overrun; campaigns with nothing left to run → ended
 //!           ─▶ checker     dry runs that were ordered: render every text of a draft
 //!           ─▶ talker      conversations that campaigns begin: written down; bots that got no
-//!                          reply: speak up; replies: claim, send, settle
+//!                          reply: speak up; replies: to the outbox
 //!           ─▶ watcher     what this process knows, held against the database; the mark
+//!
+//! outbox, one for runs and one for conversations: claim, send, settle
 //!
 //! claim   one transaction: run still running (its row is locked), nothing held because history
 //!         was lost, clock and limits asked, the cursor moved, a lease written, the contacts read;
@@ -29,7 +31,7 @@
 //! send    no connection held, bounded time, never retried inside; the adapter asks whether it still
 //!         may (its gate) when all is prepared, and nothing is waited for behind the answer
 //! settle  only under a lease that still holds: accepted, rejected, later, or unconfirmed
-//! receipt merges upwards only; also resolves what was unconfirmed
+//! receipt by our key or the provider's reference; merges upwards only; also resolves what was unconfirmed
 //! ```
 //!
 //! # The way of one answer

@@ -108,8 +108,9 @@ const WRITTEN_ELSEWHERE: &[(&str, &str, &[&str])] = &[
     ("contacts", "contacts", &["conversations/store.rs", "drafting/test_send.rs"]),
     // The lists know who is on them: a run's rows come from there.
     ("deliveries", "deliveries", &["drafting/test_send.rs", "lists/store.rs"]),
-    // Replies take their share of a channel's limit; the clock moves leases that a leap would end.
-    ("leases", "deliveries", &["conversations/outbox.rs", "engine/timekeeper.rs"]),
+    // The clock moves what a leap would make end, or last.
+    ("leases", "deliveries", &["engine/timekeeper.rs"]),
+    ("channel_takes", "channels", &["engine/timekeeper.rs"]),
     // Written where a run's message begins a conversation, taken away where that is written down.
     ("openings", "conversations", &["deliveries/settle.rs"]),
 ];

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 
 use crate::db::Reason;
 use crate::ids::ChannelId;
+use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::sandbox::Knobs;
 use crate::providers::webchat::Widget;
 use crate::providers::{Kind, ProviderName};
@@ -36,6 +37,30 @@ pub enum Own {
 }
 
 impl Own {
+    /// What a channel of this provider begins with.
+    pub fn of(provider: ProviderName) -> Own {
+        match provider {
+            ProviderName::Webchat => Own::Webchat(Widget::default()),
+            ProviderName::Sandbox => Own::Sandbox(Knobs::default()),
+        }
+    }
+
+    /// As the provider's form shows it.
+    pub fn fields(&self) -> Fields {
+        match self {
+            Own::Sandbox(knobs) => knobs.fields(),
+            Own::Webchat(widget) => widget.fields(),
+        }
+    }
+
+    /// Reads the provider's form. Only of use when it adds no mistakes.
+    pub fn read(provider: ProviderName, fields: &Fields, mistakes: &mut Mistakes) -> Own {
+        match provider {
+            ProviderName::Webchat => Own::Webchat(Widget::read(fields, mistakes)),
+            ProviderName::Sandbox => Own::Sandbox(Knobs::read(fields, mistakes)),
+        }
+    }
+
     pub fn provider(&self) -> ProviderName {
         match self {
             Own::Sandbox(_) => ProviderName::Sandbox,

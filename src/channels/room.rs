@@ -7,9 +7,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Int8, Interval, Nullable, Timestamptz};
 
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{channels, leases};
+use crate::db::schema::{channel_takes, channels};
 use crate::db::{N, Prepared};
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, LeaseId};
 use crate::pacing::{LATEST, Lately, Pace};
 
 /// The stretch over which rates and limits are measured.
@@ -103,7 +103,7 @@ pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<U
     let lately = lately_of_channel(conn, channel, before, now)?;
     let by_limit = per_minute.map_or(i64::MAX, |limit| limit - lately.counted(now));
     let by_pace = match it.pace(now).and_then(|pace| pace.at_once(now)) {
-        Some((stretch, sends)) => sends - (before - channel_before(conn, channel, now - stretch)?.unwrap_or(before)),
+        Some((stretch, sends)) => sends - (before - taken_before(conn, channel, now - stretch)?.unwrap_or(before)),
         None => i64::MAX,
     };
     Ok(Room::Limited(Share { sends: by_limit.min(by_pace).max(0), before, per_minute, lately }))
@@ -128,13 +128,12 @@ impl ChannelRow {
 }
 
 /// How many sends the channel had taken before the first after `since`.
-fn channel_before(conn: &mut PgConnection, channel: ChannelId, since: DateTime<Utc>) -> QueryResult<Option<i64>> {
-    leases::table
-        .filter(leases::channel_id.eq(channel))
-        .filter(leases::taken_at.gt(since))
-        .filter(leases::channel_before.is_not_null())
-        .order((leases::taken_at, leases::id))
-        .select(leases::channel_before.assume_not_null())
+fn taken_before(conn: &mut PgConnection, channel: ChannelId, since: DateTime<Utc>) -> QueryResult<Option<i64>> {
+    channel_takes::table
+        .filter(channel_takes::channel_id.eq(channel))
+        .filter(channel_takes::taken_at.gt(since))
+        .order((channel_takes::taken_at, channel_takes::id))
+        .select(channel_takes::before)
         .first(conn)
         .optional()
 }
@@ -151,12 +150,42 @@ pub fn replies_waiting(conn: &mut PgConnection, channel: ChannelId, now: DateTim
     Prepared(count).get_result::<N>(conn).map(|it| it.n)
 }
 
-/// Notes that so many more sends of a limited channel were claimed.
-pub fn take_channel_room(conn: &mut PgConnection, channel: ChannelId, sends: i64) -> QueryResult<()> {
-    diesel::update(channels::table.find(channel))
-        .set(channels::taken.eq(channels::taken + sends))
-        .execute(conn)
-        .map(drop)
+/// What one claim takes of a channel: so many sends, under a lease or, replies, under none.
+#[derive(Clone, Copy, Debug)]
+pub struct Taking {
+    pub lease: Option<LeaseId>,
+    pub sends: i64,
+}
+
+/// Notes what claims took of a channel that had taken `before` sends, and whose row is locked.
+pub fn take(
+    conn: &mut PgConnection,
+    channel: ChannelId,
+    mut before: i64,
+    takes: &[Taking],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let mut rows = Vec::with_capacity(takes.len());
+    for take in takes {
+        rows.push((
+            channel_takes::channel_id.eq(channel),
+            channel_takes::before.eq(before),
+            channel_takes::lease_id.eq(take.lease),
+            channel_takes::taken_at.eq(now),
+        ));
+        before += take.sends;
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    diesel::insert_into(channel_takes::table).values(rows).execute(conn)?;
+    diesel::update(channels::table.find(channel)).set(channels::taken.eq(before)).execute(conn).map(drop)
+}
+
+/// Forgets what was taken so long ago that no limit and no pace asks for it.
+pub fn forget(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<()> {
+    let old = channel_takes::table.filter(channel_takes::taken_at.lt(now - TimeDelta::days(1)));
+    diesel::delete(old).execute(conn).map(drop)
 }
 
 /// Keeps a channel quiet until `until`, unless it is held longer already, and sets its pace, if it has a new one.

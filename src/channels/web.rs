@@ -15,8 +15,8 @@ use crate::access::{Administer, Role, View};
 use crate::app::App;
 use crate::db::{DbError, Error};
 use crate::ids::{CampaignId, ChannelId};
-use crate::providers::sandbox::Knobs;
-use crate::providers::webchat::{Side, Widget, origin};
+use crate::providers::form::{Fields, Mistakes};
+use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
 use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, plain_host, see_other};
 
@@ -58,59 +58,24 @@ struct ChannelForm {
     kind: String,
     sender: String,
     per_minute: String,
-    // The sandbox's.
-    latency_ms: String,
-    latency_to_ms: String,
-    long_tail: String,
-    error_rate: String,
-    per_second: String,
-    receipt_ms: String,
-    silence_ms: String,
-    seed: String,
-    // The web chat's.
-    title: String,
-    greeting: String,
-    accent: String,
-    side: String,
-    offline: String,
-    origins: String,
+    /// What its provider asks for.
+    #[serde(flatten)]
+    own: Fields,
 }
-
-/// Sites that may hold one widget.
-const SITES: usize = 50;
 
 impl ChannelForm {
     fn of(kind: Kind, setup: &ChannelSetup) -> Self {
-        let form = ChannelForm {
+        ChannelForm {
             name: setup.name.clone(),
             kind: kind.word().to_owned(),
             sender: setup.sender.clone(),
             per_minute: setup.per_minute.map(|n| n.to_string()).unwrap_or_default(),
-            ..ChannelForm::default()
-        };
-        let percent = |share: f64| format!("{}", (share * 1e6).round() / 1e4);
-        match &setup.own {
-            Own::Sandbox(knobs) => ChannelForm {
-                latency_ms: knobs.latency_ms.to_string(),
-                latency_to_ms: knobs.latency_to_ms.to_string(),
-                long_tail: percent(knobs.long_tail),
-                error_rate: percent(knobs.error_rate),
-                per_second: knobs.per_second.to_string(),
-                receipt_ms: knobs.receipt_ms.to_string(),
-                silence_ms: knobs.silence_ms.to_string(),
-                seed: knobs.seed.to_string(),
-                ..form
-            },
-            Own::Webchat(widget) => ChannelForm {
-                title: widget.title.clone(),
-                greeting: widget.greeting.clone(),
-                accent: widget.accent.clone(),
-                side: widget.side.word().to_owned(),
-                offline: widget.offline.clone(),
-                origins: widget.origins.join("\n"),
-                ..form
-            },
+            own: setup.own.fields(),
         }
+    }
+
+    fn own(&self, field: &str) -> &str {
+        self.own.get(field)
     }
 
     /// Checks everything but the kind, which is chosen once; the `provider` follows from it.
@@ -138,86 +103,15 @@ impl ChannelForm {
                 }
             },
         };
-        let own = match provider {
-            ProviderName::Webchat => Own::Webchat(self.widget(&mut errors)),
-            ProviderName::Sandbox => Own::Sandbox(self.knobs(&mut errors)),
-        };
+        let mut mistakes = Mistakes::default();
+        let own = Own::read(provider, &self.own, &mut mistakes);
+        for (field, what) in mistakes.0 {
+            errors.add(field, what);
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
         Ok(ChannelSetup { name: name.to_owned(), sender: sender.to_owned(), per_minute, own })
-    }
-
-    fn knobs(&self, errors: &mut FieldErrors) -> Knobs {
-        let mut whole = |field: &'static str, text: &str, most: u64| match text.trim().parse::<u64>() {
-            Ok(n) if n <= most => n,
-            _ => {
-                errors.add(field, format!("A whole number from 0 to {most}."));
-                0
-            }
-        };
-        let latency_ms = whole("latency_ms", &self.latency_ms, 60_000);
-        let latency_to_ms = whole("latency_to_ms", &self.latency_to_ms, 60_000);
-        let per_second = whole("per_second", &self.per_second, 1_000_000) as u32;
-        let receipt_ms = whole("receipt_ms", &self.receipt_ms, 86_400_000);
-        let silence_ms = whole("silence_ms", &self.silence_ms, 600_000);
-        let seed = whole("seed", &self.seed, i64::MAX as u64);
-        let mut share = |field: &'static str, text: &str| match text.trim().parse::<f64>() {
-            Ok(percent) if (0.0..=100.0).contains(&percent) => percent / 100.0,
-            _ => {
-                errors.add(field, "A number from 0 to 100.");
-                0.0
-            }
-        };
-        let long_tail = share("long_tail", &self.long_tail);
-        let error_rate = share("error_rate", &self.error_rate);
-        if latency_to_ms < latency_ms {
-            errors.add("latency_to_ms", "Not below the shortest answer.");
-        }
-        Knobs { latency_ms, latency_to_ms, long_tail, error_rate, per_second, receipt_ms, silence_ms, seed }
-    }
-
-    fn widget(&self, errors: &mut FieldErrors) -> Widget {
-        let mut text = |field: &'static str, text: &str, most: usize| {
-            let text = text.trim();
-            if most < text.chars().count() {
-                errors.add(field, format!("At most {most} characters."));
-            }
-            text.to_owned()
-        };
-        let title = text("title", &self.title, 60);
-        let greeting = text("greeting", &self.greeting, 500);
-        let offline = text("offline", &self.offline, 200);
-        if title.is_empty() {
-            errors.add("title", "Say what visitors are offered, such as “Chat with us”.");
-        }
-        if offline.is_empty() {
-            errors.add("offline", "Say what happens to what they write.");
-        }
-        let accent = self.accent.trim().to_lowercase();
-        let digits = accent.strip_prefix('#').unwrap_or_default();
-        if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            errors.add("accent", "A colour such as #4446d8.");
-        }
-        let side = Side::of_word(&self.side).unwrap_or_else(|| {
-            errors.add("side", "Choose a corner.");
-            Side::default()
-        });
-        let typed: Vec<&str> = self.origins.split_whitespace().collect();
-        let mut origins: Vec<String> = typed.iter().filter_map(|text| origin(text)).collect();
-        match typed.iter().find(|text| origin(text).is_none()) {
-            Some(not) => {
-                errors.add(
-                    "origins",
-                    format!("“{not}” is no site. Write scheme and host, such as https://shop.example."),
-                );
-            }
-            None if SITES < typed.len() => errors.add("origins", format!("At most {SITES} sites.")),
-            None => {}
-        }
-        let mut seen = std::collections::HashSet::new();
-        origins.retain(|it| seen.insert(it.clone()));
-        Widget { origins, title, greeting, accent, side, offline }
     }
 }
 
@@ -284,13 +178,6 @@ fn site(req: &HttpRequest, app: &App) -> String {
     })
 }
 
-fn own_of(provider: ProviderName) -> Own {
-    match provider {
-        ProviderName::Webchat => Own::Webchat(Widget::default()),
-        ProviderName::Sandbox => Own::Sandbox(Knobs::default()),
-    }
-}
-
 #[derive(Deserialize)]
 struct New {
     #[serde(default)]
@@ -307,7 +194,7 @@ async fn new_page(
 ) -> Result<HttpResponse, Problem> {
     let kind = Kind::of_word(&new.kind).unwrap_or(Kind::Sms);
     let provider = provider_of(kind);
-    let setup = ChannelSetup { name: String::new(), sender: "Bugle".into(), per_minute: None, own: own_of(provider) };
+    let setup = ChannelSetup { name: String::new(), sender: "Bugle".into(), per_minute: None, own: Own::of(provider) };
     let form = ChannelForm::of(kind, &setup);
     let errors = &FieldErrors::default();
     page(Edit { frame, id: None, saved_name: "", form: &form, errors, provider, site: site(&req, &app) })
@@ -399,6 +286,8 @@ fn name_error(refused: &super::domain::Refused) -> FieldErrors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::sandbox::Knobs;
+    use crate::providers::webchat::Widget;
 
     #[test]
     fn a_channel_comes_back_from_its_form_as_it_was() {
@@ -415,7 +304,8 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_at_its_field() {
-        let form = ChannelForm { latency_ms: "20".into(), latency_to_ms: "10".into(), ..ChannelForm::default() };
+        let own = Fields::from([("latency_ms", "20".into()), ("latency_to_ms", "10".into())]);
+        let form = ChannelForm { own, ..ChannelForm::default() };
         let errors = form.parse(ProviderName::Sandbox).unwrap_err();
         for field in ["name", "sender", "latency_to_ms", "error_rate", "seed"] {
             assert!(errors.of(field).is_some(), "{field}");
@@ -423,7 +313,8 @@ mod tests {
         assert_eq!(errors.of("per_minute"), None, "no limit is fine");
         assert_eq!(errors.of("latency_ms"), None);
 
-        let form = ChannelForm { accent: "red".into(), origins: "https://a.example shop.example".into(), ..form };
+        let own = Fields::from([("accent", "red".into()), ("origins", "https://a.example shop.example".into())]);
+        let form = ChannelForm { own, ..form };
         let errors = form.parse(ProviderName::Webchat).unwrap_err();
         for field in ["name", "title", "accent", "side", "offline", "origins"] {
             assert!(errors.of(field).is_some(), "{field}");

@@ -13,7 +13,7 @@ use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
-use crate::providers::key::{SendKey, StatusKey, sorted};
+use crate::providers::key::{DeliveryKey, MessageKey, SendKey, StatusKey};
 use crate::providers::{Call, CallAnswer, Event, Forged, Heard, Inbound, Receipt};
 
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,21 @@ pub fn take_in_receipts(
     let some_wait = resolved.len() < receipts.len();
     let n = merge(conn, channel, &resolved, now)?;
     Ok(if some_wait { n + take_in_parked(conn, now)? } else { n })
+}
+
+/// Receipts, each with what it is about.
+type Keyed<'a, K> = Vec<(K, &'a Receipt)>;
+
+/// Receipts, each to the ledger that its send is in.
+fn sorted<'a>(receipts: &[(SendKey, &'a Receipt)]) -> (Keyed<'a, DeliveryKey>, Keyed<'a, MessageKey>) {
+    let (mut deliveries, mut messages) = (Vec::new(), Vec::new());
+    for (key, receipt) in receipts {
+        match *key {
+            SendKey::Delivery(key) => deliveries.push((key, *receipt)),
+            SendKey::Message(key) => messages.push((key, *receipt)),
+        }
+    }
+    (deliveries, messages)
 }
 
 fn merge(

@@ -7,16 +7,15 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
 use super::store::{self, Governor};
-use crate::channels::room::{Room, channel_room, take_channel_room};
+use crate::channels::room::{self, Room, channel_room};
 use crate::consent;
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{channels, conversations, leases, messages, schedules};
+use crate::db::schema::{channels, conversations, messages, schedules};
 use crate::deliveries::claim::Claimer;
 use crate::deliveries::{Fate, LEASE, LOST, Outcome, Word, merge};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, ScheduleId};
-use crate::pacing::LATEST;
 use crate::providers::Receipt;
 use crate::providers::key::MessageKey;
 use crate::wording::Content;
@@ -120,7 +119,7 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
             .bind::<Timestamptz, _>(by.now + LEASE);
         let taken: Vec<Taken> = Prepared(take).load(conn)?;
         if let Some(share) = share {
-            note_share(conn, channel, n, share.before, by)?;
+            room::take(conn, channel, share.before, &[room::Taking { lease: None, sends: n }], by.now)?;
         }
         let begins_at = share.and_then(|share| share.wait(n));
         let replies: Vec<Reply> = taken
@@ -182,27 +181,6 @@ fn governors(
         .load(conn)?;
     of.sort_unstable();
     of.into_iter().map(|(_, schedule)| Ok((schedule, store::governor(conn, schedule)?))).collect()
-}
-
-/// Notes that replies took their share of a channel's limit. Their results say nothing to
-/// this lease, so they count as begun as late as they may.
-fn note_share(conn: &mut PgConnection, channel: ChannelId, n: i64, before: i64, by: Claimer) -> QueryResult<()> {
-    diesel::insert_into(leases::table)
-        .values((
-            leases::lo.eq(1),
-            leases::hi.eq(n as i32),
-            leases::attempt.eq(1i16),
-            leases::open.eq(0),
-            leases::released_before.eq(0i64),
-            leases::channel_id.eq(channel),
-            leases::channel_before.eq(before),
-            leases::process.eq(by.process),
-            leases::taken_at.eq(by.now),
-            leases::expires_at.eq(by.now),
-            leases::begun_at.eq(by.now + LATEST),
-        ))
-        .execute(conn)?;
-    take_channel_room(conn, channel, n)
 }
 
 /// Writes what became of replies whose claim still holds. A result that comes after it

@@ -106,6 +106,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    channel_takes (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        before -> Int8,
+        lease_id -> Nullable<Int8>,
+        taken_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     channels (id) {
         id -> Int8,
         name -> Text,
@@ -365,14 +375,12 @@ diesel::table! {
 diesel::table! {
     leases (id) {
         id -> Int8,
-        run_id -> Nullable<Int8>,
+        run_id -> Int8,
         lo -> Int4,
         hi -> Int4,
         attempt -> Int2,
         open -> Int4,
         released_before -> Int8,
-        channel_id -> Int8,
-        channel_before -> Nullable<Int8>,
         process -> Uuid,
         last_batch -> Nullable<Uuid>,
         taken_at -> Timestamptz,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::turn::{self, Selection};
 use super::{Claim, Counts, Fate, Lease, Settled, merge};
-use crate::channels::room::Room;
+use crate::channels::room::{self, Room};
 use crate::consent;
 use crate::db::locks;
 use crate::deliveries::claim::{Claimer, Take};
@@ -89,7 +89,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if waiting.is_empty() && (first == 0 || run.unclaimed() == 0) {
             return Ok(nothing);
         }
-        let (most, share) = match crate::channels::room::channel_room(conn, run.channel_id, by.now)? {
+        let (most, share) = match room::channel_room(conn, run.channel_id, by.now)? {
             Room::Held => return Ok(nothing),
             Room::Unlimited => (most, None),
             Room::Limited(share) => {
@@ -98,7 +98,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
                     None => share.sends,
                 };
                 // Replies outrank campaigns: what waits to answer somebody is left its room.
-                let replies = crate::channels::room::replies_waiting(conn, run.channel_id, by.now)?;
+                let replies = room::replies_waiting(conn, run.channel_id, by.now)?;
                 (most.min(share.sends - replies).min(part), Some(share))
             }
         };
@@ -110,23 +110,25 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
             true => turn::next(conn, &run, cap, most as usize, first, by.now)?,
             false => take_waiting(conn, &run, waiting, most as usize, first)?,
         };
-        let mut channel_before = share.map(|share| share.before);
         // One try after another, each with a lease of its own.
         turn.taken.sort_unstable();
         let (mut claims, mut taken) = (Vec::new(), 0);
         for (attempt, seqs) in &turn.taken {
             let take = Take::Set { seqs, attempt: *attempt };
-            claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
-            advance(&mut run, &mut channel_before, &mut taken, seqs.len() as i64);
+            claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, by)?);
+            run.released += seqs.len() as i64;
+            taken += seqs.len() as i64;
         }
         let fresh = first.min(run.unclaimed().into()).min(most - taken);
         if fresh > 0 && !turn::is_asked(&run, cap) {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
-            claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, channel_before, by)?);
-            advance(&mut run, &mut channel_before, &mut taken, fresh);
+            claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, by)?);
+            taken += fresh;
         }
-        if channel_before.is_some() && taken > 0 {
-            crate::channels::room::take_channel_room(conn, run.channel_id, taken)?;
+        if let Some(share) = share {
+            let take = |claim: &Claim| room::Taking { lease: Some(claim.lease.id), sends: claim.contacts.len() as i64 };
+            let takes: Vec<room::Taking> = claims.iter().map(take).collect();
+            room::take(conn, run.channel_id, share.before, &takes, by.now)?;
         }
         let begins_at = lately.wait(limit, taken).max(share.and_then(|share| share.wait(taken)));
         for claim in &mut claims {
@@ -177,14 +179,6 @@ fn take_waiting(
         turn.refusals = super::claim::wait_no_more(conn, run.id, &seqs)?;
     }
     Ok(turn)
-}
-
-fn advance(run: &mut Run, channel_before: &mut Option<i64>, taken: &mut i64, n: i64) {
-    run.released += n;
-    *taken += n;
-    if let Some(before) = channel_before {
-        *before += n;
-    }
 }
 
 /// Writes what became of sends, unless their lease was given up in the meantime.
@@ -274,9 +268,9 @@ pub struct Overrun {
 /// Keeps a channel quiet, because its provider asked for it, and slows it down. Every process sees it.
 pub fn slow_down(conn: &mut PgConnection, channel: ChannelId, told: Overrun, now: DateTime<Utc>) -> QueryResult<()> {
     conn.transaction(|conn| {
-        let known = crate::channels::room::lock_pace(conn, channel)?;
+        let known = room::lock_pace(conn, channel)?;
         let pace = Pace::refused(known, told.in_a_second, told.began_at, now);
-        crate::channels::room::slow_down(conn, channel, told.until, pace)
+        room::slow_down(conn, channel, told.until, pace)
     })
 }
 

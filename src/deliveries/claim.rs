@@ -127,14 +127,13 @@ struct ClaimRow {
 }
 
 /// Writes a claim. The caller holds the run's row. `clock` and `released` are the
-/// run's after and before it; `channel_before` likewise the limited channel's.
+/// run's after and before it.
 pub fn claim(
     conn: &mut PgConnection,
     run: &Run,
     take: &Take<'_>,
     clock: &SendClock,
     released: i64,
-    channel_before: Option<i64>,
     by: Claimer,
 ) -> QueryResult<Claim> {
     let (sql, attempt) = match *take {
@@ -150,8 +149,6 @@ pub fn claim(
         .bind::<Float8, _>(clock.base)
         .bind::<Timestamptz, _>(clock.since)
         .bind::<Int8, _>(released)
-        .bind::<Int8, _>(run.channel_id)
-        .bind::<Nullable<Int8>, _>(channel_before)
         .bind::<SqlUuid, _>(by.process)
         .bind::<Timestamptz, _>(by.now)
         .bind::<Timestamptz, _>(by.now + LEASE);

@@ -9,8 +9,8 @@ WITH moved AS (
     SET next_seq = $3 + 1, released = released + ($3 - $2 + 1), clock_base = $4, clock_since = $5
     WHERE id = $1
 ), lease AS (
-    INSERT INTO leases (run_id, lo, hi, attempt, open, released_before, channel_id, channel_before, process, taken_at, expires_at)
-    VALUES ($1, $2, $3, 1, $3 - $2 + 1, $6, $7, $8, $9, $10, $11)
+    INSERT INTO leases (run_id, lo, hi, attempt, open, released_before, process, taken_at, expires_at)
+    VALUES ($1, $2, $3, 1, $3 - $2 + 1, $6, $7, $8, $9)
     RETURNING id
 )
 SELECT lease.id AS lease, d.seq, d.contact_id, d.address, d."values", x.why AS replaced

@@ -7,8 +7,8 @@
 WITH moved AS (
     UPDATE schedule_runs SET released = released + cardinality($2), clock_base = $4, clock_since = $5 WHERE id = $1
 ), lease AS (
-    INSERT INTO leases (run_id, lo, hi, seqs, attempt, open, released_before, channel_id, channel_before, process, taken_at, expires_at)
-    SELECT $1, min(u.seq), max(u.seq), $2, $3, cardinality($2), $6, $7, $8, $9, $10, $11 FROM unnest($2) AS u (seq)
+    INSERT INTO leases (run_id, lo, hi, seqs, attempt, open, released_before, process, taken_at, expires_at)
+    SELECT $1, min(u.seq), max(u.seq), $2, $3, cardinality($2), $6, $7, $8, $9 FROM unnest($2) AS u (seq)
     RETURNING id
 )
 SELECT lease.id AS lease, d.seq, d.contact_id, d.address, d."values", x.why AS replaced

@@ -32,13 +32,13 @@ pub fn firsts(conn: &mut PgConnection, run: &Run) -> QueryResult<Firsts> {
 
 /// When the last of each of these runs' contacts was claimed for the first time.
 pub fn last_claimed(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<HashMap<RunId, DateTime<Utc>>> {
-    let rows: Vec<(Option<RunId>, Option<DateTime<Utc>>)> = leases::table
+    let rows: Vec<(RunId, Option<DateTime<Utc>>)> = leases::table
         .filter(leases::run_id.eq_any(runs))
         .filter(leases::attempt.eq(1))
         .group_by(leases::run_id)
         .select((leases::run_id, diesel::dsl::max(leases::taken_at)))
         .load(conn)?;
-    Ok(rows.into_iter().filter_map(|(run, at)| Some((run?, at?))).collect())
+    Ok(rows.into_iter().filter_map(|(run, at)| Some((run, at?))).collect())
 }
 
 /// The counts of each of these runs, from the cursor and the tallies.

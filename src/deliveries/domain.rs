@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::ids::{ContactId, LeaseId, RunId};
-use crate::providers::{ReceiptStatus, RejectClass, Scope, SendOutcome};
+use crate::providers::{ReceiptStatus, RejectClass, RetryScope, SendOutcome};
 use crate::runs::RunState;
 
 /// How long we listen to a provider that does not answer.
@@ -332,12 +332,14 @@ pub fn fate(refusals: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
             },
             detail: Some(code),
         },
-        SendOutcome::RetryLater { scope: Scope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => Fate::Final {
-            outcome: Outcome::NetworkError,
-            detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
-        },
+        SendOutcome::RetryLater { scope: RetryScope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => {
+            Fate::Final {
+                outcome: Outcome::NetworkError,
+                detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
+            }
+        }
         SendOutcome::RetryLater { after, scope, code } => {
-            Fate::Later { at: now + after, refused: scope == Scope::Recipient, detail: Some(code) }
+            Fate::Later { at: now + after, refused: scope == RetryScope::Recipient, detail: Some(code) }
         }
         SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
     }
@@ -698,11 +700,11 @@ mod tests {
             fate(refusals, sent, now())
         };
         let again = |refused| Fate::Later { at: now() + TimeDelta::seconds(5), refused, detail: Some("429".into()) };
-        assert_eq!(later(0, Scope::Recipient), again(true));
-        assert_eq!(later(3, Scope::Recipient), again(true));
-        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, Scope::Recipient) else { panic!() };
+        assert_eq!(later(0, RetryScope::Recipient), again(true));
+        assert_eq!(later(3, RetryScope::Recipient), again(true));
+        let Fate::Final { outcome: Outcome::NetworkError, detail } = later(4, RetryScope::Recipient) else { panic!() };
         assert_eq!(detail.as_deref(), Some("gave up after 5 tries: 429"));
-        assert_eq!(later(1000, Scope::Channel), again(false), "nobody is given up because a channel is busy");
+        assert_eq!(later(1000, RetryScope::Channel), again(false), "nobody is given up because a channel is busy");
         let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
         assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
     }

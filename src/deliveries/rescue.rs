@@ -18,7 +18,7 @@ pub fn lock_expired_lease(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryR
         .filter(leases::open.gt(0))
         .filter(leases::expires_at.le(now))
         .order(leases::id)
-        .select((leases::id, leases::run_id.assume_not_null()))
+        .select((leases::id, leases::run_id))
         .for_update()
         .skip_locked()
         .first(conn)

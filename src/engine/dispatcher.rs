@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::lines::Lines;
-use super::outbox::{Batch, Leaving, Ledger, Outbox, Taken};
+use super::outbox::{Batch, ClaimedSends, Leaving, Ledger, Outbox};
 use super::watcher;
 use crate::app::App;
 use crate::bots::{self, first::First};
@@ -32,9 +32,6 @@ use crate::providers::key::DeliveryKey;
 use crate::runs::{self, Run, RunClock};
 use crate::settings;
 
-/// Contacts in one claim at most. Larger batches cost less each, smaller ones
-/// leave fewer unknown when the process is killed.
-const BATCH: usize = 100;
 /// Claims made side by side.
 const LANES: usize = 4;
 /// How often a busy dispatcher looks for runs that have started meanwhile.
@@ -194,7 +191,7 @@ impl Dispatcher {
             return Ok(Looked::Idle);
         };
         // No more than it may need: other runs of the channel want places, too.
-        let wanted = line.places.available_permits().min(BATCH).min(n_due(run, &self.holds(run), now));
+        let wanted = line.places.available_permits().min(line.batch()).min(n_due(run, &self.holds(run), now));
         let Ok(places) = line.places.clone().try_acquire_many_owned(wanted as u32) else {
             return Ok(Looked::NoPlace);
         };
@@ -215,7 +212,7 @@ impl Dispatcher {
             app.marks.note(stand.into_iter().chain(claims));
             let now = app.clock.now();
             let batches = claimed.claims.into_iter().map(|claim| batch(claim, &text, &run, now)).collect();
-            Ok::<_, Error<losses::actions::Refused>>(Taken { batches, passed: claimed.passed })
+            Ok::<_, Error<losses::actions::Refused>>(ClaimedSends { batches, passed: claimed.passed })
         };
         Ok(match self.outbox.claim(line, places, claim).await? {
             (0, 0) => Looked::Idle,

@@ -91,7 +91,7 @@ pub struct Leaving<N> {
 }
 
 /// What a claim came to.
-pub struct Taken<N> {
+pub struct ClaimedSends<N> {
     pub batches: Vec<Batch<N>>,
     /// How many it put off or left out.
     pub passed: usize,
@@ -151,7 +151,7 @@ impl<L: Ledger> Outbox<L> {
         claim: C,
     ) -> anyhow::Result<(usize, usize)>
     where
-        C: FnOnce(&mut PgConnection, Claimer) -> Result<Taken<L::Name>, E> + Send + 'static,
+        C: FnOnce(&mut PgConnection, Claimer) -> Result<ClaimedSends<L::Name>, E> + Send + 'static,
         E: From<diesel::result::Error> + Send + 'static,
         anyhow::Error: From<DbError<E>>,
     {
@@ -162,7 +162,7 @@ impl<L: Ledger> Outbox<L> {
             // Before the claim: whoever pauses afterwards waits at least as long.
             let (since, now) = (uptime(), me.app.clock.now());
             let by = Claimer { process: me.process, now: pacing::on_the_beat(now) };
-            let Taken { batches, passed } = me.app.db.run(move |conn| claim(conn, by)).await?;
+            let ClaimedSends { batches, passed } = me.app.db.run(move |conn| claim(conn, by)).await?;
             let n = batches.iter().map(|batch| batch.sends.len()).sum();
             expected.were(n);
             metrics::counter!("bugle_claimed_total", "what" => L::WHAT).increment(n as u64);

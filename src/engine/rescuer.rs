@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 
 use crate::app::App;
-use crate::channels::references;
+use crate::channels::{references, room};
 use crate::conversations::intake;
 use crate::ids::{CampaignId, RunId};
 use crate::{control, deliveries, marks, runs};
@@ -46,10 +46,10 @@ fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec
 
 /// Ends campaigns that nothing is left of in any other way: whoever ended their last
 /// run died before this, or their last date went by. It looks at every campaign there
-/// is, so it need not come each second. Forgets references of providers, too. Returns how many campaigns it ended.
+/// is, so it need not come each second. Forgets references of providers and what channels took, too. Returns how many campaigns it ended.
 pub async fn sweep(app: &App) -> anyhow::Result<usize> {
     let now = app.clock.now();
-    app.db.run(move |conn| references::forget(conn, now)).await?;
+    app.db.run(move |conn| references::forget(conn, now).and_then(|()| room::forget(conn, now))).await?;
     let over = app.db.run(control::store::with_all_runs_ended).await?;
     Ok(finish(app, over).await)
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::lines::Lines;
-use super::outbox::{Batch, Leaving, Ledger, Outbox, Taken};
+use super::outbox::{Batch, ClaimedSends, Leaving, Ledger, Outbox};
 use super::watcher;
 use crate::app::App;
 use crate::conversations::actions;
@@ -171,7 +171,7 @@ impl Ledger for Replies {
 }
 
 /// Claimed replies as they leave. They are of use until `expires_at`.
-fn taken(replies: Vec<Reply>, expires_at: DateTime<Utc>) -> Taken<MessageKey> {
+fn taken(replies: Vec<Reply>, expires_at: DateTime<Utc>) -> ClaimedSends<MessageKey> {
     let begins_at = replies.iter().filter_map(|reply| reply.begins_at).max();
     let seen = replies.iter().all(|reply| reply.seen);
     let leaving = |it: Reply| {
@@ -183,5 +183,5 @@ fn taken(replies: Vec<Reply>, expires_at: DateTime<Utc>) -> Taken<MessageKey> {
         Leaving { name, what, refusals: it.refusals }
     };
     let sends = replies.into_iter().map(leaving).collect();
-    Taken { batches: vec![Batch { begins_at, until: None, seen, sends }], passed: 0 }
+    ClaimedSends { batches: vec![Batch { begins_at, until: None, seen, sends }], passed: 0 }
 }

@@ -73,7 +73,8 @@ diesel::define_sql_function!(fn clock_timestamp() -> Timestamptz);
 /// along, each as far as the others, so that the last minute stays one minute and
 /// leases end when they would have. Whoever comes second finds nothing to move.
 fn take_along(conn: &mut PgConnection, by: TimeDelta, now: DateTime<Utc>) -> QueryResult<usize> {
-    let take = "UPDATE leases SET taken_at = taken_at + $1, begun_at = begun_at + $1, expires_at = expires_at + $1
+    let take = "WITH takes AS (UPDATE channel_takes SET taken_at = taken_at + $1 WHERE taken_at > $2)
+                UPDATE leases SET taken_at = taken_at + $1, begun_at = begun_at + $1, expires_at = expires_at + $1
                 WHERE taken_at > $2";
     diesel::sql_query(take)
         .bind::<Interval, _>(by)

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::Receipt;
 use crate::ids::{MessageId, RunId};
 
 /// One try at one message, wherever it comes from. Its text is what providers see and give back.
@@ -112,21 +111,6 @@ impl SendKey {
             SendKey::Delivery(_) => None,
         }
     }
-}
-
-/// Receipts, each with what it is about.
-pub type Keyed<'a, K> = Vec<(K, &'a Receipt)>;
-
-/// Receipts, each to the ledger that its send is in.
-pub fn sorted<'a>(receipts: &[(SendKey, &'a Receipt)]) -> (Keyed<'a, DeliveryKey>, Keyed<'a, MessageKey>) {
-    let (mut deliveries, mut messages) = (Vec::new(), Vec::new());
-    for (key, receipt) in receipts {
-        match *key {
-            SendKey::Delivery(key) => deliveries.push((key, *receipt)),
-            SendKey::Message(key) => messages.push((key, *receipt)),
-        }
-    }
-    (deliveries, messages)
 }
 
 #[cfg(test)]

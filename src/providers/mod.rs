@@ -7,6 +7,7 @@
 //! what follows is decided in [`crate::deliveries`]. Most providers' send calls
 //! are not idempotent, so a repeat after a silence may reach the person twice.
 
+pub mod form;
 pub mod key;
 pub mod sandbox;
 pub mod webchat;
@@ -99,7 +100,7 @@ pub enum SendOutcome {
     /// Not like this, and not by trying again.
     Rejected { class: RejectClass, code: String },
     /// Proven not processed; it may be tried again.
-    RetryLater { after: Duration, scope: Scope, code: String },
+    RetryLater { after: Duration, scope: RetryScope, code: String },
     /// The line went dead after we may have handed it over.
     Unknown { code: String },
 }
@@ -129,7 +130,7 @@ impl RejectClass {
 
 /// How much should wait when the provider says "later".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum RetryScope {
     Recipient,
     /// All that leaves from the channel's number or name.
     Sender,
@@ -241,7 +242,7 @@ pub enum Forged {
 }
 
 /// Takes in what a session hears. An error: it was not taken in, and must be told again.
-pub type Told = Arc<dyn Fn(Vec<Event>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+pub type TakeIn = Arc<dyn Fn(Vec<Event>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// A line that an adapter holds open. It is closed when this is dropped.
 pub type Session = AbortOnDropHandle<()>;
@@ -265,7 +266,7 @@ pub trait Provider: Send + Sync {
 
     /// Opens the line that it holds to its provider, if it is one of those that hold one. What comes in there is
     /// told to `told`, which returns when it is taken in and may be acknowledged.
-    fn open(self: Arc<Self>, _told: Told) -> Option<Session> {
+    fn open(self: Arc<Self>, _told: TakeIn) -> Option<Session> {
         None
     }
 }

@@ -32,10 +32,11 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use super::form::{Fields, Mistakes, SettingsForm};
 use super::key::{SendKey, StatusKey};
 use super::{
-    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass, Scope,
-    SendOutcome, Setup,
+    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass,
+    RetryScope, SendOutcome, Setup,
 };
 
 /// How the carrier behaves; the channel's settings.
@@ -70,6 +71,50 @@ impl Default for Knobs {
             silence_ms: 3000,
             seed: 1,
         }
+    }
+}
+
+impl SettingsForm for Knobs {
+    fn fields(&self) -> Fields {
+        let percent = |share: f64| format!("{}", (share * 1e6).round() / 1e4);
+        Fields::from([
+            ("latency_ms", self.latency_ms.to_string()),
+            ("latency_to_ms", self.latency_to_ms.to_string()),
+            ("long_tail", percent(self.long_tail)),
+            ("error_rate", percent(self.error_rate)),
+            ("per_second", self.per_second.to_string()),
+            ("receipt_ms", self.receipt_ms.to_string()),
+            ("silence_ms", self.silence_ms.to_string()),
+            ("seed", self.seed.to_string()),
+        ])
+    }
+
+    fn read(fields: &Fields, mistakes: &mut Mistakes) -> Self {
+        let mut whole = |field: &'static str, most: u64| match fields.get(field).trim().parse::<u64>() {
+            Ok(n) if n <= most => n,
+            _ => {
+                mistakes.add(field, format!("A whole number from 0 to {most}."));
+                0
+            }
+        };
+        let latency_ms = whole("latency_ms", 60_000);
+        let latency_to_ms = whole("latency_to_ms", 60_000);
+        let per_second = whole("per_second", 1_000_000) as u32;
+        let receipt_ms = whole("receipt_ms", 86_400_000);
+        let silence_ms = whole("silence_ms", 600_000);
+        let seed = whole("seed", i64::MAX as u64);
+        let mut share = |field: &'static str| match fields.get(field).trim().parse::<f64>() {
+            Ok(percent) if (0.0..=100.0).contains(&percent) => percent / 100.0,
+            _ => {
+                mistakes.add(field, "A number from 0 to 100.");
+                0.0
+            }
+        };
+        let (long_tail, error_rate) = (share("long_tail"), share("error_rate"));
+        if latency_to_ms < latency_ms {
+            mistakes.add("latency_to_ms", "Not below the shortest answer.");
+        }
+        Knobs { latency_ms, latency_to_ms, long_tail, error_rate, per_second, receipt_ms, silence_ms, seed }
     }
 }
 
@@ -200,7 +245,7 @@ fn plan(knobs: &Knobs, envelope: &Envelope) -> Plan {
         "93" if envelope.key.attempt() <= 2 => Plan {
             answer: SendOutcome::RetryLater {
                 after: Duration::from_secs(5),
-                scope: Scope::Recipient,
+                scope: RetryScope::Recipient,
                 code: "too many requests".to_owned(),
             },
             reaches: false,
@@ -242,7 +287,7 @@ impl Provider for Sandbox {
         handed.stamped_at = Utc::now();
         if self.over_throughput() {
             let code = "throughput exceeded".to_owned();
-            return Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Channel, code });
+            return Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code });
         }
         // The phone has it, or will not, before the answer: as with any carrier.
         if let Err(code) = self.books.enter(handed).await {

@@ -4,12 +4,14 @@
 //! widget says that it shows it. A widget that was away is given what it missed, and what
 //! it is given twice it shows once: nothing is lost and nothing doubled.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, RejectClass, Scope, SendOutcome, Setup};
+use super::form::{Fields, Mistakes, SettingsForm};
+use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, RejectClass, RetryScope, SendOutcome, Setup};
 
 use crate::words::words;
 
@@ -49,6 +51,61 @@ impl Default for Widget {
             side: Side::Right,
             offline: "No connection. What you write is kept and sent as soon as you are back.".to_owned(),
         }
+    }
+}
+
+/// Sites that may hold one widget.
+const SITES: usize = 50;
+
+impl SettingsForm for Widget {
+    fn fields(&self) -> Fields {
+        Fields::from([
+            ("title", self.title.clone()),
+            ("greeting", self.greeting.clone()),
+            ("accent", self.accent.clone()),
+            ("side", self.side.word().to_owned()),
+            ("offline", self.offline.clone()),
+            ("origins", self.origins.join("\n")),
+        ])
+    }
+
+    fn read(fields: &Fields, mistakes: &mut Mistakes) -> Self {
+        let mut text = |field: &'static str, most: usize| {
+            let text = fields.get(field).trim();
+            if most < text.chars().count() {
+                mistakes.add(field, format!("At most {most} characters."));
+            }
+            text.to_owned()
+        };
+        let (title, greeting, offline) = (text("title", 60), text("greeting", 500), text("offline", 200));
+        if title.is_empty() {
+            mistakes.add("title", "Say what visitors are offered, such as “Chat with us”.");
+        }
+        if offline.is_empty() {
+            mistakes.add("offline", "Say what happens to what they write.");
+        }
+        let accent = fields.get("accent").trim().to_lowercase();
+        let digits = accent.strip_prefix('#').unwrap_or_default();
+        if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            mistakes.add("accent", "A colour such as #4446d8.");
+        }
+        let side = Side::of_word(fields.get("side")).unwrap_or_else(|| {
+            mistakes.add("side", "Choose a corner.");
+            Side::default()
+        });
+        let typed: Vec<&str> = fields.get("origins").split_whitespace().collect();
+        let mut origins: Vec<String> = typed.iter().filter_map(|text| origin(text)).collect();
+        match typed.iter().find(|text| origin(text).is_none()) {
+            Some(not) => {
+                let what = format!("“{not}” is no site. Write scheme and host, such as https://shop.example.");
+                mistakes.add("origins", what);
+            }
+            None if SITES < typed.len() => mistakes.add("origins", format!("At most {SITES} sites.")),
+            None => {}
+        }
+        let mut seen = HashSet::new();
+        origins.retain(|it| seen.insert(it.clone()));
+        Widget { origins, title, greeting, accent, side, offline }
     }
 }
 
@@ -130,7 +187,7 @@ impl Provider for Webchat {
                 SendOutcome::Rejected { class: RejectClass::BadAddress, code: "no such visitor".to_owned() }
             }
             Err(NotEntered::NotNow(code)) => {
-                SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Recipient, code }
+                SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Recipient, code }
             }
             Err(NotEntered::Unknown(code)) => SendOutcome::Unknown { code },
         })

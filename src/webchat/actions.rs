@@ -23,7 +23,7 @@ pub fn enter(conn: &mut PgConnection, message: &ChatMessage, now: DateTime<Utc>)
 
 /// What became of something that a visitor wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum VisitorHeard {
     /// It has this number and was written then, just now or when it was told before, by the
     /// contact with that address.
     Written { seq: i64, at: DateTime<Utc>, from: String },
@@ -40,15 +40,15 @@ pub fn hear(
     client_id: &str,
     text: &str,
     now: DateTime<Utc>,
-) -> QueryResult<Heard> {
+) -> QueryResult<VisitorHeard> {
     conn.transaction(|conn| {
         let visitor = store::lock(conn, visitor)?;
         if let Some((seq, at)) = store::heard(conn, visitor.id, client_id)? {
-            return Ok(Heard::Written { seq, at, from: visitor.address });
+            return Ok(VisitorHeard::Written { seq, at, from: visitor.address });
         }
         let until = store::wrote_nth_last(conn, visitor.id, A_MINUTE)?.map(|at| at + TimeDelta::seconds(60));
         if let Some(until) = until.filter(|until| now < *until) {
-            return Ok(Heard::TooFast { until });
+            return Ok(VisitorHeard::TooFast { until });
         }
         let seq = store::insert_in(conn, &visitor, client_id, text, now)?;
         let inbound = Inbound {
@@ -59,6 +59,6 @@ pub fn hear(
             by: None,
         };
         conversations::actions::take_in(conn, channel, &inbound, now)?;
-        Ok(Heard::Written { seq, at: now, from: visitor.address })
+        Ok(VisitorHeard::Written { seq, at: now, from: visitor.address })
     })
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::actions::{self, Heard};
+use super::actions::{self, VisitorHeard};
 use super::domain::{self, KnownVisitor, LONGEST};
 use super::lobby::{Knock, Lobby, NEWS, wire};
 use super::store;
@@ -372,8 +372,8 @@ async fn say(
         let setup = door.setup.clone();
         let heard = app.db.run(move |conn| actions::hear(conn, &setup, visitor, &id, &text, now)).await?;
         match heard {
-            Heard::TooFast { until } => Err(Refused::TooFast { until, now }),
-            Heard::Written { seq, at, from } => {
+            VisitorHeard::TooFast { until } => Err(Refused::TooFast { until, now }),
+            VisitorHeard::Written { seq, at, from } => {
                 app.said.notify_one();
                 NEWS.notify_one();
                 quiet::wait(&app, Whom::Addresses(Kind::Webchat, vec![from])).await;

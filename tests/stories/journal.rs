@@ -97,7 +97,11 @@ fn routes(folder: &Path, into: &mut BTreeSet<String>) {
             routes(&path, into);
         } else if path.extension().is_some_and(|it| it == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            into.extend(text.split("#[post(\"").skip(1).map(|rest| rest.split_once('"').unwrap().0.to_owned()));
+            let address = |rest: &str| rest.split_once('"').unwrap().0.to_owned();
+            into.extend(text.split("#[post(\"").skip(1).map(address));
+            // Those that answer to several methods.
+            let several = text.split("#[route(\"").skip(1);
+            into.extend(several.filter(|rest| rest.split_once(']').unwrap().0.contains("\"POST\"")).map(address));
         }
     }
 }

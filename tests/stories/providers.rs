@@ -14,7 +14,7 @@ use bugle::ids::ChannelId;
 use bugle::providers::key::{DeliveryKey, MessageKey, SendKey, StatusKey};
 use bugle::providers::{
     Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass,
-    SendOutcome, Session, Told,
+    SendOutcome, Session, TakeIn,
 };
 use bugle::wording::Content;
 use tokio::sync::{mpsc, oneshot};
@@ -61,7 +61,7 @@ impl Provider for Odd {
         Ok(Heard::default())
     }
 
-    fn open(self: Arc<Self>, told: Told) -> Option<Session> {
+    fn open(self: Arc<Self>, told: TakeIn) -> Option<Session> {
         let mut line = self.line.lock().unwrap().take()?;
         Some(AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some((events, answer)) = line.recv().await {

@@ -18,7 +18,7 @@ use bugle::engine::{rescuer, starter};
 use bugle::ids::RunId;
 use bugle::providers::key::DeliveryKey;
 use bugle::providers::{
-    Able, Call, Envelope, Forged, Gate, Heard, Provider, Receipt, ReceiptStatus, Scope, SendOutcome,
+    Able, Call, Envelope, Forged, Gate, Heard, Provider, Receipt, ReceiptStatus, RetryScope, SendOutcome,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -387,7 +387,7 @@ impl Provider for Stingy {
         }
         self.refused.fetch_add(1, Ordering::SeqCst);
         let code = "slower".to_owned();
-        Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: Scope::Channel, code })
+        Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code })
     }
 
     fn able(&self) -> Able {

@@ -1,0 +1,39 @@
+//! The settings of a channel as a form: each provider has fields of its own, in the words of its own console.
+
+use std::collections::HashMap;
+
+/// What was typed, by the names of the fields. One that is not there is empty.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Fields(HashMap<String, String>);
+
+impl Fields {
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+impl<const N: usize> From<[(&str, String); N]> for Fields {
+    fn from(fields: [(&str, String); N]) -> Self {
+        Fields(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
+/// What is wrong with it: fields, and what to do about each.
+#[derive(Debug, Default, PartialEq)]
+pub struct Mistakes(pub Vec<(&'static str, String)>);
+
+impl Mistakes {
+    pub fn add(&mut self, field: &'static str, what: impl Into<String>) {
+        self.0.push((field, what.into()));
+    }
+}
+
+/// Settings that a form fills in.
+pub trait SettingsForm: Sized {
+    /// As the form shows them.
+    fn fields(&self) -> Fields;
+
+    /// Reads what was typed. Only of use when it adds no mistakes.
+    fn read(fields: &Fields, mistakes: &mut Mistakes) -> Self;
+}
