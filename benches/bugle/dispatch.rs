@@ -1,8 +1,9 @@
 //! From a running run to its last settled contact.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bugle::db::Prepared;
+use bugle::db::schema::schedule_runs;
 use bugle::deliveries::LEASE;
 use bugle::engine::Engine;
 use bugle::engine::starter;
@@ -21,31 +22,136 @@ use crate::table::{Row, Target};
 const CONNECTIONS: usize = 4;
 const BATCH: i32 = 100;
 
+/// What sends.
+#[derive(Clone, Copy)]
+enum By {
+    Bugle,
+    /// The same statements and nothing else.
+    Bare,
+    /// As few statements as there can be, for as many contacts each as pays.
+    Fewest,
+}
+
 pub async fn dispatch(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("dispatch")?, ground.size(200_000));
     let file = house.contacts(n)?;
     let app = house.app(2000, null())?;
     let dispatcher = Engine::new(app.clone()).dispatcher;
     let mut row = Row::new(format!("dispatch of {n} contacts to a null channel"), "msgs/s", Target::AtLeast(0.5));
+    let mut fewest = Row::new("… against the fewest statements", "msgs/s", Target::AtLeast(0.6));
     for round in 0..ground.rounds() {
-        let mut figures = [0.0; 2];
-        for side in [round % 2, 1 - round % 2] {
+        let mut figures = [0.0; 3];
+        for turn in 0..3 {
+            let side = (round + turn) % 3;
             let (schedule, run) = house.launch(file)?;
             starter::tick(&app).await?;
             house.sql("VACUUM ANALYZE deliveries")?;
             house.sql("CHECKPOINT")?;
             let began = Instant::now();
-            if side == 0 {
-                dispatcher.tick().await?;
-                dispatcher.outbox.idle().await;
-            } else {
-                bare(&house, run)?;
+            match [By::Bugle, By::Bare, By::Fewest][side] {
+                By::Bugle => {
+                    dispatcher.tick().await?;
+                    dispatcher.outbox.idle().await;
+                }
+                By::Bare => bare(&house, run, claim_and_settle)?,
+                By::Fewest => bare(&house, run, |house, run, _| claim_and_settle_shortly(house, run))?,
             }
             figures[side] = n as f64 / began.elapsed().as_secs_f64();
-            let left = house.number(&format!(
-                "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND progress IS DISTINCT FROM 1"
+            all_settled(&house, run)?;
+            house.sql(&format!(
+                "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
             ))?;
-            anyhow::ensure!(left == 0, "{left} contacts were not settled");
+        }
+        row.add(figures[0], figures[1]);
+        fewest.add(figures[0], figures[2]);
+    }
+    Ok(vec![row, fewest])
+}
+
+fn all_settled(house: &House, run: RunId) -> anyhow::Result<()> {
+    let left = format!(
+        "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND (progress IS NULL OR settled_at IS NULL)"
+    );
+    let left = house.number(&left)?;
+    anyhow::ensure!(left == 0, "{left} contacts were not settled");
+    Ok(())
+}
+
+/// The last of 5,000,000 messages of one run against its first: whether anything grows.
+pub async fn decline(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (house, n) = (ground.house("decline")?, ground.size(5_000_000));
+    let file = house.contacts(n)?;
+    let app = house.app(2000, null())?;
+    let dispatcher = Engine::new(app.clone()).dispatcher;
+    let (_, run) = house.launch(file)?;
+    starter::tick(&app).await?;
+    house.sql("VACUUM ANALYZE deliveries")?;
+    house.sql("CHECKPOINT")?;
+    let mut conn = house.conn()?;
+    let watch = std::thread::spawn(move || -> anyhow::Result<Vec<(Instant, i32)>> {
+        let mut seen = Vec::new();
+        loop {
+            let next: i32 = schedule_runs::table.find(run).select(schedule_runs::next_seq).first(&mut conn)?;
+            seen.push((Instant::now(), next));
+            if next as usize > n {
+                return Ok(seen);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    dispatcher.tick().await?;
+    dispatcher.outbox.idle().await;
+    all_settled(&house, run)?;
+    let seen = watch.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+    let speed = |from: f64, to: f64| {
+        let at = |part: f64| seen.iter().find(|(_, next)| f64::from(*next) >= part * n as f64).or(seen.last());
+        let (Some((began, first)), Some((ended, last))) = (at(from), at(to)) else { return f64::NAN };
+        f64::from(last - first) / (*ended - *began).as_secs_f64()
+    };
+    let what = format!("the last fifth of {n} messages of one run, against the first");
+    let mut row = Row::new(what, "msgs/s", Target::AtLeast(0.95));
+    row.add(speed(0.8, 1.0), speed(0.0, 0.2));
+    Ok(vec![row])
+}
+
+/// Claims that ask how much a contact got lately and where else it is still to be sent to, with a long past of each
+/// contact against none.
+pub async fn crowded(ground: &Ground) -> anyhow::Result<Vec<Row>> {
+    let (n, past) = (ground.size(20_000), ground.size(5_000_000));
+    let houses = [("crowded", past / n), ("uncrowded", 0)].map(|(name, runs)| {
+        let house = ground.house(name)?;
+        let file = house.contacts(n)?;
+        house.sql(&format!(
+            "SET session_replication_role = replica;
+             INSERT INTO deliveries (run_id, seq, contact_id, address, \"values\", progress, outcome, attempt, settled_at)
+             SELECT r, c.id, c.id, c.address, '{{}}', 2, 0, 1, now() - interval '1 year'
+             FROM generate_series(1, {runs}) r, contacts c;
+             SELECT setval(pg_get_serial_sequence('schedule_runs', 'id'), 100000);
+             UPDATE settings SET cap_messages = 100, cap_days = 30"
+        ))?;
+        anyhow::Ok((house, file))
+    });
+    let what = format!("claims that ask for the cap and who is busy elsewhere, {past} past deliveries against none");
+    let mut row = Row::new(what, "msgs/s", Target::AtLeast(0.8));
+    let mut houses = houses.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter();
+    let (Some(crowded), Some(empty)) = (houses.next(), houses.next()) else { anyhow::bail!("two houses") };
+    for round in 0..ground.rounds() {
+        let mut figures = [0.0; 2];
+        for side in [round % 2, 1 - round % 2] {
+            let (house, file) = if side == 0 { &crowded } else { &empty };
+            let app = house.app(2000, null())?;
+            let dispatcher = Engine::new(app.clone()).dispatcher;
+            let (schedule, run) = house.launch(*file)?;
+            house
+                .sql(&format!(r#"UPDATE schedule_runs SET rules = rules || '{{"busy": "wait"}}' WHERE id = {run}"#))?;
+            starter::tick(&app).await?;
+            house.sql("VACUUM ANALYZE deliveries")?;
+            house.sql("CHECKPOINT")?;
+            let began = Instant::now();
+            dispatcher.tick().await?;
+            dispatcher.outbox.idle().await;
+            figures[side] = n as f64 / began.elapsed().as_secs_f64();
+            all_settled(house, run)?;
             house.sql(&format!(
                 "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
             ))?;
@@ -81,10 +187,7 @@ pub async fn held(ground: &Ground) -> anyhow::Result<Vec<Row>> {
             dispatcher.tick().await?;
             dispatcher.outbox.idle().await;
             figures[side] = n as f64 / began.elapsed().as_secs_f64();
-            let left = house.number(&format!(
-                "SELECT count(*) AS n FROM deliveries WHERE run_id = {run} AND progress IS DISTINCT FROM 1"
-            ))?;
-            anyhow::ensure!(left == 0, "{left} contacts were not settled");
+            all_settled(&house, run)?;
             house.sql(&format!(
                 "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
             ))?;
@@ -176,9 +279,13 @@ fn write_barely(house: &House, run: RunId, n: usize, connection: usize) -> anyho
     Ok(())
 }
 
-/// The statements of a claim, of its last look for consent and of a settlement, and nothing else: no rendering,
-/// no pacing, no channel, each connection on its own thread.
-fn bare(house: &House, run: RunId) -> anyhow::Result<()> {
+/// A loop that claims and settles on each of some connections, each on its own thread: no rendering, no pacing, no channel.
+fn bare(
+    house: &House,
+    run: RunId,
+    claim_and_settle: impl Fn(&House, RunId, usize) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
+    let claim_and_settle = &claim_and_settle;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..CONNECTIONS).map(|n| scope.spawn(move || claim_and_settle(house, run, n))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
@@ -234,6 +341,7 @@ impl diesel::deserialize::FromSql<Jsonb, Pg> for Bytes {
     }
 }
 
+/// The statements of a claim, of its last look for consent and of a settlement, and nothing else.
 fn claim_and_settle(house: &House, run: RunId, shard: usize) -> anyhow::Result<()> {
     let conn = &mut house.conn()?;
     let process = uuid::Uuid::new_v4();
@@ -258,8 +366,6 @@ fn claim_and_settle(house: &House, run: RunId, shard: usize) -> anyhow::Result<(
                     .bind::<Float8, _>(1.0)
                     .bind::<Timestamptz, _>(now)
                     .bind::<Int8, _>(cursor.released)
-                    .bind::<Int8, _>(house.channel.0)
-                    .bind::<Nullable<Int8>, _>(None::<i64>)
                     .bind::<Uuid, _>(process)
                     .bind::<Timestamptz, _>(now)
                     .bind::<Timestamptz, _>(now + LEASE),
@@ -305,5 +411,48 @@ fn claim_and_settle(house: &House, run: RunId, shard: usize) -> anyhow::Result<(
             )
             .execute(conn)
         })?;
+    }
+}
+
+/// Contacts in a claim of the loop with the fewest statements.
+const MANY: i32 = 500;
+
+/// One statement that moves the cursor, writes a lease and reads the contacts, and one that writes what became of them and
+/// closes it. It asks nothing and counts nothing.
+fn claim_and_settle_shortly(house: &House, run: RunId) -> anyhow::Result<()> {
+    let conn = &mut house.conn()?;
+    let process = uuid::Uuid::new_v4();
+    loop {
+        let now = Utc::now();
+        let claim = diesel::sql_query(
+            "WITH run AS (
+                 SELECT id, next_seq, last_seq FROM schedule_runs WHERE id = $1 AND state = 'running' FOR NO KEY UPDATE
+             ), moved AS (
+                 UPDATE schedule_runs r SET next_seq = least(run.next_seq + $2, run.last_seq + 1)
+                 FROM run WHERE r.id = run.id AND run.next_seq <= run.last_seq
+                 RETURNING run.next_seq AS lo, r.next_seq - 1 AS hi
+             ), lease AS (
+                 INSERT INTO leases (run_id, lo, hi, attempt, open, released_before, process, taken_at, expires_at)
+                 SELECT $1, lo, hi, 1, hi - lo + 1, 0, $3, $4, $5 FROM moved RETURNING id, lo, hi
+             )
+             SELECT lease.id AS lease, d.seq, d.contact_id, d.address, d.\"values\", NULL::text AS replaced
+             FROM lease JOIN deliveries d ON d.run_id = $1 AND d.seq BETWEEN lease.lo AND lease.hi",
+        )
+        .bind::<Int8, _>(run.0)
+        .bind::<Int4, _>(MANY)
+        .bind::<Uuid, _>(process)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(now + LEASE);
+        let claimed: Vec<Claimed> = Prepared(claim).load(conn)?;
+        let Some(first) = claimed.first() else { return Ok(()) };
+        let settle = diesel::sql_query(
+            "WITH closed AS (UPDATE leases SET open = 0 WHERE id = $2)
+             UPDATE deliveries SET progress = 1, attempt = 1, settled_at = $4 WHERE run_id = $1 AND seq = ANY ($3)",
+        )
+        .bind::<Int8, _>(run.0)
+        .bind::<Int8, _>(first.lease)
+        .bind::<Array<Int4>, _>(claimed.iter().map(|row| row.seq).collect::<Vec<_>>())
+        .bind::<Timestamptz, _>(now);
+        Prepared(settle).execute(conn)?;
     }
 }

@@ -30,6 +30,8 @@ type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Resul
 
 const BENCHES: &[(&str, Bench)] = &[
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
+    ("decline", |ground| Box::pin(dispatch::decline(ground))),
+    ("crowded", |ground| Box::pin(dispatch::crowded(ground))),
     ("held", |ground| Box::pin(dispatch::held(ground))),
     ("receipts", |ground| Box::pin(dispatch::receipts(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),

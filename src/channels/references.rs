@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::{Int8, Nullable, Text, Timestamptz};
 
@@ -102,6 +103,11 @@ fn park(
         })
         .collect();
     diesel::insert_into(parked_receipts::table).values(rows).execute(conn).map(drop)
+}
+
+/// Whether any receipt is parked.
+pub fn are_parked(conn: &mut PgConnection) -> QueryResult<bool> {
+    diesel::select(exists(parked_receipts::table.select(parked_receipts::id))).get_result(conn)
 }
 
 /// Takes those parked receipts off the list of which it has become known what they are about, in

@@ -2,10 +2,12 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::iter;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use diesel::result::Error::RollbackTransaction;
 use serde_json::{Map, Value, json};
 
 use super::domain::{Previous, RoutedTo, route};
@@ -45,12 +47,9 @@ pub fn take_in(
     inbound: &Inbound,
     now: DateTime<Utc>,
 ) -> QueryResult<TakenIn> {
-    conn.transaction(|conn| {
+    let taken = conn.transaction(|conn| {
         let contact = store::lock_contact(conn, channel.kind, &inbound.from, now)?;
         let on = ChannelId(channel.id);
-        if store::is_taken_in(conn, on, &inbound.id)? {
-            return Ok(TakenIn::Repeated);
-        }
         for opening in store::unopened(conn, ContactId(contact.id), on, now)? {
             open(conn, &[opening], &mut ReadSteps::default())?;
         }
@@ -71,8 +70,16 @@ pub fn take_in(
             at: inbound.at.map_or(now, |at| at.min(now)),
             provider_id: &inbound.id,
         };
-        store::insert_heard(conn, it, &heard)?;
         it.last_at = now;
+        if meaning.is_none() && !doubted && !contact.blocked {
+            let played = hear(conn, &mut placed, &contact, &inbound.text, now)?;
+            let said = played.messages(&placed.it, now);
+            write_heard(conn, &placed.it, heard, said)?;
+            played.settle(conn, &placed.it, now)?;
+            store::save(conn, &placed.it)?;
+            return Ok(placed.it.id);
+        }
+        write_heard(conn, it, heard, Vec::new())?;
 
         let proof = Proof {
             channel: Some(on),
@@ -106,7 +113,7 @@ pub fn take_in(
                     consent::store::change(conn, ContactId(contact.id), change, &proof, now)?;
                 }
                 if let Some(text) = answer {
-                    say(conn, it, MessagePurpose::Notice, None, text, now)?;
+                    notify(conn, it, text, now)?;
                 }
                 match meaning {
                     Meaning::Stop => {
@@ -126,15 +133,34 @@ pub fn take_in(
                 it.doubted = true;
                 it.wait_for_human(now);
             }
-            None if contact.blocked => {
+            None => {
                 it.hand_over();
                 it.close("blocked", now);
             }
-            None => hear(conn, &mut placed, &contact, &inbound.text, now)?,
         }
         store::save(conn, &placed.it)?;
-        Ok(TakenIn::New(placed.it.id))
-    })
+        Ok(placed.it.id)
+    });
+    match taken {
+        Ok(id) => Ok(TakenIn::New(id)),
+        Err(RollbackTransaction) => Ok(TakenIn::Repeated),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes what a contact wrote, and what is said to it. What was told before takes back everything that it
+/// would do a second time.
+fn write_heard(
+    conn: &mut PgConnection,
+    it: &Conversation,
+    heard: HeardMessage<'_>,
+    said: Vec<NewMessage<'_>>,
+) -> QueryResult<()> {
+    let messages: Vec<NewMessage<'_>> = iter::once(NewMessage::heard(it, heard)).chain(said).collect();
+    if store::insert_messages(conn, &messages)? < messages.len() {
+        return Err(RollbackTransaction);
+    }
+    Ok(())
 }
 
 /// The conversation that a message belongs to.
@@ -161,7 +187,11 @@ fn place(
         let validity = home.as_ref().map_or(Validity::DEFAULT, |home| home.campaign.validity);
         Previous { open: it.is_open(), valid: validity.holds(it.last_at, now), began: it.began }
     });
-    let current = channels::store::met_by(conn, channel)?;
+    // Where it goes on nobody asks whom else it could meet.
+    let current = match route(previous, false) {
+        RoutedTo::GoesOn | RoutedTo::Original => None,
+        RoutedTo::Reopens | RoutedTo::Inbound | RoutedTo::Unassigned => channels::store::met_by(conn, channel)?,
+    };
     let contact = ContactId(contact.id);
     let new = |conn: &mut PgConnection, home: Option<Governor>, began, bot| {
         let place = home.as_ref().map(|home| (home.campaign.id, home.schedule.id));
@@ -208,63 +238,54 @@ fn leave(conn: &mut PgConnection, it: &mut Conversation, because: &str, now: Dat
     store::save(conn, it)
 }
 
-/// Lets the bot hear what was written, or tells the humans.
+/// Lets the bot hear what was written, or tells the humans. Returns what is to be said.
 fn hear(
     conn: &mut PgConnection,
     placed: &mut Placed,
     contact: &KnownContact,
     text: &str,
     now: DateTime<Utc>,
-) -> QueryResult<()> {
+) -> QueryResult<Played> {
     let Placed { it, home, is_new, .. } = placed;
     let (Some(home), Some(bot)) = (home.as_ref(), it.bot) else {
         it.wait_for_human(now);
-        return Ok(());
+        return Ok(Played::default());
     };
     if home.is_stopped() {
         it.fault = Some("Its campaign was stopped.".to_owned());
         it.wait_for_human(now);
-        return Ok(());
+        return Ok(Played::default());
     }
     if contact.opted_out_at.is_some() || contact.doubted_at.is_some() || (!*is_new && it.handler == Handler::Human) {
         it.wait_for_human(now);
-        return Ok(());
+        return Ok(Played::default());
     }
     let memory = match it.memory.take() {
         Some(memory) => memory,
         None => {
             if let Some(plan) = home.campaign.inbound.as_ref().filter(|plan| !plan.is_open(home.campaign.zone, now)) {
-                if !plan.out_of_hours.trim().is_empty() {
-                    say(conn, it, MessagePurpose::Answer, Some(home.schedule.id), &plan.out_of_hours, now)?;
-                }
                 it.wait_for_human(now);
-                return Ok(());
+                let says = Some(plan.out_of_hours.clone()).filter(|text| !text.trim().is_empty());
+                let line = |text| Line::of_house(MessagePurpose::Answer, home.schedule.id, text);
+                return Ok(Played { lines: says.map(line).into_iter().collect(), ..Played::default() });
             }
             Memory { values: object(&contact.values), ..Memory::default() }
         }
     };
     let steps = bots::store::find_version(conn, bot.bot, bot.version)?.steps;
     let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.campaign.zone);
-    let played = play(it, &steps, taken, How { home, purpose: MessagePurpose::Answer, before: 0 }, now);
-    store::insert_messages(conn, played.messages(it, now))?;
-    played.settle(conn, it, now)
+    Ok(play(it, &steps, taken, How { home, purpose: MessagePurpose::Answer, before: 0 }, now))
 }
 
 fn object(values: &Value) -> Map<String, Value> {
     values.as_object().cloned().unwrap_or_default()
 }
 
-/// Queues a message of the house.
-fn say(
-    conn: &mut PgConnection,
-    it: &Conversation,
-    purpose: MessagePurpose,
-    schedule: Option<ScheduleId>,
-    text: &str,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let saying = Saying { purpose, agent: None, schedule, text, choices: &[], step: None, unsaid: None };
-    store::insert_saying(conn, it, &saying, now).map(drop)
+/// Queues a notice of the house.
+fn notify(conn: &mut PgConnection, it: &Conversation, text: &str, now: DateTime<Utc>) -> QueryResult<()> {
+    let purpose = MessagePurpose::Notice;
+    let saying = Saying { purpose, agent: None, schedule: None, text, choices: &[], step: None, unsaid: None };
+    store::insert_messages(conn, &[NewMessage::saying(it, &saying, now)]).map(drop)
 }
 
 /// How a turn of a bot is said.
@@ -296,6 +317,10 @@ struct Line {
 }
 
 impl Line {
+    fn of_house(purpose: MessagePurpose, schedule: ScheduleId, text: String) -> Line {
+        Line { purpose, schedule, text, choices: Vec::new(), step: None, unsaid: None }
+    }
+
     fn saying(&self) -> Saying<'_> {
         Saying {
             purpose: self.purpose,
@@ -355,8 +380,7 @@ fn play(it: &mut Conversation, steps: &Steps, taken: Turn, how: How<'_>, now: Da
             it.wait_for_human(now);
             let fallback = how.home.campaign.inbound.as_ref().map_or("", |plan| plan.fallback.trim());
             if !fallback.is_empty() {
-                let text = fallback.to_owned();
-                played.lines.push(Line { purpose, schedule, text, choices: Vec::new(), step: None, unsaid: None });
+                played.lines.push(Line::of_house(purpose, schedule, fallback.to_owned()));
             }
         }
         TurnState::New | TurnState::HandedOver | TurnState::Blocked | TurnState::Closed => it.wake_at = None,
@@ -484,7 +508,7 @@ fn open_together(conn: &mut PgConnection, openings: &[&Opening], read: &mut Read
         }
         messages.extend(played.messages(it, new.at));
     }
-    store::insert_messages(conn, messages)?;
+    store::insert_messages(conn, &messages)?;
     for ((new, it), (_, played)) in begun.iter().zip(&said) {
         played.settle(conn, it, new.at)?;
     }
@@ -550,7 +574,7 @@ fn wake(conn: &mut PgConnection, schedule: ScheduleId, rate: Option<f64>, now: D
         let taken = turn(&steps, memory, Input::Woke, now, home.campaign.zone);
         let played =
             play(&mut it, &steps, taken, How { home: &home, purpose: MessagePurpose::Reengager, before: 0 }, now);
-        store::insert_messages(conn, played.messages(&it, now))?;
+        store::insert_messages(conn, &played.messages(&it, now))?;
         played.settle(conn, &it, now)?;
         store::save(conn, &it)?;
     }

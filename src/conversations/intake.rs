@@ -95,6 +95,9 @@ fn merge(
 /// Merges receipts that came before it was known what they are about, and now it is. Returns how many
 /// changed something.
 pub fn take_in_parked(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
+    if !references::are_parked(conn)? {
+        return Ok(0);
+    }
     conn.transaction(|conn| {
         let mut n = 0;
         for (channel, receipt) in references::take_parked(conn)? {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::dsl::exists;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -213,13 +213,11 @@ impl<'a> Changing<'a> {
 /// changes them wait. In one order, and before their messages are locked.
 pub fn touch(conn: &mut PgConnection, ids: &[ConversationId]) -> QueryResult<()> {
     locks::take(Lock::Conversation);
-    diesel::sql_query(
+    let touch = diesel::sql_query(
         "UPDATE conversations v SET changed = nextval('conversation_news')
          FROM (SELECT id FROM conversations WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE) l WHERE v.id = l.id",
-    )
-    .bind::<Array<Int8>, _>(ids)
-    .execute(conn)
-    .map(drop)
+    );
+    Prepared(touch.bind::<Array<Int8>, _>(ids)).execute(conn).map(drop)
 }
 
 #[derive(Debug, Queryable, Selectable)]
@@ -299,19 +297,33 @@ pub fn lock_contact(
     now: DateTime<Utc>,
 ) -> QueryResult<KnownContact> {
     locks::take(Lock::Contact);
-    diesel::sql_query("INSERT INTO contacts (kind, address) VALUES ($1, $2) ON CONFLICT (kind, address) DO NOTHING")
-        .bind::<Text, _>(kind)
-        .bind::<Text, _>(address)
-        .execute(conn)?;
-    diesel::sql_query(
+    if let Some(known) = lock_known_contact(conn, kind, address, now)? {
+        return Ok(known);
+    }
+    let add = diesel::sql_query(
+        "INSERT INTO contacts (kind, address) VALUES ($1, $2) ON CONFLICT (kind, address) DO NOTHING",
+    )
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(address);
+    Prepared(add).execute(conn)?;
+    lock_known_contact(conn, kind, address, now)?.ok_or(diesel::result::Error::NotFound)
+}
+
+fn lock_known_contact(
+    conn: &mut PgConnection,
+    kind: Kind,
+    address: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<KnownContact>> {
+    let lock = diesel::sql_query(
         "SELECT c.id, c.opted_out_at, c.doubted_at, c.\"values\",
                 (SELECT r.blocked_at IS NOT NULL FROM reach($3) r WHERE r.contact_id = c.id) AS blocked
          FROM contacts c WHERE c.kind = $1 AND c.address = $2 FOR NO KEY UPDATE OF c",
     )
     .bind::<Text, _>(kind)
     .bind::<Text, _>(address)
-    .bind::<Timestamptz, _>(now)
-    .get_result(conn)
+    .bind::<Timestamptz, _>(now);
+    Prepared(lock).get_result(conn).optional()
 }
 
 /// Locks contacts in one order: whoever takes in a message of one of them waits. Before their conversations.
@@ -320,19 +332,16 @@ pub fn lock_contacts(conn: &mut PgConnection, ids: &[ContactId]) -> QueryResult<
     if ids.is_empty() {
         return Ok(());
     }
-    diesel::sql_query("SELECT id FROM contacts WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE")
-        .bind::<Array<Int8>, _>(ids)
-        .execute(conn)
-        .map(drop)
+    let lock = diesel::sql_query("SELECT id FROM contacts WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE");
+    Prepared(lock.bind::<Array<Int8>, _>(ids)).execute(conn).map(drop)
 }
 
 /// Keeps values that a contact gave; of each field the newest.
 pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_json::Value) -> QueryResult<()> {
-    diesel::sql_query("UPDATE contacts SET \"values\" = \"values\" || $2 WHERE id = $1")
+    let keep = diesel::sql_query("UPDATE contacts SET \"values\" = \"values\" || $2 WHERE id = $1")
         .bind::<Int8, _>(contact)
-        .bind::<Jsonb, _>(values)
-        .execute(conn)
-        .map(drop)
+        .bind::<Jsonb, _>(values);
+    Prepared(keep).execute(conn).map(drop)
 }
 
 /// Kind and address of a contact.
@@ -415,13 +424,12 @@ const OPENING: &str = "d.run_id, d.seq, d.contact_id, d.\"values\", r.channel_id
 
 /// Up to `n` openings. Not locked: whoever strikes one out has it.
 pub fn openings(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<Opening>> {
-    diesel::sql_query(format!(
+    let ask = diesel::sql_query(format!(
         "SELECT o.at, {OPENING} FROM openings o JOIN deliveries d ON d.run_id = o.run_id AND d.seq = o.seq
          JOIN schedule_runs r ON r.id = o.run_id AND r.bot_id IS NOT NULL
          ORDER BY o.run_id, o.seq LIMIT $1"
-    ))
-    .bind::<Int8, _>(n)
-    .load(conn)
+    ));
+    Prepared(ask.bind::<Int8, _>(n)).load(conn)
 }
 
 /// Deliveries of bots to a contact through a channel that have begun no conversation
@@ -432,7 +440,7 @@ pub fn unopened(
     channel: ChannelId,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Opening>> {
-    diesel::sql_query(format!(
+    let ask = diesel::sql_query(format!(
         "SELECT coalesce(o.at, d.settled_at, $3) AS at, {OPENING}
          FROM deliveries d JOIN real_runs r ON r.id = d.run_id JOIN campaigns c ON c.id = r.campaign_id
          LEFT JOIN openings o ON o.run_id = d.run_id AND o.seq = d.seq
@@ -445,21 +453,20 @@ pub fn unopened(
     ))
     .bind::<Int8, _>(contact)
     .bind::<Int8, _>(channel)
-    .bind::<Timestamptz, _>(now)
-    .load(conn)
+    .bind::<Timestamptz, _>(now);
+    Prepared(ask).load(conn)
 }
 
 /// Strikes openings out.
 pub fn strike_openings(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<()> {
     let (runs, seqs): (Vec<RunId>, Vec<i32>) = of.iter().map(|it| (it.run_id, it.seq)).unzip();
-    diesel::sql_query(
+    let strike = diesel::sql_query(
         "DELETE FROM openings o USING unnest($1::bigint[], $2::integer[]) AS u (run_id, seq)
          WHERE o.run_id = u.run_id AND o.seq = u.seq",
     )
     .bind::<Array<Int8>, _>(runs)
-    .bind::<Array<Int4>, _>(seqs)
-    .execute(conn)
-    .map(drop)
+    .bind::<Array<Int4>, _>(seqs);
+    Prepared(strike).execute(conn).map(drop)
 }
 
 /// Which of these deliveries have their conversation.
@@ -485,33 +492,12 @@ pub fn opened(conn: &mut PgConnection, of: &[Opening]) -> QueryResult<HashSet<(R
 // ---- messages ------------------------------------------------------------------
 
 /// What a contact wrote.
+#[derive(Clone, Copy)]
 pub struct HeardMessage<'a> {
     pub text: &'a str,
     pub at: DateTime<Utc>,
     /// The provider's name for it.
     pub provider_id: &'a str,
-}
-
-/// Whether a message was taken in before.
-pub fn is_taken_in(conn: &mut PgConnection, channel: ChannelId, provider_id: &str) -> QueryResult<bool> {
-    let it = messages::table.filter(messages::channel_id.eq(channel)).filter(messages::provider_id.eq(provider_id));
-    diesel::select(diesel::dsl::exists(it)).get_result(conn)
-}
-
-/// Writes what a contact wrote. A second time it is refused by `taken_in_once`.
-pub fn insert_heard(conn: &mut PgConnection, it: &Conversation, heard: &HeardMessage<'_>) -> QueryResult<MessageId> {
-    diesel::insert_into(messages::table)
-        .values((
-            messages::conversation_id.eq(it.id),
-            messages::channel_id.eq(it.channel),
-            messages::author.eq("contact"),
-            messages::body.eq(heard.text),
-            messages::at.eq(heard.at),
-            messages::provider_id.eq(heard.provider_id),
-        ))
-        .returning(messages::id)
-        .get_result(conn)
-        .map(MessageId)
 }
 
 fn offered(choices: &[String]) -> Option<serde_json::Value> {
@@ -561,8 +547,8 @@ pub fn insert_saying(
         .map(MessageId)
 }
 
-/// A message about to be written: one of ours, or the first of a campaign.
-#[derive(Insertable)]
+/// A message about to be written: a contact's, one of ours, or the first of a campaign.
+#[derive(Insertable, serde::Serialize)]
 #[diesel(table_name = messages)]
 pub struct NewMessage<'a> {
     conversation_id: ConversationId,
@@ -582,9 +568,34 @@ pub struct NewMessage<'a> {
     outcome: Option<i16>,
     detail: Option<&'a str>,
     settled_at: Option<DateTime<Utc>>,
+    provider_id: Option<&'a str>,
 }
 
 impl<'a> NewMessage<'a> {
+    /// What a contact wrote.
+    pub fn heard(it: &Conversation, heard: HeardMessage<'a>) -> Self {
+        NewMessage {
+            conversation_id: it.id,
+            channel_id: it.channel,
+            author: "contact",
+            user_id: None,
+            body: heard.text,
+            choices: None,
+            step: None,
+            at: as_kept(heard.at),
+            run_id: None,
+            seq: None,
+            purpose: None,
+            schedule_id: None,
+            state: None,
+            due_at: None,
+            outcome: None,
+            detail: None,
+            settled_at: None,
+            provider_id: Some(heard.provider_id),
+        }
+    }
+
     /// The message of a campaign that began a conversation. Its fate stands in the ledger.
     pub fn first(
         it: &Conversation,
@@ -602,7 +613,7 @@ impl<'a> NewMessage<'a> {
             body: text,
             choices: offered(choices),
             step: Some(step),
-            at,
+            at: as_kept(at),
             run_id: Some(run),
             seq: Some(seq),
             purpose: None,
@@ -612,12 +623,13 @@ impl<'a> NewMessage<'a> {
             outcome: None,
             detail: None,
             settled_at: None,
+            provider_id: None,
         }
     }
 
     /// A message of ours.
     pub fn saying(it: &Conversation, saying: &Saying<'a>, now: DateTime<Utc>) -> Self {
-        let leaves = saying.unsaid.is_none();
+        let (leaves, now) = (saying.unsaid.is_none(), as_kept(now));
         NewMessage {
             conversation_id: it.id,
             channel_id: it.channel,
@@ -640,13 +652,23 @@ impl<'a> NewMessage<'a> {
             outcome: (!leaves).then_some(Outcome::InvalidMessage.code()),
             detail: saying.unsaid,
             settled_at: (!leaves).then_some(now),
+            provider_id: None,
         }
     }
 }
 
-/// Writes messages in this order.
-pub fn insert_messages(conn: &mut PgConnection, new: Vec<NewMessage<'_>>) -> QueryResult<()> {
-    diesel::insert_into(messages::table).values(new).execute(conn).map(drop)
+/// An instant as a column holds it. Written as text it would be rounded, and equal no other column of its transaction.
+fn as_kept(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(6)
+}
+
+/// Writes messages in this order. Returns how many: one of a contact that was taken in before is not written.
+pub fn insert_messages(conn: &mut PgConnection, new: &[NewMessage<'_>]) -> QueryResult<usize> {
+    if new.is_empty() {
+        return Ok(0);
+    }
+    let rows = serde_json::to_value(new).map_err(|error| SerializationError(error.into()))?;
+    Prepared(diesel::sql_query(include_str!("insert_messages.sql")).bind::<Jsonb, _>(rows)).execute(conn)
 }
 
 /// Takes back what a bot has said and nobody has begun to send. The conversation is locked.
@@ -683,7 +705,7 @@ pub struct DueReply {
 /// Schedules that may let a bot speak up now. Goes from schedule to schedule through the
 /// index: a million conversations that wait, or wait under a pause, cost nothing.
 pub fn due_to_wake(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<DueReply>> {
-    diesel::sql_query(include_str!("due_to_wake.sql")).bind::<Timestamptz, _>(now).load(conn)
+    Prepared(diesel::sql_query(include_str!("due_to_wake.sql")).bind::<Timestamptz, _>(now)).load(conn)
 }
 
 /// Whether nothing was heard since a first message that did not arrive.

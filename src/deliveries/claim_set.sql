@@ -10,9 +10,10 @@ WITH moved AS (
     INSERT INTO leases (run_id, lo, hi, seqs, attempt, open, released_before, process, taken_at, expires_at)
     SELECT $1, min(u.seq), max(u.seq), $2, $3, cardinality($2), $6, $7, $8, $9 FROM unnest($2) AS u (seq)
     RETURNING id
+), d AS MATERIALIZED (
+    SELECT seq, contact_id, address, "values" FROM deliveries WHERE run_id = $1 AND seq = ANY ($2)
 )
 SELECT lease.id AS lease, d.seq, d.contact_id, d.address, d."values", x.why AS replaced
-FROM lease CROSS JOIN unnest($2) AS u (seq)
-JOIN deliveries d ON d.run_id = $1 AND d.seq = u.seq
-LEFT JOIN replacements x ON x.run_id = d.run_id AND x.seq = d.seq
+FROM lease, d
+LEFT JOIN replacements x ON x.run_id = $1 AND x.seq = d.seq
 ORDER BY d.seq

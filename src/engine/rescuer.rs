@@ -46,12 +46,16 @@ fn perhaps_ended(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec
 
 /// Ends campaigns that nothing is left of in any other way: whoever ended their last
 /// run died before this, or their last date went by. It looks at every campaign there
-/// is, so it need not come each second. Forgets references of providers and what channels took, too. Returns how many campaigns it ended.
+/// is, so it need not come each second. Returns how many it ended.
 pub async fn sweep(app: &App) -> anyhow::Result<usize> {
-    let now = app.clock.now();
-    app.db.run(move |conn| references::forget(conn, now).and_then(|()| room::forget(conn, now))).await?;
     let over = app.db.run(control::store::with_all_runs_ended).await?;
     Ok(finish(app, over).await)
+}
+
+/// Forgets references of providers and what channels took, of which nobody asks any more.
+pub async fn forget(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    Ok(app.db.run(move |conn| references::forget(conn, now).and_then(|()| room::forget(conn, now))).await?)
 }
 
 /// Ends those of these campaigns that nothing is left of. One that cannot be ended holds up no other.

@@ -117,7 +117,8 @@ async fn every_message_is_written_and_weighed_before_one_leaves() {
     // The ledger says the same afterwards.
     desk.submit(&format!("{path}/launch")).await;
     desk.tick().await;
-    desk.run_until("2026-03-02 09:10:01").await;
+    desk.at("2026-03-02 08:59:59");
+    desk.run_until("2026-03-02 09:01").await;
     let bodies: Vec<_> = desk.received().into_iter().map(|it| it.body.chars().take(9).collect::<String>()).collect();
     assert_eq!(bodies, ["Hi Anna", "Hi Łukasz", "Hi xxxxxx"]);
     assert_eq!(desk.number("SELECT count(*) AS n FROM deliveries WHERE outcome = 21"), 2);
@@ -138,7 +139,8 @@ async fn who_seems_to_have_opted_out_is_counted_before_the_launch_as_after_it() 
 
     desk.submit(&format!("{path}/launch")).await;
     desk.tick().await;
-    desk.run_until("2026-03-02 09:10:01").await;
+    desk.at("2026-03-02 08:59:59");
+    desk.run_until("2026-03-02 09:01").await;
     assert_eq!(desk.number("SELECT count(*) AS n FROM deliveries WHERE outcome = 28"), 1);
 }
 
@@ -426,6 +428,8 @@ async fn what_the_preview_shows_of_a_grouped_run_with_quiet_hours_comes_true() {
     assert_eq!(planned.values().sum::<i64>(), 40);
 
     desk.submit(&format!("{path}/launch")).await;
+    desk.tick().await;
+    desk.at("2026-03-02 08:59:59");
     desk.run_until("2026-03-02 09:10:01").await;
     let mut sent: BTreeMap<DateTime<Utc>, i64> = BTreeMap::new();
     for received in desk.received() {

@@ -54,6 +54,8 @@ async fn a_month_shows_what_went_and_what_will_go() {
     let desk = Desk::open_at("2026-03-02 08:00").await;
     weekdays(&desk, "Reminder", 2, Some("2026-03-12"));
     desk.campaign("Spring offer", 2, "09:00-10:00", 60.0).await;
+    desk.tick().await;
+    desk.at("2026-03-02 08:59:59");
     desk.run_until("2026-03-02 09:00:10").await;
 
     let month = desk.visit("/calendar").await;

@@ -121,10 +121,10 @@ async fn news_by_the_providers_own_references_finds_its_send_early_and_late() {
     // What was never ours is forgotten after a day, and the references when nobody tells of them any more.
     assert_eq!((rows(&desk, "parked_receipts"), rows(&desk, "provider_references")), (1, 3));
     desk.later(25 * 3600);
-    rescuer::sweep(&desk.app).await.unwrap();
+    rescuer::forget(&desk.app).await.unwrap();
     assert_eq!((rows(&desk, "parked_receipts"), rows(&desk, "provider_references")), (0, 3));
     desk.later(8 * 86_400);
-    rescuer::sweep(&desk.app).await.unwrap();
+    rescuer::forget(&desk.app).await.unwrap();
     assert_eq!(rows(&desk, "provider_references"), 0);
 }
 
