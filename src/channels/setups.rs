@@ -48,7 +48,7 @@ impl From<SetupRow> for Setup {
             kind: row.kind,
             provider: row.provider,
             sender: row.sender,
-            secret: row.secret,
+            secret: row.secret.into(),
             settings: row.settings,
         }
     }

@@ -56,6 +56,12 @@ impl Flow {
             self.begun.pop_front();
         }
     }
+
+    /// Contacts in one claim at most: what leaves in a moment.
+    fn batch(&mut self, now: Duration) -> usize {
+        self.forget(now);
+        (self.begun.len() / BATCHES_A_SECOND).clamp(SMALLEST_BATCH, LARGEST_BATCH)
+    }
 }
 
 /// When a claimed send may begin.
@@ -150,9 +156,7 @@ impl Line {
     /// Contacts in one claim at most: what leaves here in a moment. Larger claims cost less each, smaller ones
     /// leave fewer unknown when the process is killed.
     pub fn batch(&self) -> usize {
-        let mut flow = self.flow.lock().unwrap();
-        flow.forget(uptime());
-        (flow.begun.len() / BATCHES_A_SECOND).clamp(SMALLEST_BATCH, LARGEST_BATCH)
+        self.flow.lock().unwrap().batch(uptime())
     }
 
     /// Counts a send that begins now. Not while the provider wants to be left alone: then
@@ -252,6 +256,14 @@ fn told(app: &Data<App>, channel: ChannelId) -> TakeIn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claim_is_as_large_as_what_leaves_in_a_moment() {
+        let at = |ms| Duration::from_secs(100) + Duration::from_millis(ms);
+        let lately = |n: usize| Flow { begun: vec![at(0); n].into(), ..Flow::default() };
+        assert_eq!([0, 4_000, 10_000, 50_000].map(|n| lately(n).batch(at(500))), [100, 100, 200, 500]);
+        assert_eq!(lately(50_000).batch(at(1_000)), 100, "a second ago says nothing");
+    }
 
     #[test]
     fn a_claimed_send_begins_within_a_second_and_before_a_hold_or_the_end() {

@@ -271,6 +271,30 @@ pub trait Provider: Send + Sync {
     }
 }
 
+/// What a provider and we alone know. It is shown nowhere: not on a page, not in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Secret(secret)
+    }
+}
+
+impl std::ops::Deref for Secret {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// A configured sender as an adapter is made from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
@@ -279,7 +303,7 @@ pub struct Setup {
     pub provider: ProviderName,
     pub sender: String,
     /// Signs webhook calls.
-    pub secret: String,
+    pub secret: Secret,
     pub settings: serde_json::Value,
 }
 

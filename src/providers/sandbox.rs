@@ -428,9 +428,15 @@ mod tests {
             kind: Kind::Sms,
             provider: ProviderName::Sandbox,
             sender: "Bugle".into(),
-            secret: "s3cret".into(),
+            secret: "s3cret".to_owned().into(),
             settings: serde_json::json!({}),
         }
+    }
+
+    #[test]
+    fn a_setup_can_be_logged_without_its_secret() {
+        let logged = format!("{:?}", setup());
+        assert!(logged.contains("Bugle") && !logged.contains("s3cret"), "{logged}");
     }
 
     #[tokio::test]

@@ -235,7 +235,7 @@ mod tests {
             kind: crate::providers::Kind::Webchat,
             provider: ProviderName::Webchat,
             sender: "Bugle".into(),
-            secret: "s3cret".into(),
+            secret: "s3cret".to_owned().into(),
             settings: serde_json::json!({}),
         };
         let part = Envelope {
