@@ -7,7 +7,7 @@ use bugle::db::schema::schedule_runs;
 use bugle::deliveries::LEASE;
 use bugle::engine::Engine;
 use bugle::engine::starter;
-use bugle::ids::RunId;
+use bugle::ids::{FileId, RunId};
 use bugle::providers::key::DeliveryKey;
 use bugle::providers::{Receipt, ReceiptStatus};
 use chrono::Utc;
@@ -24,7 +24,7 @@ const BATCH: i32 = 100;
 
 /// What sends.
 #[derive(Clone, Copy)]
-enum By {
+pub enum By {
     Bugle,
     /// The same statements and nothing else.
     Bare,
@@ -35,37 +35,42 @@ enum By {
 pub async fn dispatch(ground: &Ground) -> anyhow::Result<Vec<Row>> {
     let (house, n) = (ground.house("dispatch")?, ground.size(200_000));
     let file = house.contacts(n)?;
-    let app = house.app(2000, null())?;
-    let dispatcher = Engine::new(app.clone()).dispatcher;
+    let engine = Engine::new(house.app(2000, null())?);
     let mut row = Row::new(format!("dispatch of {n} contacts to a null channel"), "msgs/s", Target::AtLeast(0.5));
     let mut fewest = Row::new("… against the fewest statements", "msgs/s", Target::AtLeast(0.6));
     for round in 0..ground.rounds() {
         let mut figures = [0.0; 3];
         for turn in 0..3 {
             let side = (round + turn) % 3;
-            let (schedule, run) = house.launch(file)?;
-            starter::tick(&app).await?;
-            house.sql("VACUUM ANALYZE deliveries")?;
-            house.sql("CHECKPOINT")?;
-            let began = Instant::now();
-            match [By::Bugle, By::Bare, By::Fewest][side] {
-                By::Bugle => {
-                    dispatcher.tick().await?;
-                    dispatcher.outbox.idle().await;
-                }
-                By::Bare => bare(&house, run, claim_and_settle)?,
-                By::Fewest => bare(&house, run, |house, run, _| claim_and_settle_shortly(house, run))?,
-            }
-            figures[side] = n as f64 / began.elapsed().as_secs_f64();
-            all_settled(&house, run)?;
-            house.sql(&format!(
-                "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
-            ))?;
+            figures[side] = speed(&house, &engine, file, n, [By::Bugle, By::Bare, By::Fewest][side]).await?;
         }
         row.add(figures[0], figures[1]);
         fewest.add(figures[0], figures[2]);
     }
     Ok(vec![row, fewest])
+}
+
+/// Contacts a second of a run to all of `file`, from its first claim to its last settled contact.
+pub async fn speed(house: &House, engine: &Engine, file: FileId, n: usize, by: By) -> anyhow::Result<f64> {
+    let (schedule, run) = house.launch(file)?;
+    starter::tick(&engine.app).await?;
+    house.sql("VACUUM ANALYZE deliveries")?;
+    house.sql("CHECKPOINT")?;
+    let began = Instant::now();
+    match by {
+        By::Bugle => {
+            engine.dispatcher.tick().await?;
+            engine.dispatcher.outbox.idle().await;
+        }
+        By::Bare => bare(house, run, claim_and_settle)?,
+        By::Fewest => bare(house, run, |house, run, _| claim_and_settle_shortly(house, run))?,
+    }
+    let speed = n as f64 / began.elapsed().as_secs_f64();
+    all_settled(house, run)?;
+    house.sql(&format!(
+        "UPDATE schedule_runs SET state = 'completed', ended_at = now() WHERE schedule_id = {schedule}"
+    ))?;
+    Ok(speed)
 }
 
 fn all_settled(house: &House, run: RunId) -> anyhow::Result<()> {

@@ -60,11 +60,16 @@ impl Ground {
         self.dir.join(name)
     }
 
-    /// A new database with a person, a channel and nothing else.
-    pub fn house(&self, name: &str) -> anyhow::Result<House> {
+    /// A new database with nothing in it, as libpq wants to be told of it.
+    pub fn database(&self, name: &str) -> anyhow::Result<String> {
         let server = self.server.as_ref().ok_or_else(|| anyhow::anyhow!("closed"))?;
         server.create_database(name)?;
-        let url = server.url(name);
+        Ok(server.url(name))
+    }
+
+    /// A new database with a person, a channel and nothing else.
+    pub fn house(&self, name: &str) -> anyhow::Result<House> {
+        let url = self.database(name)?;
         db::migrate(&url)?;
         let mut conn = PgConnection::establish(&url)?;
         let now = Utc::now();

@@ -2,8 +2,9 @@
 //!
 //! Absolute figures drift by a factor on shared machines, so every benchmark
 //! runs both sides in turn, three rounds, and reports medians and their ratio.
-//! `cargo bench` runs all of them, `cargo bench -- stop` those with `stop` in
-//! their name, and `-- --quick` all of them with less to do.
+//! `cargo bench` runs all of them but `peers`, which needs more than PostgreSQL,
+//! `cargo bench -- stop` those with `stop` in their name, and `-- --quick` all of
+//! them with less to do.
 
 mod besieged;
 mod calendar;
@@ -15,6 +16,7 @@ mod http;
 mod import;
 mod lists;
 mod pause;
+mod peers;
 mod review;
 mod screen;
 mod stop;
@@ -30,6 +32,7 @@ type Bench = for<'a> fn(&'a Ground) -> Pin<Box<dyn Future<Output = anyhow::Resul
 
 const BENCHES: &[(&str, Bench)] = &[
     ("dispatch", |ground| Box::pin(dispatch::dispatch(ground))),
+    (peers::NAME, |ground| Box::pin(peers::peers(ground))),
     ("decline", |ground| Box::pin(dispatch::decline(ground))),
     ("crowded", |ground| Box::pin(dispatch::crowded(ground))),
     ("held", |ground| Box::pin(dispatch::held(ground))),
@@ -63,7 +66,10 @@ async fn main() -> anyhow::Result<()> {
     }
     // Cargo itself adds --bench.
     let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
-    let chosen = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+    let chosen = |name: &str| match names.is_empty() {
+        true => name != peers::NAME,
+        false => names.iter().any(|part| name.contains(part.as_str())),
+    };
     let ground = Ground::open(args.iter().any(|arg| arg == "--quick"))?;
     let mut rows = Vec::new();
     for (name, bench) in BENCHES {
