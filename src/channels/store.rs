@@ -1,8 +1,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
-use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
@@ -12,6 +10,7 @@ use serde_json::Value;
 use super::domain::{Channel, ChannelSetup, Own};
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, channels, schedules};
+use crate::db::{Fixed, fixed};
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::providers::{Kind, ProviderName};
 
@@ -88,8 +87,8 @@ pub fn met_by_campaigns(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelI
 }
 
 /// Whether a schedule, joined with its campaign, meets somebody; of the schedule as it stands in the index.
-fn meets() -> SqlLiteral<Bool> {
-    sql("schedules.inbound AND schedules.state = 'active' AND campaigns.state = 'active'")
+fn meets() -> Fixed<Bool> {
+    fixed("schedules.inbound AND schedules.state = 'active' AND campaigns.state = 'active'")
 }
 
 /// What a form changes.

@@ -13,9 +13,9 @@ use super::{Began, Conversation, Handler};
 use crate::bots::domain::Pinned;
 use crate::campaigns::store::Row as CampaignRow;
 use crate::campaigns::{Campaign, CampaignState};
-use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, contacts, conversations, messages, openings, schedules};
+use crate::db::{Fixed, Prepared, fixed};
 use crate::deliveries::Outcome;
 use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
 use crate::providers::Kind;
@@ -161,8 +161,8 @@ pub fn insert(conn: &mut PgConnection, new: &mut [(NewConversation, Conversation
     Ok(())
 }
 
-fn news() -> diesel::expression::SqlLiteral<Int8> {
-    diesel::dsl::sql::<Int8>("nextval('conversation_news')")
+fn news() -> Fixed<Int8> {
+    fixed("nextval('conversation_news')")
 }
 
 /// Writes what has changed, and that it has.

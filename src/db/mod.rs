@@ -43,7 +43,7 @@ pub use gone::is_gone;
 pub use health::Health;
 pub use migrations::{Refused, migrate, unmigrate};
 pub use pair::{confirms_alone, has_several_hosts};
-pub use prepared::Prepared;
+pub use prepared::{Fixed, Prepared, fixed};
 pub use session::{CannotConnect, Purpose};
 
 use pool::Pool;

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::dsl::{exists, not, sql};
-use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
@@ -10,9 +9,9 @@ use diesel::sql_types::{BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Ti
 
 use super::{Run, RunClock, RunState};
 use crate::bots::domain::Pinned;
-use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, losses, retries, schedule_runs};
+use crate::db::{Fixed, Prepared, fixed};
 use crate::ids::{BotId, CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
 use crate::schedules::Rules;
@@ -20,8 +19,8 @@ use crate::settings;
 
 /// Whether it is a run that a campaign makes, and no test message. SQL that counts asks the
 /// view `real_runs` instead.
-pub fn is_real() -> SqlLiteral<Bool> {
-    sql("schedule_runs.purpose = 'campaign'")
+pub fn is_real() -> Fixed<Bool> {
+    fixed("schedule_runs.purpose = 'campaign'")
 }
 
 /// States of which [`RunState::has_ended`] says no.
@@ -182,7 +181,7 @@ pub fn with_canary(conn: &mut PgConnection) -> QueryResult<Vec<RunId>> {
         .filter(schedule_runs::state.eq("running"))
         .filter(is_real())
         .filter(schedule_runs::canary_passed_at.is_null())
-        .filter(diesel::dsl::sql::<Bool>("rules ->> 'canary' IS NOT NULL"))
+        .filter(fixed::<Bool>("rules ->> 'canary' IS NOT NULL"))
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)

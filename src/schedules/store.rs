@@ -1,7 +1,6 @@
 //! Schedules in Postgres.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
@@ -9,6 +8,7 @@ use diesel::sql_types::Bool;
 
 use super::{Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::bots::domain::Pinned;
+use crate::db::fixed;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::schedules;
 use crate::ids::{BotId, CampaignId, ChannelId, ScheduleId};
@@ -38,7 +38,7 @@ pub type Due = (DateTime<Utc>, ScheduleId);
 pub fn due(conn: &mut PgConnection, after: Option<Due>, limit: i64, now: DateTime<Utc>) -> QueryResult<Vec<Due>> {
     let due = schedules::table
         // As it stands in the index: a bound value would not be seen to be it.
-        .filter(sql::<Bool>("schedules.state = 'active'"))
+        .filter(fixed::<Bool>("schedules.state = 'active'"))
         .filter(schedules::next_run_at.le(now))
         .order((schedules::next_run_at, schedules::id))
         .limit(limit)
