@@ -5,8 +5,8 @@
 WITH d AS MATERIALIZED (
     SELECT contact_id, run_id, seq FROM deliveries
     WHERE contact_id = ANY ($1) AND settled_at IS NULL AND run_id >= (
-        SELECT least((SELECT min(id) FROM schedule_runs WHERE state IN ('running', 'paused')),
-                     (SELECT min(id) FROM schedule_runs WHERE state = 'waiting' AND starts_at <= $3)))
+        SELECT least((SELECT min(id) FROM real_runs WHERE state IN ('running', 'paused')),
+                     (SELECT min(id) FROM real_runs WHERE state = 'waiting' AND starts_at <= $3)))
 )
 SELECT d.contact_id, d.run_id, d.seq, c.name AS campaign, r.rules ->> 'busy' AS busy, r.starts_at,
        d.seq < r.next_seq AND t.seq IS NULL AS in_flight
