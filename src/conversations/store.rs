@@ -759,3 +759,14 @@ pub fn lock_due(
         .map(Conversation::try_from)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_of_messages_are_cut_as_columns_cut_them() {
+        let at = as_kept("2026-03-02T09:00:00.123456789Z".parse().unwrap());
+        assert_eq!(serde_json::to_value(at).unwrap(), "2026-03-02T09:00:00.123456Z");
+    }
+}
