@@ -1,12 +1,11 @@
 //! store: Which send a provider means that names it by a reference of its own, and receipts that
 //! came before that was known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::{Int8, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Bool, Int8, Nullable, Text, Timestamptz};
 
 use crate::db::Prepared;
 use crate::db::schema::{parked_receipts, provider_references};
@@ -22,20 +21,30 @@ const PARKED: TimeDelta = TimeDelta::days(1);
 /// Rows forgotten in one statement.
 const AT_ONCE: i64 = 10_000;
 
-/// Notes under which references providers tell of these sends.
+/// Notes under which references providers tell of these sends. Of one that a provider gives a second time the newest counts.
 pub fn remember(
     conn: &mut PgConnection,
     references: &[(ChannelId, String, SendKey)],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
+    use diesel::upsert::excluded;
     use provider_references::{channel_id, reference, send_key, until};
-    let rows: Vec<_> = references
-        .iter()
-        .map(|(channel, by, key)| {
+    // Each once, and in one order for everybody.
+    let newest: BTreeMap<(ChannelId, &str), &SendKey> =
+        references.iter().map(|(channel, by, key)| ((*channel, by.as_str()), key)).collect();
+    let rows: Vec<_> = newest
+        .into_iter()
+        .map(|((channel, by), key)| {
             (channel_id.eq(channel), reference.eq(by), send_key.eq(key.to_string()), until.eq(now + KEPT))
         })
         .collect();
-    diesel::insert_into(provider_references::table).values(rows).on_conflict_do_nothing().execute(conn).map(drop)
+    diesel::insert_into(provider_references::table)
+        .values(rows)
+        .on_conflict((channel_id, reference))
+        .do_update()
+        .set((send_key.eq(excluded(send_key)), until.eq(excluded(until))))
+        .execute(conn)
+        .map(drop)
 }
 
 /// The receipts with our names for what they are about. Those of which nothing is known yet are parked.
@@ -105,19 +114,25 @@ fn park(
     diesel::insert_into(parked_receipts::table).values(rows).execute(conn).map(drop)
 }
 
-/// Whether any receipt is parked.
-pub fn are_parked(conn: &mut PgConnection) -> QueryResult<bool> {
-    diesel::select(exists(parked_receipts::table.select(parked_receipts::id))).get_result(conn)
+/// Channels with receipts that are parked.
+pub fn with_parked(conn: &mut PgConnection) -> QueryResult<Vec<ChannelId>> {
+    use parked_receipts::channel_id;
+    parked_receipts::table.select(channel_id).distinct().order(channel_id).load(conn)
 }
 
-/// Takes those parked receipts off the list of which it has become known what they are about, in
-/// the order in which they came. Whoever parks one and whoever learns of its reference commits, and then
-/// asks this: whichever comes second finds it.
-pub fn take_parked(conn: &mut PgConnection) -> QueryResult<Vec<(ChannelId, Receipt)>> {
+/// The ledger that sends are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendsOf {
+    Runs,
+    Conversations,
+}
+
+/// Takes those parked receipts of a channel off the list of which it has become known that they are about
+/// sends of this ledger, in the order in which they came. Whoever parks one and whoever learns of its reference
+/// commits, and then asks this: whichever comes second finds it.
+pub fn take_parked(conn: &mut PgConnection, channel: ChannelId, of: SendsOf) -> QueryResult<Vec<(SendKey, Receipt)>> {
     #[derive(QueryableByName)]
     struct Parked {
-        #[diesel(sql_type = Int8)]
-        channel_id: ChannelId,
         #[diesel(sql_type = Text)]
         send_key: String,
         #[diesel(sql_type = Text)]
@@ -129,18 +144,21 @@ pub fn take_parked(conn: &mut PgConnection) -> QueryResult<Vec<(ChannelId, Recei
         "WITH known AS (
              SELECT p.id, r.send_key FROM parked_receipts p
              JOIN provider_references r ON r.channel_id = p.channel_id AND r.reference = p.reference
+             WHERE p.channel_id = $1 AND r.send_key LIKE 'm%' = $2
              ORDER BY p.id LIMIT 1000 FOR UPDATE OF p SKIP LOCKED
          ), taken AS (
              DELETE FROM parked_receipts p USING known k WHERE p.id = k.id
-             RETURNING p.id, p.channel_id, k.send_key, p.status, p.code
-         ) SELECT channel_id, send_key, status, code FROM taken ORDER BY id",
-    );
+             RETURNING p.id, k.send_key, p.status, p.code
+         ) SELECT send_key, status, code FROM taken ORDER BY id",
+    )
+    .bind::<Int8, _>(channel)
+    .bind::<Bool, _>(of == SendsOf::Conversations);
     let parked: Vec<Parked> = Prepared(take).load(conn)?;
     Ok(parked
         .into_iter()
         .filter_map(|it| {
-            let about = StatusKey::Ours(SendKey::parse(&it.send_key)?);
-            Some((it.channel_id, Receipt { about, status: it.status, code: it.code }))
+            let key = SendKey::parse(&it.send_key)?;
+            Some((key, Receipt { about: StatusKey::Ours(key), status: it.status, code: it.code }))
         })
         .collect())
 }

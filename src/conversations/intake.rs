@@ -7,13 +7,14 @@ use diesel::{Connection, PgConnection, QueryResult};
 
 use super::{actions, replies};
 use crate::app::App;
-use crate::channels::{references, setups};
+use crate::channels::references::{self, SendsOf};
+use crate::channels::setups;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
-use crate::providers::key::{DeliveryKey, MessageKey, SendKey, StatusKey};
+use crate::providers::key::{DeliveryKey, MessageKey, SendKey};
 use crate::providers::{Call, CallAnswer, Event, Forged, Heard, Inbound, Receipt};
 
 #[derive(Debug, thiserror::Error)]
@@ -95,18 +96,18 @@ fn merge(
 /// Merges receipts that came before it was known what they are about, and now it is. Returns how many
 /// changed something.
 pub fn take_in_parked(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
-    if !references::are_parked(conn)? {
-        return Ok(0);
-    }
-    conn.transaction(|conn| {
-        let mut n = 0;
-        for (channel, receipt) in references::take_parked(conn)? {
-            if let StatusKey::Ours(key) = receipt.about {
-                n += merge(conn, channel, &[(key, &receipt)], now)?;
-            }
+    let mut n = 0;
+    for channel in references::with_parked(conn)? {
+        // A ledger at a time, and all of it together: so they are locked in the order of everybody.
+        for of in [SendsOf::Runs, SendsOf::Conversations] {
+            n += conn.transaction(|conn| {
+                let parked = references::take_parked(conn, channel, of)?;
+                let parked: Vec<(SendKey, &Receipt)> = parked.iter().map(|(key, receipt)| (*key, receipt)).collect();
+                merge(conn, channel, &parked, now)
+            })?;
         }
-        Ok(n)
-    })
+    }
+    Ok(n)
 }
 
 /// Takes in what a channel tells, in its order: receipts first. Returns how much of it was news.

@@ -357,13 +357,15 @@ fn batch(claim: Claim, text: &First, run: &Run, now: DateTime<Utc>) -> Batch<Con
         let ClaimedContact { seq, refusals, address, .. } = contact;
         let name = ContactName { lease, run: run.id, seq, attempt, refusals, opens };
         let finally = |outcome, detail| Err(Fate::Final { outcome, detail });
-        let what = match (contact.barred, text.render(&contact.values, now)) {
-            (Some((outcome, why)), _) => finally(outcome, why),
-            (None, Err(unsaid)) => finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
-            (None, Ok(content)) => {
-                let key = DeliveryKey { run: run.id, seq, attempt }.into();
-                Ok(Envelope { key, to: address, content, expires_at: run.window.ends })
-            }
+        let what = match contact.barred {
+            Some((outcome, why)) => finally(outcome, why),
+            None => match text.render(&contact.values, now) {
+                Err(unsaid) => finally(Outcome::InvalidMessage, Some(unsaid.to_string())),
+                Ok(content) => {
+                    let key = DeliveryKey { run: run.id, seq, attempt }.into();
+                    Ok(Envelope { key, to: address, content, expires_at: run.window.ends })
+                }
+            },
         };
         Leaving { name, what, refusals }
     };

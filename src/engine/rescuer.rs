@@ -21,7 +21,10 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         tracing::warn!(unconfirmed, "a lease ran out with {unconfirmed} sends unsettled");
         n += 1;
     }
-    n += app.db.run(move |conn| intake::take_in_parked(conn, now)).await?;
+    match app.db.run(move |conn| intake::take_in_parked(conn, now)).await {
+        Ok(taken) => n += taken,
+        Err(error) => tracing::error!("parked receipts could not be taken in: {error}"),
+    }
     for run in app.db.run(runs::store::with_canary).await? {
         match app.db.run(move |conn| control::clockwork::judge_canary(conn, run, now)).await {
             Ok(judged) => n += usize::from(judged),

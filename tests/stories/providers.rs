@@ -8,9 +8,10 @@ use actix_web::web::Data;
 use async_trait::async_trait;
 use bugle::app::App;
 use bugle::campaigns::inbound::InboundPlan;
+use bugle::channels::references;
 use bugle::conversations::intake;
 use bugle::engine::{Engine, rescuer, starter};
-use bugle::ids::ChannelId;
+use bugle::ids::{ChannelId, MessageId};
 use bugle::providers::key::{DeliveryKey, MessageKey, SendKey, StatusKey};
 use bugle::providers::{
     Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass,
@@ -148,6 +149,47 @@ async fn a_reference_that_is_learnt_while_its_receipt_is_parked_is_not_missed() 
 }
 
 #[actix_web::test]
+async fn early_news_of_contacts_and_of_replies_is_taken_in_together_and_in_any_order() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let engine = engine(&desk, &Arc::default());
+    let (.., run) = desk.campaign("Spring offer", 5, "09:00-12:00", 6_000.0).await;
+    let bot = desk.published("Hello", r##"[{"id": "a", "name": "1", "do": "close", "text": "Hello"}]"##);
+    desk.inbound("Desk", bot, &InboundPlan::default());
+    desk.hears_as("a", "12025550177", "hi");
+    let reply =
+        MessageKey { id: MessageId(desk.number("SELECT id AS n FROM messages WHERE author = 'bot'")), attempt: 1 };
+    let mut keys: Vec<SendKey> = (1..=5).rev().map(|seq| DeliveryKey { run, seq, attempt: 1 }.into()).collect();
+    keys.insert(2, reply.into());
+    assert_eq!(tells(&desk, desk.channel, &keys, ReceiptStatus::Delivered).await, 0);
+
+    desk.later(1);
+    starter::tick(&desk.app).await.unwrap();
+    engine.dispatch().await.unwrap();
+    engine.talk().await.unwrap();
+    rescuer::tick(&desk.app).await.unwrap();
+    assert_eq!((desk.counts(run).delivered, rows(&desk, "parked_receipts")), (5, 0));
+    assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE outcome = 0"), 1);
+    desk.check_counts();
+}
+
+#[actix_web::test]
+async fn of_a_reference_that_is_given_a_second_time_the_newest_send_is_meant() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (first, second) = (MessageKey { id: MessageId(1), attempt: 1 }, MessageKey { id: MessageId(2), attempt: 1 });
+    let remembers = |keys: &[MessageKey]| {
+        let given: Vec<_> = keys.iter().map(|key| (desk.channel, "7".to_owned(), SendKey::from(*key))).collect();
+        desk.db(|conn| references::remember(conn, &given, desk.app.clock.now()).unwrap());
+    };
+    let means =
+        |key: &str| desk.number(&format!("SELECT count(*) AS n FROM provider_references WHERE send_key = '{key}'"));
+    remembers(&[second]);
+    remembers(&[first]);
+    assert_eq!((means("m1-1"), means("m2-1")), (1, 0));
+    remembers(&[first, second]);
+    assert_eq!((means("m1-1"), means("m2-1")), (0, 1));
+}
+
+#[actix_web::test]
 async fn replies_are_told_of_by_reference_as_well() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let engine = engine(&desk, &Arc::default());
@@ -155,10 +197,8 @@ async fn replies_are_told_of_by_reference_as_well() {
     desk.inbound("Desk", bot, &InboundPlan::default());
     desk.hears_as("a", &phones(1)[0], "hi");
     engine.talk().await.unwrap();
-    let key = MessageKey {
-        id: bugle::ids::MessageId(desk.number("SELECT id AS n FROM messages WHERE author = 'bot'")),
-        attempt: 1,
-    };
+    let key =
+        MessageKey { id: MessageId(desk.number("SELECT id AS n FROM messages WHERE author = 'bot'")), attempt: 1 };
     assert_eq!(tells(&desk, desk.channel, &[key.into()], ReceiptStatus::Delivered).await, 1);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE outcome = 0"), 1);
 }
