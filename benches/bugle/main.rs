@@ -14,6 +14,7 @@ mod engine;
 mod ground;
 mod http;
 mod import;
+mod ledger;
 mod lists;
 mod pause;
 mod peers;
@@ -39,6 +40,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("receipts", |ground| Box::pin(dispatch::receipts(ground))),
     ("launch", |ground| Box::pin(engine::launch(ground))),
     ("import", |ground| Box::pin(import::import(ground))),
+    ("ledger", |ground| Box::pin(ledger::ledger(ground))),
     ("lists", |ground| Box::pin(lists::lists(ground))),
     ("stop", |ground| Box::pin(stop::stop(ground))),
     ("poll", |ground| Box::pin(engine::poll(ground))),

@@ -455,6 +455,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    outcome_tallies (run_id, shard, outcome) {
+        run_id -> Int8,
+        shard -> Int2,
+        outcome -> Int2,
+        n -> Int8,
+    }
+}
+
+diesel::table! {
     replacements (run_id, seq) {
         run_id -> Int8,
         seq -> Int4,
@@ -758,6 +767,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     messages,
     missed_days,
     openings,
+    outcome_tallies,
     replacements,
     retries,
     run_pauses,
@@ -777,6 +787,7 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::joinable!(bot_drafts -> users (changed_by));
 diesel::joinable!(bot_versions -> users (made_by));
+diesel::joinable!(outcome_tallies -> schedule_runs (run_id));
 diesel::joinable!(schedules -> campaigns (campaign_id));
 diesel::joinable!(schedule_runs -> schedules (schedule_id));
 diesel::joinable!(schedule_runs -> campaigns (campaign_id));

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::turn::{self, Selection};
-use super::{Claim, Counts, Fate, Lease, Settled, merge};
+use super::{Claim, CountChange, Fate, Lease, Outcome, Settled, merge};
 use crate::channels::room::{self, Room};
 use crate::consent;
 use crate::db::locks;
@@ -234,7 +234,7 @@ pub fn settle(
 }
 
 fn settle_late(conn: &mut PgConnection, it: &Settled, shard: i16, now: DateTime<Utc>) -> QueryResult<()> {
-    use super::{Outcome, Word};
+    use super::Word;
     let Some(known) = super::settle::lock_words(conn, it.run, &[it.seq])?.remove(&it.seq) else { return Ok(()) };
     let word = match &it.fate {
         _ if known.outcome != Some(Outcome::Unconfirmed) => return Ok(()),
@@ -249,7 +249,7 @@ fn settle_late(conn: &mut PgConnection, it: &Settled, shard: i16, now: DateTime<
 }
 
 fn move_count(conn: &mut PgConnection, run: RunId, was: super::Word, is: super::Word, shard: i16) -> QueryResult<()> {
-    let mut change = Counts::default();
+    let mut change = CountChange::default();
     change.add(was, -1);
     change.add(is, 1);
     super::settle::count(conn, &BTreeMap::from([(run, change)]), shard)
@@ -296,14 +296,14 @@ pub fn take_in(
         // of them; news of one part keeps its own order.
         known.sort_by_key(|(part, _)| (part.run, part.seq));
         let first_seq = known.first().map_or(0, |(part, _)| part.seq);
-        let mut changes: BTreeMap<RunId, Counts> = BTreeMap::new();
+        let mut changes: BTreeMap<RunId, CountChange> = BTreeMap::new();
         let (mut changed, mut proven) = (0, Vec::new());
         for of_run in known.chunk_by(|(a, _), (b, _)| a.run == b.run) {
             let run = of_run[0].0.run;
             let mut seqs: Vec<i32> = of_run.iter().map(|(part, _)| part.seq).collect();
             seqs.dedup();
             let mut words = super::settle::lock_words(conn, run, &seqs)?;
-            let (mut learned, mut change) = (BTreeMap::new(), Counts::default());
+            let (mut learned, mut change) = (BTreeMap::new(), CountChange::default());
             for (part, receipt) in of_run {
                 let Some(word) = words.get_mut(&part.seq) else { continue };
                 let Some(is) = merge(*word, receipt.status) else { continue };
@@ -321,7 +321,7 @@ pub fn take_in(
                 continue;
             }
             let seqs: Vec<i32> = learned.keys().copied().collect();
-            change.retrying -= super::settle::drop_retries(conn, run, &seqs)?;
+            change.counts.retrying -= super::settle::drop_retries(conn, run, &seqs)?;
             super::settle::set_words(conn, run, &learned, now)?;
             changes.insert(run, change);
         }
@@ -338,7 +338,7 @@ pub fn rescue_one(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Op
     conn.transaction(|conn| {
         let Some((lease, run)) = super::rescue::lock_expired_lease(conn, now)? else { return Ok(None) };
         let n = super::rescue::rescue(conn, lease, now)?;
-        let change = Counts { unconfirmed: n as i64, ..Counts::default() };
+        let change = CountChange::of(Outcome::Unconfirmed, n as i64);
         super::settle::count(conn, &BTreeMap::from([(run, change)]), 0)?;
         Ok(Some(n))
     })
@@ -352,7 +352,7 @@ pub fn lose(conn: &mut PgConnection, run: RunId, next_seq: i32, now: DateTime<Ut
         let run = runs::store::lock(conn, run)?;
         let next_seq = next_seq.min(run.last_seq + 1).max(run.next_seq);
         let unconfirmed = super::rescue::lose(conn, run.id, next_seq, now)?;
-        let change = Counts { unconfirmed, ..Counts::default() };
+        let change = CountChange::of(Outcome::Unconfirmed, unconfirmed);
         super::settle::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
         Ok((run.next_seq, next_seq - 1))
     })
@@ -367,8 +367,12 @@ pub fn lose_waiting(
 ) -> QueryResult<Vec<super::rescue::LostWaiting>> {
     conn.transaction(|conn| {
         let lost = super::rescue::lose_waiting(conn, until, now)?;
-        let change = |n| Counts { unconfirmed: n, retrying: -n, ..Counts::default() };
-        let changes = lost.iter().map(|it| (it.run_id, change(it.n))).collect();
+        let changes = lost.iter().map(|it| {
+            let mut change = CountChange::of(Outcome::Unconfirmed, it.n);
+            change.counts.retrying = -it.n;
+            (it.run_id, change)
+        });
+        let changes = changes.collect();
         super::settle::count(conn, &changes, 0)?;
         Ok(lost)
     })
@@ -382,7 +386,8 @@ pub fn send_again(conn: &mut PgConnection, run: RunId, since: DateTime<Utc>, now
             return Ok(0);
         }
         let n = super::rescue::send_again(conn, run, since, now)?;
-        let change = Counts { unconfirmed: -n, retrying: n, ..Counts::default() };
+        let mut change = CountChange::of(Outcome::Unconfirmed, -n);
+        change.counts.retrying = n;
         super::settle::count(conn, &BTreeMap::from([(run, change)]), 0)?;
         Ok(n)
     })
@@ -436,7 +441,7 @@ fn rows_of_file(conn: &mut PgConnection, run: &Run, file: FileId, now: DateTime<
         None => 0,
     };
     if left_out > 0 {
-        let change = Counts { skipped: left_out.into(), ..Counts::default() };
+        let change = CountChange::of(Outcome::NoGroup, left_out.into());
         super::settle::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
     }
     let mine = meant(&spellings, std::slice::from_ref(&group.value));
@@ -482,7 +487,8 @@ pub fn take_back(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Res
         let holds = runs::store::holds(conn, &run)?;
         run.clone().add(0, &holds, now)?;
         let (replaced, held) = super::prepare::replace_unsent(conn, run.id, run.next_seq, now)?;
-        let change = Counts { skipped: replaced, retrying: -held, ..Counts::default() };
+        let mut change = CountChange::of(Outcome::Replaced, replaced);
+        change.counts.retrying = -held;
         super::settle::count(conn, &BTreeMap::from([(run.id, change)]), 0)?;
         Ok(replaced)
     })

@@ -10,7 +10,7 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::settle::count;
-use super::{Claim, ClaimedContact, Counts, LEASE, Lease, Outcome};
+use super::{Claim, ClaimedContact, CountChange, LEASE, Lease, Outcome};
 use crate::channels::room::LatelyRow;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, leases, replacements, retries, schedule_runs};
@@ -372,7 +372,7 @@ pub fn wait_no_more(conn: &mut PgConnection, run: RunId, seqs: &[i32]) -> QueryR
     let waiting = retries::table.filter(retries::run_id.eq(run)).filter(retries::seq.eq_any(seqs));
     let refused: Vec<(i32, i16)> =
         diesel::delete(waiting).returning((retries::seq, retries::refusals)).get_results(conn)?;
-    let change = Counts { retrying: -(refused.len() as i64), ..Counts::default() };
+    let change = CountChange::retrying(-(refused.len() as i64));
     count(conn, &BTreeMap::from([(run, change)]), 0)?;
     Ok(refused.into_iter().collect())
 }
@@ -405,7 +405,7 @@ pub fn hold(conn: &mut PgConnection, run: RunId, held: &[Held]) -> QueryResult<(
     .bind::<Array<Timestamptz>, _>(untils)
     .bind::<Array<Text>, _>(details);
     let new: N = Prepared(hold).get_result(conn)?;
-    let change = Counts { retrying: new.n, ..Counts::default() };
+    let change = CountChange::retrying(new.n);
     count(conn, &BTreeMap::from([(run, change)]), 0)
 }
 

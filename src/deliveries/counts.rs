@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int4, Int8, Nullable, Text, Timestamptz};
 
-use super::Counts;
-use crate::db::schema::{leases, retries};
+use super::{Counts, Outcome};
+use crate::db::schema::{leases, outcome_tallies, retries};
 use crate::db::{N, Prepared};
 use crate::ids::{CampaignId, RunId, ScheduleId};
-use crate::runs::Run;
+use crate::runs::{Run, RunState};
 
 /// How the first contacts of a run turned out, while the others wait for them.
 pub struct Firsts {
@@ -92,6 +92,27 @@ pub fn waiting(conn: &mut PgConnection, run: RunId) -> QueryResult<i64> {
 /// The counts of one run.
 pub fn counts_of(conn: &mut PgConnection, run: RunId) -> QueryResult<Counts> {
     counts(conn, &[run])?.remove(&run).ok_or(diesel::result::Error::NotFound)
+}
+
+/// How often each outcome occurs in a run with these counts, those that do not occur left out.
+pub fn outcomes(conn: &mut PgConnection, run: &Run, counts: &Counts) -> QueryResult<Vec<(Outcome, i64)>> {
+    let kept: Vec<(i16, i64)> = outcome_tallies::table
+        .filter(outcome_tallies::run_id.eq(run.id))
+        .select((outcome_tallies::outcome, outcome_tallies::n))
+        .load(conn)?;
+    let mut outcomes: BTreeMap<Outcome, i64> = BTreeMap::new();
+    for (code, n) in kept {
+        let Some(outcome) = Outcome::of_code(code) else { continue };
+        *outcomes.entry(outcome).or_default() += n;
+    }
+    outcomes.insert(Outcome::Delivered, counts.delivered);
+    outcomes.insert(Outcome::Unconfirmed, counts.unconfirmed);
+    match run.state {
+        RunState::Overrun { .. } => drop(outcomes.insert(Outcome::Overrun, counts.unsent())),
+        RunState::Stopped { .. } => drop(outcomes.insert(Outcome::Stopped, counts.unsent())),
+        RunState::Waiting | RunState::Running | RunState::Paused { .. } | RunState::Completed { .. } => {}
+    }
+    Ok(outcomes.into_iter().filter(|(_, n)| *n > 0).collect())
 }
 
 /// What a stop or a pause covers.

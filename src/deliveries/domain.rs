@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -58,7 +59,7 @@ pub struct ClaimedContact {
 }
 
 /// The final word on a delivery. The codes are exported and stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
     Delivered,
     Invalid,
@@ -645,18 +646,45 @@ impl Counts {
     pub fn in_flight(&self) -> i64 {
         self.audience - self.settled() - self.unsent()
     }
+}
 
-    /// Adds `n` (perhaps negative) to the count that a row with this word is in.
+/// What a write does to the counts of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CountChange {
+    pub counts: Counts,
+    /// The same by outcome, for groups that have more than one.
+    pub outcomes: BTreeMap<Outcome, i64>,
+}
+
+impl CountChange {
+    /// `n` rows came to this outcome.
+    pub fn of(outcome: Outcome, n: i64) -> CountChange {
+        let mut change = CountChange::default();
+        change.add(Word::finally(outcome), n);
+        change
+    }
+
+    /// `n` rows went onto the list of those that wait for another try.
+    pub fn retrying(n: i64) -> CountChange {
+        CountChange { counts: Counts { retrying: n, ..Counts::default() }, ..CountChange::default() }
+    }
+
+    /// Adds `n` (perhaps negative) to the counts that a row with this word is in.
     pub fn add(&mut self, word: Word, n: i64) {
-        let count = match word.outcome.map(Outcome::group) {
-            None if word.progress.is_some() => &mut self.accepted,
+        let counts = &mut self.counts;
+        let group = word.outcome.map(Outcome::group);
+        let count = match group {
+            None if word.progress.is_some() => &mut counts.accepted,
             None | Some(OutcomeGroup::Unsent) => return,
-            Some(OutcomeGroup::Delivered) => &mut self.delivered,
-            Some(OutcomeGroup::Unconfirmed) => &mut self.unconfirmed,
-            Some(OutcomeGroup::Skipped) => &mut self.skipped,
-            Some(OutcomeGroup::Failed) => &mut self.failed,
+            Some(OutcomeGroup::Delivered) => &mut counts.delivered,
+            Some(OutcomeGroup::Unconfirmed) => &mut counts.unconfirmed,
+            Some(OutcomeGroup::Skipped) => &mut counts.skipped,
+            Some(OutcomeGroup::Failed) => &mut counts.failed,
         };
         *count += n;
+        if let (Some(outcome), Some(OutcomeGroup::Skipped | OutcomeGroup::Failed)) = (word.outcome, group) {
+            *self.outcomes.entry(outcome).or_default() += n;
+        }
     }
 }
 
@@ -794,13 +822,20 @@ mod tests {
 
     #[test]
     fn the_counts_always_add_up_to_the_audience() {
-        let mut counts = Counts { audience: 20, unclaimed: 5, retrying: 2, ..Counts::default() };
-        counts.add(Word::ACCEPTED, 3);
+        let mut change = CountChange {
+            counts: Counts { audience: 40, unclaimed: 5, retrying: 2, ..Counts::default() },
+            ..CountChange::default()
+        };
+        change.add(Word::ACCEPTED, 3);
         for outcome in Outcome::ALL {
-            counts.add(Word::finally(outcome), i64::from(!matches!(outcome, Outcome::Overrun | Outcome::Stopped)) / 2);
+            change.add(Word::finally(outcome), 1);
         }
-        counts.add(Word::finally(Outcome::Rejected), 1);
+        change.add(Word::finally(Outcome::Rejected), 1);
+        let counts = change.counts;
         assert_eq!(counts.sent() + counts.failed + counts.skipped + counts.unconfirmed, counts.settled());
-        assert_eq!(counts.settled() + counts.in_flight() + counts.unsent(), 20);
+        assert_eq!(counts.settled() + counts.in_flight() + counts.unsent(), 40);
+        let of = |group| change.outcomes.iter().filter(|it| it.0.group() == group).map(|it| it.1).sum::<i64>();
+        assert_eq!((of(OutcomeGroup::Failed), of(OutcomeGroup::Skipped)), (counts.failed, counts.skipped));
+        assert_eq!(change.outcomes[&Outcome::Rejected], 2);
     }
 }

@@ -8,10 +8,10 @@ use diesel::prelude::*;
 use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
-use super::{Counts, Show, Standing};
+use super::{Counts, Outcome, Show, Standing};
 use crate::contacts::domain::as_stored;
 use crate::db::Zone;
-use crate::db::schema::{campaigns, channels, files, schedule_runs, schedules};
+use crate::db::schema::{campaigns, channels, files, retries, schedule_runs, schedules};
 use crate::ids::RunId;
 use crate::runs::{self, Run};
 
@@ -57,6 +57,8 @@ pub struct LedgerAsk {
     pub begins: String,
     /// Only rows with a higher number.
     pub after: i32,
+    /// How many rows of the page were found already, before that number.
+    pub found: usize,
 }
 
 /// One contact of a run.
@@ -79,22 +81,53 @@ pub struct LedgerEntry {
 pub struct LedgerLook {
     pub head: LedgerHead,
     pub counts: Counts,
-    /// How many contacts stand where.
-    pub standings: Vec<(Standing, i64)>,
+    /// Outcomes that occur, with how often.
+    pub outcomes: Vec<(Outcome, i64)>,
     pub ask: LedgerAsk,
     pub entries: Vec<LedgerEntry>,
-    /// The last row of this page, when there are more behind it.
-    pub next: Option<i32>,
+    pub goes_on: Option<GoesOn>,
 }
+
+/// What comes behind the rows of a ledger page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoesOn {
+    /// The page is full; more rows are behind this one.
+    AnotherPage { after: i32 },
+    /// Nothing is known yet of the rows behind this one.
+    LooksOn { after: i32 },
+}
+
+/// How many rows of a run one look goes through. What few rows have in common is found in as many looks as it
+/// takes, each quick, so that a page of a million contacts answers at once.
+const ROWS_A_LOOK: i32 = 100_000;
 
 /// To be asked on one snapshot: what stands above the rows is then what the rows say.
 pub fn look(conn: &mut PgConnection, run: RunId, ask: LedgerAsk, page: usize) -> QueryResult<LedgerLook> {
     let head = head(conn, run)?;
-    let mut entries = entries(conn, run, &ask, page as i64 + 1)?;
-    let next = (entries.len() > page).then(|| entries[page - 1].seq);
-    entries.truncate(page);
-    let (counts, standings) = (super::counts::counts_of(conn, run)?, standings(conn, run)?);
-    Ok(LedgerLook { head, counts, standings, ask, entries, next })
+    let from = ask.after.max(before_first(conn, &head.run, ask.show)?);
+    let until = from.saturating_add(ROWS_A_LOOK).min(head.run.last_seq);
+    let wanted = page.saturating_sub(ask.found);
+    let mut entries = entries(conn, run, &LedgerAsk { after: from, ..ask.clone() }, until, wanted as i64 + 1)?;
+    let goes_on = if entries.len() > wanted {
+        entries.truncate(wanted);
+        Some(GoesOn::AnotherPage { after: entries.last().map_or(from, |entry| entry.seq) })
+    } else {
+        (until < head.run.last_seq).then_some(GoesOn::LooksOn { after: until })
+    };
+    let counts = super::counts::counts_of(conn, run)?;
+    let outcomes = super::counts::outcomes(conn, &head.run, &counts)?;
+    Ok(LedgerLook { head, counts, outcomes, ask, entries, goes_on })
+}
+
+/// A row of the run before which none is in `show`. Contacts that were not sent to stand
+/// behind the cursor, or on the list of those that wait.
+fn before_first(conn: &mut PgConnection, run: &Run, show: Show) -> QueryResult<i32> {
+    if !matches!(show, Show::Unsent | Show::Retrying | Show::Outcome(Outcome::Stopped | Outcome::Overrun)) {
+        return Ok(0);
+    }
+    let waits: Option<i32> =
+        retries::table.filter(retries::run_id.eq(run.id)).select(diesel::dsl::min(retries::seq)).first(conn)?;
+    Ok(waits.map_or(run.next_seq, |seq| seq.min(run.next_seq)) - 1)
 }
 
 #[derive(QueryableByName)]
@@ -117,8 +150,14 @@ struct Row {
     next_try_at: Option<DateTime<Utc>>,
 }
 
-/// Up to `n` rows, in the order of the run.
-pub fn entries(conn: &mut PgConnection, run: RunId, ask: &LedgerAsk, n: i64) -> QueryResult<Vec<LedgerEntry>> {
+/// Up to `n` rows of those up to number `until`, in the order of the run.
+pub fn entries(
+    conn: &mut PgConnection,
+    run: RunId,
+    ask: &LedgerAsk,
+    until: i32,
+    n: i64,
+) -> QueryResult<Vec<LedgerEntry>> {
     let standings: Option<Vec<i16>> = match ask.show {
         Show::All => None,
         show => Some(Standing::all().filter(|it| show.shows(*it)).map(Standing::code).collect()),
@@ -127,7 +166,7 @@ pub fn entries(conn: &mut PgConnection, run: RunId, ask: &LedgerAsk, n: i64) -> 
     let address = begins.map(as_stored).filter(|text| !text.is_empty());
     let sql = format!(
         "SELECT * FROM ({LEDGER}) l
-         WHERE l.seq > $2
+         WHERE l.seq > $2 AND l.seq <= $7
            AND ($3 IS NULL OR l.standing = ANY ($3))
            AND ($4 IS NULL OR starts_with(l.address, $5) OR starts_with(lower(l.customer_id), lower($4)))
          ORDER BY l.seq
@@ -140,6 +179,7 @@ pub fn entries(conn: &mut PgConnection, run: RunId, ask: &LedgerAsk, n: i64) -> 
         .bind::<Nullable<Text>, _>(begins)
         .bind::<Nullable<Text>, _>(address)
         .bind::<Int8, _>(n)
+        .bind::<Int4, _>(until)
         .load::<Row>(conn)?
         .into_iter()
         .map(|row| {
@@ -155,22 +195,6 @@ pub fn entries(conn: &mut PgConnection, run: RunId, ask: &LedgerAsk, n: i64) -> 
             })
         })
         .collect()
-}
-
-/// How many contacts stand where. Reads every row of the run.
-pub fn standings(conn: &mut PgConnection, run: RunId) -> QueryResult<Vec<(Standing, i64)>> {
-    #[derive(QueryableByName)]
-    struct Group {
-        #[diesel(sql_type = Int2)]
-        standing: i16,
-        #[diesel(sql_type = Int8)]
-        n: i64,
-    }
-    let groups: Vec<Group> =
-        diesel::sql_query(format!("SELECT l.standing, count(*) AS n FROM ({LEDGER}) l GROUP BY 1 ORDER BY 1"))
-            .bind::<Int8, _>(run)
-            .load(conn)?;
-    groups.into_iter().map(|group| Ok((standing(group.standing)?, group.n))).collect()
 }
 
 /// Names of these runs, for links to them.

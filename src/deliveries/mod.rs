@@ -36,6 +36,6 @@ pub mod web;
 
 pub use crate::providers::BEGIN_WITHIN;
 pub use domain::{
-    Claim, ClaimedContact, Counts, Fate, LEASE, LOST, Lease, OnRecord, Outcome, OutcomeGroup, PATIENCE, Settled, Show,
-    Standing, Word, even_part, fate, merge,
+    Claim, ClaimedContact, CountChange, Counts, Fate, LEASE, LOST, Lease, OnRecord, Outcome, OutcomeGroup, PATIENCE,
+    Settled, Show, Standing, Word, even_part, fate, merge,
 };

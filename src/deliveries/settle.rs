@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::{Counts, Fate, Lease, Outcome, Settled, Word};
+use super::{CountChange, Fate, Lease, Outcome, Settled, Word};
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
@@ -101,12 +101,12 @@ pub fn write_words(conn: &mut PgConnection, settled: &[&Settled], shard: i16, no
         .bind::<Array<Nullable<Text>>, _>(columns.6)
         .bind::<Timestamptz, _>(now);
     let written: Vec<Written> = Prepared(settle).load(conn)?;
-    let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
+    let mut changes: BTreeMap<RunId, CountChange> = BTreeMap::new();
     for row in written {
         let word = Word { progress: row.progress, outcome: row.outcome.and_then(Outcome::of_code) };
-        tally.entry(row.run_id).or_default().add(word, 1);
+        changes.entry(row.run_id).or_default().add(word, 1);
     }
-    count(conn, &tally, shard)
+    count(conn, &changes, shard)
 }
 
 /// Notes that these deliveries begin conversations: a bot spoke in them, then.
@@ -163,7 +163,7 @@ pub fn learnt_of(conn: &mut PgConnection, parts: &[DeliveryKey]) -> QueryResult<
 /// Puts contacts back for another try. One about which a receipt knows already is left alone.
 pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) -> QueryResult<()> {
     locks::take(Lock::Delivery);
-    let mut tally: BTreeMap<RunId, Counts> = BTreeMap::new();
+    let mut changes: BTreeMap<RunId, CountChange> = BTreeMap::new();
     for it in settled {
         let Fate::Later { at, refused, detail } = &it.fate else { continue };
         // Locked, so that no receipt settles it meanwhile: it would be sent once more.
@@ -186,15 +186,21 @@ pub fn write_retries(conn: &mut PgConnection, settled: &[&Settled], shard: i16) 
                 retries::refusals.eq(it.refusals + i16::from(*refused)),
             ))
             .execute(conn)?;
-        tally.entry(it.run).or_default().retrying += 1;
+        changes.entry(it.run).or_default().counts.retrying += 1;
     }
-    count(conn, &tally, shard)
+    count(conn, &changes, shard)
 }
 
 /// Adds to the tallies, run by run in one order, so that two writers never wait for each other in a ring.
-pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i16) -> QueryResult<()> {
+pub fn count(conn: &mut PgConnection, changes: &BTreeMap<RunId, CountChange>, shard: i16) -> QueryResult<()> {
     let mut columns = (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);
-    for (run, counts) in tally {
+    let mut outcomes = (vec![], vec![], vec![]);
+    for (run, CountChange { counts, outcomes: single }) in changes {
+        for (outcome, n) in single {
+            outcomes.0.push(run.0);
+            outcomes.1.push(outcome.code());
+            outcomes.2.push(*n);
+        }
         columns.0.push(run.0);
         columns.1.push(counts.accepted);
         columns.2.push(counts.delivered);
@@ -224,6 +230,20 @@ pub fn count(conn: &mut PgConnection, tally: &BTreeMap<RunId, Counts>, shard: i1
     .bind::<Array<Int8>, _>(columns.4)
     .bind::<Array<Int8>, _>(columns.5)
     .bind::<Array<Int8>, _>(columns.6)
+    .bind::<Int2, _>(shard);
+    Prepared(add).execute(conn)?;
+    if outcomes.0.is_empty() {
+        return Ok(());
+    }
+    let add = diesel::sql_query(
+        "INSERT INTO outcome_tallies (run_id, shard, outcome, n)
+         SELECT u.run_id, $4, u.outcome, u.n FROM unnest($1::bigint[], $2::smallint[], $3::bigint[]) AS u (run_id, outcome, n)
+         ORDER BY u.run_id, u.outcome
+         ON CONFLICT (run_id, shard, outcome) DO UPDATE SET n = outcome_tallies.n + EXCLUDED.n",
+    )
+    .bind::<Array<Int8>, _>(outcomes.0)
+    .bind::<Array<Int2>, _>(outcomes.1)
+    .bind::<Array<Int8>, _>(outcomes.2)
     .bind::<Int2, _>(shard);
     Prepared(add).execute(conn).map(drop)
 }

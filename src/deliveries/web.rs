@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::ledger::{self, LedgerAsk, LedgerEntry, LedgerLook};
+use super::ledger::{self, GoesOn, LedgerAsk, LedgerEntry, LedgerLook};
 use super::{Show, Standing};
 use crate::access::View;
 use crate::app::App;
@@ -34,12 +34,14 @@ struct Filter {
     q: String,
     #[serde(default)]
     after: i32,
+    #[serde(default)]
+    found: usize,
 }
 
 impl Filter {
     fn ask(&self) -> LedgerAsk {
         let show = Show::of_word(&self.show).unwrap_or_default();
-        LedgerAsk { show, begins: self.q.trim().to_owned(), after: self.after }
+        LedgerAsk { show, begins: self.q.trim().to_owned(), after: self.after, found: self.found.min(PAGE) }
     }
 }
 
@@ -53,27 +55,38 @@ struct Ledger {
 impl Ledger {
     /// This page, showing something else.
     fn href(&self, show: &Show) -> String {
-        self.address("", *show, None)
+        self.address("", *show, &[])
     }
 
     fn next_href(&self, after: &i32) -> String {
-        self.address("", self.seen.ask.show, Some(*after))
+        self.address("", self.seen.ask.show, &[("after", *after as usize)])
+    }
+
+    /// What looks for the rest of this page.
+    fn look_on_href(&self, after: &i32) -> String {
+        let found = self.seen.ask.found + self.seen.entries.len();
+        self.address("", self.seen.ask.show, &[("after", *after as usize), ("found", found)])
     }
 
     fn export_href(&self) -> String {
-        self.address("/ledger.csv", self.seen.ask.show, None)
+        self.address("/ledger.csv", self.seen.ask.show, &[])
     }
 
-    fn address(&self, below: &str, show: Show, after: Option<i32>) -> String {
+    fn address(&self, below: &str, show: Show, more: &[(&str, usize)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("show", &show.word());
         if !self.seen.ask.begins.is_empty() {
             query.append_pair("q", &self.seen.ask.begins);
         }
-        if let Some(after) = after {
-            query.append_pair("after", &after.to_string());
+        for (name, value) in more {
+            query.append_pair(name, &value.to_string());
         }
         format!("/runs/{}{below}?{}", self.seen.head.run.id, query.finish())
+    }
+
+    /// Nobody was found in the whole run, after however many looks.
+    fn is_empty(&self) -> bool {
+        self.seen.entries.is_empty() && self.seen.ask.found == 0 && self.seen.goes_on.is_none()
     }
 
     /// The counts of the run, each with what shows the rows behind it.
@@ -83,11 +96,9 @@ impl Ledger {
 
     /// Outcomes that occur in this run, with how often.
     fn outcomes(&self) -> impl Iterator<Item = (Show, String)> {
-        self.seen.standings.iter().filter_map(|(standing, n)| match standing {
-            Standing::Final(outcome) => Some((Show::Outcome(*outcome), thousands(*n))),
-            Standing::Retrying | Standing::Held => Some((Show::Retrying, thousands(*n))),
-            Standing::Planned | Standing::InFlight | Standing::Accepted | Standing::Sent => None,
-        })
+        let single = self.seen.outcomes.iter().map(|(outcome, n)| (Show::Outcome(*outcome), *n));
+        let waiting = Some(self.seen.counts.retrying).filter(|n| *n > 0 && !self.seen.head.run.state.has_ended());
+        single.chain(waiting.map(|n| (Show::Retrying, n))).map(|(show, n)| (show, thousands(n)))
     }
 
     fn state(&self) -> (&'static str, &'static str) {
@@ -147,7 +158,8 @@ async fn export(
         async move {
             let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
             let wanted = ask.clone();
-            let entries = app.db.run(move |conn| ledger::entries(conn, id, &wanted, EXPORTED_AT_ONCE)).await?;
+            let entries =
+                app.db.run(move |conn| ledger::entries(conn, id, &wanted, i32::MAX, EXPORTED_AT_ONCE)).await?;
             let rows = entries.iter().map(|entry| cells(entry, |at| at.with_timezone(&zone).to_rfc3339()));
             lines.extend(csv_lines(rows)?);
             let more = entries.len() as i64 == EXPORTED_AT_ONCE;

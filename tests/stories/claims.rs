@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashSet};
 use bugle::campaigns::CampaignKind;
 use bugle::control::actions;
 use bugle::control::actions::{pause, resume, stop};
-use bugle::deliveries::ledger::{self, LedgerAsk};
 use bugle::deliveries::{Outcome, Show, Standing};
 use bugle::drafting;
 use bugle::engine::starter;
@@ -73,14 +72,15 @@ fn coasts(n: usize) -> Vec<String> {
 
 /// How many contacts of a run stand where, by name.
 fn standings(desk: &Desk, run: RunId) -> BTreeMap<&'static str, i64> {
-    let standings = desk.db(|conn| ledger::standings(conn, run).unwrap());
-    standings.into_iter().map(|(standing, n)| (standing.name(), n)).collect()
+    let mut standings = BTreeMap::new();
+    for entry in desk.ledger(run, Show::All) {
+        *standings.entry(entry.standing.name()).or_default() += 1;
+    }
+    standings
 }
 
 fn details(desk: &Desk, run: RunId, show: Show) -> Vec<String> {
-    let entries =
-        desk.db(|conn| ledger::entries(conn, run, &LedgerAsk { show, ..LedgerAsk::default() }, 1000).unwrap());
-    entries.into_iter().filter_map(|entry| entry.detail).collect()
+    desk.ledger(run, show).into_iter().filter_map(|entry| entry.detail).collect()
 }
 
 fn nobody_twice(desk: &Desk) {
@@ -106,9 +106,7 @@ async fn contacts_where_it_is_night_are_held_and_the_others_get_the_whole_rate()
     assert!(received.iter().all(|it| it.phone.starts_with("1212")), "somebody was woken up");
     assert_eq!(standings(&desk, it.run), BTreeMap::from([("delivered", 20), ("held", 20)]));
     assert_eq!(desk.counts(it.run).unsent(), 20);
-    let held = desk.db(|conn| {
-        ledger::entries(conn, it.run, &LedgerAsk { show: Show::Retrying, ..LedgerAsk::default() }, 100).unwrap()
-    });
+    let held = desk.ledger(it.run, Show::Retrying);
     assert!(held.iter().all(|entry| entry.standing == Standing::Held));
     assert!(held.iter().all(|entry| entry.next_try_at == Some(instant("2026-07-01 16:00"))));
     assert_eq!(held[0].detail.as_deref(), Some("waits for 09:00 where the person lives"));

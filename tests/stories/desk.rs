@@ -19,7 +19,9 @@ use bugle::clock::Clock;
 use bugle::config::Settings;
 use bugle::db::embedded::{Durability, Private};
 use bugle::db::{self, Db, Purpose};
-use bugle::deliveries::Counts;
+use bugle::deliveries::counts::{counts_of, outcomes};
+use bugle::deliveries::ledger::{self, LedgerAsk, LedgerEntry};
+use bugle::deliveries::{CountChange, Counts, Outcome, OutcomeGroup, Show, Word};
 use bugle::engine::Engine;
 use bugle::engine::dispatcher::Dispatcher;
 use bugle::engine::{importer, starter};
@@ -467,6 +469,12 @@ impl Desk {
         self.db(|conn| bugle::deliveries::counts::counts_of(conn, run).unwrap())
     }
 
+    /// The rows of a run that are shown so.
+    pub fn ledger(&self, run: RunId, show: Show) -> Vec<LedgerEntry> {
+        let ask = LedgerAsk { show, ..LedgerAsk::default() };
+        self.db(|conn| ledger::entries(conn, run, &ask, i32::MAX, 10_000).unwrap())
+    }
+
     // ---- browsing ----
 
     pub async fn visit(&self, path: &str) -> Answer {
@@ -588,15 +596,20 @@ impl Desk {
                         .bind::<BigInt, _>(run.id)
                         .load(conn)
                         .unwrap();
-                let mut counted =
-                    Counts { audience: rows.len() as i64, retrying: run.retrying, ..Counts::default() };
+                let mut counted = CountChange::retrying(run.retrying);
+                counted.counts.audience = rows.len() as i64;
                 for row in rows {
-                    counted.unclaimed += i64::from(run.next_seq <= row.seq);
-                    let outcome = row.outcome.map(|code| bugle::deliveries::Outcome::of_code(code).unwrap());
-                    counted.add(bugle::deliveries::Word { progress: row.progress, outcome }, 1);
+                    counted.counts.unclaimed += i64::from(run.next_seq <= row.seq);
+                    let outcome = row.outcome.map(|code| Outcome::of_code(code).unwrap());
+                    counted.add(Word { progress: row.progress, outcome }, 1);
                 }
-                let kept = bugle::deliveries::counts::counts_of(conn, RunId(run.id)).unwrap();
-                assert_eq!(kept, counted, "counts of run {} against its rows", run.id);
+                let kept = counts_of(conn, RunId(run.id)).unwrap();
+                assert_eq!(kept, counted.counts, "counts of run {} against its rows", run.id);
+                let it = bugle::runs::store::find(conn, RunId(run.id)).unwrap();
+                let mut single = outcomes(conn, &it, &kept).unwrap();
+                single.retain(|(outcome, _)| matches!(outcome.group(), OutcomeGroup::Failed | OutcomeGroup::Skipped));
+                let rows: Vec<_> = counted.outcomes.into_iter().collect();
+                assert_eq!(single, rows, "outcomes of run {} against its rows", run.id);
             }
         });
     }

@@ -1,7 +1,6 @@
 //! Who got it, who did not, and why: the rows behind every number.
 
 use actix_web::test::TestRequest;
-use bugle::deliveries::ledger::{self, LedgerAsk};
 use bugle::deliveries::{OnRecord, Outcome, Show, Standing, Word};
 use bugle::ids::RunId;
 use bugle::pacing::LatePolicy;
@@ -70,8 +69,7 @@ async fn the_rows_behind_a_number_are_as_many_as_it_says() {
     let check = |when: &str| {
         let counts = desk.counts(run);
         for show in Show::COUNTED.into_iter().chain([Show::Retrying]) {
-            let rows =
-                desk.db(|conn| ledger::entries(conn, run, &LedgerAsk { show, ..LedgerAsk::default() }, 100).unwrap());
+            let rows = desk.ledger(run, show);
             assert_eq!(Some(rows.len() as i64), show.count(&counts), "{show:?} {when}");
         }
     };
@@ -106,15 +104,9 @@ async fn where_a_contact_stands_is_the_same_asked_one_by_one_or_all_at_once() {
     ];
     for state in states {
         desk.sql(&format!("UPDATE schedule_runs SET {state}"));
-        let (at_once, one_by_one) =
-            desk.db(|conn| (ledger::entries(conn, run, &LedgerAsk::default(), 100).unwrap(), one_by_one(conn, run)));
+        let (at_once, one_by_one) = (desk.ledger(run, Show::All), desk.db(|conn| one_by_one(conn, run)));
         let at_once: Vec<_> = at_once.iter().map(|entry| (entry.seq, entry.standing)).collect();
         assert_eq!(at_once, one_by_one, "{state}");
-
-        let sums = desk.db(|conn| ledger::standings(conn, run).unwrap());
-        for (standing, n) in sums {
-            assert_eq!(n, one_by_one.iter().filter(|it| it.1 == standing).count() as i64, "{standing:?}, {state}");
-        }
     }
     // Back to something whose counts can be held against its rows.
     desk.sql("DELETE FROM schedule_runs");
@@ -165,6 +157,46 @@ async fn a_long_ledger_comes_page_by_page_and_goes_out_whole() {
     assert!(lines[4321].contains(",'=HYPERLINK(1),"), "{}", lines[4321]);
     let some = desk.visit(&format!("/runs/{run}/ledger.csv?show=delivered")).await;
     assert_eq!(some.html.lines().count(), 1);
+}
+
+#[actix_web::test]
+async fn what_few_rows_of_a_long_ledger_have_in_common_is_found_look_by_look() {
+    let desk = Desk::open_at("2026-03-02 08:59").await;
+    let (_, _, run) = desk.campaign("Spring", 1, "09:00-10:00", 60.0).await;
+    desk.sql(
+        "INSERT INTO deliveries (run_id, seq, contact_id, address, values, outcome, settled_at)
+         SELECT run_id, n, contact_id, '1202' || n, '{}', CASE WHEN n IN (1001, 150000, 230000) THEN 12 WHEN n <= 240000 THEN 0 END,
+                CASE WHEN n <= 240000 THEN now() END
+         FROM deliveries, generate_series(2, 250000) n",
+    );
+    desk.sql("UPDATE schedule_runs SET last_seq = 250000, next_seq = 240001, state = 'stopped', ended_at = now()");
+
+    let first = desk.visit(&format!("/runs/{run}?show=failed")).await;
+    shows(&first.html, r#"id="delivery-1001""#);
+    shows(&first.html, "Looked through 100,000 of 250,000 rows.");
+    shows(&first.html, &format!("/runs/{run}?show=failed&#38;after=100000&#38;found=1"));
+    lacks(&first.html, "Next page");
+    let second = desk.visit(&format!("/runs/{run}?show=failed&after=100000&found=1")).await;
+    shows(&second.html, r#"id="delivery-150000""#);
+    let last = desk.visit(&format!("/runs/{run}?show=failed&after=200000&found=2")).await;
+    shows(&last.html, r#"id="delivery-230000""#);
+    lacks(&last.html, "Looked through");
+    lacks(&last.html, "Nobody here");
+
+    // A page that is full does not look on, and the next one begins behind its last row.
+    let full = desk.visit(&format!("/runs/{run}?show=failed&after=100000&found=99")).await;
+    shows(&full.html, r#"id="delivery-150000""#);
+    shows(&full.html, "found=100");
+    let over = desk.visit(&format!("/runs/{run}?show=failed&after=200000&found=100")).await;
+    lacks(&over.html, r#"id="delivery-230000""#);
+    shows(&over.html, &format!("/runs/{run}?show=failed&#38;after=200000\">Next page"));
+
+    // Whoever was not sent to is behind the cursor, so nothing before it is looked through.
+    let unsent = desk.visit(&format!("/runs/{run}?show=unsent")).await;
+    shows(&unsent.html, r#"id="delivery-240001""#);
+    let nobody = desk.visit(&format!("/runs/{run}?show=skipped&after=200000&found=0")).await;
+    shows(&nobody.html, "Nobody here");
+    desk.sql("DELETE FROM schedule_runs");
 }
 
 #[actix_web::test]
