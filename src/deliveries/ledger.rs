@@ -99,7 +99,7 @@ pub enum GoesOn {
 
 /// How many rows of a run one look goes through. What few rows have in common is found in as many looks as it
 /// takes, each quick, so that a page of a million contacts answers at once.
-const ROWS_A_LOOK: i32 = 100_000;
+const ROWS_A_LOOK: i32 = 50_000;
 
 /// To be asked on one snapshot: what stands above the rows is then what the rows say.
 pub fn look(conn: &mut PgConnection, run: RunId, ask: LedgerAsk, page: usize) -> QueryResult<LedgerLook> {
