@@ -1,7 +1,8 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use crate::contacts::domain::{AddressProblem, MOST_NAMED, keep_first, normalise};
+use crate::contacts::addresses::{AddressProblem, normalise};
+use crate::contacts::domain::{MOST_NAMED, keep_first};
 use crate::ids::UserId;
 use crate::pacing;
 use crate::providers::Kind;
@@ -39,7 +40,7 @@ pub struct Block {
 }
 
 /// Why something typed cannot be put on the list. The text is shown beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongAddress {
     #[error("not an address")]
     Address(AddressProblem),
@@ -142,7 +143,7 @@ impl Reading<'_> {
                     lines.n_bad += 1;
                     if lines.n_bad <= MOST_NAMED {
                         let text: String = address.chars().take(60).collect();
-                        let says = wrong.iter().map(|wrong| self.says(*wrong, &text)).collect::<Vec<_>>().join(" ");
+                        let says = wrong.iter().map(|wrong| self.says(wrong, &text)).collect::<Vec<_>>().join(" ");
                         lines.bad.push(BadLine { line, text, says });
                     }
                 }
@@ -153,7 +154,7 @@ impl Reading<'_> {
     }
 
     /// What is wrong, in words for the person who typed it.
-    pub fn says(&self, wrong: WrongAddress, address: &str) -> String {
+    pub fn says(&self, wrong: &WrongAddress, address: &str) -> String {
         match wrong {
             WrongAddress::Address(AddressProblem::Missing) => "Write the address.".to_owned(),
             WrongAddress::Address(problem) => problem.says(self.kind, address, self.region),

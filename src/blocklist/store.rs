@@ -3,7 +3,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 
 use super::domain::{Block, BlockedAddress};
-use crate::contacts::domain::as_stored;
+use crate::contacts::addresses::as_stored;
 use crate::contacts::search::starts;
 use crate::db::Assembled;
 use crate::db::locks::{self, Lock};

@@ -12,7 +12,8 @@ use super::domain::{BlockedAddress, Reading, TypedAddress, TypedLines, WrongAddr
 use super::{actions, store};
 use crate::access::{Manage, Operate, Role, View};
 use crate::app::App;
-use crate::contacts::domain::{in_full, last_day};
+use crate::contacts::addresses::in_full;
+use crate::contacts::domain::last_day;
 use crate::contacts::quiet;
 use crate::contacts::regions;
 use crate::contacts::store::Whom;
@@ -186,7 +187,7 @@ async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryFo
                     WrongAddress::NoDate | WrongAddress::Over => "until",
                     WrongAddress::LongWhy => "why",
                 };
-                errors.add(field, reading.says(wrong, &form.address));
+                errors.add(field, reading.says(&wrong, &form.address));
             }
             page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, form: &form, errors: &errors, zone })
         }

@@ -20,7 +20,7 @@ use crate::access::{Administer, Role, View};
 use crate::app::App;
 use crate::channels;
 use crate::channels::domain::Channel;
-use crate::contacts::domain::{as_stored, in_full};
+use crate::contacts::addresses::{as_stored, in_full};
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::db::{DbError, Error};

@@ -1,7 +1,7 @@
 //! Who can be written to: addresses on kinds of channel, and what is known about them.
 //!
 //! An address is kept in one form only, so that one person is one contact
-//! however a file spells the number: [`domain::normalise`] makes that form, and
+//! however a file spells the number: [`addresses::normalise`] makes that form, and
 //! everything that reads addresses from outside goes through it.
 //!
 //! A contact's customer ID and custom values are the newest that a file or a
@@ -15,6 +15,7 @@
 //! and so stands below them ([`crate::contact_page`]); and the blocklist, which has
 //! a room of its own ([`crate::blocklist`]).
 
+pub mod addresses;
 pub mod domain;
 pub mod regions;
 pub mod store;

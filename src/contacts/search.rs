@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
-use super::domain::as_stored;
+use super::addresses::as_stored;
 use super::store::{Contact, with_consent};
 use crate::db::Assembled;
 use crate::providers::Kind;

@@ -7,7 +7,8 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::domain::{in_full, last_day};
+use super::addresses::in_full;
+use super::domain::last_day;
 use super::quiet;
 use super::search::{self, ContactSearch, Found};
 use super::store::{self, Contact};

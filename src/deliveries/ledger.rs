@@ -9,7 +9,7 @@ use diesel::result::Error::DeserializationError;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
 use super::{Counts, Outcome, Show, Standing};
-use crate::contacts::domain::as_stored;
+use crate::contacts::addresses::as_stored;
 use crate::db::Zone;
 use crate::db::schema::{campaigns, channels, files, retries, schedule_runs, schedules};
 use crate::ids::RunId;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-use crate::contacts::domain::{AddressProblem, normalise};
+use crate::contacts::addresses::{AddressProblem, normalise};
 use crate::db::Reason;
 use crate::ids::FileId;
 use crate::providers::Kind;

@@ -17,7 +17,7 @@ use crate::bots;
 use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::TurnState;
 use crate::clock::instant_from_outside;
-use crate::contacts::domain::{as_stored, in_full};
+use crate::contacts::addresses::{as_stored, in_full};
 use crate::contacts::search::starts;
 use crate::contacts::store::Contact;
 use crate::conversations::{Conversation, store};

@@ -8,7 +8,7 @@ use diesel::result::Error::{DeserializationError, NotFound};
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 
 use super::domain::{Condition, Field, Filter, FilterOp, Join, List};
-use crate::contacts::domain::as_stored;
+use crate::contacts::addresses::as_stored;
 use crate::contacts::search::starts;
 use crate::contacts::store::{Contact, with_consent};
 use crate::db::locks::{self, Lock};

@@ -15,7 +15,8 @@ use super::domain::{Condition, Field, Filter, FilterOp, Join, List, MOST_CONDITI
 use super::store::{self, CountedList, ListSource, Wanted};
 use crate::access::{Manage, Operate, Role, View};
 use crate::app::App;
-use crate::contacts::domain::{Pasted, in_full, last_day, read_pasted};
+use crate::contacts::addresses::in_full;
+use crate::contacts::domain::{Pasted, last_day, read_pasted};
 use crate::contacts::quiet;
 use crate::contacts::regions;
 use crate::contacts::store::Whom;

@@ -1,6 +1,7 @@
 //! domain: Numbers as people type or paste them: which can be sent to, and what is wrong with the others.
 
-use crate::contacts::domain::{MOST_NAMED, keep_first, normalise};
+use crate::contacts::addresses::normalise;
+use crate::contacts::domain::{MOST_NAMED, keep_first};
 use crate::providers::Kind;
 
 /// More of them belong into a file.

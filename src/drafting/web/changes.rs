@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::access::Manage;
 use crate::app::App;
 use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, Freeze, store};
-use crate::contacts::domain::normalise;
+use crate::contacts::addresses::normalise;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
 use crate::drafting::approvals::{self, ApprovalStanding};

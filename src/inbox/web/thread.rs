@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::access::{Operate, Person, Role, View};
 use crate::app::App;
-use crate::contacts::domain::in_full;
+use crate::contacts::addresses::in_full;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::conversations::Handler;

@@ -275,6 +275,6 @@ fn pasted_addresses() {
             bugle::contacts::domain::read_pasted(Kind::Sms, &text, region);
             bugle::quick::typed::Typed::read(&text, region);
         }
-        bugle::contacts::domain::as_stored(&text);
+        bugle::contacts::addresses::as_stored(&text);
     });
 }
