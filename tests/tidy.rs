@@ -106,6 +106,8 @@ const WRITTEN_ELSEWHERE: &[(&str, &str, &[&str])] = &[
     ),
     // A test message brings its contact and its one delivery; whoever writes first becomes a contact.
     ("contacts", "contacts", &["conversations/store.rs", "drafting/test_send.rs"]),
+    // A bot may be the first to hear of a field.
+    ("contact_fields", "contacts", &["conversations/store.rs"]),
     // The lists know who is on them: a run's rows come from there.
     ("deliveries", "deliveries", &["drafting/test_send.rs", "lists/store.rs"]),
     // The clock moves what a leap would make end, or last.

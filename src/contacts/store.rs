@@ -12,7 +12,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz}
 
 use super::domain::Known;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{contacts, files};
+use crate::db::schema::{contact_fields, contacts, files};
 use crate::db::{Assembled, Prepared};
 use crate::ids::{ContactId, UserId};
 use crate::providers::Kind;
@@ -41,15 +41,16 @@ pub fn opt_out(conn: &mut PgConnection, ids: &[ContactId], now: DateTime<Utc>) -
 /// the others what is new about them. `n_rows`: how many addresses it has.
 ///
 /// The import stands in the temporary tables `import_rows` and `import_repeats`
-/// of this connection, in whose transaction this has to be called.
-pub fn take_imported(conn: &mut PgConnection, kind: Kind, n_rows: i64) -> QueryResult<()> {
+/// of this connection, in whose transaction this has to be called. `fields`: names of its columns.
+pub fn take_imported(conn: &mut PgConnection, kind: Kind, n_rows: i64, fields: &[&str]) -> QueryResult<()> {
+    let respelled = make_known(conn, fields)?;
     // A plain INSERT takes half the time of one that is ready for conflicts, and
     // a conflict is rare: somebody else has to add the same address right now.
-    let plain = conn.transaction(|conn| insert_new(conn, include_str!("add_imported.sql"), kind));
+    let plain = conn.transaction(|conn| insert_new(conn, include_str!("add_imported.sql"), kind, respelled));
     let n_new = match plain {
         Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
             let sql = concat!(include_str!("add_imported.sql"), "ON CONFLICT (kind, address) DO NOTHING");
-            insert_new(conn, sql, kind)?
+            insert_new(conn, sql, kind, respelled)?
         }
         result => result?,
     };
@@ -57,11 +58,12 @@ pub fn take_imported(conn: &mut PgConnection, kind: Kind, n_rows: i64) -> QueryR
         return Ok(());
     }
     locks::take(Lock::Contact);
-    diesel::sql_query(include_str!("merge_imported.sql")).bind::<Text, _>(kind).execute(conn).map(drop)
+    let merge = diesel::sql_query(include_str!("merge_imported.sql")).bind::<Text, _>(kind).bind::<Bool, _>(respelled);
+    merge.execute(conn).map(drop)
 }
 
-fn insert_new(conn: &mut PgConnection, sql: &str, kind: Kind) -> QueryResult<usize> {
-    let n_rows = diesel::sql_query(sql).bind::<Text, _>(kind).execute(conn)?;
+fn insert_new(conn: &mut PgConnection, sql: &str, kind: Kind, respelled: bool) -> QueryResult<usize> {
+    let n_rows = diesel::sql_query(sql).bind::<Text, _>(kind).bind::<Bool, _>(respelled).execute(conn)?;
     // Whoever joins with contacts next should know how many there are now.
     if n_rows > 10_000 {
         conn.batch_execute("ANALYZE contacts")?;
@@ -200,11 +202,21 @@ pub fn lock_known(conn: &mut PgConnection, id: ContactId) -> QueryResult<Known> 
     Ok(Known { customer_id, values })
 }
 
+/// A field that is new to the contact comes under the spelling that other contacts have it in.
 pub fn save_known(conn: &mut PgConnection, id: ContactId, known: &Known) -> QueryResult<()> {
-    diesel::update(contacts::table.find(id))
-        .set((contacts::customer_id.eq(&known.customer_id), contacts::values.eq(serde_json::json!(known.values))))
-        .execute(conn)
-        .map(drop)
+    let fields: Vec<&str> = known.values.keys().map(String::as_str).collect();
+    make_known(conn, &fields)?;
+    diesel::sql_query(
+        "UPDATE contacts c SET customer_id = $2, \"values\" = coalesce((
+             SELECT jsonb_object_agg(CASE WHEN jsonb_exists(c.\"values\", e.key) OR jsonb_exists($3, f.name) THEN e.key ELSE f.name END, e.value)
+             FROM jsonb_each($3) e JOIN contact_fields f ON f.identity = field_identity(e.key)), '{}')
+         WHERE id = $1",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<Nullable<Text>, _>(&known.customer_id)
+    .bind::<Jsonb, _>(serde_json::json!(known.values))
+    .execute(conn)
+    .map(drop)
 }
 
 /// Makes contacts of the addresses that are none yet.
@@ -228,6 +240,20 @@ struct Name {
     name: String,
 }
 
+/// Notes these names of fields, unless they are known in another spelling. Returns whether one is.
+pub fn make_known(conn: &mut PgConnection, fields: &[&str]) -> QueryResult<bool> {
+    // In one order, so that two who make the same known do not wait for each other in a ring.
+    diesel::sql_query(
+        "INSERT INTO contact_fields (identity, name)
+         SELECT DISTINCT ON (field_identity(n)) field_identity(n), n FROM unnest($1::text[]) n ORDER BY field_identity(n), n
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<Text>, _>(fields)
+    .execute(conn)?;
+    let known = contact_fields::table.filter(contact_fields::name.eq_any(fields)).count().get_result::<i64>(conn)?;
+    Ok(known < fields.len() as i64)
+}
+
 /// Fields that contacts probably have: those of the newest files and of the newest contacts.
 pub fn usual_fields(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
     let rows: Vec<Name> = diesel::sql_query(
@@ -241,6 +267,11 @@ pub fn usual_fields(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
     )
     .load(conn)?;
     Ok(rows.into_iter().map(|row| row.name).collect())
+}
+
+/// Every field that a contact has had, in its one spelling.
+pub fn known_fields(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    contact_fields::table.select(contact_fields::name).order(contact_fields::identity).load(conn)
 }
 
 /// Every field that a contact has. Reads all contacts.

@@ -9,13 +9,14 @@ use super::{actions, replies};
 use crate::app::App;
 use crate::channels::references::{self, SendsOf};
 use crate::channels::setups;
+use crate::contacts::addresses::normalise;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
 use crate::providers::key::{DeliveryKey, MessageKey, SendKey};
-use crate::providers::{Call, CallAnswer, Event, Forged, Heard, Inbound, Receipt};
+use crate::providers::{Call, CallAnswer, Event, Forged, Heard, Inbound, Kind, Receipt};
 
 #[derive(Debug, thiserror::Error)]
 pub enum NotTakenIn {
@@ -42,9 +43,12 @@ pub async fn webhook(
 const LONGEST: usize = 10_000;
 
 /// A message as it can be kept. `None` for one that names nobody: told again it would be no better.
-fn readable(mut it: Inbound) -> Option<Inbound> {
+///
+/// Whoever wrote it is the person whom a file names so. What is no number of anybody, such as a short
+/// code, stays as it was told.
+fn readable(kind: Kind, mut it: Inbound) -> Option<Inbound> {
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    it.from = clean(it.from.trim().trim_start_matches('+'));
+    it.from = normalise(kind, &it.from, "").unwrap_or_else(|_| clean(it.from.trim().trim_start_matches('+')));
     it.id = clean(&it.id);
     it.text = clean(&it.text).chars().take(LONGEST).collect();
     if it.from.is_empty() || it.id.is_empty() {
@@ -121,28 +125,28 @@ pub async fn take_in(
     for event in events {
         match event {
             Event::Receipt(receipt) => receipts.push(receipt),
-            Event::Inbound(it) => inbound.extend(readable(it)),
+            Event::Inbound(it) => inbound.push(it),
         }
     }
-    let from: Vec<String> = inbound.iter().map(|it| it.from.clone()).collect();
-    let (n, kind) = app
+    let (n, wrote) = app
         .db
         .run(move |conn| {
-            let (mut n, mut kind) = (0, None);
+            let (mut n, mut wrote) = (0, None);
             if !receipts.is_empty() {
                 n += take_in_receipts(conn, channel, &receipts, now)?;
             }
             if !inbound.is_empty() {
                 let setup = setups::find(conn, channel)?;
-                kind = Some(setup.kind);
+                let inbound: Vec<Inbound> = inbound.into_iter().filter_map(|it| readable(setup.kind, it)).collect();
                 for it in &inbound {
                     n += usize::from(actions::take_in(conn, &setup, it, now)? != actions::TakenIn::Repeated);
                 }
+                wrote = Some((setup.kind, inbound.into_iter().map(|it| it.from).collect()));
             }
-            Ok::<_, diesel::result::Error>((n, kind))
+            Ok::<_, diesel::result::Error>((n, wrote))
         })
         .await?;
-    if let Some(kind) = kind {
+    if let Some((kind, from)) = wrote {
         app.said.notify_one();
         // Told again, a word of theirs is no news, and is not acknowledged any earlier.
         quiet::wait(app, Whom::Addresses(kind, from)).await;

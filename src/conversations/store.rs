@@ -338,7 +338,12 @@ pub fn lock_contacts(conn: &mut PgConnection, ids: &[ContactId]) -> QueryResult<
 
 /// Keeps values that a contact gave; of each field the newest.
 pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_json::Value) -> QueryResult<()> {
-    let keep = diesel::sql_query("UPDATE contacts SET \"values\" = \"values\" || $2 WHERE id = $1")
+    let keep = diesel::sql_query(
+        "WITH new AS (
+             INSERT INTO contact_fields (identity, name) SELECT field_identity(k), k FROM jsonb_object_keys($2) k ON CONFLICT DO NOTHING
+         )
+         UPDATE contacts SET \"values\" = \"values\" || spelled($2) WHERE id = $1",
+    )
         .bind::<Int8, _>(contact)
         .bind::<Jsonb, _>(values);
     Prepared(keep).execute(conn).map(drop)

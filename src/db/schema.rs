@@ -158,6 +158,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    contact_fields (identity) {
+        identity -> Text,
+        name -> Text,
+    }
+}
+
+diesel::table! {
     contacts (id) {
         id -> Int8,
         kind -> Text,
@@ -745,6 +752,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     channels,
     consent_changes,
     consent_rules,
+    contact_fields,
     contacts,
     conversations,
     daily_plans,

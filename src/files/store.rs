@@ -10,7 +10,7 @@ use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use uuid::Uuid;
 
-use super::domain::{File, FileCounts, FileEncoding, Format, RowProblem, State, TableHead};
+use super::domain::{File, FileCounts, FileEncoding, Format, RowProblem, State, TableHead, Use};
 use crate::contacts;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{file_chunks, file_problems, file_rows, files, users};
@@ -581,7 +581,10 @@ pub fn missing_in_repeats(conn: &mut PgConnection, fields: &[&str]) -> QueryResu
 /// without gaps, and the staged problems its list of problems. `n_good`: rows
 /// without those that repeat another.
 pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64) -> QueryResult<i64> {
-    contacts::store::take_imported(conn, file.kind, n_good)?;
+    let columns = file.mapping.iter().flat_map(|mapping| mapping.columns.iter().zip(&file.head.headers));
+    let kept = columns.filter(|(column, _)| matches!(column, Use::Data { .. } | Use::CustomerId));
+    let fields: Vec<&str> = kept.map(|(_, header)| header.as_str()).collect();
+    contacts::store::take_imported(conn, file.kind, n_good, &fields)?;
     // Without repeats the rows are numbered already, and sorting them is saved.
     let sql = match n_repeats {
         0 => include_str!("publish_as_staged.sql"),

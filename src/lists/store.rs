@@ -387,7 +387,13 @@ fn holds(sql: &mut Assembled, condition: &Condition, kind: Kind) {
         match field {
             Field::Address => sql.sql("c.address"),
             Field::CustomerId => sql.sql("c.customer_id"),
-            Field::Value(name) => sql.sql("(c.\"values\" ->> ").text(name).sql(")"),
+            // Under whichever spelling contacts have it.
+            Field::Value(name) => sql
+                .sql("(c.\"values\" ->> coalesce((SELECT f.name FROM contact_fields f WHERE f.identity = field_identity(")
+                .text(name)
+                .sql(")), ")
+                .text(name)
+                .sql("))"),
         }
     }
     let text = |sql: &mut Assembled, before: &'static str, between: &'static str, after: &'static str| {

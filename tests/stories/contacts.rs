@@ -1,10 +1,12 @@
 //! Who is known, what was ever sent to them and why not, and whom nobody may write to.
 
 use bugle::access::Role;
+use bugle::contacts::domain::Known;
 use bugle::contacts::search::{self, ContactSearch};
+use bugle::contacts::store;
 use bugle::engine::importer;
 use bugle::files::import;
-use bugle::ids::FileId;
+use bugle::ids::{ContactId, FileId};
 use bugle::pacing::LatePolicy;
 use bugle::providers::Kind;
 use diesel::connection::SimpleConnection;
@@ -49,6 +51,28 @@ impl Desk {
         assert_eq!(page.status, 200);
         page
     }
+}
+
+#[actix_web::test]
+async fn a_field_is_one_field_however_files_spell_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import_csv("Phone,Customer,First name\n0861234567,1,Anna\n").await;
+    desk.import_csv("Phone,CUSTOMER,FIRST NAME,City\n0861234567,1,Ben,Cork\n0861234568,2,Cid,Sligo\n").await;
+    assert_eq!(
+        desk.known(),
+        [
+            r#"353861234567 1 {"City": "Cork", "Customer": "1", "First name": "Ben"}"#,
+            r#"353861234568 2 {"City": "Sligo", "Customer": "2", "First name": "Cid"}"#,
+        ]
+    );
+    // What a person adds goes there, too.
+    let id = desk.contact("353861234568");
+    let known = Known {
+        values: [("city".into(), "Bray".into()), ("First name".into(), "Cid".into())].into(),
+        customer_id: None,
+    };
+    desk.db(|conn| store::save_known(conn, ContactId(id), &known).unwrap());
+    assert_eq!(desk.known()[1], r#"353861234568 - {"City": "Bray", "First name": "Cid"}"#);
 }
 
 #[actix_web::test]

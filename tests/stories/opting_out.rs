@@ -82,6 +82,20 @@ fn timed<'a>(what: &'static str, answer: impl Future<Output = Answer> + 'a) -> T
 }
 
 #[actix_web::test]
+async fn whoever_opts_out_is_the_person_whom_a_file_names_however_the_provider_writes_the_number() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import_csv("Phone,Customer\n+14455550107,1\n+525512345679,2\n+5531988123457,3\n").await;
+    for (n, from) in ["1 445 555 0107", "+52 1 55 1234 5679", "553188123457", "12345"].iter().enumerate() {
+        assert_eq!(desk.is_told(&format!("m{n}"), from, "STOP").await.status, 204, "{from}");
+    }
+    assert_eq!(
+        desk.lines("SELECT address || ' ' || (opted_out_at IS NOT NULL) AS line FROM contacts ORDER BY id"),
+        ["14455550107 true", "525512345679 true", "5531988123457 true", "12345 true"],
+        "a short code is nobody's number and stays what it is"
+    );
+}
+
+#[actix_web::test]
 async fn opt_outs_and_blocks_are_answered_and_shown_when_nothing_claimed_before_can_begin() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let to = numbers(12);
