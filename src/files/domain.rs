@@ -175,22 +175,6 @@ pub enum MappingProblem {
 impl Mapping {
     /// The likeliest meaning of each column, from its name and the first rows.
     pub fn guess(headers: &[String], sample: &[Vec<String>]) -> Mapping {
-        const CHANNEL_ID: [&str; 14] = [
-            "channelid",
-            "phone",
-            "phonenumber",
-            "mobile",
-            "mobilenumber",
-            "mobilephone",
-            "msisdn",
-            "cell",
-            "cellphone",
-            "telephone",
-            "tel",
-            "contactnumber",
-            "number",
-            "to",
-        ];
         const CUSTOMER_ID: [&str; 9] = [
             "customerid",
             "customernumber",
@@ -202,15 +186,18 @@ impl Mapping {
             "reference",
             "id",
         ];
-        let plain: Vec<String> =
-            headers.iter().map(|name| name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()).collect();
+        let plain: Vec<String> = headers.iter().map(|name| plain_name(name)).collect();
         let named = |names: &[&str]| names.iter().find_map(|name| plain.iter().position(|header| header == name));
         let all_numbers = |i: usize| {
             let mut values = sample.iter().filter_map(|row| row.get(i)).filter(|value| !value.is_empty()).peekable();
             values.peek().is_some() && values.all(|value| looks_like_a_number(value))
         };
 
-        let channel_id = named(&CHANNEL_ID).or_else(|| (0..headers.len()).find(|&i| all_numbers(i)));
+        let channel_id = PHONE_WORDS
+            .iter()
+            .chain(PERHAPS_PHONE_WORDS)
+            .find_map(|word| headers.iter().position(|header| plain_name(header) == plain_name(word)))
+            .or_else(|| (0..headers.len()).find(|&i| all_numbers(i)));
         let customer_id = named(&CUSTOMER_ID).filter(|i| Some(*i) != channel_id);
         let columns = headers
             .iter()
@@ -222,6 +209,19 @@ impl Mapping {
             })
             .collect();
         Mapping { columns }
+    }
+
+    /// Whether a guess is knowledge: one column has a name that means a phone number, and numbers in it. What
+    /// only looks like numbers may be anything, the number of an account as well.
+    pub fn is_certain(&self, head: &TableHead) -> bool {
+        let named: Vec<usize> = (0..head.headers.len()).filter(|&i| means_a_phone(&head.headers[i])).collect();
+        let [column] = named[..] else { return false };
+        let values = || head.sample.iter().filter_map(|row| row.get(column)).filter(|value| !value.is_empty());
+        let numbers = values().filter(|value| looks_like_a_number(value)).count();
+        self.check(&head.headers).is_ok()
+            && self.channel_id() == Some(column)
+            && numbers * 2 >= values().count()
+            && numbers > 0
     }
 
     /// Whether it fits a file with these `headers`: one channel ID, at most one customer ID.
@@ -253,6 +253,39 @@ impl Mapping {
     pub fn channel_id(&self) -> Option<usize> {
         self.columns.iter().position(|u| *u == Use::ChannelId)
     }
+}
+
+/// Words for a phone number as columns are named, the most telling first: English, then German, French, Spanish,
+/// Portuguese, Italian, Dutch, the languages of the North and the East, Turkish, Indonesian, Vietnamese, Greek,
+/// Russian, Hebrew, Arabic, Hindi, Thai, Chinese, Japanese, Korean.
+#[rustfmt::skip]
+const PHONE_WORDS: &[&str] = &[
+    "channelid", "phone", "phonenumber", "mobile", "mobilenumber", "mobilephone", "msisdn", "cell", "cellphone",
+    "cellnumber", "telephone", "telephonenumber", "tel", "telno", "phoneno", "mobileno", "contactnumber",
+    "whatsapp", "whatsappnumber", "smsnumber", "gsm", "telefon", "telefonnummer", "telefonnr", "telnr", "handy",
+    "handynummer", "handynr", "mobil", "mobilnummer", "mobilnr", "mobiltelefon", "rufnummer", "mobilfunknummer",
+    "téléphone", "numérodetéléphone", "télmobile", "mobil1", "teléfono", "telefono", "móvil", "movil", "celular",
+    "númerodeteléfono", "telefone", "telemóvel", "telemovel", "cellulare", "numeroditelefono", "telefoon",
+    "telefoonnummer", "mobiel", "mobielnummer", "gsmnummer", "mobiltlf", "tlf", "puhelin", "puhelinnumero",
+    "matkapuhelin", "telefons", "telefonas", "komórka", "numertelefonu", "telefonkomórkowy", "mobilní",
+    "telefonníčíslo", "telefónnečíslo", "telefonszám", "mobiltelefonszám", "numărdetelefon", "brojtelefona",
+    "mobitel", "cep", "ceptelefonu", "ceptel", "nomorhp", "nomortelepon", "nohp", "sốđiệnthoại", "điệnthoại",
+    "τηλέφωνο", "κινητό", "телефон", "номертелефона", "мобильный", "мобильныйтелефон", "мобилен", "мобільний",
+    "הטלפון", "טלפון", "נייד", "هاتف", "الهاتف", "رقمالهاتف", "جوال", "الجوال", "موبايل", "فون", "फ़ोन", "मोबाइल",
+    "मोबाइलनंबर", "โทรศัพท์", "เบอร์โทร", "เบอร์โทรศัพท์", "电话", "手机", "手机号", "手机号码", "電話", "電話番号", "携帯", "携帯電話",
+    "携帯番号", "手機", "手機號碼", "전화", "전화번호", "휴대폰", "휴대전화",
+];
+/// Words that may mean a phone number, and something else as well.
+const PERHAPS_PHONE_WORDS: &[&str] = &["number", "to", "broj", "portable", "sms"];
+
+/// The name of a column without its case, blanks and signs.
+fn plain_name(name: &str) -> String {
+    name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+fn means_a_phone(name: &str) -> bool {
+    let name = plain_name(name);
+    PHONE_WORDS.iter().any(|word| plain_name(word) == name)
 }
 
 /// One row as it was read: its fields one after the other, and where each ends.

@@ -10,7 +10,8 @@ use crate::db::{Db, Error, locks};
 use crate::drafting;
 use crate::drafting::Refused;
 use crate::ids::{CampaignId, FileId, ListId, UserId};
-use crate::schedules::Draft;
+use crate::quick::understood::{Source, understood};
+use crate::schedules::{self, Draft};
 
 /// A quick campaign as its page has it.
 #[derive(Clone, Debug)]
@@ -120,10 +121,25 @@ pub fn launch_due(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -
         // Taken before anything else: after PAUSE ALL or STOP there is nothing left to strike off.
         locks::take_halt(conn, false)?;
         let Some(by) = store::take_launch(conn, id)? else { return Ok(false) };
+        // Somebody looks first at what cannot be sent, on the page of the draft.
+        if asks(conn, id)? {
+            return Ok(false);
+        }
         match drafting::actions::launch(conn, id, by, now) {
             Ok(()) => Ok(true),
             Err(Error::Refused(_)) => Ok(false),
             Err(Error::Database(error)) => Err(error),
         }
     })
+}
+
+/// Whether something about the file of a quick campaign has to be looked at before it is sent.
+fn asks(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
+    let Some(file) = store::find(conn, id)?.file_id else { return Ok(false) };
+    for schedule in schedules::store::of_campaigns(conn, &[id])? {
+        if understood(conn, &Source::File(file), &schedule.plan.body)?.asks() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::access::Manage;
 use crate::app::App;
 use crate::campaigns::{self, store};
+use crate::contacts::addresses::{normalise, spaced};
 use crate::contacts::regions;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
@@ -29,6 +30,7 @@ use crate::pacing::{self, Calendar, Rate};
 use crate::providers::Kind;
 use crate::quick::actions::{Quick, QuickTo, Stands};
 use crate::quick::typed::Typed;
+use crate::quick::understood::{Source, Understood, late, understood};
 use crate::schedules::Draft;
 use crate::web::chart::thousands;
 use crate::web::{
@@ -38,7 +40,7 @@ use crate::wording::{Segments, Template as Text, segments};
 use crate::{channels, lists, settings};
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(ask).service(send).service(check).service(measure).service(wait);
+    cfg.service(ask).service(send).service(keep).service(check).service(measure).service(wait);
 }
 
 /// On the form: every number has its country code.
@@ -307,10 +309,12 @@ impl Checked {
         numbers(self.typed.good.len() + self.typed.n_bad)
     }
 
-    fn good(&self) -> String {
-        match self.typed.good.len() {
-            1 => "the good one".to_owned(),
-            n => format!("the {} good ones", thousands(n as i64)),
+    /// The first of them, as they will be dialled.
+    fn first(&self) -> String {
+        let shown = self.typed.good.iter().take(3).map(|number| spaced(number)).collect::<Vec<_>>();
+        match self.typed.good.len() - shown.len() {
+            0 => shown.join(", "),
+            more => format!("{} and {} more", shown.join(", "), thousands(more as i64)),
         }
     }
 
@@ -404,8 +408,8 @@ struct Page<'a> {
     zone: Tz,
     checked: Option<Checked>,
     measured: Option<Measured>,
-    /// Nothing was sent yet because some of the numbers cannot be used.
-    asks: bool,
+    /// Nothing was sent yet because this has to be looked at.
+    asks: Option<Understood>,
 }
 
 /// What stands below the numbers and follows them as they are typed.
@@ -422,6 +426,43 @@ struct MeasuredPart {
     measured: Option<Measured>,
 }
 
+/// What stands where a file is chosen, once one was.
+#[derive(Template)]
+#[template(path = "campaigns/_quick_file.html")]
+struct FilePart<'a> {
+    errors: &'a FieldErrors,
+    facts: &'a Facts,
+    region: &'a str,
+}
+
+impl Facts {
+    /// What the kept file's first rows come to.
+    fn kept_look(&self, region: &str) -> Option<KeptLook> {
+        let file = self.kept.as_ref()?;
+        let mapping = Mapping::guess(&file.head.headers, &file.head.sample);
+        let column = mapping.channel_id().filter(|_| mapping.is_certain(&file.head));
+        let numbers = column.into_iter().flat_map(|column| {
+            let cells = file.head.sample.iter().filter_map(move |row| row.get(column));
+            cells.filter_map(|cell| normalise(Kind::Sms, cell, region).ok()).map(|number| spaced(&number))
+        });
+        Some(KeptLook {
+            name: file.name.clone(),
+            column: column.and_then(|column| file.head.headers.get(column).cloned()),
+            numbers: numbers.take(3).collect::<Vec<_>>().join(", "),
+            fields: file.head.headers.iter().map(|field| format!("#{field}")).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+struct KeptLook {
+    name: String,
+    /// Of the phone numbers, when it is certain.
+    column: Option<String>,
+    /// The first of them, as they will be dialled.
+    numbers: String,
+    fields: String,
+}
+
 impl<'a> Page<'a> {
     fn new(
         frame: Frame,
@@ -435,11 +476,15 @@ impl<'a> Page<'a> {
         let fields = facts.fields(&form.to);
         let typed_numbers = form.has_numbers();
         let measured = (!form.body.is_empty()).then(|| Measured::of(&form.body, fields.as_deref(), typed_numbers));
-        Page { frame, form, errors, facts, zone, checked, measured, asks: false }
+        Page { frame, form, errors, facts, zone, checked, measured, asks: None }
     }
 
     fn goes_to(&self, to: &str) -> bool {
         self.form.to == to
+    }
+
+    fn file_part(&self) -> FilePart<'_> {
+        FilePart { errors: self.errors, facts: self.facts, region: self.form.stored_region() }
     }
 
     fn end_hint(&self) -> String {
@@ -528,33 +573,45 @@ async fn send(may: May<Manage>, frame: Frame, app: Data<App>, form: Incoming) ->
     }
     let facts = facts(&app, form.kept).await?;
     let typed = form.typed().await?;
-    let again = |errors: FieldErrors, asks: bool| {
+    let again = |errors: FieldErrors, asks: Option<Understood>| {
         let page = Page { asks, ..Page::new(frame, &form, &errors, &facts, typed.clone(), zone) };
         page_with(StatusCode::UNPROCESSABLE_ENTITY, page)
     };
     if let Some(refusal) = refused {
         let mut errors = FieldErrors::default();
         errors.add("file", refusal.to_string());
-        return again(errors, false);
+        return again(errors, None);
     }
     let parsed = match form.parse(&facts, typed.clone(), zone, now) {
         Ok(parsed) => parsed,
-        Err(errors) => return again(errors, false),
+        Err(errors) => return again(errors, None),
     };
-    if let Wanted::Numbers(typed) = &parsed.to
-        && !typed.bad.is_empty()
-        && !form.only_good
-    {
-        return again(FieldErrors::default(), true);
+    let contacts = match &parsed.to {
+        // Nothing is made of numbers before it is settled that they are sent to.
+        Wanted::Numbers(_) => None,
+        Wanted::File(_) | Wanted::List(_) => Some(contacts(&app, &parsed, form.stored_region().to_owned(), by).await?),
+    };
+    let understood = understood_of(&app, &parsed, contacts.as_ref(), zone).await?;
+    if let Some(understood) = understood.as_ref().filter(|it| it.good == 0 && matches!(parsed.to, Wanted::File(_))) {
+        let mut errors = FieldErrors::default();
+        let first = understood.left_out.first().map_or_else(String::new, |why| format!(" {why}"));
+        errors.add("file", format!("No row of this file can be sent to.{first}"));
+        return again(errors, None);
     }
-    let contacts = contacts(&app, &parsed, form.stored_region().to_owned(), by).await?;
+    if let Some(understood) = understood.filter(|it| it.asks() && !form.only_good) {
+        return again(FieldErrors::default(), Some(understood));
+    }
+    let contacts = match contacts {
+        Some(contacts) => contacts,
+        None => self::contacts(&app, &parsed, form.stored_region().to_owned(), by).await?,
+    };
     let quick = planned(&app, parsed, contacts, zone).await?;
     match app.db.run(move |conn| crate::quick::actions::start(conn, &quick, by, now)).await {
         Ok(started) => Ok(see_other(place(started))),
         Err(DbError::Work(Error::Refused(refused @ Refused::Campaign(campaigns::Refused::NameTaken(_))))) => {
             let mut errors = FieldErrors::default();
             errors.add("name", refused.to_string());
-            again(errors, false)
+            again(errors, None)
         }
         Err(error) => Err(error.into()),
     }
@@ -594,7 +651,7 @@ async fn contacts(app: &App, parsed: &Parsed, region: String, by: UserId) -> Res
     let found = app.db.run(move |conn| files::store::find(conn, file)).await?;
     let mapping = Mapping::guess(&found.head.headers, &found.head.sample);
     // What its columns are is asked on the page of the draft when nobody can tell.
-    let sure = found.state == State::Received && mapping.check(&found.head.headers).is_ok();
+    let sure = found.state == State::Received && mapping.is_certain(&found.head);
     if sure && found.size_bytes <= SMALL {
         let (db, clock) = (app.db.clone(), app.clock.clone());
         let imported = spawn_blocking(move || import::at_once(&db, &clock, file, mapping, region, by));
@@ -605,6 +662,39 @@ async fn contacts(app: &App, parsed: &Parsed, region: String, by: UserId) -> Res
     let found = app.db.run(move |conn| files::store::find(conn, file)).await?;
     let n = matches!(found.state, State::Imported { .. }).then_some(found.counts.good);
     Ok(Contacts { to: QuickTo::File(file), n })
+}
+
+/// What was understood, as far as it is known: a large file is still on its way, and nobody can tell the columns
+/// of some.
+async fn understood_of(
+    app: &App,
+    parsed: &Parsed,
+    contacts: Option<&Contacts>,
+    zone: Tz,
+) -> Result<Option<Understood>, Problem> {
+    let (body, rate, starts, end) = (parsed.body.clone(), parsed.rate, parsed.starts, parsed.end);
+    let typed = match &parsed.to {
+        Wanted::Numbers(typed) => Some(typed.clone()),
+        Wanted::File(_) | Wanted::List(_) => None,
+    };
+    let known = contacts.map(|contacts| (contacts.to, contacts.n));
+    let understood = app.db.run(move |conn| {
+        let source = match (&typed, known) {
+            (Some(typed), _) => Source::Numbers(typed),
+            (None, Some((QuickTo::File(file), Some(_)))) => Source::File(file),
+            (None, Some((QuickTo::List(_), n))) => Source::List(n.unwrap_or_default()),
+            (None, Some((QuickTo::File(_), None)) | None) => return Ok::<_, diesel::result::Error>(None),
+        };
+        let mut understood = understood(conn, &source, &body)?;
+        if let Some(end) = end
+            && let Ok(window) = pacing::window(starts.date(), starts.time(), end, zone)
+        {
+            let calendar = settings::calendars::of_new(conn, zone)?;
+            understood.late = late(understood.good, rate, window.starts, window.ends, &calendar);
+        }
+        Ok(Some(understood))
+    });
+    Ok(understood.await?)
 }
 
 async fn planned(app: &App, parsed: Parsed, contacts: Contacts, zone: Tz) -> Result<Quick, Problem> {
@@ -648,6 +738,23 @@ fn end_for(starts: DateTime<Utc>, contacts: Option<i64>, rate: Rate, calendar: &
     let ends = ends.min(last);
     let into_minute = TimeDelta::seconds(i64::from(ends.second()));
     if into_minute.is_zero() { ends } else { ends - into_minute + TimeDelta::minutes(1) }
+}
+
+/// Keeps a file as soon as it is chosen, and shows what it is.
+#[post("/campaigns/quick/file")]
+async fn keep(may: May<Manage>, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
+    let (by, now) = (may.person.id, app.clock.now());
+    let sent = upload::Form::read(form, &QuickForm::FIELDS).await?;
+    let mut form = QuickForm::of(&sent);
+    let mut errors = FieldErrors::default();
+    match sent.keep(&app, Kind::Sms, by, now).await {
+        Ok(file) => form.kept = Some(file),
+        Err(upload::Failed::Refused(Refusal::NoFile)) => {}
+        Err(upload::Failed::Refused(refusal)) => errors.add("file", refusal.to_string()),
+        Err(error) => return Err(error.into()),
+    }
+    let facts = facts(&app, form.kept).await?;
+    page(FilePart { errors: &errors, facts: &facts, region: form.stored_region() })
 }
 
 #[derive(Default, Deserialize)]

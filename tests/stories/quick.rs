@@ -135,7 +135,8 @@ async fn bad_numbers_are_named_asked_about_once_and_left_out() {
     assert_eq!((asked.status, campaigns(&desk)), (422, 0));
     asked.shows("Nothing was sent yet.");
     asked.shows("Row 2: Mary is not a phone number");
-    asked.shows("Send to the 2 good ones");
+    asked.shows("Send to 2 of 4");
+    asked.shows("+353 87 100 0001, +353 87 100 0002");
     asked.shows("The office is closed today.");
 
     let answer = send(&desk, &[numbers, ("only_good", "yes")]).await;
@@ -191,13 +192,84 @@ async fn a_form_with_mistakes_comes_back_as_it_was() {
 async fn a_file_is_imported_by_itself_and_its_fields_are_filled_in() {
     let desk = Desk::open_at("2026-03-02 14:05").await;
     let people = b"mobile,name\n0871000001,Anna\n0871000002,Ben\nnobody,Eve\n";
-    let answer = send_file(&desk, people, &[("body", "Hello #name")]).await;
+    let asked = send_file(&desk, people, &[("body", "Hello #name")]).await;
+    assert_eq!((asked.status, campaigns(&desk)), (422, 0));
+    asked.shows("Send to 2 of 3");
+    asked.shows("+353 87 100 0001, +353 87 100 0002");
+    asked.shows("Row 4: nobody is not a phone number");
+    asked.shows(r#"<li class="bubble">Hello Anna</li>"#);
+    let answer = send(&desk, &[("to", "file"), ("kept", "1"), ("body", "Hello #name"), ("only_good", "yes")]).await;
     assert_eq!(answer.location.as_deref(), Some("/campaigns?open=1#campaign-1"), "{}", answer.html);
     desk.later(2);
     desk.tick().await;
     let mut bodies: Vec<_> = desk.received().into_iter().map(|it| it.body).collect();
     bodies.sort();
     assert_eq!(bodies, ["Hello Anna", "Hello Ben"]);
+}
+
+#[actix_web::test]
+async fn a_file_goes_out_unasked_only_when_nothing_about_it_is_in_question() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let asks = async |file: &str, more: &[(&str, &str)]| {
+        let answer = send_file(&desk, file.as_bytes(), more).await;
+        assert_eq!((answer.status, campaigns(&desk)), (422, 0), "{file}");
+        answer
+    };
+    let people = "mobile,name,code\n0871000001,Anna,1\n0871000002,Ben,\n";
+    asks(people, &[("body", "Hi #nmae, your code")]).await.shows("#nmae is no field. It would be sent as it stands.");
+    asks(people, &[("body", "Hi #name, #code")]).await.shows("1 of them has no code and would be skipped.");
+    let late = [("body", "Hi"), ("rate", "1"), ("end", "14:06")];
+    asks(people, &late).await.shows("There is no time for 1 of them before the end.");
+    asks("mobile,name\nnobody,Eve\n", &[]).await.shows("No row of this file can be sent to.");
+    let chosen = desk
+        .upload("/campaigns/quick/file", "kunden.csv", people.as_bytes(), &[("to", "file"), ("region", "IE")])
+        .await;
+    chosen.shows("Goes to the column “mobile”: +353 87 100 0001, +353 87 100 0002");
+    chosen.shows("#mobile, #name, #code");
+
+    let answer = send_file(&desk, people.as_bytes(), &[("body", "Hi #name, #code|no code#")]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns?open=1#campaign-1"), "{}", answer.html);
+}
+
+#[actix_web::test]
+async fn a_column_that_only_looks_like_numbers_is_not_sent_to_unasked() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    // Customer numbers of this length are phone numbers in Berlin. Which column it is, the name says.
+    let named = "Kundennummer;Vorname;Telefon\n30125556;Anna;0171 2345678\n30125557;Ben;0171 2345679\n";
+    let answer = send_file(&desk, named.as_bytes(), &[("region", "DE")]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns?open=1#campaign-1"), "{}", answer.html);
+    desk.later(2);
+    desk.tick().await;
+    assert!(desk.received().iter().all(|it| it.phone.starts_with("49171")), "{:?}", desk.received());
+
+    let key = |n: u8| format!("0b9f3f34-6f4e-4f2e-9d6f-2b6f5f0f0f{n:02}");
+    for (n, unnamed) in [
+        "Kundennummer;Vorname\n30125556;Anna\n30125557;Ben\n",
+        "Phone;Mobile\n030125556;01712345678\n030125557;01712345679\n",
+        "number;name\n30125556;Anna\n30125557;Ben\n",
+        "Telefon;Vorname\nAnna;30125556\nBen;30125557\n",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (key, name) = (key(10 + n as u8), format!("Quick {n}"));
+        let more = [("region", "DE"), ("start_key", key.as_str()), ("name", name.as_str())];
+        let answer = send_file(&desk, unnamed.as_bytes(), &more).await;
+        let draft = format!("/campaigns/{}/edit#review", n + 2);
+        assert_eq!(answer.location.as_deref(), Some(&*draft), "{unnamed}: {}", answer.html);
+    }
+}
+
+#[actix_web::test]
+async fn a_large_file_with_rows_that_cannot_be_used_becomes_a_draft_to_look_at() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let file = [&many()[..], b"nobody,Eve\n"].concat();
+    let answer = send_file(&desk, &file, &[("end", "")]).await;
+    assert_eq!(answer.location.as_deref(), Some("/campaigns/quick/1"), "{}", answer.html);
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
+    let moved = desk.peek("/campaigns/quick/1").await;
+    assert_eq!(moved.headers.get("hx-redirect").unwrap(), "/campaigns/1/edit#review");
 }
 
 #[actix_web::test]

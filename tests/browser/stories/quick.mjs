@@ -42,7 +42,7 @@ export const stories = {
     await page.getByText("Nothing was sent yet.").waitFor();
     await looksRight(page, "quick-asks");
     assert.equal(await page.getByLabel("Text", { exact: true }).inputValue(), "The office is closed today.");
-    await page.getByRole("button", { name: "Send to the 3 good ones" }).click();
+    await page.getByRole("button", { name: "Send to 3 of 5" }).click();
     await page.waitForURL("**/campaigns?open=*");
     const row = new Row(page, "Closed today");
     assert.equal(await row.toggle.getAttribute("aria-expanded"), "true");
@@ -102,7 +102,7 @@ export const stories = {
     await page.getByLabel("Phone numbers").fill("+353871000021\nMary");
     await send(page);
     await page.getByText("Row 2: Mary is not a phone number").waitFor();
-    await page.getByRole("button", { name: "Send to the good one" }).click();
+    await page.getByRole("button", { name: "Send to 1 of 2" }).click();
     await page.waitForURL("**/campaigns?open=*");
     await until("it was sent", async () => {
       await page.reload();
