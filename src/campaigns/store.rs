@@ -258,15 +258,21 @@ pub fn save_state(
     .map(drop)
 }
 
-/// “name copy”, or the first of “name copy 2”, “name copy 3” … that nobody uses.
-pub fn free_name(conn: &mut PgConnection, name: &str) -> QueryResult<String> {
+/// The longest name of a campaign, in characters.
+pub const LONGEST_NAME: usize = 100;
+
+/// “name copy”, or the first of “name copy 2”, “name copy 3” … that nobody uses; another word than “copy” as well.
+pub fn free_name(conn: &mut PgConnection, name: &str, what: &str) -> QueryResult<String> {
+    // With room for a number, and the whole no longer than a name may be.
+    let name: String = name.chars().take(LONGEST_NAME - what.len() - 6).collect();
+    let name = name.trim_end();
     let taken: Vec<String> = campaigns::table
-        .filter(campaigns::name.ilike(beginning(&format!("{name} copy"))))
+        .filter(campaigns::name.ilike(beginning(&format!("{name} {what}"))))
         .select(campaigns::name)
         .load(conn)?;
     let taken: std::collections::HashSet<String> = taken.into_iter().map(|name| name.to_lowercase()).collect();
-    let numbered = (2..).map(|n| format!("{name} copy {n}"));
-    let mut names = std::iter::once(format!("{name} copy")).chain(numbered);
+    let numbered = (2..).map(|n| format!("{name} {what} {n}"));
+    let mut names = std::iter::once(format!("{name} {what}")).chain(numbered);
     Ok(names.find(|name| !taken.contains(&name.to_lowercase())).unwrap_or_default())
 }
 

@@ -298,7 +298,8 @@ pub(super) fn finish_locked(conn: &mut PgConnection, campaign: &mut Campaign, no
     let id = campaign.id;
     let plans = schedules::store::of_campaigns(conn, &[id])?;
     // What runs once ends with its run; the others are stopped or see their last date.
-    let comes_round = |it: &Schedule| it.state.stopped().is_ok() && !matches!(it.plan.when, When::Once { .. });
+    let comes_round =
+        |it: &Schedule| it.state.stopped().is_ok() && !matches!(it.plan.when, When::Once { .. } | When::Undecided);
     // A bot that is going to speak up is not over: a pause has to reach it.
     if plans.iter().any(comes_round) || runs::store::has_open(conn, id)? || store::will_speak_up(conn, id)? {
         return Ok(false);

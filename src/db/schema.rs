@@ -653,6 +653,7 @@ diesel::table! {
         bot_id -> Nullable<Int8>,
         bot_version -> Nullable<Int4>,
         inbound -> Bool,
+        undecided -> Bool,
     }
 }
 

@@ -306,8 +306,8 @@ pub fn discard(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTim
     })
 }
 
-/// Begins a draft with the contacts and schedules of another campaign, on the day `now`
-/// is in its zone. Called “name copy”, “name copy 2” and so on.
+/// Begins a draft with the contacts and schedules of another campaign, without the day of what runs once.
+/// Called “name copy”, “name copy 2” and so on.
 pub fn duplicate(
     conn: &mut PgConnection,
     id: CampaignId,
@@ -316,11 +316,10 @@ pub fn duplicate(
 ) -> Result<CampaignId, Error<Refused>> {
     conn.transaction(|conn| {
         let campaign = store::find(conn, id)?;
-        let name = store::free_name(conn, &campaign.name)?;
+        let name = store::free_name(conn, &campaign.name, "copy")?;
         let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
         store::copy_plan(conn, id, copy)?;
         daily::store::copy_plan(conn, id, copy)?;
-        let today = now.with_timezone(&campaign.zone).date_naive();
         let mut met = Vec::new();
         for schedule in schedules::store::of_campaigns(conn, &[id])? {
             // A channel that was left and taken up again has two.
@@ -331,8 +330,9 @@ pub fn duplicate(
                 met.push(schedule.plan.channel_id);
             }
             let when = match schedule.plan.when {
-                When::Once { date } => When::Once { date: date.max(today) },
-                when @ (When::Daily | When::Recurring(_) | When::Inbound) => when,
+                // Nobody meant it to go out a second time on that day.
+                When::Once { .. } => When::Undecided,
+                when @ (When::Undecided | When::Daily | When::Recurring(_) | When::Inbound) => when,
             };
             schedules::store::insert(conn, copy, &Draft { when, ..schedule.plan })?;
         }
@@ -392,6 +392,7 @@ pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
                     };
                     plan_run(conn, &campaign, schedule, &planned)?;
                 }
+                When::Undecided => return Err(Refused::NoDay { schedule: schedule.plan.name.clone() }.into()),
                 When::Daily | When::Inbound => {}
                 When::Recurring(it) => {
                     let next = it.rule.next(now, campaign.zone, it.last_date);

@@ -54,6 +54,8 @@ pub enum Refused {
     NotApproved,
     #[error("You approved this launch yourself. Somebody else must approve it, or launch it.")]
     ApprovedByYourself,
+    #[error("Choose the day on which “{schedule}” is sent.")]
+    NoDay { schedule: String },
     #[error("“{schedule}” would never run: its last date comes before its first. Choose a later last date.")]
     NeverRuns { schedule: String },
 }

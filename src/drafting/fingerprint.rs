@@ -28,6 +28,7 @@ pub fn fingerprint(it: &Decides<'_>) -> String {
             let plan = &schedule.plan;
             let when = match &plan.when {
                 When::Once { date } => json!(["once", date]),
+                When::Undecided => json!("undecided"),
                 When::Daily => json!(["daily"]),
                 When::Recurring(it) => json!(["recurring", it]),
                 When::Inbound => json!(["inbound"]),

@@ -8,7 +8,7 @@ use crate::db::schema::{channels, files as files_table};
 use crate::drafting::Refused;
 use crate::ids::CampaignId;
 use crate::providers::Kind;
-use crate::schedules::{self, Schedule, same_group};
+use crate::schedules::{self, Schedule, When, same_group};
 use crate::{bots, daily, files, lists};
 
 /// Why a draft cannot be launched as it stands; empty when it can.
@@ -59,6 +59,7 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         }
         match schedule.plan.first_window(campaign.zone, now) {
             Err(_) => obstacles.push(Refused::EmptyWindow { schedule: name }),
+            Ok(None) if schedule.plan.when == When::Undecided => obstacles.push(Refused::NoDay { schedule: name }),
             Ok(None) => obstacles.push(Refused::NeverRuns { schedule: name }),
             Ok(Some(window)) if window.ends <= now && campaign.kind != CampaignKind::Daily => {
                 obstacles.push(Refused::WindowPassed {

@@ -299,7 +299,7 @@ fn review(
         limit: limit.filter(|_| outlook.limited),
         next_runs: match &plan.when {
             When::Recurring(it) => upcoming(&it.rule, now, campaign.zone, it.last_date, 5),
-            When::Once { .. } | When::Daily | When::Inbound => Vec::new(),
+            When::Once { .. } | When::Undecided | When::Daily | When::Inbound => Vec::new(),
         },
         outlook,
         segments: is_sms.then(|| segments(counted)),
@@ -344,7 +344,7 @@ pub fn outlook(
 ) -> Result<Option<ReviewOutlook>, EmptyWindow> {
     let Some(mut window) = plan.first_window(zone, now)? else { return Ok(None) };
     let starts = match plan.when {
-        When::Once { .. } | When::Recurring(_) | When::Inbound => now.max(window.starts),
+        When::Once { .. } | When::Undecided | When::Recurring(_) | When::Inbound => now.max(window.starts),
         // Today's or tomorrow's file, should it come in time.
         When::Daily => {
             if window.starts <= now {

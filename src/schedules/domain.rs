@@ -35,6 +35,8 @@ pub enum When {
     Once {
         date: NaiveDate,
     },
+    /// Once, on a day that nobody has chosen yet. It cannot be launched so.
+    Undecided,
     /// Whenever the day's file has come.
     Daily,
     Recurring(Recurrence),
@@ -58,7 +60,7 @@ impl When {
     /// Whether a schedule that runs on such days belongs into a campaign of this kind.
     pub fn suits(&self, kind: CampaignKind) -> bool {
         match self {
-            When::Once { .. } => matches!(kind, CampaignKind::OnceOff | CampaignKind::Quick),
+            When::Once { .. } | When::Undecided => matches!(kind, CampaignKind::OnceOff | CampaignKind::Quick),
             When::Daily => kind == CampaignKind::Daily,
             When::Recurring(_) => kind == CampaignKind::Recurring,
             When::Inbound => kind == CampaignKind::Inbound,
@@ -69,6 +71,7 @@ impl When {
     pub fn words(&self) -> String {
         match self {
             When::Once { date } => date.format("%-d %B %Y").to_string(),
+            When::Undecided => "no day yet".to_owned(),
             When::Daily => "each day's file".to_owned(),
             When::Recurring(it) => it.rule.describe(),
             When::Inbound => "whenever somebody writes".to_owned(),
@@ -149,7 +152,9 @@ impl Draft {
         match &self.when {
             // These rules name their time themselves.
             When::Recurring(_) => format!("{days}, until {end}"),
-            When::Once { .. } | When::Daily => format!("{days}, {}–{end}", self.start.format("%H:%M")),
+            When::Once { .. } | When::Undecided | When::Daily => {
+                format!("{days}, {}–{end}", self.start.format("%H:%M"))
+            }
             When::Inbound => days,
         }
     }
@@ -173,14 +178,14 @@ impl Draft {
             When::Recurring(it) => {
                 Ok(it.rule.next(now, zone, it.last_date).map(|starts| self.window_from(starts, zone)))
             }
-            When::Inbound => Ok(None),
+            When::Inbound | When::Undecided => Ok(None),
         }
     }
 
     /// Whether it may run again after the run it has.
     pub fn comes_round(&self, next_run_at: Option<DateTime<Utc>>) -> bool {
         match self.when {
-            When::Once { .. } => false,
+            When::Once { .. } | When::Undecided => false,
             When::Daily | When::Inbound => true,
             When::Recurring(_) => next_run_at.is_some(),
         }

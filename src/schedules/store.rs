@@ -114,6 +114,7 @@ pub struct PlanColumns {
     bot_id: Option<BotId>,
     bot_version: Option<i32>,
     inbound: bool,
+    undecided: bool,
     run_date: Option<NaiveDate>,
     recurrence: Option<serde_json::Value>,
     start_time: NaiveTime,
@@ -144,7 +145,7 @@ impl TryFrom<&Draft> for PlanColumns {
     fn try_from(plan: &Draft) -> QueryResult<Self> {
         let (run_date, recurrence) = match &plan.when {
             When::Once { date } => (Some(*date), None),
-            When::Daily | When::Inbound => (None, None),
+            When::Daily | When::Inbound | When::Undecided => (None, None),
             When::Recurring(it) => (None, Some(json(it)?)),
         };
         Ok(PlanColumns {
@@ -154,6 +155,7 @@ impl TryFrom<&Draft> for PlanColumns {
             bot_id: plan.bot.map(|bot| bot.bot),
             bot_version: plan.bot.map(|bot| bot.version),
             inbound: plan.when == When::Inbound,
+            undecided: plan.when == When::Undecided,
             run_date,
             recurrence,
             start_time: plan.start,
@@ -187,6 +189,7 @@ impl TryFrom<Row> for Schedule {
             (Some(date), _) => When::Once { date },
             (None, Some(it)) => When::Recurring(serde_json::from_value(it).map_err(unreadable)?),
             (None, None) if row.plan.inbound => When::Inbound,
+            (None, None) if row.plan.undecided => When::Undecided,
             (None, None) => When::Daily,
         };
         Ok(Schedule {

@@ -211,7 +211,7 @@ fn filled(
         });
         let met_by = match schedule.plan.when {
             When::Inbound => met_by.get(&schedule.plan.channel_id).cloned(),
-            When::Once { .. } | When::Daily | When::Recurring(_) => None,
+            When::Once { .. } | When::Undecided | When::Daily | When::Recurring(_) => None,
         };
         lines.push(ScheduleLine { schedule, run, holds, counts, channel, kind, bot, met_by, waits_until });
     }

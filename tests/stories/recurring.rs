@@ -75,7 +75,7 @@ fn on_list(
     change(&mut plan);
     desk.db(|conn| {
         let kind = match plan.when {
-            When::Once { .. } => CampaignKind::OnceOff,
+            When::Once { .. } | When::Undecided => CampaignKind::OnceOff,
             When::Recurring(_) | When::Daily | When::Inbound => CampaignKind::Recurring,
         };
         let id = drafting::actions::create(conn, "Round", kind, ZONE, desk.admin, now).unwrap();

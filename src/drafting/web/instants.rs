@@ -51,7 +51,7 @@ impl Instants {
                 None => return nothing(None),
             },
             // It waits for files, so its next days are nobody's to know.
-            When::Daily | When::Inbound => return nothing(None),
+            When::Daily | When::Inbound | When::Undecided => return nothing(None),
             When::Recurring(it) => upcoming(&it.rule, now, zone, it.last_date, 5),
         };
         let meant = match &when {
@@ -59,7 +59,7 @@ impl Instants {
                 Rule::Weekly { at, .. } => Some(*at),
                 Rule::Cron(_) => None,
             },
-            When::Once { .. } | When::Daily | When::Inbound => start,
+            When::Once { .. } | When::Undecided | When::Daily | When::Inbound => start,
         };
         let wrong = runs.is_empty().then(|| "It would never run: its last date comes before its first.".to_owned());
         Instants { zone, runs: shown(&runs, meant, zone, now), wrong }

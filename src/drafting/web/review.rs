@@ -74,7 +74,7 @@ impl Review {
 pub fn plan_times(plan: &Draft) -> String {
     let (start, end) = (plan.start.format("%H:%M"), plan.end.format("%H:%M"));
     match &plan.when {
-        When::Once { .. } | When::Daily => format!("{}, {start}–{end}", plan.when.words()),
+        When::Once { .. } | When::Undecided | When::Daily => format!("{}, {start}–{end}", plan.when.words()),
         // Its rule says itself when it starts.
         When::Recurring(_) => format!("{}, until {end}", plan.when.words()),
         When::Inbound => plan.when.words(),
@@ -144,6 +144,7 @@ impl Facts {
             | Refused::WindowPassed { .. }
             | Refused::EmptyWindow { .. }
             | Refused::NeverRuns { .. }
+            | Refused::NoDay { .. }
             | Refused::OtherWhen { .. }
             | Refused::BotArchived { .. }
             | Refused::NoGroup { .. }

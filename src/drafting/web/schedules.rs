@@ -117,7 +117,7 @@ impl ScheduleForm {
         };
         match &plan.when {
             When::Once { date } => form.date = date.to_string(),
-            When::Daily | When::Inbound => {}
+            When::Daily | When::Inbound | When::Undecided => {}
             When::Recurring(it) => form.take_recurrence(it),
         }
         form
