@@ -54,6 +54,7 @@
 // The floor: names, time, settings, storage, the outside world.
 pub mod ids;
 mod words;
+pub mod folding;
 pub mod clock;
 pub mod config;
 pub mod privileges;

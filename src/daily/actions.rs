@@ -62,14 +62,14 @@ pub fn begin(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Que
     store::set_closes_at(conn, id, plan.and_then(|plan| plan.next_close(campaign.zone, now)))
 }
 
-/// What has to be known before a file is received: the kind of addresses in it, when it
+/// What has to be known before a file is received: what it holds and how it is read, when it
 /// is expected, and the zone.
-pub fn ready(conn: &mut PgConnection, id: CampaignId) -> Result<(String, DailyPlan, Tz), Error<Refused>> {
+pub fn ready(conn: &mut PgConnection, id: CampaignId) -> Result<(DropTemplate, DailyPlan, Tz), Error<Refused>> {
     let campaign = campaigns::store::find(conn, id)?;
     must_take_files(&campaign)?;
     let plan = store::plan(conn, id)?.ok_or(Refused::NotDaily)?;
     let template = store::template(conn, id)?.ok_or(Refused::NotDaily)?;
-    Ok((template.kind, plan, campaign.zone))
+    Ok((template, plan, campaign.zone))
 }
 
 // ---- a file comes ----------------------------------------------------------------

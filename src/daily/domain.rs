@@ -3,7 +3,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::db::Reason;
-use crate::files::domain::{File, Mapping, State, Use};
+use crate::files::domain::{File, FileEncoding, Mapping, ReadingChoice, State, TableHead, Use};
+use crate::folding::folded;
 use crate::ids::{CampaignId, DropId, FileId};
 use crate::pacing::{self, Days, Window};
 use crate::words::words;
@@ -28,6 +29,15 @@ pub struct DropTemplate {
     /// Kind of channel that the addresses are for, as stored.
     pub kind: String,
     pub columns: Vec<Column>,
+    /// The word of the sample file's encoding.
+    #[serde(default)]
+    pub encoding: Option<String>,
+    /// Where the sample file names its columns.
+    #[serde(default)]
+    pub header_row: i64,
+    /// Rows that a workbook hides are taken as well.
+    #[serde(default)]
+    pub takes_hidden: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +50,13 @@ pub struct Column {
     pub added: bool,
 }
 
+impl Column {
+    /// Whether a file calls it that. Files of old were not folded.
+    fn is(&self, header: &str) -> bool {
+        folded(&self.header) == folded(header)
+    }
+}
+
 impl DropTemplate {
     pub fn new(kind: &str, region: &str, headers: &[String], mapping: &Mapping) -> DropTemplate {
         let columns = headers.iter().zip(&mapping.columns);
@@ -49,6 +66,25 @@ impl DropTemplate {
             columns: columns
                 .map(|(header, it)| Column { header: header.clone(), meaning: it.clone(), added: false })
                 .collect(),
+            encoding: None,
+            header_row: 1,
+            takes_hidden: false,
+        }
+    }
+
+    /// Has the files read as this one is.
+    pub fn read_like(self, head: &TableHead) -> DropTemplate {
+        let encoding = head.encoding.map(|encoding| encoding.word().to_owned());
+        DropTemplate { encoding, header_row: head.header_row, takes_hidden: head.takes_hidden, ..self }
+    }
+
+    /// How a file is read: nobody is asked about it before its rows are sent to.
+    pub fn reading(&self) -> ReadingChoice {
+        ReadingChoice {
+            encoding: None,
+            likely: self.encoding.as_deref().and_then(FileEncoding::of_word),
+            header_row: Some(self.header_row).filter(|row| *row > 1),
+            takes_hidden: self.takes_hidden,
         }
     }
 
@@ -56,13 +92,13 @@ impl DropTemplate {
     /// One that is ignored anyway, or was added by a later file, is not missed.
     pub fn missing(&self, headers: &[String]) -> Vec<String> {
         let needed = |column: &&Column| column.meaning != Use::Ignore && !column.added;
-        let lacks = |column: &&Column| !headers.contains(&column.header);
+        let lacks = |column: &&Column| !headers.iter().any(|header| column.is(header));
         self.columns.iter().filter(needed).filter(lacks).map(|column| column.header.clone()).collect()
     }
 
     /// Takes in the columns that it does not know, as data. Returns their names.
     pub fn take_in(&mut self, headers: &[String]) -> Vec<String> {
-        let known = |header: &String| self.columns.iter().any(|column| column.header == *header);
+        let known = |header: &String| self.columns.iter().any(|column| column.is(header));
         let new: Vec<String> = headers.iter().filter(|header| !known(header)).cloned().collect();
         let data = |header: &String| Column {
             header: header.clone(),
@@ -76,8 +112,12 @@ impl DropTemplate {
     /// What the columns of a file are that has these `headers`, in whatever order.
     pub fn mapping(&self, headers: &[String]) -> Mapping {
         let meaning = |header: &String| {
-            let column = self.columns.iter().find(|column| column.header == *header);
-            column.map_or(Use::Data { field: header.clone() }, |column| column.meaning.clone())
+            let column = self.columns.iter().find(|column| column.is(header));
+            match column.map(|column| &column.meaning) {
+                // As the file spells it.
+                Some(Use::Data { .. }) | None => Use::Data { field: header.clone() },
+                Some(meaning) => meaning.clone(),
+            }
         };
         Mapping { columns: headers.iter().map(meaning).collect() }
     }
@@ -101,7 +141,7 @@ pub fn unknown_placeholder(expected: &str) -> Option<String> {
 
 /// Whether a name is the expected one, whatever its case. `*` stands for any characters.
 fn name_matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.trim().to_lowercase(), name.trim().to_lowercase());
+    let (pattern, name) = (folded(pattern).to_lowercase(), folded(name).to_lowercase());
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(first) else { return false };
     let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
@@ -714,9 +754,40 @@ mod tests {
         assert!(!matches("a*b*c.csv", "a1c.csv"));
         assert!(!matches("ab*ba.csv", "aba.csv"), "a star may stand for nothing, but no sign stands for two");
         assert!(matches("*.csv", ".csv"));
+        assert!(matches("Données*.csv", "Donne\u{301}es\u{a0}1.csv"), "as macOS writes it");
+        assert!(matches("Donne\u{301}es.csv", "données.csv"));
         assert_eq!(unknown_placeholder("a-{date}-{mm}.csv"), None);
         assert_eq!(unknown_placeholder("a-{day}-{mm}.csv"), Some("{day}".to_owned()));
         assert_eq!(unknown_placeholder("a-{yyyy"), Some("{yyyy".to_owned()));
+    }
+
+    #[test]
+    fn files_are_read_like_the_sample_and_their_columns_found_however_they_are_typed() {
+        let head = TableHead {
+            format: crate::files::domain::Format::Csv,
+            encoding: Some(FileEncoding::Windows1250),
+            delimiter: Some(b','),
+            header_row: 3,
+            n_hidden: 0,
+            takes_hidden: true,
+            headers: names(&["phone"]),
+            sample: Vec::new(),
+        };
+        let stored = serde_json::to_value(template().read_like(&head)).unwrap();
+        let reading = serde_json::from_value::<DropTemplate>(stored).unwrap().reading();
+        let likely = Some(FileEncoding::Windows1250);
+        assert_eq!(reading, ReadingChoice { encoding: None, likely, header_row: Some(3), takes_hidden: true });
+        assert_eq!(template().reading(), ReadingChoice::default());
+        let of_old = serde_json::json!({"region": "IE", "kind": "sms", "columns": []});
+        assert_eq!(serde_json::from_value::<DropTemplate>(of_old).unwrap().reading(), ReadingChoice::default());
+
+        let data = |field: &str| Use::Data { field: field.to_owned() };
+        let columns = vec![Use::ChannelId, data("re\u{301}gion")];
+        let mut old = DropTemplate::new("sms", "IE", &names(&["phone", "re\u{301}gion"]), &Mapping { columns });
+        let headers = names(&["phone", "région"]);
+        assert!(old.missing(&headers).is_empty());
+        assert!(old.take_in(&headers).is_empty());
+        assert_eq!(old.mapping(&headers).columns, [Use::ChannelId, data("région")]);
     }
 
     #[test]

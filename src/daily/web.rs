@@ -447,11 +447,11 @@ async fn drop_file(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let person = &may.person;
-    let (kind, plan, zone) = match app.db.run(move |conn| actions::ready(conn, id)).await {
+    let (template, plan, zone) = match app.db.run(move |conn| actions::ready(conn, id)).await {
         Ok(ready) => ready,
         Err(error) => return not_taken(&app, person, id, error, String::new(), htmx).await,
     };
-    let kind = Kind::of_word(&kind).unwrap_or(Kind::Sms);
+    let kind = Kind::of_word(&template.kind).unwrap_or(Kind::Sms);
     let form = match upload::Form::read(form, &["cells"]).await {
         Ok(form) => form,
         Err(failed) => return unjudged(&app, person, id, failed.into(), String::new(), htmx).await,
@@ -475,7 +475,7 @@ async fn drop_file(
         }
         Ok(file) => {
             name = file.name.clone();
-            form.keep(&app, kind, by, now).await
+            form.keep_like(template.reading(), &app, kind, by, now).await
         }
     };
     let dropped = match received {

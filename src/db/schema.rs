@@ -345,6 +345,9 @@ diesel::table! {
         uploaded_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
         tries -> Int2,
+        header_row -> Int8,
+        hidden_rows -> Int8,
+        takes_hidden -> Bool,
     }
 }
 

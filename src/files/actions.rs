@@ -3,7 +3,7 @@ use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind::ForeignKeyViolation;
 use diesel::result::Error::DatabaseError;
 
-use super::domain::{File, Mapping, Refused, State};
+use super::domain::{File, Mapping, Refused, State, TableHead};
 use super::store;
 use crate::db::Error;
 use crate::ids::{FileId, UserId};
@@ -36,6 +36,24 @@ pub fn look(conn: &mut PgConnection, id: FileId, by: UserId) -> QueryResult<Look
         (_, region) => region.clone(),
     };
     Ok(Look { file, problems, region })
+}
+
+/// Keeps the head of a file that somebody has had read otherwise. What its columns are is asked anew.
+pub fn read_anew(
+    conn: &mut PgConnection,
+    id: FileId,
+    head: &TableHead,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        let file = store::lock(conn, id)?;
+        file.may_be_read_anew()?;
+        store::save_head(conn, id, head)?;
+        let (was, became) = (file.head.reading(), head.reading());
+        let entry = Entry::new(Happened::FileReadAnew, id, by).was(&was).became(&became);
+        Ok(journal::note(conn, entry, now)?)
+    })
 }
 
 /// Sends a file to be imported; a tick takes it up.

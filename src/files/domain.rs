@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::refusal::Refusal;
 use crate::contacts::addresses::{AddressProblem, normalise};
 use crate::db::Reason;
+use crate::folding::folded;
 use crate::ids::FileId;
 use crate::providers::Kind;
 use crate::words::words;
@@ -27,22 +28,35 @@ words! {
 }
 
 words! {
-    /// How the characters of a CSV are written.
+    /// How the characters of a CSV are written. The words are the labels that browsers know.
     pub enum FileEncoding {
-        Utf8 = "utf-8",
-        Utf16Le = "utf-16le",
-        Utf16Be = "utf-16be",
-        Windows1252 = "windows-1252",
-    }
-}
-
-impl FileEncoding {
-    pub fn label(self) -> &'static str {
-        match self {
-            FileEncoding::Utf8 => "UTF-8",
-            FileEncoding::Utf16Le | FileEncoding::Utf16Be => "UTF-16",
-            FileEncoding::Windows1252 => "Windows-1252",
-        }
+        Utf8 = "utf-8" => "UTF-8",
+        Utf16Le = "utf-16le" => "UTF-16",
+        Utf16Be = "utf-16be" => "UTF-16, high bytes first",
+        Windows1252 = "windows-1252" => "Windows-1252, Western European",
+        Windows1250 = "windows-1250" => "Windows-1250, Central European",
+        Windows1251 = "windows-1251" => "Windows-1251, Cyrillic",
+        Windows1253 = "windows-1253" => "Windows-1253, Greek",
+        Windows1254 = "windows-1254" => "Windows-1254, Turkish",
+        Windows1255 = "windows-1255" => "Windows-1255, Hebrew",
+        Windows1256 = "windows-1256" => "Windows-1256, Arabic",
+        Windows1257 = "windows-1257" => "Windows-1257, Baltic",
+        Windows1258 = "windows-1258" => "Windows-1258, Vietnamese",
+        Windows874 = "windows-874" => "Windows-874, Thai",
+        Iso8859_2 = "iso-8859-2" => "ISO 8859-2, Central European",
+        Iso8859_5 = "iso-8859-5" => "ISO 8859-5, Cyrillic",
+        Iso8859_7 = "iso-8859-7" => "ISO 8859-7, Greek",
+        Iso8859_15 = "iso-8859-15" => "ISO 8859-15, Western European",
+        Macintosh = "macintosh" => "Mac OS Roman",
+        MacCyrillic = "x-mac-cyrillic" => "Mac OS Cyrillic",
+        Ibm866 = "ibm866" => "IBM 866, Cyrillic",
+        Koi8R = "koi8-r" => "KOI8-R, Cyrillic",
+        Koi8U = "koi8-u" => "KOI8-U, Cyrillic",
+        ShiftJis = "shift_jis" => "Shift JIS, Japanese",
+        EucJp = "euc-jp" => "EUC-JP, Japanese",
+        Gb18030 = "gb18030" => "GB 18030, Chinese",
+        Big5 = "big5" => "Big5, Chinese",
+        EucKr = "euc-kr" => "EUC-KR, Korean",
     }
 }
 
@@ -53,31 +67,92 @@ pub struct TableHead {
     /// Only of CSV, as is the delimiter.
     pub encoding: Option<FileEncoding>,
     pub delimiter: Option<u8>,
+    /// The row that names the columns, as a spreadsheet numbers it, or an empty one above it.
+    pub header_row: i64,
+    /// Rows below it that the workbook hides or has filtered out, as far as the head was read.
+    pub n_hidden: i64,
+    /// Those are taken as well.
+    pub takes_hidden: bool,
+    /// Of the columns that have a name; the others are left out.
     pub headers: Vec<String>,
     /// The first rows, as wide as the headers, each value cut to what a page shows.
     pub sample: Vec<Vec<String>>,
 }
 
-/// Checks a header row and trims its names. Nameless columns at the right end,
-/// which spreadsheets like to leave, are not counted.
-pub fn read_headers(row: &Record) -> Result<Vec<String>, Refusal> {
-    let mut headers: Vec<String> = row.iter().map(|name| name.trim().to_owned()).collect();
-    while headers.last().is_some_and(String::is_empty) {
-        headers.pop();
+impl TableHead {
+    /// How the file is read, in a few words.
+    pub fn reading(&self) -> String {
+        let encoding = self.encoding.map(|it| format!("{}, ", it.label())).unwrap_or_default();
+        let hidden = if self.takes_hidden { ", with hidden rows" } else { "" };
+        format!("{encoding}header in row {}{hidden}", self.header_row)
+    }
+}
+
+/// How a file is to be read, where somebody says otherwise than its content does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ReadingChoice {
+    pub encoding: Option<FileEncoding>,
+    /// Taken instead of a guess, where the content does not tell.
+    pub likely: Option<FileEncoding>,
+    pub header_row: Option<i64>,
+    pub takes_hidden: bool,
+}
+
+/// Rows among which the header row is looked for.
+const N_TITLE_ROWS: usize = 10;
+
+/// Which of the first rows names the columns: the first one, but a title with one cell is passed over
+/// when a row below it names more columns.
+pub fn header_among(rows: &[Record]) -> usize {
+    let n_names = |row: &Record| row.iter().filter(|field| !folded(plain(field)).is_empty()).count();
+    if rows.first().is_none_or(|row| n_names(row) > 1) {
+        return 0;
+    }
+    let mut best = (0, 1);
+    for (i, row) in rows.iter().enumerate().take(N_TITLE_ROWS) {
+        if n_names(row) > best.1 && read_headers(row, rows.get(i + 1..).unwrap_or_default()).is_ok() {
+            best = (i, n_names(row));
+        }
+    }
+    best.0
+}
+
+/// Places of the columns that a header row names.
+pub fn named_columns(row: &Record) -> Vec<usize> {
+    (0..row.len()).filter(|&i| !folded(plain(row.get(i))).is_empty()).collect()
+}
+
+/// Checks a header row and folds its names, those of [`named_columns`]. Other columns are left out: nothing
+/// stands in them, in so far as the rows `below` tell, or they are at the right end, where spreadsheets like
+/// to leave some.
+pub fn read_headers(row: &Record, below: &[Record]) -> Result<Vec<String>, Refusal> {
+    if row.iter().any(|name| name.contains('\0')) {
+        return Err(Refusal::Binary);
+    }
+    let columns = named_columns(row);
+    let headers: Vec<String> = columns.iter().map(|&i| folded(plain(row.get(i)))).collect();
+    if headers.is_empty() {
+        return Err(Refusal::NoTable);
     }
     if headers.len() > MOST_COLUMNS {
         return Err(Refusal::TooManyColumns { n: headers.len() });
     }
-    if let Some(i) = headers.iter().position(|name| name.chars().nth(LONGEST_NAME).is_some()) {
-        return Err(Refusal::HeaderTooLong { column: letters(i) });
+    let too_long = |name: &String| name.chars().nth(LONGEST_NAME).is_some();
+    match headers.iter().position(too_long).and_then(|i| columns.get(i)) {
+        Some(_) if headers.len() == 1 => return Err(Refusal::NoTable),
+        Some(&column) => return Err(Refusal::HeaderTooLong { column: letters(column) }),
+        None => {}
     }
-    if headers.iter().any(|name| name.contains(['\0', '\u{fffd}'])) {
-        return Err(Refusal::Binary);
+    if let Some(i) = headers.iter().position(|name| name.contains('\u{fffd}')) {
+        return Err(Refusal::UnreadableHeader { column: letters(columns.get(i).copied().unwrap_or_default()) });
     }
     if let Some(value) = headers.iter().find(|name| looks_like_a_number(name)) {
         return Err(Refusal::HeaderIsData { value: value.clone() });
     }
-    let nameless: Vec<_> = (0..headers.len()).filter(|&i| headers[i].is_empty()).map(letters).collect();
+    let has_values = |i: &usize| below.iter().any(|row| !plain(row.get(*i)).is_empty());
+    let last = columns.last().copied().unwrap_or_default();
+    let nameless: Vec<_> =
+        (0..last).filter(|i| columns.binary_search(i).is_err()).filter(has_values).map(letters).collect();
     if !nameless.is_empty() {
         return Err(Refusal::NamelessColumns { columns: nameless });
     }
@@ -108,6 +183,14 @@ pub fn letters(mut column: usize) -> String {
     }
     letters.reverse();
     letters.into_iter().map(char::from).collect()
+}
+
+/// What a cell says: without blanks around it, and out of the formula `="…"`, which keeps zeros in front
+/// through spreadsheets.
+pub fn plain(cell: &str) -> &str {
+    let cell = cell.trim();
+    let inside = cell.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    inside.filter(|inside| !inside.contains('"')).map_or(cell, str::trim)
 }
 
 fn looks_like_a_number(text: &str) -> bool {
@@ -293,6 +376,8 @@ fn means_a_phone(name: &str) -> bool {
 pub struct Record {
     pub(super) text: String,
     pub(super) ends: Vec<usize>,
+    /// The workbook does not show it, because somebody hid it or a filter does.
+    pub hidden: bool,
 }
 
 impl Record {
@@ -352,9 +437,9 @@ pub struct ImportRules<'a> {
     headers: &'a [String],
     kind: Kind,
     region: &'a str,
-    /// Whether a row with another number of fields than the header is wrong.
-    /// Spreadsheets leave empty cells out, so there it is not.
-    strict_width: bool,
+    format: Format,
+    /// Where each column of the headers stands in a row.
+    places: Vec<usize>,
     channel_id: usize,
     customer_id: Option<usize>,
     data: Vec<Data>,
@@ -389,8 +474,17 @@ impl<'a> ImportRules<'a> {
             })
             .map(|(column, field)| Data { column, key: format!("{}:", serde_json::Value::from(&**field)) })
             .collect();
-        let strict_width = format == Format::Csv;
-        Ok(ImportRules { headers, kind, region, strict_width, channel_id, customer_id, data })
+        let places = (0..headers.len()).collect();
+        Ok(ImportRules { headers, kind, region, format, places, channel_id, customer_id, data })
+    }
+
+    /// Learns from the header row which columns are left out because they have no name.
+    pub fn see_header(&mut self, row: &Record) {
+        let places = named_columns(row);
+        // A head that was read by an older version left none out.
+        if places.len() == self.headers.len() {
+            self.places = places;
+        }
     }
 
     /// Checks one row. When it is good, its data is appended to `json` as one
@@ -402,18 +496,8 @@ impl<'a> ImportRules<'a> {
         json: &mut Vec<u8>,
         missing: &mut [u64],
     ) -> Result<GoodRow<'r>, RowProblem> {
-        let beyond = (self.headers.len()..row.len()).any(|i| !row.get(i).trim().is_empty());
-        if beyond || (self.strict_width && row.len() < self.headers.len()) {
-            return Err(RowProblem {
-                field: None,
-                value: None,
-                code: "other_columns",
-                says: format!(
-                    "This row has {} and the header row has {}. A text with the separator in it needs quotes around it.",
-                    fields(row.len()),
-                    self.headers.len()
-                ),
-            });
+        if let Some(column) = self.beyond(row) {
+            return Err(self.in_no_column(row, column));
         }
         let address = self.value(row, self.channel_id)?;
         let address =
@@ -448,13 +532,41 @@ impl<'a> ImportRules<'a> {
         }
         json.push(b'}');
         for data in &self.data {
-            missing[data.column] += u64::from(row.get(data.column).trim().is_empty());
+            missing[data.column] += u64::from(plain(self.cell(row, data.column)).is_empty());
         }
         Ok(GoodRow { address, customer_id })
     }
 
+    /// The first place with something in it that no column of the headers has. A row that stops early
+    /// has nothing in the rest: spreadsheets leave empty cells at the end out.
+    fn beyond(&self, row: &Record) -> Option<usize> {
+        if row.len() <= self.places.len() && self.places.last() == Some(&(self.places.len() - 1)) {
+            return None;
+        }
+        (0..row.len()).find(|i| self.places.binary_search(i).is_err() && !plain(row.get(*i)).is_empty())
+    }
+
+    fn in_no_column(&self, row: &Record, column: usize) -> RowProblem {
+        let width = self.places.last().map_or(0, |last| last + 1);
+        let says = if self.format == Format::Csv && column >= width {
+            format!(
+                "This row has {} and the header row has {width}. A text with the separator in it needs quotes around it.",
+                fields(row.len()),
+            )
+        } else {
+            let column = letters(column);
+            format!("Something stands in column {column}, which has no name in the header row. Name it, or empty it.")
+        };
+        RowProblem { field: None, value: None, code: "other_columns", says }
+    }
+
+    /// What stands in a column of the headers.
+    fn cell<'r>(&self, row: &'r Record, column: usize) -> &'r str {
+        self.places.get(column).map_or("", |place| row.get(*place))
+    }
+
     fn value<'r>(&self, row: &'r Record, column: usize) -> Result<&'r str, RowProblem> {
-        let value = row.get(column).trim();
+        let value = plain(self.cell(row, column));
         if value.len() > LONGEST_VALUE && value.chars().nth(LONGEST_VALUE).is_some() {
             return Err(self.too_long(column, value, LONGEST_VALUE));
         }
@@ -467,7 +579,16 @@ impl<'a> ImportRules<'a> {
                     .to_owned(),
             ));
         }
-        if !self.strict_width && is_cell_error(value) {
+        if value == NEVER_CALCULATED {
+            let says = "The formula in this cell was never calculated: open the workbook, save it and upload it again.";
+            return Err(RowProblem {
+                field: self.headers.get(column).cloned(),
+                value: None,
+                code: "never_calculated",
+                says: says.to_owned(),
+            });
+        }
+        if is_cell_error(value) {
             return Err(self.problem(
                 column,
                 value,
@@ -501,9 +622,89 @@ fn fields(n: usize) -> String {
     }
 }
 
+/// What formulas that failed show, in the languages of spreadsheets.
+const CELL_ERRORS: [&str; 62] = [
+    "#DIV/0!",
+    "#N/A",
+    "#NAME?",
+    "#NULL!",
+    "#NUM!",
+    "#REF!",
+    "#VALUE!",
+    "#DATA!",
+    "#SPILL!",
+    "#CALC!",
+    "#FIELD!",
+    "#GETTING_DATA",
+    "#BLOCKED!",
+    "#UNKNOWN!",
+    "#CONNECT!",
+    "#BUSY!",
+    "#ERROR!",
+    // German.
+    "#NV",
+    "#BEZUG!",
+    "#WERT!",
+    "#ZAHL!",
+    "#ÜBERLAUF!",
+    // French.
+    "#VALEUR!",
+    "#NOM?",
+    "#NOMBRE!",
+    "#NUL!",
+    // Spanish.
+    "#N/D",
+    "#¡REF!",
+    "#¡VALOR!",
+    "#¿NOMBRE?",
+    "#¡NUM!",
+    "#¡NULO!",
+    "#¡DIV/0!",
+    // Italian.
+    "#RIF!",
+    "#VALORE!",
+    "#NOME?",
+    "#NULLO!",
+    // Portuguese.
+    "#VALOR!",
+    "#NÚM!",
+    "#NULO!",
+    // Dutch.
+    "#N/B",
+    "#VERW!",
+    "#WAARDE!",
+    "#NAAM?",
+    "#GETAL!",
+    "#LEEG!",
+    "#DEEL/0!",
+    // Polish.
+    "#N/D!",
+    "#ADR!",
+    "#ARG!",
+    "#NAZWA?",
+    "#LICZBA!",
+    "#ZERO!",
+    "#DZIEL/0!",
+    // Swedish.
+    "#SAKNAS!",
+    "#REFERENS!",
+    "#VÄRDEFEL!",
+    "#NAMN?",
+    "#OGILTIGT!",
+    "#SKÄRNING!",
+    "#DIVISION/0!",
+    // Russian.
+    "#Н/Д",
+];
+
+/// What a reader of workbooks says of a formula whose value nobody has calculated.
+pub const NEVER_CALCULATED: &str = "#NEVER CALCULATED!";
+
 fn is_cell_error(value: &str) -> bool {
-    value.starts_with('#')
-        && matches!(value, "#DIV/0!" | "#N/A" | "#NAME?" | "#NULL!" | "#NUM!" | "#REF!" | "#VALUE!" | "#DATA!")
+    match value.strip_prefix("Err:") {
+        Some(code) => code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit()),
+        None => value.starts_with('#') && CELL_ERRORS.contains(&value),
+    }
 }
 
 /// Appends `text` as a JSON string.
@@ -611,12 +812,7 @@ impl File {
     /// `region`: the country that numbers without a country code belong to;
     /// empty when all have theirs.
     pub fn import(&mut self, mapping: Mapping, region: String) -> Result<(), Refused> {
-        match self.state {
-            State::Received | State::Cancelled { .. } => {}
-            State::Importing { .. } => return Err(Refused::AlreadyImporting),
-            State::Imported { .. } => return Err(Refused::AlreadyImported),
-            State::Refused { .. } => return Err(Refused::Refused),
-        }
+        self.may_be_read_anew()?;
         mapping.check(&self.head.headers)?;
         if !region.is_empty() && crate::contacts::regions::name(&region).is_none() {
             return Err(Refused::NoSuchRegion);
@@ -626,6 +822,16 @@ impl File {
         self.counts = FileCounts::default();
         self.state = State::Importing { cancelling: false };
         Ok(())
+    }
+
+    /// Whether somebody may say how it is to be read.
+    pub fn may_be_read_anew(&self) -> Result<(), Refused> {
+        match self.state {
+            State::Received | State::Cancelled { .. } => Ok(()),
+            State::Importing { .. } => Err(Refused::AlreadyImporting),
+            State::Imported { .. } => Err(Refused::AlreadyImported),
+            State::Refused { .. } => Err(Refused::Refused),
+        }
     }
 
     /// Lets it go. An import that has begun ends at its next batch.
@@ -673,31 +879,70 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_trimmed_and_empty_ones_at_the_end_dropped() {
-        assert_eq!(read_headers(&record(&[" Phone ", "First name", "", " "])), Ok(names(&["Phone", "First name"])));
+    fn headers_are_folded_and_columns_without_one_left_out() {
+        let headers = |row: &[&str], below: &[Record]| read_headers(&record(row), below);
+        assert_eq!(headers(&[" Phone ", "First name", "", " "], &[]), Ok(names(&["Phone", "First name"])));
+        let row = ["\u{feff}Phone", "First\u{a0} name", "Cafe\u{301}", "=\"Zip\"", "na\u{200b}me"];
+        assert_eq!(headers(&row, &[]), Ok(names(&["Phone", "First name", "Café", "Zip", "name"])));
+        let below = [record(&["", "1", " ", "2"]), record(&["", "3"]), record(&["\u{a0}", "5", "", "", "6"])];
+        assert_eq!(headers(&["", "Phone", "\u{200b}", "Name"], &below), Ok(names(&["Phone", "Name"])));
+        assert_eq!(named_columns(&record(&["", "Phone", "\u{200b}", "Name", ""])), [1, 3]);
     }
 
     #[test]
     fn headers_that_name_nothing_or_twice_are_refused_by_name() {
+        let headers = |row: &[&str], below: &[Record]| read_headers(&record(row), below);
         assert_eq!(
-            read_headers(&record(&["Phone", "", "Name", "", "x"])),
+            headers(&["Phone", "", "Name", "", "x"], &[record(&["1", "2", "3"]), record(&["1", "", "3", "4"])]),
             Err(Refusal::NamelessColumns { columns: names(&["B", "D"]) })
         );
         assert_eq!(
-            read_headers(&record(&["Phone", "name", "Name", "NAME"])),
+            headers(&["Phone", "name", "Name", "NA\u{ad}ME"], &[]),
             Err(Refusal::RepeatedColumns { names: names(&["Name"]) })
         );
         assert_eq!(
-            read_headers(&record(&["Anna", "+353 86 123 4567"])),
+            headers(&["Anna", "+353 86 123 4567"], &[]),
             Err(Refusal::HeaderIsData { value: "+353 86 123 4567".to_owned() })
         );
-        assert_eq!(
-            read_headers(&record(&["Phone", &"x".repeat(101)])),
-            Err(Refusal::HeaderTooLong { column: "B".to_owned() })
-        );
+        let long = "x".repeat(101);
+        assert_eq!(headers(&["", "Phone", &long], &[]), Err(Refusal::HeaderTooLong { column: "C".to_owned() }));
+        assert_eq!(headers(&[&long], &[]), Err(Refusal::NoTable));
+        assert_eq!(headers(&["\u{200b}"], &[]), Err(Refusal::NoTable));
+        assert_eq!(headers(&["Phone", "N\u{fffd}me"], &[]), Err(Refusal::UnreadableHeader { column: "B".to_owned() }));
         let many: Vec<String> = (0..1001).map(|i| format!("c{i}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(read_headers(&record(&many)), Err(Refusal::TooManyColumns { n: 1001 }));
+        assert_eq!(headers(&many, &[]), Err(Refusal::TooManyColumns { n: 1001 }));
+    }
+
+    #[test]
+    fn a_title_is_passed_over_when_a_row_below_names_more() {
+        let at = |rows: &[&[&str]]| header_among(&rows.iter().map(|row| record(row)).collect::<Vec<_>>());
+        let data: &[&str] = &["0861234567", "Anna", "Cork"];
+        assert_eq!(at(&[&["phone", "name", "city"], data]), 0);
+        assert_eq!(at(&[&["Our customers", "", ""], &["phone", "name", "city"], data]), 1);
+        assert_eq!(at(&[&["", "Our customers"], &["as of", "May"], &["phone", "name", "city"], data]), 2);
+        assert_eq!(at(&[&["\u{200b}"], &["phone", "name"], data]), 1);
+        assert_eq!(at(&[&["phone"], data]), 0, "values name nothing");
+        assert_eq!(at(&[&["phone"], &["0861234567"]]), 0);
+        assert_eq!(at(&[&["phone", "name"], &["also", "a", "header"], data]), 0, "two names are no title");
+        let mut late = vec![&["Our customers"][..]; N_TITLE_ROWS];
+        late.extend([&["phone", "name"][..], data]);
+        assert_eq!(at(&late), 0, "so far down nobody looks");
+        assert_eq!(at(&[]), 0);
+    }
+
+    #[test]
+    fn a_formula_that_is_a_text_is_that_text() {
+        for (cell, text) in [
+            ("=\"0861234567\"", "0861234567"),
+            (" =\" 007 \" ", "007"),
+            ("=\"\"", ""),
+            ("=\"a\"&\"b\"", "=\"a\"&\"b\""),
+            ("=\"", "=\""),
+            ("=A1", "=A1"),
+        ] {
+            assert_eq!(plain(cell), text);
+        }
     }
 
     #[test]
@@ -773,16 +1018,71 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_another_width_is_told() {
-        let short = check(Format::Csv, &["0861234567", "1"]).result.unwrap_err();
-        assert_eq!((short.code, short.field), ("other_columns", None));
-        assert!(short.says.starts_with("This row has 2 fields and the header row has 5."), "{}", short.says);
-        assert!(check(Format::Csv, &["0861234567", "1", "", "", "", "6"]).result.is_err());
+    fn a_row_that_stops_early_has_nothing_in_the_rest() {
+        for format in Format::ALL {
+            let short = check(format, &["0861234567", "1"]);
+            assert_eq!(short.result, Ok(("353861234567".to_owned(), Some("1".to_owned()))));
+            assert_eq!(short.missing, [0, 0, 1, 1, 0]);
+            assert_eq!(check(format, &[""]).result.unwrap_err().code, "missing_address");
+        }
+    }
+
+    #[test]
+    fn a_value_in_no_column_is_told() {
+        let row = ["0861234567", "1", "", "", "", "6"];
+        let long = check(Format::Csv, &row).result.unwrap_err();
+        assert_eq!((long.code, long.field), ("other_columns", None));
+        assert!(long.says.starts_with("This row has 6 fields and the header row has 5."), "{}", long.says);
+        let long = check(Format::Xlsx, &row).result.unwrap_err();
+        assert_eq!(long.code, "other_columns");
+        assert!(long.says.starts_with("Something stands in column F, which has no name"), "{}", long.says);
         assert!(
             check(Format::Csv, &["0861234567", "1", "", "", "", " "]).result.is_ok(),
             "nothing stands in the sixth"
         );
-        assert!(check(Format::Xlsx, &["0861234567"]).result.is_ok(), "spreadsheets leave empty cells out");
+    }
+
+    #[test]
+    fn columns_without_a_name_are_stepped_over() {
+        let headers = names(&["Phone", "Name"]);
+        let mapping = Mapping { columns: vec![Use::ChannelId, data("Name")] };
+        let mut rules = ImportRules::new(&mapping, &headers, Format::Csv, Kind::Sms, "IE").unwrap();
+        rules.see_header(&record(&["", "Phone", " ", "Name", ""]));
+        let mut json = Vec::new();
+        let mut check = |row: &[&str]| {
+            json.clear();
+            let row = record(row);
+            let good = rules.check(&row, &mut json, &mut [0; 2]).map(|good| good.address)?;
+            Ok::<_, RowProblem>((good, String::from_utf8(json.clone()).unwrap()))
+        };
+        let anna = ("353861234567".to_owned(), r#"{"Name":"Anna"}"#.to_owned());
+        assert_eq!(check(&["", "0861234567", "", "Anna", ""]), Ok(anna.clone()));
+        assert_eq!(check(&["", "0861234567", "", "Anna"]), Ok(anna));
+        assert_eq!(check(&["", "0861234567"]).unwrap().1, "{}");
+        let stray = check(&["", "0861234567", "x", "Anna"]).unwrap_err();
+        assert_eq!(stray.code, "other_columns");
+        assert!(stray.says.starts_with("Something stands in column C"), "{}", stray.says);
+        assert_eq!(check(&["x", "0861234567"]).unwrap_err().code, "other_columns");
+        assert!(check(&["", "0861234567", "", "Anna", "x"]).unwrap_err().says.contains("has 5 fields"));
+    }
+
+    #[test]
+    fn errors_of_formulas_are_problems_in_every_format_and_language() {
+        for format in Format::ALL {
+            for error in ["#N/A", "#REF!", "#DIV/0!", "#NV", "#BEZUG!", "#NOM?", "#N/D", "#¡VALOR!", "Err:502"] {
+                assert_eq!(
+                    check(format, &["0861234567", "1", error]).result.unwrap_err().code,
+                    "cell_error",
+                    "{error}"
+                );
+            }
+            for text in ["#1", "#", "N/A", "Err:", "Err:50x", "#NVIDIA"] {
+                assert!(check(format, &["0861234567", "1", text]).result.is_ok(), "{text}");
+            }
+            let uncalculated = check(format, &[NEVER_CALCULATED, "1"]).result.unwrap_err();
+            assert_eq!((uncalculated.code, uncalculated.field.as_deref()), ("never_calculated", Some("Phone")));
+            assert!(uncalculated.says.contains("never calculated: open the workbook, save it"));
+        }
     }
 
     #[test]
@@ -804,7 +1104,5 @@ mod tests {
             assert_eq!((checked.json.as_str(), checked.missing.as_slice()), ("", &[0, 0, 0, 0, 0][..]));
         }
         assert!(check(Format::Csv, &["0861234567", "1", "a", "b", &huge]).result.is_ok(), "the column is ignored");
-        assert_eq!(check(Format::Xls, &["0861234567", "1", "#N/A"]).result.unwrap_err().code, "cell_error");
-        assert!(check(Format::Csv, &["0861234567", "1", "#N/A", "", ""]).result.is_ok());
     }
 }

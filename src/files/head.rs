@@ -2,58 +2,95 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
-use super::domain::{FileEncoding, Format, Record, TableHead, read_headers};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+
+use super::domain::{
+    FileEncoding, Format, ReadingChoice, Record, TableHead, header_among, named_columns, plain, read_headers,
+};
 use super::refusal::Refusal;
-use super::table::{EachRow, Unread, csv_rows, until};
+use super::table::{DELIMITERS, Unread, csv_rows, first_line_tells, until};
 use super::workbook::{Patience, workbook_rows};
 
 /// Workbooks are unpacked, so they may be less large than a CSV.
 const LARGEST_WORKBOOK: u64 = 128 << 20;
 const N_SAMPLE_ROWS: usize = 5;
-/// Rows that tell which delimiter is meant.
+/// Rows that tell which delimiter is meant, where the header row is, and in which columns nothing stands.
 const N_TELLING_ROWS: usize = 50;
+/// The same in bytes, when they are long.
+const TELLING_BYTES: usize = 32 << 20;
 /// Enough for a page to show.
 const SAMPLE_VALUE: usize = 100;
-const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// Text that is not UTF-8 is looked at for its encoding where it is not ASCII, up to so many bytes.
+const TELLING_TEXT: usize = 4 << 20;
+/// Rows in the longest sheet there is.
+const MOST_HIDDEN: usize = 1 << 20;
+/// So long somebody waits at most for the hidden rows of a workbook to be counted.
+const COUNTING: Duration = Duration::from_secs(10);
 
-/// Follows bytes as they come in and tells whether they can be UTF-8.
+/// Follows bytes as they come in and tells whether they are UTF-8.
 #[derive(Debug, Default)]
 pub struct Utf8Check {
     /// The beginning of a character that the next piece has to end.
     rest: Vec<u8>,
-    broken: bool,
+    /// Characters of several bytes.
+    n_chars: u64,
+    /// Places where a byte cannot stand.
+    n_broken: u64,
 }
 
 impl Utf8Check {
     pub fn add(&mut self, mut bytes: &[u8]) {
-        while !self.broken && !self.rest.is_empty() && !bytes.is_empty() {
-            self.rest.push(bytes[0]);
-            bytes = &bytes[1..];
+        while !self.rest.is_empty()
+            && let Some((byte, after)) = bytes.split_first()
+        {
+            self.rest.push(*byte);
             match std::str::from_utf8(&self.rest) {
-                Ok(_) => self.rest.clear(),
-                Err(error) => self.broken = error.error_len().is_some(),
+                Ok(_) => {
+                    self.n_chars += 1;
+                    self.rest.clear();
+                }
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => {
+                    // The byte may begin another character.
+                    self.n_broken += 1;
+                    self.rest.clear();
+                    break;
+                }
             }
+            bytes = after;
         }
-        if self.broken {
-            return;
-        }
-        if let Err(error) = std::str::from_utf8(bytes) {
-            self.broken = error.error_len().is_some();
-            self.rest.extend_from_slice(
-                &bytes[error.valid_up_to()..][..if self.broken { 0 } else { bytes.len() - error.valid_up_to() }],
-            );
+        let n_all = bytes.len();
+        let mut n_seen = 0;
+        for chunk in bytes.utf8_chunks() {
+            self.n_chars += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count() as u64;
+            n_seen += chunk.valid().len() + chunk.invalid().len();
+            let is_cut =
+                n_seen == n_all && std::str::from_utf8(chunk.invalid()).is_err_and(|it| it.error_len().is_none());
+            if is_cut {
+                self.rest.extend_from_slice(chunk.invalid());
+            } else {
+                self.n_broken += u64::from(!chunk.invalid().is_empty());
+            }
         }
     }
 
     /// Whether all that came in was UTF-8.
     pub fn passed(&self) -> bool {
-        !self.broken && self.rest.is_empty()
+        self.n_broken == 0 && self.rest.is_empty()
+    }
+
+    /// Whether it was meant to be: hardly any other text holds so much that happens to be UTF-8. What is
+    /// broken in it is a problem of its rows.
+    pub fn is_meant(&self) -> bool {
+        self.passed() || self.n_chars > self.n_broken + u64::from(!self.rest.is_empty())
     }
 }
 
 /// Reads the head of a complete upload. `is_utf8`: what [`Utf8Check`] said of all of it.
-pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<TableHead, Unread> {
+pub fn read_head(mut file: &File, size: u64, is_utf8: bool, choice: ReadingChoice) -> Result<TableHead, Unread> {
     let mut start = Vec::with_capacity(64 << 10);
     file.seek(SeekFrom::Start(0))?;
     file.take(64 << 10).read_to_end(&mut start)?;
@@ -70,22 +107,32 @@ pub fn read_head(mut file: &File, size: u64, is_utf8: bool) -> Result<TableHead,
     };
     match format {
         Format::Csv => {
-            let encoding = encoding(&start, is_utf8)?;
-            read_csv_head(file, encoding)
+            let is_8_bit =
+                |it: &FileEncoding| !matches!(it, FileEncoding::Utf8 | FileEncoding::Utf16Le | FileEncoding::Utf16Be);
+            let found = match encoding(&start, is_utf8)?.or(choice.likely.filter(is_8_bit)) {
+                Some(found) => found,
+                None => guess_encoding(file)?,
+            };
+            read_csv_head(file, choice.encoding.unwrap_or(found), choice)
         }
         Format::Xls | Format::Xlsx if size > LARGEST_WORKBOOK => {
             Err(Refusal::WorkbookTooLarge { most_mib: LARGEST_WORKBOOK >> 20 }.into())
         }
         Format::Xls | Format::Xlsx => {
-            let (headers, sample) =
-                first_rows(|each| workbook_rows(file, format, size, Patience::UPLOAD, each), Refusal::NoSheet)?;
-            Ok(TableHead { format, encoding: None, delimiter: None, headers, sample })
+            let mut first = FirstRows { choice, counts_hidden: true, ..FirstRows::default() };
+            let read = workbook_rows(file, format, size, Patience::UPLOAD, &mut |line, row, _| first.add(line, row));
+            match read {
+                // What is wrong behind the head is told when it is imported.
+                Err(Unread::Refused(_)) if first.rows.len() > N_SAMPLE_ROWS => {}
+                read => read?,
+            }
+            Ok(first.head(format, None, None, Refusal::NoSheet)?)
         }
     }
 }
 
-/// The encoding of text, or what it is instead of text.
-fn encoding(start: &[u8], is_utf8: bool) -> Result<FileEncoding, Refusal> {
+/// The encoding of text as far as it is certain, or what it is instead of text.
+fn encoding(start: &[u8], is_utf8: bool) -> Result<Option<FileEncoding>, Refusal> {
     const OTHERS: [(&[u8], &str); 9] = [
         (b"%PDF", "a PDF"),
         (b"{\\rtf", "a rich text document"),
@@ -113,17 +160,15 @@ fn encoding(start: &[u8], is_utf8: bool) -> Result<FileEncoding, Refusal> {
     }
 
     let encoding = if start.starts_with(b"\xff\xfe") {
-        FileEncoding::Utf16Le
+        Some(FileEncoding::Utf16Le)
     } else if start.starts_with(b"\xfe\xff") {
-        FileEncoding::Utf16Be
+        Some(FileEncoding::Utf16Be)
     } else if let Some(encoding) = utf16_without_mark(start) {
-        encoding
-    } else if is_utf8 || start.starts_with(b"\xef\xbb\xbf") {
-        FileEncoding::Utf8
+        Some(encoding)
     } else {
-        FileEncoding::Windows1252
+        (is_utf8 || start.starts_with(b"\xef\xbb\xbf")).then_some(FileEncoding::Utf8)
     };
-    let is_8_bit = matches!(encoding, FileEncoding::Utf8 | FileEncoding::Windows1252);
+    let is_8_bit = !matches!(encoding, Some(FileEncoding::Utf16Le | FileEncoding::Utf16Be));
     let is_control = |byte: &u8| *byte < 0x20 && !b"\t\n\x0b\x0c\r\x1a".contains(byte);
     let n_controls = start.iter().filter(|byte| is_control(byte)).count();
     // A stray control character makes a bad row; many are something that is not text.
@@ -131,6 +176,28 @@ fn encoding(start: &[u8], is_utf8: bool) -> Result<FileEncoding, Refusal> {
         return Err(Refusal::Binary);
     }
     Ok(encoding)
+}
+
+/// The likeliest encoding of text in which characters have a byte or two.
+fn guess_encoding(mut file: &File) -> Result<FileEncoding, Unread> {
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    let (mut piece, mut n_fed) = (vec![0; 16 << 10], 0);
+    file.seek(SeekFrom::Start(0))?;
+    while n_fed < TELLING_TEXT {
+        let n = file.read(&mut piece)?;
+        if n == 0 {
+            break;
+        }
+        if !piece[..n].is_ascii() {
+            detector.feed(&piece[..n], false);
+            n_fed += n;
+        }
+    }
+    detector.feed(b"", true);
+    let word = detector.guess(None, Utf8Detection::Deny).name().to_ascii_lowercase();
+    // The larger set has the smaller in it.
+    let word = if word == "gbk" { "gb18030" } else { &word };
+    Ok(FileEncoding::of_word(word).unwrap_or(FileEncoding::Windows1252))
 }
 
 /// Latin text in UTF-16 has a zero in nearly every second byte.
@@ -151,22 +218,27 @@ fn utf16_without_mark(start: &[u8]) -> Option<FileEncoding> {
 }
 
 /// The head of a CSV in this encoding.
-pub fn read_csv_head(mut file: impl Read + Seek, encoding: FileEncoding) -> Result<TableHead, Unread> {
+pub fn read_csv_head(
+    mut file: impl Read + Seek,
+    encoding: FileEncoding,
+    choice: ReadingChoice,
+) -> Result<TableHead, Unread> {
+    file.seek(SeekFrom::Start(0))?;
+    let told = match first_line_tells(&mut file, encoding) {
+        Err(broken @ Unread::Broken(_)) => return Err(broken),
+        told => told.ok().flatten(),
+    };
     let mut best: Option<(bool, usize, usize, u8)> = None;
-    for delimiter in DELIMITERS {
+    for delimiter in DELIMITERS.into_iter().filter(|_| told.is_none()) {
         file.seek(SeekFrom::Start(0))?;
-        let mut widths = Vec::new();
-        let read = csv_rows(&mut file, encoding, delimiter, &mut |_, row, _| {
-            widths.push(row.len());
-            until(widths.len() == N_TELLING_ROWS)
-        });
-        match read {
-            Ok(()) => {}
-            Err(Unread::Refused(_)) => {}
+        let mut first = FirstRows { choice, ..FirstRows::default() };
+        match csv_rows(&mut file, encoding, delimiter, &mut |line, row, _| first.add(line, row)) {
+            Ok(()) | Err(Unread::Refused(_)) => {}
             Err(broken @ Unread::Broken(_)) => return Err(broken),
         }
-        let Some(&width) = widths.first() else { continue };
-        let n_alike = widths.iter().filter(|w| **w == width).count();
+        let rows = first.rows.get(first.header()..).unwrap_or_default();
+        let Some(width) = rows.first().map(Record::len) else { continue };
+        let n_alike = rows.iter().filter(|row| row.len() == width).count();
         // A delimiter that splits the header is better than one that does not;
         // then the one that splits most rows alike, then the one that splits more.
         let score = (width > 1, n_alike, width, delimiter);
@@ -174,38 +246,89 @@ pub fn read_csv_head(mut file: impl Read + Seek, encoding: FileEncoding) -> Resu
             best = Some(score);
         }
     }
-    let delimiter = best.map_or(b',', |best| best.3);
+    let delimiter = told.or(best.map(|best| best.3)).unwrap_or(b',');
 
-    let (headers, sample) = first_rows(
-        |each| {
-            file.seek(SeekFrom::Start(0))?;
-            csv_rows(&mut file, encoding, delimiter, each)
-        },
-        Refusal::Empty,
-    )?;
-    Ok(TableHead { format: Format::Csv, encoding: Some(encoding), delimiter: Some(delimiter), headers, sample })
+    file.seek(SeekFrom::Start(0))?;
+    let mut first = FirstRows { choice, ..FirstRows::default() };
+    csv_rows(&mut file, encoding, delimiter, &mut |line, row, _| first.add(line, row))?;
+    Ok(first.head(Format::Csv, Some(encoding), Some(delimiter), Refusal::Empty)?)
 }
 
-fn first_rows(
-    rows: impl FnOnce(&mut EachRow<'_>) -> Result<(), Unread>,
-    nothing: Refusal,
-) -> Result<(Vec<String>, Vec<Vec<String>>), Unread> {
-    let mut headers = None;
-    let mut sample: Vec<Record> = Vec::new();
-    rows(&mut |_, row, _| {
-        match headers {
-            None => headers = Some(read_headers(row)),
-            Some(_) => sample.push(row.clone()),
-        }
-        until(matches!(headers, Some(Err(_))) || sample.len() == N_SAMPLE_ROWS)
-    })?;
-    let headers = headers.ok_or(nothing)??;
-    if sample.is_empty() {
-        return Err(Refusal::HeaderOnly.into());
+/// The first rows of a table that people see, and how many they do not.
+#[derive(Default)]
+struct FirstRows {
+    choice: ReadingChoice,
+    /// All rows are gone through, for the hidden ones among them.
+    counts_hidden: bool,
+    rows: Vec<Record>,
+    /// Their numbers.
+    lines: Vec<u64>,
+    n_bytes: usize,
+    /// Numbers of rows that are hidden.
+    hidden: Vec<u64>,
+    enough_since: Option<Instant>,
+}
+
+impl FirstRows {
+    fn is_enough(&self) -> bool {
+        self.rows.len() >= N_TELLING_ROWS || self.n_bytes >= TELLING_BYTES
     }
-    let cut = |value: &str| value.trim().chars().take(SAMPLE_VALUE).map(|c| if c == '\0' { ' ' } else { c }).collect();
-    let sample = sample.iter().map(|row| (0..headers.len()).map(|i| cut(row.get(i))).collect()).collect();
-    Ok((headers, sample))
+
+    fn add(&mut self, line: u64, row: &Record) -> ControlFlow<()> {
+        if self.choice.header_row.is_some_and(|from| (line as i64) < from) {
+            return ControlFlow::Continue(());
+        }
+        // Somebody may want a hidden one to name the columns.
+        let is_chosen = self.choice.header_row.is_some() && self.rows.is_empty();
+        // Whoever reads a workbook may say so without end.
+        if row.hidden && !is_chosen && self.hidden.len() < MOST_HIDDEN {
+            self.hidden.push(line);
+        }
+        if !self.is_enough() && (!row.hidden || self.choice.takes_hidden || is_chosen) {
+            self.rows.push(row.clone());
+            self.lines.push(line);
+            self.n_bytes += row.text.len();
+        }
+        let waited = || self.enough_since.is_some_and(|since| since.elapsed() > COUNTING);
+        let is_done = self.is_enough() && (!self.counts_hidden || (line.is_multiple_of(1024) && waited()));
+        if self.is_enough() && self.enough_since.is_none() {
+            self.enough_since = Some(Instant::now());
+        }
+        until(is_done)
+    }
+
+    /// Which of the rows names the columns.
+    fn header(&self) -> usize {
+        if self.choice.header_row.is_some() { 0 } else { header_among(&self.rows) }
+    }
+
+    /// `nothing`: why there is no row at all.
+    fn head(
+        &self,
+        format: Format,
+        encoding: Option<FileEncoding>,
+        delimiter: Option<u8>,
+        nothing: Refusal,
+    ) -> Result<TableHead, Refusal> {
+        let at = self.header();
+        let (Some(header), Some(&line)) = (self.rows.get(at), self.lines.get(at)) else {
+            return Err(if self.hidden.is_empty() { nothing } else { Refusal::AllHidden });
+        };
+        let below = self.rows.get(at + 1..).unwrap_or_default();
+        let headers = read_headers(header, below)?;
+        let n_hidden = self.hidden.iter().filter(|hidden| **hidden > line).count() as i64;
+        if below.is_empty() && n_hidden == 0 {
+            return Err(Refusal::HeaderOnly);
+        }
+        let columns = named_columns(header);
+        let cut = |value: &str| {
+            plain(value).chars().take(SAMPLE_VALUE).map(|c| if c == '\0' { ' ' } else { c }).collect::<String>()
+        };
+        let sample = below.iter().take(N_SAMPLE_ROWS);
+        let sample = sample.map(|row| columns.iter().map(|&column| cut(row.get(column))).collect()).collect();
+        let takes_hidden = self.choice.takes_hidden;
+        Ok(TableHead { format, encoding, delimiter, header_row: line as i64, n_hidden, takes_hidden, headers, sample })
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +345,14 @@ mod tests {
         let mut check = Utf8Check::default();
         bytes.chunks(7).for_each(|piece| check.add(piece));
         assert_eq!(check.passed(), std::str::from_utf8(bytes).is_ok());
-        match read_head(&file, bytes.len() as u64, check.passed()) {
+        let mut whole = Utf8Check::default();
+        whole.add(bytes);
+        assert_eq!(
+            (whole.n_chars, whole.n_broken, &whole.rest),
+            (check.n_chars, check.n_broken, &check.rest),
+            "in one piece"
+        );
+        match read_head(&file, bytes.len() as u64, check.is_meant(), ReadingChoice::default()) {
             Ok(head) => Ok(head),
             Err(Unread::Refused(refusal)) => Err(refusal),
             Err(Unread::Broken(error)) => panic!("{error}"),
@@ -262,6 +392,97 @@ mod tests {
     }
 
     #[test]
+    fn text_that_is_not_utf8_is_read_as_what_it_is_likeliest() {
+        let in_8_bit = |encoding: FileEncoding, text: &str| {
+            let encoding = encoding_rs::Encoding::for_label(encoding.word().as_bytes()).unwrap();
+            encoding.encode(text).0.into_owned()
+        };
+        for (encoding, text) in [
+            (FileEncoding::Windows1250, "telefon;imię\n512345678;Łukasz Śliwa\n512345679;Małgorzata Święcicka\n"),
+            (FileEncoding::Windows1251, "phone;name\n1;Анна Иванова\n2;Пётр Смирнов\n3;Сергей Кузнецов\n"),
+            (FileEncoding::Windows1252, "phone;name\n1;Zoë\n2;Siobhán Ó Murchú\n3;Jürgen Müller\n"),
+            (FileEncoding::ShiftJis, "phone,name\n1,佐藤太郎さん\n2,鈴木花子さん\n3,カタカナ\n"),
+            (FileEncoding::EucKr, "phone,name\n1,김민준 고객님\n2,이서연 고객님\n"),
+        ] {
+            assert_eq!(told(&in_8_bit(encoding, text)).0, encoding, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_that_are_none_do_not_make_other_text_of_utf8() {
+        let text = b"phone,name\n1,Zo\xc3\xab\n2,Siobh\xc3\xa1n\n3,J\xfcrgen\n4,\xc5\x81ukasz\n";
+        let head = head(text).unwrap();
+        assert_eq!(head.encoding, Some(FileEncoding::Utf8));
+        assert_eq!(head.sample.concat(), ["1", "Zoë", "2", "Siobhán", "3", "J\u{fffd}rgen", "4", "Łukasz"]);
+        assert_eq!(told(b"phone,name\n1,Zo\xeb\n2,J\xfcrgen\n3,Ren\xe9\n").0, FileEncoding::Windows1252);
+    }
+
+    #[test]
+    fn who_knows_better_how_a_file_is_read_is_believed() {
+        let read = |text: &[u8], choice| read_csv_head(Cursor::new(text), choice_of(choice), choice).unwrap();
+        let choice = ReadingChoice { encoding: Some(FileEncoding::Windows1250), ..ReadingChoice::default() };
+        assert_eq!(read(b"phone,name\n1,\xa3ukasz\n", choice).sample, [["1", "Łukasz"]]);
+        let choice = ReadingChoice { header_row: Some(2), ..ReadingChoice::default() };
+        let below = read(b"a,b\n\nphone,name\n1,x\n", choice);
+        assert_eq!(
+            (below.header_row, below.headers, below.sample),
+            (3, vec!["phone".into(), "name".into()], vec![vec!["1".to_owned(), "x".to_owned()]])
+        );
+    }
+
+    fn choice_of(choice: ReadingChoice) -> FileEncoding {
+        choice.encoding.unwrap_or(FileEncoding::Utf8)
+    }
+
+    #[test]
+    fn a_title_above_the_header_changes_neither_delimiter_nor_columns() {
+        let head = head(b"Customers, as of May\nphone;name\n1;Anna, Cork\n2;Ben\n").unwrap();
+        assert_eq!((head.delimiter, head.header_row, head.headers.concat()), (Some(b';'), 2, "phonename".to_owned()));
+        assert_eq!(head.sample, [["1", "Anna, Cork"], ["2", "Ben"]]);
+    }
+
+    #[test]
+    fn a_separator_that_is_told_is_taken() {
+        assert_eq!(told(b"sep=;\nphone;a,b,c,d\n1;1,2,3,4\n"), (FileEncoding::Utf8, ';', "phone|a,b,c,d".to_owned()));
+        assert_eq!(head(b"sep=,\nphone,name\n1,x\n").unwrap().header_row, 1);
+    }
+
+    #[test]
+    fn rows_that_nobody_sees_are_counted_and_not_shown() {
+        let rows = |choice| {
+            let mut first = FirstRows { choice, counts_hidden: true, ..FirstRows::default() };
+            for (line, hidden, fields) in [
+                (1, true, ["technical", "names"]),
+                (2, false, ["phone", "name"]),
+                (3, true, ["1", "Anna"]),
+                (4, false, ["2", "Ben"]),
+                (5, true, ["3", "Cid"]),
+            ] {
+                let mut row = Record { hidden, ..Record::default() };
+                fields.iter().for_each(|field| row.push(field));
+                assert!(first.add(line, &row).is_continue());
+            }
+            let head = first.head(Format::Xlsx, None, None, Refusal::NoSheet).unwrap();
+            (
+                head.header_row,
+                head.n_hidden,
+                head.headers.concat(),
+                head.sample.iter().map(|row| row[1].clone()).collect::<Vec<_>>().concat(),
+            )
+        };
+        let nothing = ReadingChoice::default();
+        assert_eq!(rows(nothing), (2, 2, "phonename".to_owned(), "Ben".to_owned()));
+        assert_eq!(
+            rows(ReadingChoice { takes_hidden: true, header_row: Some(2), ..nothing }),
+            (2, 2, "phonename".to_owned(), "AnnaBenCid".to_owned())
+        );
+        assert_eq!(
+            rows(ReadingChoice { header_row: Some(1), ..nothing }),
+            (1, 2, "technicalnames".to_owned(), "nameBen".to_owned())
+        );
+    }
+
+    #[test]
     fn the_only_accent_may_stand_at_the_end_of_the_file() {
         let mut bytes = b"phone,name\n".to_vec();
         bytes.extend(b"0861234567,Anna\n".repeat(10_000));
@@ -282,24 +503,25 @@ mod tests {
         fn any_bytes_are_a_head_or_refused(
             bytes in prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..300),
-                "[a-c,;|\"\t\r\n\u{0}é\u{feff} ]{0,300}".prop_map(String::into_bytes),
+                "[a-c,;|=\"\t\r\n\u{0}é\u{feff} ]{0,300}".prop_map(String::into_bytes),
             ],
+            encoding in proptest::sample::select(&FileEncoding::ALL[..]),
+            header_row in proptest::option::of(0_i64..6),
         ) {
-            for encoding in FileEncoding::ALL {
-                match read_csv_head(Cursor::new(&bytes), encoding) {
-                    Ok(head) => {
-                        prop_assert!(!head.headers.is_empty() && head.sample.len() <= N_SAMPLE_ROWS);
-                        prop_assert!(head.sample.iter().all(|row| row.len() == head.headers.len()));
-                    }
-                    Err(Unread::Refused(_)) => {}
-                    Err(Unread::Broken(error)) => return Err(TestCaseError::fail(error.to_string())),
+            match read_csv_head(Cursor::new(&bytes), encoding, ReadingChoice { header_row, ..ReadingChoice::default() }) {
+                Ok(head) => {
+                    prop_assert!(!head.headers.is_empty() && head.sample.len() <= N_SAMPLE_ROWS);
+                    prop_assert!(head.sample.iter().all(|row| row.len() == head.headers.len()));
                 }
+                Err(Unread::Refused(_)) => {}
+                Err(Unread::Broken(error)) => return Err(TestCaseError::fail(error.to_string())),
             }
             if !bytes.starts_with(b"PK") && !bytes.starts_with(b"\xd0\xcf") {
                 let mut file = tempfile::tempfile().unwrap();
                 file.write_all(&bytes).unwrap();
                 let is_utf8 = std::str::from_utf8(&bytes).is_ok();
-                prop_assert!(!matches!(read_head(&file, bytes.len() as u64, is_utf8), Err(Unread::Broken(_))));
+                let read = read_head(&file, bytes.len() as u64, is_utf8, ReadingChoice::default());
+                prop_assert!(!matches!(read, Err(Unread::Broken(_))));
             }
         }
     }

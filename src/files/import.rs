@@ -145,7 +145,8 @@ pub fn run(db: &Db, clock: &Clock, claim: &ImportClaim) -> anyhow::Result<Ended>
         Collected::Stopped(HeardImporter::Lost | HeardImporter::GoOn) => return Ok(Ended::Lost),
     }
     if counts.done == 0 {
-        return give_up(Some(&Refusal::HeaderOnly.to_string()));
+        let all_hidden = claim.file.head.n_hidden > 0 && !claim.file.head.takes_hidden;
+        return give_up(Some(&if all_hidden { Refusal::AllHidden } else { Refusal::HeaderOnly }.to_string()));
     }
     counts.bytes_done = claim.file.size_bytes;
 
@@ -231,6 +232,8 @@ fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Resu
         json: Vec::new(),
         counts: FileCounts::default(),
         missing: vec![0; file.head.headers.len()],
+        header_row: file.head.header_row,
+        takes_hidden: file.head.takes_hidden,
         header_read: false,
         n_sent: 0,
         sent_at: Instant::now(),
@@ -265,6 +268,8 @@ struct Packing<'a> {
     json: Vec<u8>,
     counts: FileCounts,
     missing: Vec<u64>,
+    header_row: i64,
+    takes_hidden: bool,
     header_read: bool,
     n_sent: i64,
     sent_at: Instant,
@@ -272,10 +277,17 @@ struct Packing<'a> {
 
 impl Packing<'_> {
     fn add(&mut self, line: u64, row: &super::domain::Record, bytes_done: u64) -> ControlFlow<()> {
-        if !std::mem::replace(&mut self.header_read, true) {
+        let line = line as i64;
+        if !self.header_read {
+            if line >= self.header_row {
+                self.header_read = true;
+                self.rules.see_header(row);
+            }
             return ControlFlow::Continue(());
         }
-        let line = line as i64;
+        if row.hidden && !self.takes_hidden {
+            return ControlFlow::Continue(());
+        }
         self.counts.done += 1;
         self.counts.bytes_done = bytes_done as i64;
         self.json.clear();

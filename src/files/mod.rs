@@ -6,10 +6,11 @@
 //!    └────────────┴────────▶ cancelled     may be imported again
 //! ```
 //!
-//! * [`upload`] takes a file in and reads its head ([`head`]); what is no table
+//! * [`upload`] takes a file in and reads its head ([`head`]): in which characters it is
+//!   written, which row names the columns, what nobody sees of it. What is no table
 //!   is refused there and not kept.
-//! * Somebody says what the columns are ([`domain::Mapping`]) and sends it to be
-//!   imported.
+//! * Somebody says what the columns are ([`domain::Mapping`]), or first how it is to be
+//!   read ([`domain::ReadingChoice`]), and sends it to be imported.
 //! * [`import`] reads it row by row ([`table`], [`workbook`]), asks
 //!   [`domain::ImportRules`] about each row and stores the good ones, all of them in
 //!   one transaction at the end: a file is an audience or it is not.
@@ -23,6 +24,8 @@
 pub mod domain;
 pub mod refusal;
 pub mod table;
+pub mod number_format;
+pub mod xlsx;
 pub mod sheet;
 pub mod confine;
 pub mod workbook;

@@ -49,6 +49,16 @@ pub enum Refusal {
         "The first row has to name the columns, but it holds {value}. Put a header row on top and upload it again."
     )]
     HeaderIsData { value: String },
+    #[error(
+        "This is not a table: its first row is one long text. Put a header row on top, with a name for each column, and upload it again."
+    )]
+    NoTable,
+    #[error(
+        "Some characters in the name of column {column} could not be read. Save the file as \"CSV UTF-8\" and upload it again."
+    )]
+    UnreadableHeader { column: String },
+    #[error("All rows of the workbook are hidden or filtered out. Show them there and upload it again.")]
+    AllHidden,
     #[error("The name of column {column} is longer than 100 characters. Shorten it, or put a header row on top.")]
     HeaderTooLong { column: String },
     #[error("The file has {n} columns. Keep the ones you need, at most 1,000.")]

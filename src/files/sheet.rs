@@ -1,25 +1,24 @@
 //! io: Reading the first sheet of a workbook row by row. Only a process that was made for it does this:
 //! see [`workbook`](super::workbook).
 //!
-//! Cells of an .xlsx are streamed; its texts, which the format keeps in one
-//! list beside the cells, and an .xls as a whole are held in memory.
+//! An .xlsx is read by [`xlsx`](super::xlsx); an .xls is held in memory as a whole.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsx, XlsxError};
+use calamine::{Data, Reader, SheetType, SheetVisible, Xls};
 
 use super::domain::{Format, Record};
+use super::number_format::{general, instant};
 use super::refusal::Refusal;
 use super::table::{EachRow, LONGEST_ROW, Unread};
+use super::xlsx::xlsx_rows;
 
 /// What the parts of an .xlsx may unpack to. More is no table of contacts, but a trap.
 const MOST_UNPACKED: u64 = 4 << 30;
 /// The same for parts that are no sheets: they are held in memory.
 const MOST_UNPACKED_BESIDES: u64 = 512 << 20;
 pub const TOO_LARGE: Refusal = Refusal::WorkbookTooLarge { most_mib: MOST_UNPACKED >> 20 };
-/// Columns in the widest sheet there is.
-pub const MOST_COLUMNS: u32 = 16_384;
 
 /// Parts that tell what an archive is, when it is no workbook of ours.
 pub const OTHERS: [(&str, &str); 6] = [
@@ -81,50 +80,6 @@ fn first_sheet<R: Reader<RS>, RS: Read + Seek>(workbook: &R) -> Result<String, R
         .ok_or(Refusal::NoSheet)
 }
 
-fn xlsx_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
-    let bad = |_: XlsxError| Refusal::BadWorkbook;
-    let mut workbook = Xlsx::new(file).map_err(bad)?;
-    let sheet = first_sheet(&workbook)?;
-    let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(bad)?;
-    // Not every program writes how many rows there are; then nobody knows how far the reading is.
-    let n_rows = Some(u64::from(cells.dimensions().end.0) + 1).filter(|n| *n > 1);
-
-    let mut record = Record::default();
-    let mut text = String::new();
-    let mut current = None;
-    loop {
-        let cell = cells.next_cell().map_err(bad)?;
-        let row = cell.as_ref().map(|cell| cell.get_position().0);
-        if current != row {
-            if let Some(done) = current
-                && !record.is_blank()
-            {
-                let done = u64::from(done) + 1;
-                let done_bytes = n_rows.map_or(0, |n_rows| size * done.min(n_rows) / n_rows);
-                if each(done, &record, done_bytes).is_break() {
-                    return Ok(());
-                }
-            }
-            record.clear();
-            current = row;
-        }
-        let Some(cell) = cell else { return Ok(()) };
-        let column = cell.get_position().1;
-        if column.max(record.len() as u32) >= MOST_COLUMNS {
-            return Err(Refusal::BadWorkbook.into());
-        }
-        while record.len() < column as usize {
-            record.push("");
-        }
-        text.clear();
-        write_cell(cell.get_value(), &mut text);
-        if record.text.len() + text.len() > LONGEST_ROW {
-            return Err(Refusal::HugeRow.into());
-        }
-        record.push(&text);
-    }
-}
-
 fn xls_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
     let mut workbook = Xls::new(file).map_err(|_| Refusal::BadWorkbook)?;
     let sheet = first_sheet(&workbook)?;
@@ -139,7 +94,7 @@ fn xls_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result
         (0..left).for_each(|_| record.push(""));
         for cell in row {
             text.clear();
-            write_cell(&borrowed(cell), &mut text);
+            write_cell(cell, &mut text);
             if record.text.len() + text.len() > LONGEST_ROW {
                 return Err(Refusal::HugeRow.into());
             }
@@ -153,78 +108,41 @@ fn xls_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result
     Ok(())
 }
 
-fn borrowed(cell: &Data) -> DataRef<'_> {
-    match cell {
-        Data::Empty => DataRef::Empty,
-        Data::String(value) => DataRef::SharedString(value),
-        Data::DateTimeIso(value) | Data::DurationIso(value) => DataRef::SharedString(value),
-        Data::Int(value) => DataRef::Int(*value),
-        Data::Float(value) => DataRef::Float(*value),
-        Data::Bool(value) => DataRef::Bool(*value),
-        Data::DateTime(value) => DataRef::DateTime(*value),
-        Data::Error(error) => DataRef::Error(error.clone()),
-    }
-}
-
 /// A cell as text that means the same to everybody: whole numbers without ".0"
 /// or exponent, so that phone numbers survive, and dates as ISO 8601.
-fn write_cell(cell: &DataRef<'_>, text: &mut String) {
+fn write_cell(cell: &Data, text: &mut String) {
     match cell {
-        DataRef::Empty => {}
-        DataRef::String(value) | DataRef::DateTimeIso(value) | DataRef::DurationIso(value) => text.push_str(value),
-        DataRef::SharedString(value) => text.push_str(value),
-        DataRef::Int(value) => text.push_str(&value.to_string()),
-        // Rust writes whole floats without ".0" and never with an exponent.
-        DataRef::Float(value) => text.push_str(&value.to_string()),
-        DataRef::Bool(value) => text.push_str(if *value { "TRUE" } else { "FALSE" }),
-        DataRef::DateTime(value) => text.push_str(&instant(value)),
-        DataRef::Error(error) => text.push_str(&error.to_string()),
-    }
-}
-
-fn instant(value: &ExcelDateTime) -> String {
-    let days = value.as_f64();
-    let seconds = (days * 86_400.0).round();
-    if value.is_duration() {
-        let sign = if seconds < 0.0 { "-" } else { "" };
-        let seconds = seconds.abs() as u64;
-        return format!("{sign}{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    }
-    let (year, month, day, hour, minute, second, _) = value.to_ymd_hms_milli();
-    let time = match second {
-        0 => format!("{hour:02}:{minute:02}"),
-        _ => format!("{hour:02}:{minute:02}:{second:02}"),
-    };
-    if (0.0..1.0).contains(&days) {
-        time
-    } else if days.fract() == 0.0 {
-        format!("{year:04}-{month:02}-{day:02}")
-    } else {
-        format!("{year:04}-{month:02}-{day:02} {time}")
+        Data::Empty => {}
+        Data::String(value) | Data::DateTimeIso(value) | Data::DurationIso(value) => text.push_str(value),
+        Data::Int(value) => text.push_str(&value.to_string()),
+        Data::Float(value) => text.push_str(&general(*value)),
+        Data::Bool(value) => text.push_str(if *value { "TRUE" } else { "FALSE" }),
+        Data::DateTime(value) => text.push_str(&instant(value)),
+        Data::Error(error) => text.push_str(&error.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use calamine::ExcelDateTimeType;
+    use calamine::{ExcelDateTime, ExcelDateTimeType};
 
     #[test]
     fn cells_read_as_people_see_them() {
-        let text = |cell: DataRef<'_>| {
+        let text = |cell: Data| {
             let mut text = String::new();
             write_cell(&cell, &mut text);
             text
         };
-        let at = |days, kind| text(DataRef::DateTime(ExcelDateTime::new(days, kind, false)));
-        assert_eq!(text(DataRef::Float(353_861_234_567.0)), "353861234567");
-        assert_eq!(text(DataRef::Float(3.538_612_345_67e11)), "353861234567");
-        assert_eq!(text(DataRef::Float(12.5)), "12.5");
-        assert_eq!(text(DataRef::Bool(true)), "TRUE");
+        let at = |days, kind| text(Data::DateTime(ExcelDateTime::new(days, kind, false)));
+        assert_eq!(text(Data::Float(353_861_234_567.0)), "353861234567");
+        assert_eq!(text(Data::Float(3.538_612_345_67e11)), "353861234567");
+        assert_eq!(text(Data::Float(12.5)), "12.5");
+        assert_eq!(text(Data::Bool(true)), "TRUE");
         assert_eq!(at(45_943.0, ExcelDateTimeType::DateTime), "2025-10-13");
         assert_eq!(at(45_943.375, ExcelDateTimeType::DateTime), "2025-10-13 09:00");
         assert_eq!(at(0.75, ExcelDateTimeType::DateTime), "18:00");
         assert_eq!(at(1.5, ExcelDateTimeType::TimeDelta), "36:00:00");
-        assert_eq!(text(DataRef::Error(calamine::CellErrorType::NA)), "#N/A");
+        assert_eq!(text(Data::Error(calamine::CellErrorType::NA)), "#N/A");
     }
 }

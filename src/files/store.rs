@@ -40,6 +40,9 @@ pub fn insert(conn: &mut PgConnection, upload: &Upload<'_>, by: UserId, now: Dat
             files::format.eq(head.format),
             files::encoding.eq(head.encoding.map(FileEncoding::word)),
             files::delimiter.eq(head.delimiter.map(|byte| char::from(byte).to_string())),
+            files::header_row.eq(head.header_row),
+            files::hidden_rows.eq(head.n_hidden),
+            files::takes_hidden.eq(head.takes_hidden),
             files::headers.eq(serde_json::json!(head.headers)),
             files::sample.eq(serde_json::json!(head.sample)),
             files::uploaded_by.eq(by),
@@ -90,6 +93,23 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
             files::finished_at.eq(finished_at),
             // What is ordered anew is tried anew.
             files::tries.eq(0),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Writes down how a file is read from now on. What its columns are has to be said anew.
+pub fn save_head(conn: &mut PgConnection, id: FileId, head: &TableHead) -> QueryResult<()> {
+    diesel::update(files::table.find(id))
+        .set((
+            files::encoding.eq(head.encoding),
+            files::delimiter.eq(head.delimiter.map(|byte| char::from(byte).to_string())),
+            files::header_row.eq(head.header_row),
+            files::hidden_rows.eq(head.n_hidden),
+            files::takes_hidden.eq(head.takes_hidden),
+            files::headers.eq(serde_json::json!(head.headers)),
+            files::sample.eq(serde_json::json!(head.sample)),
+            files::mapping.eq(None::<serde_json::Value>),
         ))
         .execute(conn)
         .map(drop)
@@ -645,6 +665,9 @@ struct Row {
     format: Format,
     encoding: Option<FileEncoding>,
     delimiter: Option<String>,
+    header_row: i64,
+    hidden_rows: i64,
+    takes_hidden: bool,
     headers: serde_json::Value,
     sample: serde_json::Value,
     mapping: Option<serde_json::Value>,
@@ -687,6 +710,9 @@ impl TryFrom<Row> for File {
                 format: row.format,
                 encoding: row.encoding,
                 delimiter: row.delimiter.as_ref().and_then(|text| text.bytes().next()),
+                header_row: row.header_row,
+                n_hidden: row.hidden_rows,
+                takes_hidden: row.takes_hidden,
                 headers: json(row.headers)?,
                 sample: json(row.sample)?,
             },

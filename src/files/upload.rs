@@ -10,13 +10,14 @@ use diesel::Connection;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::domain::TableHead;
+use super::domain::{Format, ReadingChoice, TableHead};
 use super::head::{Utf8Check, read_head};
 use super::refusal::Refusal;
 use super::store;
 use super::table::Unread;
 use crate::app::App;
 use crate::db::Db;
+use crate::folding::folded;
 use crate::ids::{FileId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::providers::Kind;
@@ -94,10 +95,27 @@ impl Form {
 
     /// Stores its file, which then waits for its mapping.
     pub async fn keep(self, app: &App, kind: Kind, by: UserId, now: DateTime<Utc>) -> Result<FileId, Failed> {
+        self.keep_like(ReadingChoice::default(), app, kind, by, now).await
+    }
+
+    /// The same for a file that is read as others before it, unless its content says otherwise.
+    pub async fn keep_like(
+        self,
+        like: ReadingChoice,
+        app: &App,
+        kind: Kind,
+        by: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<FileId, Failed> {
         let Arrived { name, spool } = self.file?;
         let db = app.db.clone();
         let kept = spawn_blocking(move || {
-            let head = read_head(&spool.file, spool.size, spool.utf8.passed())?;
+            let head = spool.head(like).or_else(|unread| match unread {
+                Unread::Refused(_) if like.header_row.is_some() => {
+                    spool.head(ReadingChoice { header_row: None, ..like })
+                }
+                unread => Err(unread),
+            })?;
             let mut conn = db.open().map_err(anyhow::Error::from)?;
             Ok(conn.transaction(|conn| spool.keep(conn, &name, kind, &head, by, now))?)
         });
@@ -149,7 +167,7 @@ pub fn receive_here(
     now: DateTime<Utc>,
 ) -> Result<FileId, Failed> {
     let spool = Spool::new().and_then(|spool| spool.add(bytes.to_vec())).map_err(anyhow::Error::from)?.0;
-    let head = read_head(&spool.file, spool.size, spool.utf8.passed())?;
+    let head = spool.head(ReadingChoice::default())?;
     let mut conn = db.open().map_err(anyhow::Error::from)?;
     Ok(conn.transaction(|conn| spool.keep(conn, &plain_name(name), kind, &head, by, now))?)
 }
@@ -167,6 +185,24 @@ pub async fn receive_text(
     spawn_blocking(move || receive_here(&db, &name, &text, kind, by, now)).await.map_err(anyhow::Error::from)?
 }
 
+/// The head of a stored file, read as somebody says.
+pub fn read_anew(db: &Db, id: FileId, choice: ReadingChoice) -> Result<TableHead, Failed> {
+    // A CSV tells at its beginning; a workbook ends with the list of its parts.
+    const BEGINNING: u64 = 48 << 20;
+
+    let mut conn = db.open().map_err(anyhow::Error::from)?;
+    let of_csv = store::find(&mut conn, id).map_err(anyhow::Error::from)?.head.format == Format::Csv;
+    let mut spool = Spool::new().map_err(anyhow::Error::from)?;
+    for n in 0.. {
+        let Some(chunk) = store::chunk(&mut conn, id, n).map_err(anyhow::Error::from)? else { break };
+        spool = spool.add(chunk).map_err(anyhow::Error::from)?.0;
+        if of_csv && spool.size > BEGINNING {
+            break;
+        }
+    }
+    Ok(spool.head(choice)?)
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failed> {
     Ok(spawn_blocking(work).await.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?)
 }
@@ -174,7 +210,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> +
 /// Without folders and characters that no name has, and not endless.
 pub fn plain_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    name.chars().filter(|c| !c.is_control()).take(200).collect::<String>().trim().to_owned()
+    folded(&folded(name).chars().take(200).collect::<String>())
 }
 
 /// An upload on its way: a file without a name, and what is learned as it passes.
@@ -198,6 +234,10 @@ impl Spool {
         self.utf8.add(&piece);
         piece.clear();
         Ok((self, piece))
+    }
+
+    fn head(&self, choice: ReadingChoice) -> Result<TableHead, Unread> {
+        read_head(&self.file, self.size, self.utf8.is_meant(), choice)
     }
 
     fn keep(
@@ -238,7 +278,8 @@ mod tests {
     fn names_lose_their_folders() {
         assert_eq!(plain_name("C:\\Users\\anna\\list.csv"), "list.csv");
         assert_eq!(plain_name("../../etc/list.csv"), "list.csv");
-        assert_eq!(plain_name("a\u{0}b\n.csv"), "ab.csv");
+        assert_eq!(plain_name("a\u{0}b\n.csv"), "ab .csv");
+        assert_eq!(plain_name("Donne\u{301}es\u{a0}1.csv"), "Données 1.csv", "as macOS writes it");
         assert_eq!(plain_name(&"x".repeat(5000)).len(), 200);
     }
 }

@@ -1,15 +1,18 @@
+use std::ops::RangeInclusive;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::from_fn;
-use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::stream;
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
 use super::actions::{self, Look};
-use super::domain::{File, Mapping, Refused, State, Use, letters};
+use super::domain::{File, FileEncoding, Mapping, ReadingChoice, Refused, State, Use, letters};
 use super::import::MOST_LISTED;
 use super::refusal::Refusal;
 use super::store::{self, Kept, Listed, Taken};
@@ -33,6 +36,7 @@ pub fn configure(pages: &mut ServiceConfig) {
         .service(create)
         .service(show)
         .service(renew)
+        .service(read)
         .service(import)
         .service(cancel)
         .service(delete)
@@ -140,6 +144,31 @@ impl Panel {
         format!("{}{encoding}{separated}", head.format.label())
     }
 
+    /// Rows that may name the columns.
+    fn header_rows(&self) -> RangeInclusive<i64> {
+        1..=self.file.head.header_row.max(10)
+    }
+
+    /// Of the rows that the workbook does not show.
+    fn hidden(&self) -> Option<String> {
+        let (rows, are, they, were) = match self.file.head.n_hidden {
+            0 => return None,
+            1 => ("1 row".to_owned(), "is", "It is", "was"),
+            n => (format!("{} rows", grouped(n)), "are", "They are", "were"),
+        };
+        let imported = matches!(self.file.state, State::Imported { .. });
+        Some(match (imported, self.file.head.takes_hidden) {
+            (false, false) => format!("{rows} {are} hidden or filtered out in the workbook. {they} left out."),
+            (false, true) => {
+                format!("{rows} {are} hidden or filtered out in the workbook. {they} taken like the others.")
+            }
+            (true, false) => format!("{rows} that {are} hidden or filtered out in the workbook {were} left out."),
+            (true, true) => {
+                format!("{rows} that {are} hidden or filtered out in the workbook {were} taken like the others.")
+            }
+        })
+    }
+
     /// Said when the name promises another format than the content has.
     fn misnamed(&self) -> Option<String> {
         let ending = self.file.name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase())?;
@@ -202,6 +231,27 @@ impl MappingForm {
             chosen,
         });
         MappingForm { columns: columns.collect(), region, error }
+    }
+}
+
+/// How a file is to be read, as it is chosen beside its first rows.
+#[derive(Deserialize)]
+struct ReadingForm {
+    encoding: Option<String>,
+    header_row: Option<i64>,
+    hidden: Option<String>,
+}
+
+impl ReadingForm {
+    /// What is not on the form stays as it is.
+    fn choice(&self, file: &File) -> ReadingChoice {
+        let head = &file.head;
+        ReadingChoice {
+            encoding: self.encoding.as_deref().and_then(FileEncoding::of_word).or(head.encoding),
+            likely: None,
+            header_row: Some(self.header_row.unwrap_or(head.header_row)),
+            takes_hidden: self.hidden.is_some(),
+        }
     }
 }
 
@@ -324,6 +374,38 @@ async fn renew(
     let (id, by) = (id.into_inner(), may.person.id);
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
     page(Panel::new(look, purpose.into_inner(), may.person.role))
+}
+
+/// Reads a file anew as somebody says, and shows its first rows again.
+#[post("/files/{id}/read")]
+async fn read(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<FilePurpose>,
+    form: Form<ReadingForm>,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now, purpose) = (id.into_inner(), may.person.id, app.clock.now(), purpose.into_inner());
+    let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
+    look.file.may_be_read_anew().map_err(|refused| Problem::from(Error::Refused(refused)))?;
+    let (db, choice) = (app.db.clone(), form.choice(&look.file));
+    let head = spawn_blocking(move || upload::read_anew(&db, id, choice)).await;
+    match head.map_err(|error| Problem::Unexpected(error.into()))? {
+        Ok(head) => app.db.run(move |conn| actions::read_anew(conn, id, &head, by, now)).await?,
+        Err(upload::Failed::Refused(refusal)) => {
+            let mut panel = Panel::new(look, purpose, may.person.role);
+            panel.form.error = Some(format!("Read like that, it is no table. {refusal}"));
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return match htmx {
+                Htmx(true) => page_with(status, panel),
+                Htmx(false) => page_with(status, Show { frame, panel }),
+            };
+        }
+        Err(failed) => return Err(failed.into()),
+    }
+    answer(&app, may, id, purpose, htmx).await
 }
 
 #[post("/files/{id}/import")]

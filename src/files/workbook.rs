@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use super::confine::confine;
 use super::domain::{Format, Record};
 use super::refusal::Refusal;
-use super::sheet::{self, MOST_COLUMNS};
+use super::sheet;
 use super::table::{EachRow, LONGEST_ROW, Unread};
+use super::xlsx::MOST_COLUMNS;
 
 /// How long somebody waits for a workbook.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,8 @@ mod word {
     pub const BEGUN: u8 = b'b';
     /// Row number, bytes done, number of fields, where each ends, their text.
     pub const ROW: u8 = b'r';
+    /// The same of a row that the workbook does not show.
+    pub const HIDDEN_ROW: u8 = b'h';
     pub const END: u8 = b'e';
     /// Place in the list of [`refusals`](super::refusals).
     pub const REFUSED: u8 = b'x';
@@ -107,13 +110,14 @@ pub enum Told {
 /// Hears what a reader says next. It is not believed: nothing that it can say takes more than a row's memory.
 pub fn told(from: &mut impl Read, record: &mut Record) -> io::Result<Told> {
     match bytes(from)? {
-        [word::ROW] => {
+        [word @ (word::ROW | word::HIDDEN_ROW)] => {
             let (line, bytes_done) = (u64::from_le_bytes(bytes(from)?), u64::from_le_bytes(bytes(from)?));
             let n_fields = u32::from_le_bytes(bytes(from)?);
             if n_fields > MOST_COLUMNS {
                 return Err(ErrorKind::InvalidData.into());
             }
             record.clear();
+            record.hidden = word == word::HIDDEN_ROW;
             for _ in 0..n_fields {
                 record.ends.push(u32::from_le_bytes(bytes(from)?) as usize);
             }
@@ -286,7 +290,7 @@ fn tell(format: Format, size: u64, sealed: bool) -> io::Result<()> {
 }
 
 fn tell_row(out: &mut impl Write, line: u64, record: &Record, bytes_done: u64) -> io::Result<()> {
-    out.write_all(&[word::ROW])?;
+    out.write_all(&[if record.hidden { word::HIDDEN_ROW } else { word::ROW }])?;
     out.write_all(&line.to_le_bytes())?;
     out.write_all(&bytes_done.to_le_bytes())?;
     out.write_all(&(record.len() as u32).to_le_bytes())?;
@@ -312,7 +316,10 @@ mod tests {
         ["0861234567", "", "Zoë"].iter().for_each(|field| row.push(field));
         let mut said = Vec::new();
         tell_row(&mut said, 7, &row, 99).unwrap();
-        assert_eq!(heard(&said).unwrap(), (Told::Row { line: 7, bytes_done: 99 }, row));
+        assert_eq!(heard(&said).unwrap(), (Told::Row { line: 7, bytes_done: 99 }, row.clone()));
+        (row.hidden, said) = (true, Vec::new());
+        tell_row(&mut said, 8, &row, 99).unwrap();
+        assert_eq!(heard(&said).unwrap(), (Told::Row { line: 8, bytes_done: 99 }, row));
         for (n, refusal) in refusals().enumerate() {
             assert_eq!(heard(&[word::REFUSED, n as u8]).unwrap().0, Told::Refused(refusal));
         }

@@ -36,6 +36,7 @@ words! {
         FileImportEnded = "file.import_ended",
         FileImportOrdered = "file.import_ordered",
         FileImported = "file.imported",
+        FileReadAnew = "file.read_anew",
         FileReceived = "file.received",
         ListCreated = "list.created",
         ListDeleted = "list.deleted",

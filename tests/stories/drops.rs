@@ -109,6 +109,19 @@ async fn a_good_file_in_time_waits_and_is_sent_at_its_start() {
 }
 
 #[actix_web::test]
+async fn a_name_from_a_machine_that_spells_accents_otherwise_is_the_expected_one() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, _) = desk.daily("Arrears", "données-{date}*.csv", MAIN).await;
+    desk.drops(campaign, "Donne\u{301}es-2026-11-24.csv", &file(0, 3)).await;
+    desk.tick().await;
+    desk.peek(&format!("/campaigns/{campaign}/drops")).await.shows("3 contacts in today's runs.");
+    assert_eq!(
+        desk.column("SELECT name AS t FROM files WHERE id = (SELECT max(id) FROM files)"),
+        ["Données-2026-11-24.csv"]
+    );
+}
+
+#[actix_web::test]
 async fn a_late_file_catches_up_by_itself() {
     let desk = Desk::open_at("2026-11-24 08:30").await;
     let (campaign, _) = desk.daily("Arrears", "", MAIN).await;

@@ -110,7 +110,9 @@ async fn a_file_that_is_no_table_is_refused_with_what_to_do() {
     let wide = (0..1001).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",");
     let zip = archive(&[("readme.txt", "hello")]);
     let word = archive(&[("word/document.xml", "<w:document/>")]);
-    let cases: [(&str, &[u8], &str); 13] = [
+    let garbage = format!("{}\nx\n", "no names ".repeat(20));
+    let cases: [(&str, &[u8], &str); 14] = [
+        ("a.csv", garbage.as_bytes(), "This is not a table: its first row is one long text."),
         ("a.csv", b"", "The file is empty."),
         ("a.csv", b"Phone,Name\n", "has a header row and nothing below it"),
         ("a.csv", b"Phone,,Name\n1,2,3\n", "Column B has no name"),
@@ -151,8 +153,13 @@ async fn odd_tables_are_read_as_far_as_they_go() {
 
     let ragged = "Phone;Name\n0861234567\n0861234568;Ben;x\n\n0861234569;Dora\n";
     desk.import(3, ragged.as_bytes(), "IE").await;
-    assert_eq!(desk.rows(3), [r#"1 5 353861234569 - {"Name": "Dora"}"#]);
-    assert_eq!(desk.problems(3).len(), 2);
+    assert_eq!(desk.rows(3), ["1 2 353861234567 - {}", r#"2 5 353861234569 - {"Name": "Dora"}"#]);
+    assert_eq!(
+        desk.problems(3),
+        [
+            "3 other_columns This row has 3 fields and the header row has 2. A text with the separator in it needs quotes around it."
+        ]
+    );
 
     desk.import(4, b"Phone,Name\n0861234567,nul\0\n0861234568,Zo\xeb\n", "IE").await;
     assert_eq!(desk.rows(4), [r#"1 3 353861234568 - {"Name": "Zoë"}"#]);
@@ -193,6 +200,132 @@ async fn workbooks_are_read_by_their_first_sheet() {
     assert_eq!(
         desk.problems(2),
         ["5 Name cell_error The formula in this cell ended in #N/A. Correct it in the spreadsheet."]
+    );
+}
+
+#[actix_web::test]
+async fn what_other_programs_make_of_a_csv_is_read_as_they_mean_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let text = "sep=;\r\n\r\n;Phone; \"First\u{a0}\u{200b} name\";;Note\r\n;=\"0861234567\"; \"Byrne; Anna\"\r\n;0861234568;Ben;;#REF!\r\n;0861234569\r\n";
+    desk.import(1, text.as_bytes(), "IE").await;
+    assert_eq!(desk.rows(1), [r#"1 3 353861234567 - {"First name": "Byrne; Anna"}"#, "2 5 353861234569 - {}"]);
+    assert_eq!(
+        desk.problems(1),
+        ["4 Note cell_error The formula in this cell ended in #REF!. Correct it in the spreadsheet.",]
+    );
+}
+
+#[actix_web::test]
+async fn one_bad_byte_spoils_its_row_and_no_other() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let text = b"Phone,Name\n0861234567,Zo\xc3\xab\n0861234568,Siobh\xc3\xa1n\n0861234569,Ren\xe9\n";
+    desk.import(1, text, "IE").await;
+    assert_eq!(desk.rows(1), [r#"1 2 353861234567 - {"Name": "Zoë"}"#, r#"2 3 353861234568 - {"Name": "Siobhán"}"#]);
+    assert!(desk.problems(1)[0].starts_with("4 Name unreadable_text"), "{:?}", desk.problems(1));
+}
+
+#[actix_web::test]
+async fn somebody_says_how_a_file_is_read_and_sees_it_before_the_import() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let text = b"Our customers,as of May\nPhone,Name\n0861234567,\xa3ukasz \x8cliwa\n0861234568,Ben\n";
+    desk.upload("/files", "march.csv", text, &[]).await;
+    let page = desk.visit("/files/1").await;
+    page.shows("Our customers");
+    page.shows(r#"<option value="1" selected>1</option>"#);
+    page.shows("<label for=\"encoding\">Encoding</label>");
+
+    let reading = [("encoding", "windows-1250"), ("header_row", "2")];
+    assert_eq!(desk.fill_in("/files/1/read", &reading).await.location.as_deref(), Some("/files/1"));
+    let page = desk.visit("/files/1").await;
+    page.shows("CSV in Windows-1250, Central European, separated by commas.");
+    page.shows("Łukasz Śliwa");
+    page.shows(r#"<option value="2" selected>2</option>"#);
+    page.lacks("Our customers");
+
+    // What cannot be read like that stays as it was.
+    let page = desk.fill_in("/files/1/read", &[("encoding", "windows-1250"), ("header_row", "3")]).await;
+    assert_eq!(page.status, 422);
+    page.shows("Read like that, it is no table. The first row has to name the columns, but it holds 0861234567.");
+    page.shows(r#"<option value="2" selected>2</option>"#);
+
+    desk.fill_in("/files/1/import", &[("use-0", "channel_id"), ("use-1", "data"), ("region", "IE")]).await;
+    assert_eq!(desk.fill_in("/files/1/read", &reading).await.status, 409, "it is being imported");
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(
+        desk.rows(1),
+        [r#"1 3 353861234567 - {"Name": "Łukasz Śliwa"}"#, r#"2 4 353861234568 - {"Name": "Ben"}"#]
+    );
+    let noted = "SELECT concat_ws(' > ', was, became) AS line FROM journal WHERE happened = 'file.read_anew'";
+    let [noted] = &desk.texts(noted)[..] else { panic!("one entry") };
+    assert!(noted.ends_with("header in row 1 > Windows-1250, Central European, header in row 2"), "{noted}");
+}
+
+#[actix_web::test]
+async fn a_title_above_the_header_row_is_passed_over() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let workbook = xlsx(
+        "<row r=\"1\"><c t=\"inlineStr\"><is><t>Our customers</t></is></c></row>\
+         <row r=\"3\"><c t=\"inlineStr\"><is><t>Phone</t></is></c><c t=\"inlineStr\"><is><t>Name</t></is></c></row>\
+         <row r=\"4\"><c><v>353861234567</v></c><c t=\"inlineStr\"><is><t>Anna</t></is></c></row>\
+         <row r=\"5\"><c/><c t=\"inlineStr\"><is><t>Ben</t></is></c></row>",
+    );
+    desk.import_named("titled.xlsx", 1, &workbook, "IE").await;
+    desk.visit("/files/1").await.shows(r#"<dt>Rows read</dt><dd class="num">2</dd>"#);
+    assert_eq!(desk.rows(1), [r#"1 4 353861234567 - {"Name": "Anna"}"#]);
+    assert!(desk.problems(1)[0].starts_with("5 Phone missing_address"), "{:?}", desk.problems(1));
+}
+
+#[actix_web::test]
+async fn rows_that_a_workbook_hides_are_left_out_unless_somebody_wants_them() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let workbook = xlsx(
+        "<row r=\"1\"><c t=\"inlineStr\"><is><t>Phone</t></is></c></row>\
+         <row r=\"2\"><c><v>353861234567</v></c></row>\
+         <row r=\"3\" hidden=\"1\"><c><v>353861234568</v></c></row>\
+         <row r=\"4\"><c><v>353861234569</v></c></row>",
+    );
+    for (n, takes) in [(1, false), (2, true)] {
+        desk.upload("/files", "filtered.xlsx", &workbook, &[]).await;
+        let page = desk.visit(&format!("/files/{n}")).await;
+        page.shows("1 row is hidden or filtered out in the workbook. It is left out.");
+        page.lacks("353861234568");
+        if takes {
+            let reading = [("header_row", "1"), ("hidden", "on")];
+            desk.fill_in(&format!("/files/{n}/read"), &reading).await;
+            let page = desk.visit(&format!("/files/{n}")).await;
+            page.shows("It is taken like the others.");
+            page.shows("353861234568");
+        }
+        desk.fill_in(&format!("/files/{n}/import"), &[("use-0", "channel_id"), ("region", "IE")]).await;
+        importer::tick(&desk.app).await.unwrap();
+    }
+    assert_eq!(desk.rows(1), ["1 2 353861234567 - {}", "2 4 353861234569 - {}"]);
+    desk.visit("/files/1").await.shows("1 row that is hidden or filtered out in the workbook was left out.");
+    assert_eq!(desk.rows(2).len(), 3);
+
+    let all = xlsx(
+        "<row r=\"1\"><c t=\"inlineStr\"><is><t>Phone</t></is></c></row>\
+         <row r=\"2\" hidden=\"1\"><c><v>353861234567</v></c></row>",
+    );
+    desk.import(3, &all, "IE").await;
+    desk.visit("/files/3").await.shows("All rows of the workbook are hidden or filtered out.");
+}
+
+#[actix_web::test]
+async fn a_formula_that_was_never_calculated_is_told_as_that() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let workbook = xlsx(
+        "<row r=\"1\"><c t=\"inlineStr\"><is><t>Phone</t></is></c></row>\
+         <row r=\"2\"><c><f>CONCATENATE(\"0\",B2)</f><v></v></c></row>\
+         <row r=\"3\"><c><v>353861234568</v></c></row>",
+    );
+    desk.import(1, &workbook, "IE").await;
+    assert_eq!(desk.rows(1), ["1 3 353861234568 - {}"]);
+    assert_eq!(
+        desk.problems(1),
+        [
+            "2 Phone never_calculated The formula in this cell was never calculated: open the workbook, save it and upload it again."
+        ]
     );
 }
 

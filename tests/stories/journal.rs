@@ -176,6 +176,8 @@ async fn of_contacts_and_lists() -> BTreeSet<&'static str> {
     let rows = "phone,name,city\n+12025550101,Anna,Cork\n+12025550102,Ben,Galway\n";
     it.upload("/files", "/files", "people.csv", rows, &[("kind", "sms")]).await;
     let mapping = [("use-0", "channel_id"), ("use-1", "data"), ("use-2", "data"), ("region", "everywhere")];
+    let reading = [("encoding", "windows-1250"), ("header_row", "1")];
+    it.press("/files/{id}/read", "/files/1/read", &reading).await;
     it.press("/files/{id}/import", "/files/1/import", &mapping).await;
     bugle::engine::importer::tick(&it.desk.app).await.unwrap();
     it.upload("/files", "/files", "more.csv", rows, &[("kind", "sms")]).await;
