@@ -34,7 +34,7 @@ fn is_blank(c: char) -> bool {
 }
 
 /// Marks of direction, of where words may break, of byte order, fillers, and what controls devices.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

@@ -14,6 +14,7 @@ use super::store;
 use crate::access::{Administer, Role, View};
 use crate::app::App;
 use crate::db::{DbError, Error};
+use crate::folding::folded;
 use crate::ids::{CampaignId, ChannelId};
 use crate::providers::form::{Fields, Mistakes};
 use crate::providers::webchat::Side;
@@ -81,7 +82,7 @@ impl ChannelForm {
     /// Checks everything but the kind, which is chosen once; the `provider` follows from it.
     fn parse(&self, provider: ProviderName) -> Result<ChannelSetup, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let name = self.name.trim();
+        let name = folded(&self.name);
         if name.is_empty() {
             errors.add("name", "Give it a name.");
         } else if name.chars().count() > 100 {

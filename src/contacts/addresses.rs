@@ -14,6 +14,7 @@
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType, Region};
 
 use super::regions;
+use crate::folding::is_invisible;
 use crate::providers::Kind;
 
 /// The longest address of a kind that is not a phone.
@@ -134,7 +135,7 @@ fn example(region: &str) -> String {
 ///
 /// Also when it could be read in two ways: then the person decides.
 pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, AddressProblem> {
-    let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let text: String = text.chars().filter(|c| !is_nothing(*c)).collect();
     let text = unwrapped(text.trim());
     if text.is_empty() {
         return Err(AddressProblem::Missing);
@@ -168,7 +169,7 @@ pub fn spaced(address: &str) -> String {
 /// The beginning of a phone number as people write it, the way addresses are
 /// stored; anything else as it stands.
 pub fn as_stored(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !is_invisible(*c)).map(plain).collect();
+    let text: String = text.chars().filter(|c| !is_nothing(*c)).map(plain).collect();
     let is_number = text.chars().all(|c| c.is_ascii_digit() || "+-() ./".contains(c));
     if !is_number {
         return text;
@@ -247,13 +248,10 @@ fn plain(c: char) -> char {
     }
 }
 
-/// Whether nobody sees it: marks of direction, joiners, soft hyphens, selectors of a variant.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}')
+/// Whether it is nothing in an address: nobody sees it, or it only says how its neighbour is drawn.
+fn is_nothing(c: char) -> bool {
+    (is_invisible(c) && !c.is_whitespace())
+        || matches!(c, '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 fn phone(text: &str, region: &str) -> Result<String, AddressProblem> {

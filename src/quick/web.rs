@@ -25,6 +25,7 @@ use crate::files::domain::{File, Mapping, State};
 use crate::files::refusal::Refusal;
 use crate::files::web::{FilePurpose, Panel};
 use crate::files::{self, import, upload};
+use crate::folding::folded;
 use crate::ids::{CampaignId, ChannelId, FileId, ListId, UserId};
 use crate::pacing::{self, Calendar, Rate};
 use crate::providers::Kind;
@@ -186,7 +187,7 @@ fn time_of(text: &str) -> Option<NaiveTime> {
 impl QuickForm {
     fn parse(&self, facts: &Facts, typed: Option<Typed>, zone: Tz, now: DateTime<Utc>) -> Result<Parsed, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let name = self.name.trim();
+        let name = folded(&self.name);
         if name.is_empty() {
             errors.add("name", "Give the campaign a name.");
         } else if name.chars().count() > 100 {
@@ -248,7 +249,7 @@ impl QuickForm {
         match (to, starts, rate) {
             (Some(to), Some(starts), Some(rate)) if errors.is_empty() => Ok(Parsed {
                 key: self.start_key.clone(),
-                name: name.to_owned(),
+                name,
                 channel,
                 to,
                 body: self.body.clone(),

@@ -4,6 +4,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::Deserialize;
 
 use crate::campaigns::{Campaign, CampaignKind};
+use crate::folding::folded;
 use crate::web::FieldErrors;
 
 #[derive(Clone, Default, Deserialize)]
@@ -27,7 +28,7 @@ impl BasicsForm {
     /// `kind`: what it is where the form does not ask.
     pub(super) fn parse(&self, kind: CampaignKind) -> Result<(String, CampaignKind, Tz), FieldErrors> {
         let mut errors = FieldErrors::default();
-        let name = self.name.trim();
+        let name = folded(&self.name);
         if name.is_empty() {
             errors.add("name", "Give the campaign a name.");
         } else if name.chars().count() > 100 {
@@ -46,7 +47,7 @@ impl BasicsForm {
             errors.add("time_zone", "Choose a time zone from the list, such as Europe/Dublin.");
         }
         match (kind, zone) {
-            (Some(kind), Ok(zone)) if errors.is_empty() => Ok((name.to_owned(), kind, zone)),
+            (Some(kind), Ok(zone)) if errors.is_empty() => Ok((name, kind, zone)),
             _ => Err(errors),
         }
     }
