@@ -22,4 +22,4 @@ pub mod store;
 pub mod actions;
 pub mod clockwork;
 
-pub use domain::{Edit, Locked, LockedSchedule, Refused};
+pub use domain::{Edit, End, Locked, LockedSchedule, Refused};

@@ -117,7 +117,7 @@ async fn edit_schedule(
     form: Form<Times>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
-    match form.end().and_then(|end| Ok(Edit { end: Some(end), rate: Some(form.rate()?) })) {
+    match form.end().and_then(|end| Ok(Edit { end: Some(end.into()), rate: Some(form.rate()?) })) {
         Ok(edit) => {
             let verb = move |conn: &mut PgConnection| actions::edit(conn, id, edit, by, now);
             change(&app, &may.person, htmx, id, Click::Edit, Some("Updated."), verb).await
