@@ -26,7 +26,7 @@ use crate::web::{May, Problem, version_of};
 
 /// How often the screen is looked over, and the longest a fact stays unseen.
 const BEAT: Duration = Duration::from_secs(1);
-/// A line that keeps proxies from closing a quiet stream.
+/// A word that keeps proxies from closing a quiet stream, and lets the page know that it is live.
 const PING: Duration = Duration::from_secs(15);
 /// Campaigns that one page may watch.
 const WATCHED: usize = 200;
@@ -186,8 +186,8 @@ impl Hub {
     }
 
     fn ping(&self) {
-        let ping = Bytes::from_static(b": ping\n\n");
-        self.watchers.lock().unwrap().retain(|_, watcher| watcher.stream.try_send(ping.clone()).is_ok());
+        let beat = Bytes::from_static(b"event: beat\ndata: live\n\n");
+        self.watchers.lock().unwrap().retain(|_, watcher| watcher.stream.try_send(beat.clone()).is_ok());
     }
 
     fn is_alone(&self) -> bool {
