@@ -1,5 +1,5 @@
-// What somebody has typed or unfolded stays so when a piece of the page is drawn anew, and so does the focus: where
-// what had it is gone, it goes to the first thing there that `data-focus` of the piece names.
+// What somebody has typed or unfolded in a piece with `data-focus` stays so when that is drawn anew, and so does the
+// focus: where what had it is gone, it goes to the first thing there that `data-focus` names.
 (() => {
   const FIELDS = "input[id]:not([type=hidden], [type=file], [type=password]), textarea[id], select[id]";
   let kept = null;
@@ -9,8 +9,10 @@
     if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
     return field.value !== field.defaultValue;
   };
+  // Only there an id means the same thing before and after.
+  const inside = (piece, what) => [...piece.querySelectorAll(what)].filter((it) => it.closest("[data-focus]"));
   // A summary has no id of its own: it is known by what holds it and by its place in there.
-  const unfolded = (piece) => [...piece.querySelectorAll("details[open]")].map((it) => {
+  const unfolded = (piece) => inside(piece, "details[open]").map((it) => {
     const home = it.closest("[id]");
     return [home.id, [...home.querySelectorAll("details")].indexOf(it)];
   });
@@ -26,7 +28,7 @@
     if (!target?.querySelectorAll) return;
     // What was handed in and taken is no longer merely typed.
     const taken = requestConfig.verb !== "get" && xhr.status < 300 ? requestConfig.elt.closest("form") : null;
-    const typed = [...target.querySelectorAll(FIELDS)].filter((it) => isTyped(it) && it.form !== taken);
+    const typed = inside(target, FIELDS).filter((it) => isTyped(it) && !(taken && it.form === taken));
     const active = document.activeElement;
     kept = {
       typed: typed.map((it) => [it.id, it.matches("[type=checkbox], [type=radio]") ? it.checked : it.value]),

@@ -261,7 +261,7 @@ export const stories = {
 
   async "a lost connection is said, with since when, and made up for"(desk) {
     const { page, row } = await opened(desk);
-    desk.forgives(/htmx:(sseError|sendError|afterRequest)/);
+    desk.forgives(/\[object Event\]|htmx:(sseError|sendError|afterRequest)/);
     await row.reaches(await row.sent() + 1);
     await desk.bugle.dies();
     await page.getByText(/^Not live since \d\d:\d\d:\d\d, reconnecting…/).waitFor();
