@@ -27,7 +27,7 @@ use crate::runs::{self, Run, RunState};
 use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
 use crate::screen::domain::{COUNTED, EarlierRun, PausedAll, PausedBy, ScheduleLine, Sheet, Talks};
 use crate::settings::{self, House};
-use crate::web::chart::Turns;
+use crate::web::chart::Fates;
 
 /// Which campaigns a page shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -373,7 +373,7 @@ pub struct Inside {
 /// What a run has been through, for its picture.
 pub struct Past {
     /// What became of those who had their turn, minute by minute.
-    pub turns: Vec<(DateTime<Utc>, Turns)>,
+    pub turns: Vec<(DateTime<Utc>, Fates)>,
     /// They are only counted, as sent.
     pub in_one: bool,
     /// From when to when it stood still; `None` for a pause that goes on.
@@ -429,8 +429,8 @@ pub fn past_within(conn: &mut PgConnection, run: &Run, most: i32) -> QueryResult
 }
 
 /// What the counts of a run say of those who had their turn.
-pub fn turns_of(counts: &Counts) -> Turns {
-    Turns { sent: counts.sent(), failed: counts.failed, unconfirmed: counts.unconfirmed, skipped: counts.skipped }
+pub fn turns_of(counts: &Counts) -> Fates {
+    Fates { sent: counts.sent(), failed: counts.failed, unconfirmed: counts.unconfirmed, skipped: counts.skipped }
 }
 
 /// `pictures`: with what they show; without, they fetch themselves.

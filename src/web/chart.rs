@@ -17,14 +17,14 @@ const BOTTOM: f64 = 216.0;
 
 /// What became of those who had their turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turns {
+pub struct Fates {
     pub sent: i64,
     pub failed: i64,
     pub unconfirmed: i64,
     pub skipped: i64,
 }
 
-impl Turns {
+impl Fates {
     /// Each with the word that the page has for it, from the ground up.
     fn parts(&self) -> [(&'static str, i64); 4] {
         [("sent", self.sent), ("failed", self.failed), ("unconfirmed", self.unconfirmed), ("skipped", self.skipped)]
@@ -41,8 +41,8 @@ impl Turns {
     }
 }
 
-impl std::ops::AddAssign for Turns {
-    fn add_assign(&mut self, other: Turns) {
+impl std::ops::AddAssign for Fates {
+    fn add_assign(&mut self, other: Fates) {
         self.sent += other.sent;
         self.failed += other.failed;
         self.unconfirmed += other.unconfirmed;
@@ -54,9 +54,9 @@ impl std::ops::AddAssign for Turns {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Course<'a> {
     /// The counts of the run, as they stand everywhere else.
-    pub so_far: Turns,
+    pub so_far: Fates,
     /// When they had their turn, by any instants.
-    pub turns: &'a [(DateTime<Utc>, Turns)],
+    pub turns: &'a [(DateTime<Utc>, Fates)],
     /// The turns are only counted, as `sent`: there are too many to tell them apart.
     pub in_one: bool,
     /// From when to when it stood still.
@@ -135,7 +135,7 @@ impl Timeline {
         let length = TimeDelta::minutes(bucket);
         let from = pacing::bucket_start(from, bucket);
         let planned_bars = gather(&forecast.minutes, bucket);
-        let mut turn_bars: BTreeMap<DateTime<Utc>, Turns> = BTreeMap::new();
+        let mut turn_bars: BTreeMap<DateTime<Utc>, Fates> = BTreeMap::new();
         for (at, turns) in course.turns {
             *turn_bars.entry(pacing::bucket_start(*at, bucket)).or_default() += *turns;
         }
@@ -155,7 +155,7 @@ impl Timeline {
             let part = (at - from).num_seconds() as f64 / ((to - from).num_seconds().max(1) as f64);
             round(LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT))
         };
-        let heights = turn_bars.values().map(Turns::all);
+        let heights = turn_bars.values().map(Fates::all);
         let highest = planned_bars.values().copied().chain(heights).max().unwrap_or(1);
         let step = y_step(highest);
         // One step more where the highest bar would fill the picture.
@@ -174,7 +174,7 @@ impl Timeline {
             }
             false => steps(&planned_bars, length, x, y),
         };
-        let mut turn_paths = Turns::default().parts().map(|(word, _)| (word, String::new()));
+        let mut turn_paths = Fates::default().parts().map(|(word, _)| (word, String::new()));
         for (at, turns) in &turn_bars {
             let mut below = 0;
             for ((_, path), (_, n)) in turn_paths.iter_mut().zip(turns.parts()).filter(|(_, (_, n))| *n > 0) {
@@ -268,7 +268,7 @@ impl Timeline {
 }
 
 /// The time to show: the window, or less of it when all is over long before its end.
-fn span(forecast: &Forecast, window: &Window, turns: &[(DateTime<Utc>, Turns)]) -> (DateTime<Utc>, DateTime<Utc>) {
+fn span(forecast: &Forecast, window: &Window, turns: &[(DateTime<Utc>, Fates)]) -> (DateTime<Utc>, DateTime<Utc>) {
     let bucket = TimeDelta::minutes(forecast.bucket_minutes);
     let starts = || forecast.minutes.iter().map(|(at, _)| *at).chain(turns.iter().map(|(at, _)| *at));
     let from = starts().min().map_or(window.starts, |first| first.min(window.starts));
@@ -393,7 +393,7 @@ impl Wall {
     }
 }
 
-fn summary(forecast: &Forecast, window: &Window, clock: &Wall, so_far: Turns, paused: bool) -> String {
+fn summary(forecast: &Forecast, window: &Window, clock: &Wall, so_far: Fates, paused: bool) -> String {
     let ends = clock.show(window.ends);
     let so_far = if so_far.all() > 0 { format!("{}. ", so_far.words()) } else { String::new() };
     let planned = thousands(forecast.planned);
@@ -463,8 +463,8 @@ mod tests {
         Timeline::of(forecast, window, Tz::Europe__Dublin, course)
     }
 
-    fn sent(n: i64) -> Turns {
-        Turns { sent: n, ..Turns::default() }
+    fn sent(n: i64) -> Fates {
+        Fates { sent: n, ..Fates::default() }
     }
 
     fn bars(path: &str) -> usize {
@@ -513,11 +513,11 @@ mod tests {
     #[test]
     fn what_was_sent_becomes_the_bars_and_the_plan_a_line() {
         let (forecast, window) = planned(10, 10.0, 100, nine());
-        let failed = Turns { sent: 1, failed: 2, ..Turns::default() };
+        let failed = Fates { sent: 1, failed: 2, ..Fates::default() };
         let turns =
             [(nine(), sent(10)), (nine() + MINUTE, sent(4)), (nine() + MINUTE + TimeDelta::seconds(30), failed)];
         let pauses = [(nine() + MINUTE * 2, nine() + MINUTE * 3)];
-        let so_far = Turns { sent: 15, failed: 2, ..Turns::default() };
+        let so_far = Fates { sent: 15, failed: 2, ..Fates::default() };
         let course = Course { so_far, turns: &turns, pauses: &pauses, ..Course::default() };
         let timeline = drawn(&forecast, &window, course);
         let paths: Vec<_> = timeline.turn_paths.iter().map(|(word, path)| (*word, bars(path))).collect();

@@ -6,7 +6,7 @@ use bugle::access::Role;
 use bugle::pacing::LatePolicy;
 use bugle::screen::live::Hub;
 use bugle::screen::store::{past_within, turns_of};
-use bugle::web::chart::Turns;
+use bugle::web::chart::Fates;
 
 use crate::desk::Desk;
 use crate::ledger::all_sorts;
@@ -172,14 +172,14 @@ async fn the_picture_its_sentence_and_the_chips_mean_the_same_contacts_by_sent()
     let turns = |most: i32| {
         let run = desk.db(|conn| bugle::runs::store::find(conn, run).unwrap());
         let past = desk.db(|conn| past_within(conn, &run, most).unwrap());
-        let mut all = Turns::default();
+        let mut all = Fates::default();
         past.turns.iter().for_each(|(_, turns)| all += *turns);
         (all, past.in_one)
     };
     assert!(counts.sent() > 0 && counts.failed > 0, "{counts:?}");
     assert_eq!(turns(50_000), (turns_of(&counts), false), "what became of each is stacked in the bars");
     let (had_their_turn, in_one) = turns(5);
-    assert!(in_one && had_their_turn == Turns { sent: 6, ..Turns::default() }, "{had_their_turn:?}");
+    assert!(in_one && had_their_turn == Fates { sent: 6, ..Fates::default() }, "{had_their_turn:?}");
 
     let picture = desk.peek(&format!("/schedules/{schedule}/picture")).await;
     picture.shows(&format!("<figcaption>{} sent, {} failed", counts.sent(), counts.failed));

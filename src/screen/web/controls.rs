@@ -218,7 +218,7 @@ async fn would(
     let extends = asked.extend == "yes";
     let shown = ShownSchedule::find(&app, id).await?;
     let (line, zone) = (shown.line(), shown.sheet.campaign.zone);
-    let own = shown.sheet.campaign.quiet.clone();
+    let own = shown.sheet.campaign.quiet;
     let calendar = app.db.run(move |conn| calendars::of(conn, zone, &own)).await?;
     let mut it = LockedSchedule::new(line.schedule.clone(), line.run.clone().into_iter().collect());
     let waiting = line.counts.retrying;
@@ -365,7 +365,7 @@ async fn resume_plan(
 /// An end by which all would be through if it went on now, as a field of date and time takes it.
 async fn until_all_are_through(app: &App, shown: &ShownSchedule) -> Result<String, Problem> {
     let (now, zone) = (app.clock.now(), shown.sheet.campaign.zone);
-    let own = shown.sheet.campaign.quiet.clone();
+    let own = shown.sheet.campaign.quiet;
     let calendar = app.db.run(move |conn| calendars::of(conn, zone, &own)).await?;
     let until = shown.line().run.as_ref().and_then(|run| all_through(run, &calendar, now));
     Ok(until.unwrap_or(now + TimeDelta::hours(1)).with_timezone(&zone).format(ENTERED).to_string())

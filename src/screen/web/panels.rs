@@ -258,6 +258,11 @@ pub struct Head<'a> {
 }
 
 impl CampaignRow<'_> {
+    /// The word for what its campaign does until the wire is quiet.
+    fn stopping(&self) -> &'static str {
+        if self.sheet.campaign.state == CampaignState::Stopped { "Stopping" } else { "Pausing" }
+    }
+
     /// What it shows, for whoever asks whether that is still so.
     fn signature(&self) -> String {
         self.sheet.signature()
@@ -409,6 +414,11 @@ pub struct Settling {
 }
 
 impl Settling {
+    /// The word for it until the wire is quiet.
+    fn stopping(&self) -> &'static str {
+        if self.word == "Stopped" { "Stopping" } else { "Pausing" }
+    }
+
     fn moment(&self, at: impl Borrow<DateTime<Utc>>) -> Moment {
         crate::screen::domain::moment(*at.borrow(), self.zone, self.now)
     }
