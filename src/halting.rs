@@ -91,7 +91,9 @@ pub fn app(place: &Place) -> Result<App> {
 /// Says what will be hit, and wants the word typed.
 async fn ask(app: &App, halt: Halt) -> Result<()> {
     match halt {
-        Halt::Pause => println!("Every active campaign will be paused. It can be resumed on its page."),
+        Halt::Pause => {
+            println!("Every active campaign will be paused. RESUME ALL on the Campaigns page takes that back.")
+        }
         Halt::Stop => {
             let now = app.clock.now();
             let count = app.db.run(move |conn| actions::would_stop(conn, now));

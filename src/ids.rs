@@ -52,6 +52,7 @@ ids! {
     FileId,
     DropId,
     CampaignId,
+    PauseAllId,
     ScheduleId,
     RunId,
     LeaseId,

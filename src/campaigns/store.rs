@@ -237,23 +237,24 @@ pub fn save_state(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let it = campaigns::table.find(id);
+    // Whatever paused it, from here on that is another pause, or none.
+    let written = (campaigns::state.eq(state), campaigns::paused_with_all.eq(None::<i64>));
     match state {
         CampaignState::Active => diesel::update(it)
             .set((
-                campaigns::state.eq(state),
+                written,
                 campaigns::launched_at.eq(diesel::dsl::sql::<Nullable<Timestamptz>>("coalesce(launched_at, ")
                     .bind::<Timestamptz, _>(now)
                     .sql(")")),
                 campaigns::ended_at.eq(None::<DateTime<Utc>>),
             ))
             .execute(conn),
-        CampaignState::Draft | CampaignState::Paused => {
-            diesel::update(it).set(campaigns::state.eq(state)).execute(conn)
-        }
         CampaignState::Stopped | CampaignState::Finished => {
-            diesel::update(it).set((campaigns::state.eq(state), campaigns::ended_at.eq(now))).execute(conn)
+            diesel::update(it).set((written, campaigns::ended_at.eq(now))).execute(conn)
         }
-        CampaignState::Archived => diesel::update(it).set(campaigns::state.eq(state)).execute(conn),
+        CampaignState::Draft | CampaignState::Paused | CampaignState::Archived => {
+            diesel::update(it).set(written).execute(conn)
+        }
     }
     .map(drop)
 }

@@ -1,19 +1,19 @@
 //! What people do to schedules and campaigns. Each function is one transaction and answers
 //! with what it holds.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::clockwork::finish_locked;
-use super::domain::{Edit, Locked, LockedSchedule, Refused, States};
-use super::store::{self, Hit, WouldStop};
+use super::domain::{Edit, End, Locked, LockedSchedule, Refused, States};
+use super::store::{self, Hit, WouldPause, WouldStop};
 use crate::access::Actor;
 use crate::campaigns::inbound::Validity;
 use crate::campaigns::{self, CampaignState};
 use crate::db::{Error, locks};
 use crate::deliveries;
 use crate::deliveries::counts::Scope;
-use crate::ids::{CampaignId, ScheduleId, UserId};
+use crate::ids::{CampaignId, PauseAllId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::runs::{self, Run};
 use crate::schedules::PausedWith;
@@ -107,28 +107,39 @@ pub fn resume(
         }
         Target::Campaign(id) => {
             locks::take_halt(conn, false)?;
-            let mut locked = store::lock_campaign(conn, id)?;
-            let before = locked.campaign.state;
-            let goes_on = |it: &LockedSchedule| it.schedule.state.goes_on_with(before);
-            let state = match before {
-                CampaignState::Active if locked.schedules.iter().any(goes_on) => CampaignState::Active,
-                state => state.resume()?,
-            };
-            let calendar = calendars::of(conn, locked.campaign.zone, &locked.campaign.quiet)?;
-            for it in locked.schedules.iter_mut().filter(|it| goes_on(it)) {
-                match it.resume(&calendar, now) {
-                    Ok(()) => store::save(conn, it, Happened::ScheduleResumed, by, None, now)?,
-                    Err(Refused::Run(why)) => {
-                        it.stay_paused(now);
-                        store::save(conn, it, Happened::SchedulePaused, by, Some(&why.to_string()), now)?;
-                    }
-                    Err(why) => return Err(why.into()),
-                }
-            }
-            store::save_campaign(conn, &mut locked.campaign, state, Happened::CampaignResumed, by, now)?;
-            Ok(locked)
+            let locked = store::lock_campaign(conn, id)?;
+            go_on(conn, locked, None, by, now)
         }
     })
+}
+
+/// Lets a campaign that is held go on, as [`resume`] says.
+fn go_on(
+    conn: &mut PgConnection,
+    mut locked: Locked,
+    why: Option<&str>,
+    by: Actor,
+    now: DateTime<Utc>,
+) -> Result<Locked, Error<Refused>> {
+    let before = locked.campaign.state;
+    let goes_on = |it: &LockedSchedule| it.schedule.state.goes_on_with(before);
+    let state = match before {
+        CampaignState::Active if locked.schedules.iter().any(goes_on) => CampaignState::Active,
+        state => state.resume()?,
+    };
+    let calendar = calendars::of(conn, locked.campaign.zone, &locked.campaign.quiet)?;
+    for it in locked.schedules.iter_mut().filter(|it| goes_on(it)) {
+        match it.resume(&calendar, now) {
+            Ok(()) => store::save(conn, it, Happened::ScheduleResumed, by, why, now)?,
+            Err(Refused::Run(why)) => {
+                it.stay_paused(now);
+                store::save(conn, it, Happened::SchedulePaused, by, Some(&why.to_string()), now)?;
+            }
+            Err(why) => return Err(why.into()),
+        }
+    }
+    store::save_campaign_because(conn, &mut locked.campaign, state, Happened::CampaignResumed, by, why, now)?;
+    Ok(locked)
 }
 
 /// Stops a schedule and its runs for good, and its campaign when that was the last one; or a
@@ -222,7 +233,7 @@ fn stop_tests(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> Re
 
 // ---- everything --------------------------------------------------------------------
 
-/// Pauses every active campaign. Returns how many. The safe alternative to STOP.
+/// Pauses every active campaign. Returns how many. The safe alternative to STOP: [`resume_all`] takes it back.
 pub fn pause_all(conn: &mut PgConnection, by: impl Into<Actor>, now: DateTime<Utc>) -> Result<usize, Error<Refused>> {
     let by = by.into();
     conn.transaction(|conn| {
@@ -230,6 +241,38 @@ pub fn pause_all(conn: &mut PgConnection, by: impl Into<Actor>, now: DateTime<Ut
         take_back_launches(conn, by, now)?;
         Ok(store::pause_all(conn, &States::pausable(now), by, now)?)
     })
+}
+
+/// Takes one PAUSE of everything back: what it paused goes on, and nothing that was paused before,
+/// after or in between by other means. Returns how many campaigns went on.
+///
+/// A transaction for each: one that waits for its campaign keeps no other from going on, and what
+/// was not come to is still remembered.
+pub fn resume_all(
+    conn: &mut PgConnection,
+    pause: PauseAllId,
+    by: impl Into<Actor>,
+    now: DateTime<Utc>,
+) -> Result<usize, Error<Refused>> {
+    let (by, mut n) = (by.into(), 0);
+    for id in store::paused_with(conn, pause)? {
+        n += conn.transaction(|conn| {
+            locks::take_halt(conn, false)?;
+            let locked = store::lock_campaign(conn, id)?;
+            // Somebody else may have come first.
+            if !store::is_paused_with(conn, id, pause)? {
+                return Ok::<_, Error<Refused>>(0);
+            }
+            go_on(conn, locked, Some("RESUME of everything"), by, now)?;
+            Ok(1)
+        })?;
+    }
+    Ok(n)
+}
+
+/// What [`pause_all`] would hit.
+pub fn would_pause(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<WouldPause> {
+    store::would_pause(conn, &States::pausable(now))
 }
 
 /// Stops everything that is not stopped. Irreversible. Drafts are left alone: they send nothing.
@@ -283,16 +326,16 @@ pub fn edit(
     })
 }
 
-/// Gives a paused or overrun schedule until `end` (local time in the campaign's zone: its
-/// next occurrence after now) and lets it go on; its campaign with it, if that had finished.
+/// Gives a paused or overrun schedule until `end` (by the clock of its campaign; a time without
+/// a day: when it next comes) and lets it go on; its campaign with it, if that had finished.
 pub fn extend(
     conn: &mut PgConnection,
     id: ScheduleId,
-    end: NaiveTime,
+    end: impl Into<End>,
     by: impl Into<Actor>,
     now: DateTime<Utc>,
 ) -> Result<Locked, Error<Refused>> {
-    let by = by.into();
+    let (by, end) = (by.into(), end.into());
     conn.transaction(|conn| {
         locks::take_halt(conn, false)?;
         let mut locked = store::lock_schedule(conn, id)?;

@@ -1,10 +1,10 @@
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 
 use crate::campaigns::{self, Campaign, CampaignState};
 use crate::db::Reason;
 use crate::journal::Happened;
-use crate::pacing::{Calendar, Rate};
+use crate::pacing::{self, Calendar, Rate};
 use crate::runs::{self, Run, RunState};
 use crate::schedules::{self, PausedWith, Schedule, ScheduleState, edited_end, next_occurrence};
 
@@ -21,11 +21,38 @@ pub enum Refused {
 
 impl Reason for Refused {}
 
+/// When something is to end, by the clock of its campaign.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct End {
+    pub time: NaiveTime,
+    /// `None`: the day that somebody means who says no other.
+    pub day: Option<NaiveDate>,
+}
+
+impl End {
+    /// If it says on which day.
+    pub fn with_day(self) -> Option<End> {
+        self.day.map(|_| self)
+    }
+}
+
+impl From<NaiveTime> for End {
+    fn from(time: NaiveTime) -> Self {
+        End { time, day: None }
+    }
+}
+
+impl From<NaiveDateTime> for End {
+    fn from(at: NaiveDateTime) -> Self {
+        End { time: at.time(), day: Some(at.date()) }
+    }
+}
+
 /// Changes of a run that is under way, and of those to come. `None` leaves a value as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Edit {
-    /// Local time in the campaign's zone, on the day of the run or, when at or before its start, the day after.
-    pub end: Option<NaiveTime>,
+    /// Without a day on that of the run or, when at or before its start, the day after.
+    pub end: Option<End>,
     /// From now on.
     pub rate: Option<Rate>,
 }
@@ -141,13 +168,28 @@ impl LockedSchedule {
                 }
             }
         }
-        if let Some(end) = edit.end
-            && end != plan.end
-        {
-            changed.push(format!("end {} → {end}", plan.end));
-            plan.end = end;
-            if let Some(run) = &mut run {
-                let ends = edited_end(&run.window, end, zone, now);
+        if let Some(End { time, day }) = edit.end {
+            let said = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
+            let meant = run.as_ref().map(|run| edited_end(&run.window, time, zone, now));
+            let was = run.as_ref().map(|run| run.window.ends);
+            let ends = match day {
+                Some(day) => was.map(|_| pacing::instant(day, time, zone)),
+                None if time == plan.end => was,
+                None => meant,
+            };
+            match (day, was.zip(ends)) {
+                (Some(_), Some((was, ends))) if was != ends => {
+                    changed.push(format!("end {} → {}", said(was), said(ends)))
+                }
+                (Some(_), Some(_)) => {}
+                _ if time != plan.end => changed.push(format!("end {} → {time}", plan.end)),
+                _ => {}
+            }
+            // The end on another day than the time alone means is that of this run only.
+            if !self.schedule.comes_round() || day.is_none() || ends == meant {
+                self.schedule.plan.end = time;
+            }
+            if let (Some(run), Some(ends)) = (&mut run, ends.filter(|ends| was != Some(*ends))) {
                 run.edit_end(ends, now)?;
                 run.spread(waiting, &run.holds(calendar), now);
             }
@@ -155,11 +197,11 @@ impl LockedSchedule {
         Ok(changed)
     }
 
-    /// Goes on until the local time `end` next comes, after a pause or after its run ran out
+    /// Goes on until `end`, without a day until that time next comes, after a pause or after its run ran out
     /// of time. `waiting`: contacts of its newest run that come round again. Returns until when.
     pub fn extend(
         &mut self,
-        end: NaiveTime,
+        end: End,
         zone: Tz,
         calendar: &Calendar,
         waiting: i64,
@@ -167,13 +209,16 @@ impl LockedSchedule {
     ) -> Result<DateTime<Utc>, Refused> {
         self.schedule.extend()?;
         let Some(run) = self.runs.first_mut() else { return Err(schedules::Refused::Finished.into()) };
-        let ends = next_occurrence(end, zone, now);
+        let ends = match end.day {
+            Some(day) => pacing::instant(day, end.time, zone),
+            None => next_occurrence(end.time, zone, now),
+        };
         let holds = run.holds_until(calendar, ends);
         run.extend(ends, &holds, now)?;
         run.spread(waiting, &holds, now);
         // Only what runs once means this end for good.
         if !self.schedule.comes_round() {
-            self.schedule.plan.end = end;
+            self.schedule.plan.end = end.time;
         }
         Ok(ends)
     }

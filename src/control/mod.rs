@@ -11,6 +11,9 @@
 //! contacts unsent as with five, because no delivery is touched. What an unsent contact
 //! of a stopped run comes to follows from the run.
 //!
+//! What one PAUSE of everything has paused remembers it (`campaigns.paused_with_all`) until anything
+//! else becomes of its state, so that it can be taken back, and it alone.
+//!
 //! Each run that follows its schedule has an entry of its own in the journal, whichever way
 //! it was paused, resumed or stopped. The history of a campaign on the screen leaves these out.
 //!
@@ -22,4 +25,4 @@ pub mod store;
 pub mod actions;
 pub mod clockwork;
 
-pub use domain::{Edit, Locked, LockedSchedule, Refused};
+pub use domain::{Edit, End, Locked, LockedSchedule, Refused};

@@ -7,7 +7,7 @@ WITH hit AS (
            WHERE v.campaign_id = c.id AND v.handler = 'bot' AND v.closed_at IS NULL))
     ORDER BY id FOR NO KEY UPDATE
 ), stopped AS (
-    UPDATE campaigns c SET state = 'stopped', ended_at = $2 FROM hit WHERE c.id = hit.id
+    UPDATE campaigns c SET state = 'stopped', paused_with_all = NULL, ended_at = $2 FROM hit WHERE c.id = hit.id
 ), written AS (
     INSERT INTO journal (at, user_id, nobody, happened, campaign_id, subject_id, was, became, why)
     SELECT $2, $3, CASE WHEN $3 IS NULL THEN 'shell' END, 'campaign.stopped', id, id, state, 'stopped', 'STOP of everything' FROM hit

@@ -10,8 +10,8 @@ use crate::campaigns::store::{self as of_campaign, Row as CampaignRow};
 use crate::campaigns::{Campaign, CampaignState};
 use crate::db::N;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{campaigns, conversations, openings, schedule_runs, schedules};
-use crate::ids::{CampaignId, ScheduleId};
+use crate::db::schema::{campaigns, conversations, launches_to_come, openings, schedule_runs, schedules};
+use crate::ids::{CampaignId, PauseAllId, ScheduleId};
 use crate::journal::{self, Entry, Happened};
 use crate::runs::{self, store::is_real};
 use crate::schedules::Schedule;
@@ -86,12 +86,25 @@ pub fn save_campaign(
     by: Actor,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
+    save_campaign_because(conn, campaign, state, happened, by, None, now)
+}
+
+/// The same with a reason, if there is one worth telling.
+pub fn save_campaign_because(
+    conn: &mut PgConnection,
+    campaign: &mut Campaign,
+    state: CampaignState,
+    happened: Happened,
+    by: Actor,
+    why: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let (id, was) = (campaign.id, campaign.state);
     if state != was {
         of_campaign::save_state(conn, id, state, now)?;
     }
     campaign.state = state;
-    let entry = Entry::new(happened, id, by).of(id).was(was.word()).became(state.word());
+    let entry = Entry::new(happened, id, by).of(id).was(was.word()).became(state.word()).why_if(why);
     journal::note(conn, entry, now)
 }
 
@@ -174,6 +187,35 @@ pub fn pause_all(conn: &mut PgConnection, states: &States, by: Actor, now: DateT
     locks::take(Lock::Run);
     pause(include_str!("pause_runs.sql"), &states.runs, &campaigns)?;
     Ok(campaigns.len())
+}
+
+/// Campaigns that this PAUSE of everything paused, and that nothing else has become of since.
+pub fn paused_with(conn: &mut PgConnection, pause: PauseAllId) -> QueryResult<Vec<CampaignId>> {
+    campaigns::table
+        .filter(campaigns::paused_with_all.eq(pause.0))
+        .order(campaigns::id)
+        .select(campaigns::id)
+        .load(conn)
+}
+
+/// Whether this campaign is still one of them.
+pub fn is_paused_with(conn: &mut PgConnection, id: CampaignId, pause: PauseAllId) -> QueryResult<bool> {
+    let it = campaigns::table.find(id).filter(campaigns::paused_with_all.eq(pause.0));
+    diesel::select(diesel::dsl::exists(it)).get_result(conn)
+}
+
+/// What a PAUSE of everything would come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WouldPause {
+    pub campaigns: i64,
+    /// Drafts that are launched by nobody any more when their file comes.
+    pub launches: i64,
+}
+
+pub fn would_pause(conn: &mut PgConnection, states: &States) -> QueryResult<WouldPause> {
+    let campaigns = campaigns::table.filter(campaigns::state.eq_any(&states.campaigns)).count().get_result(conn)?;
+    let launches = launches_to_come::table.count().get_result(conn)?;
+    Ok(WouldPause { campaigns, launches })
 }
 
 /// What a STOP of everything would come to.

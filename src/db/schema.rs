@@ -94,6 +94,7 @@ diesel::table! {
         start_key -> Nullable<Text>,
         validity_minutes -> Int4,
         inbound -> Nullable<Jsonb>,
+        paused_with_all -> Nullable<Int8>,
     }
 }
 
@@ -474,6 +475,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    pauses_of_everything (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        user_id -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     replacements (run_id, seq) {
         run_id -> Int8,
         seq -> Int4,
@@ -780,6 +789,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     missed_days,
     openings,
     outcome_tallies,
+    pauses_of_everything,
     replacements,
     retries,
     run_pauses,
@@ -806,6 +816,8 @@ diesel::joinable!(schedule_runs -> campaigns (campaign_id));
 diesel::joinable!(launches_to_come -> campaigns (campaign_id));
 diesel::joinable!(leases -> schedule_runs (run_id));
 diesel::joinable!(tallies -> schedule_runs (run_id));
+diesel::joinable!(campaigns -> pauses_of_everything (paused_with_all));
+diesel::joinable!(pauses_of_everything -> users (user_id));
 diesel::joinable!(campaigns -> files (file_id));
 diesel::joinable!(files -> users (uploaded_by));
 diesel::joinable!(approvals -> users (approved_by));

@@ -1,12 +1,12 @@
 //! What the Campaigns screen says about campaigns and their schedules. Nothing here asks or changes anything.
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
 use crate::deliveries::Counts;
-use crate::ids::CampaignId;
-use crate::pacing::{self, Forecast, Holds, Rate, SendClock};
+use crate::ids::{CampaignId, PauseAllId};
+use crate::pacing::{self, Calendar, Forecast, Holds, Rate, SendClock};
 use crate::providers::Kind;
 use crate::runs::{Run, RunClock, RunState};
 use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
@@ -24,6 +24,24 @@ pub struct Sheet {
     pub launches: bool,
     /// Of a daily campaign the last day on which no file came, if none has come since.
     pub missed: Option<NaiveDate>,
+    /// Of one that is paused as a whole.
+    pub paused_by: Option<PausedBy>,
+}
+
+/// Who paused it, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PausedBy {
+    pub who: String,
+    pub at: DateTime<Utc>,
+}
+
+/// A PAUSE of everything that can be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PausedAll {
+    pub id: PauseAllId,
+    pub by: PausedBy,
+    /// Campaigns that it still holds.
+    pub n: i64,
 }
 
 /// Conversations are counted no further on the screen.
@@ -39,6 +57,15 @@ pub struct Talks {
     pub with_bot: bool,
 }
 
+/// An earlier run of a schedule that has not ended: it was extended into the time of the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlierRun {
+    pub run: Run,
+    /// When it may not send.
+    pub holds: Holds,
+    pub counts: Counts,
+}
+
 /// A schedule with its newest run, if it has one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleLine {
@@ -47,6 +74,10 @@ pub struct ScheduleLine {
     /// When the run may not send.
     pub holds: Holds,
     pub counts: Counts,
+    /// Runs before it that have not ended, newest first.
+    pub earlier: Vec<EarlierRun>,
+    /// Of one that was paused by itself.
+    pub paused_by: Option<PausedBy>,
     /// Name of its channel.
     pub channel: String,
     /// Kind of its channel, as stored.
@@ -163,6 +194,43 @@ pub fn forecast(run: &Run, holds: &Holds, now: DateTime<Utc>) -> Option<Forecast
     Some(pacing::forecast(&clock, run.released, run.released + unclaimed, holds, now, run.window.ends.max(now)))
 }
 
+/// How a field of date and time is filled in.
+pub const ENTERED: &str = "%Y-%m-%dT%H:%M";
+/// An end is looked for no further ahead.
+const AHEAD: TimeDelta = TimeDelta::days(30);
+
+/// When all contacts of a run that is paused, or ran out of time, would be through if it went on
+/// at `now` with the rate it had; on the next whole five minutes.
+pub fn all_through(run: &Run, calendar: &Calendar, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (ends, mut run) = (now + AHEAD, run.clone());
+    let holds = run.holds_until(calendar, ends);
+    run.extend(ends, &holds, now).ok()?;
+    let done = forecast(&run, &holds, now)?.finishes?;
+    DateTime::from_timestamp((done.timestamp() / 300 + 1) * 300, 0)
+}
+
+/// What becomes of a run that has just been changed, in words, before that is done.
+pub fn would_mean(run: &Run, holds: &Holds, zone: Tz, now: DateTime<Utc>) -> String {
+    let when = |at: DateTime<Utc>| moment(at, zone, now).words;
+    let minutes = (run.window.ends - now).num_minutes();
+    let ahead = match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    };
+    let mut words = format!("Ends {}, in {ahead}.", when(run.window.ends));
+    match forecast(run, holds, now) {
+        Some(Forecast { finishes: Some(at), planned, .. }) => {
+            words += &format!(" All {} that wait are through at {}.", thousands(planned), when(at));
+        }
+        Some(Forecast { unsent, .. }) if unsent > 0 => {
+            words += &format!(" {} would be left unsent.", thousands(unsent));
+        }
+        _ => {}
+    }
+    words
+}
+
 /// What is expected of several runs together: the worst of each. Of one that is
 /// paused only its end is known, and what is too late even if it went on now.
 pub fn outlook<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Utc>) -> Outlook {
@@ -198,7 +266,48 @@ fn expect<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Ut
 
 impl Sheet {
     pub fn runs(&self) -> impl Iterator<Item = &Run> + Clone {
-        self.lines.iter().filter_map(|line| line.run.as_ref())
+        self.lines.iter().flat_map(ScheduleLine::runs).map(|(run, _)| run)
+    }
+
+    /// What the badge says: that of a pause while something is still on the wire, it is not one yet.
+    pub fn word(&self) -> &'static str {
+        going_still(self.standing(), &self.counts())
+    }
+
+    /// Of several schedules some stand still while the campaign goes on: `1 of 3 paused`.
+    pub fn held_back(&self) -> Option<String> {
+        let there = || self.lines.iter().filter(|line| line.schedule.state.stopped().is_ok());
+        let paused = there().filter(|line| matches!(line.schedule.state, ScheduleState::Paused { .. })).count();
+        let goes_on = self.campaign.state == CampaignState::Active && self.standing() != CampaignStanding::Paused;
+        (goes_on && paused > 0).then(|| format!("{paused} of {} paused", there().count()))
+    }
+
+    /// What its launch has led to, as things are; nothing once that is past.
+    pub fn launched(&self, now: DateTime<Utc>) -> Option<String> {
+        let when = |at: DateTime<Utc>| moment(at, self.campaign.zone, now).words;
+        let says = match self.standing() {
+            CampaignStanding::Waiting { starts } => format!("It starts {}", when(starts)),
+            CampaignStanding::Live if self.is_inbound() => "It meets who writes first".to_owned(),
+            CampaignStanding::Live => "It has begun".to_owned(),
+            CampaignStanding::Scheduled { next: Some(next) } => format!("It starts {}", when(next)),
+            CampaignStanding::Scheduled { next: None } => "It waits for its file".to_owned(),
+            CampaignStanding::Draft
+            | CampaignStanding::Paused
+            | CampaignStanding::Finished
+            | CampaignStanding::Overrun
+            | CampaignStanding::Stopped => return None,
+        };
+        Some(match self.counts().audience {
+            0 => format!("Launched. {says}."),
+            1 => format!("Launched. {says}, with 1 contact."),
+            n => format!("Launched. {says}, with {} contacts.", thousands(n)),
+        })
+    }
+
+    /// Who paused what stands still: the campaign, or the last of its schedules.
+    pub fn who_paused(&self) -> Option<&PausedBy> {
+        let last = || self.lines.iter().filter_map(|line| line.paused_by.as_ref()).max_by_key(|it| it.at);
+        self.paused_by.as_ref().or_else(last).filter(|_| self.standing() == CampaignStanding::Paused)
     }
 
     pub fn standing(&self) -> CampaignStanding {
@@ -244,13 +353,13 @@ impl Sheet {
     }
 
     pub fn counts(&self) -> Counts {
-        self.lines.iter().map(|line| line.counts).fold(Counts::default(), |sum, counts| sum + counts)
+        self.lines.iter().map(ScheduleLine::all_counts).fold(Counts::default(), |sum, counts| sum + counts)
     }
 
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
         match self.standing() {
             CampaignStanding::Scheduled { next: Some(next) } => Outlook::Starts(next),
-            _ => outlook(self.lines.iter().filter_map(ScheduleLine::with_holds), now),
+            _ => outlook(self.lines.iter().flat_map(ScheduleLine::runs), now),
         }
     }
 
@@ -258,7 +367,7 @@ impl Sheet {
     pub fn signature(&self) -> String {
         let mut words = vec![self.campaign.state.word().to_owned()];
         words.extend(self.lines.iter().map(|line| line.signature(&self.campaign)));
-        words.push(self.standing().badge().to_owned());
+        words.push(format!("{} {} {:?}", self.standing().badge(), self.word(), self.who_paused()));
         words.extend(self.missed.map(|day| day.to_string()));
         words.extend(self.reach());
         words.push(self.can_stop().to_string());
@@ -271,6 +380,15 @@ impl Sheet {
         kinds.sort_unstable();
         kinds.dedup();
         kinds.join(", ")
+    }
+}
+
+/// The word for how something stands, as long as nothing is on the wire; what it becomes until then.
+pub fn going_still(standing: CampaignStanding, counts: &Counts) -> &'static str {
+    match standing {
+        CampaignStanding::Paused if counts.in_flight() > 0 => "Pausing",
+        CampaignStanding::Stopped if counts.in_flight() > 0 => "Stopping",
+        standing => standing.word(),
     }
 }
 
@@ -356,7 +474,10 @@ impl ScheduleLine {
             (ScheduleState::Paused { .. }, _) => CampaignStanding::Paused,
             (ScheduleState::Finished, _) => CampaignStanding::Finished,
             (ScheduleState::Active, Some(run)) if run.state.has_ended() && self.comes_round() => {
-                CampaignStanding::Scheduled { next: self.schedule.next_run_at }
+                match self.earlier.first() {
+                    Some(earlier) => standing(CampaignState::Active, std::iter::once(&earlier.run)),
+                    None => CampaignStanding::Scheduled { next: self.schedule.next_run_at },
+                }
             }
             (ScheduleState::Active, Some(run)) => standing(CampaignState::Active, std::iter::once(run)),
             (ScheduleState::Active, None) if self.is_inbound() => match campaign.state {
@@ -379,7 +500,22 @@ impl ScheduleLine {
         self.run.as_ref().filter(|run| !(run.state.has_ended() && self.comes_round()))
     }
 
-    /// What is expected of it, in words beside its bar.
+    /// All its runs that are shown, newest first, and when each may not send.
+    pub fn runs(&self) -> impl Iterator<Item = (&Run, &Holds)> + Clone {
+        self.with_holds().into_iter().chain(self.earlier.iter().map(|it| (&it.run, &it.holds)))
+    }
+
+    /// The counts of all these.
+    pub fn all_counts(&self) -> Counts {
+        self.earlier.iter().fold(self.counts, |sum, it| sum + it.counts)
+    }
+
+    /// What the badge says.
+    pub fn word(&self, campaign: &Campaign) -> &'static str {
+        going_still(self.standing(campaign), &self.all_counts())
+    }
+
+    /// What is expected of its newest run, in words beside its bar.
     pub fn outlook(&self, now: DateTime<Utc>) -> Outlook {
         match (self.current_run(), self.schedule.next_run_at) {
             (None, Some(next)) if self.schedule.state == ScheduleState::Active => Outlook::Starts(next),
@@ -396,7 +532,7 @@ impl ScheduleLine {
     pub fn signature(&self, campaign: &Campaign) -> String {
         let run = self.run.as_ref();
         version_of(&format!(
-            "{} {} {} {} {:?} {:?} {:?} {:?} {:?} {}",
+            "{} {} {} {} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?}",
             self.schedule.id,
             campaign.state.word(),
             self.schedule.state.word(),
@@ -407,6 +543,9 @@ impl ScheduleLine {
             self.bot_words(),
             self.reach(campaign),
             self.hours(campaign),
+            self.word(campaign),
+            self.paused_by,
+            self.earlier.iter().map(|it| (it.run.id, it.run.state, it.run.window.ends)).collect::<Vec<_>>(),
         ))
     }
 
@@ -445,6 +584,14 @@ impl ScheduleLine {
         self.run.as_ref().is_some_and(|run| run.window.ends <= now || matches!(run.state, RunState::Overrun { .. }))
     }
 
+    /// The end as it is, for a field of date and time; of what has no run now, for one of time.
+    pub fn end_typed(&self, zone: &Tz) -> String {
+        match self.current_run() {
+            Some(run) => run.window.ends.with_timezone(zone).format(ENTERED).to_string(),
+            None => self.schedule.plan.end.format("%H:%M").to_string(),
+        }
+    }
+
     pub fn paused_with_campaign(&self) -> bool {
         matches!(self.schedule.state, ScheduleState::Paused { with: PausedWith::Campaign, .. })
     }
@@ -465,6 +612,8 @@ impl ScheduleLine {
         let short = |rate: f64| format!("{} / min", (rate * 100.0).round() / 100.0);
         match (&self.run, self.schedule.plan.rate) {
             (Some(run), _) if run.auto => match run.clock {
+                // Found by reckoning: hundredths of it mean nothing to anybody.
+                RunClock::Started(clock) if clock.rate >= 10.0 => format!("auto, {}", short(clock.rate.round())),
                 RunClock::Started(clock) => format!("auto, {}", short(clock.rate)),
                 RunClock::Unstarted { .. } => "auto".to_owned(),
             },
@@ -585,6 +734,22 @@ mod tests {
         let Outlook::Done(done) = finish("09:13") else { panic!("{:?}", finish("09:13")) };
         assert_eq!(done.format("%H:%M").to_string(), "09:19");
         assert!(matches!(finish("09:57"), Outlook::WouldOverrun(n) if (39..=41).contains(&n)), "{:?}", finish("09:57"));
+    }
+
+    #[test]
+    fn what_a_change_would_mean_is_said_in_full() {
+        let ends = |at: &str| Window {
+            ends: format!("2026-03-02T{at}:00Z").parse().unwrap(),
+            ..run(RunState::Running).window
+        };
+        let says = |at: &str| {
+            would_mean(&Run { window: ends(at), ..paused_at("09:03") }, &NONE, chrono_tz::UTC, self::at("09:13"))
+        };
+        assert_eq!(says("11:00"), "Ends 11:00 UTC, in 1 h 47 min. All 70 that wait are through at 09:19 UTC.");
+        assert!(
+            says("09:15").starts_with("Ends 09:15 UTC, in 2 min. ")
+                && says("09:15").ends_with(" would be left unsent.")
+        );
     }
 
     #[test]

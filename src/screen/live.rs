@@ -21,12 +21,13 @@ use crate::ids::{CampaignId, UserId};
 use crate::people;
 use crate::people::store::SessionId;
 use crate::screen::domain::Sheet;
-use crate::screen::web::progress::{CampaignProgress, ScheduleProgress};
+use crate::screen::web::panels::PausedTogether;
+use crate::screen::web::progress::{CampaignProgress, RunProgress, ScheduleProgress};
 use crate::web::{May, Problem, version_of};
 
 /// How often the screen is looked over, and the longest a fact stays unseen.
 const BEAT: Duration = Duration::from_secs(1);
-/// A line that keeps proxies from closing a quiet stream.
+/// A word that keeps proxies from closing a quiet stream, and lets the page know that it is live.
 const PING: Duration = Duration::from_secs(15);
 /// Campaigns that one page may watch.
 const WATCHED: usize = 200;
@@ -139,14 +140,17 @@ impl Hub {
         }
         self.looks.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("bugle_live_looks_total").increment(1);
-        let sheets = self
+        let (sheets, paused) = self
             .app
             .db
             .look(move |conn| {
                 let found = crate::screen::store::some(conn, &wanted)?;
-                crate::screen::store::sheets(conn, found)
+                let sheets = crate::screen::store::sheets(conn, found)?;
+                Ok::<_, diesel::result::Error>((sheets, crate::screen::store::pauses_of_everything(conn)?))
             })
             .await?;
+        let paused = PausedTogether::signature(&paused);
+        let paused = Event::of(PAUSED_ALL.to_owned(), &paused, paused.clone());
         let now = self.app.clock.now();
         *self.looked_at.lock().unwrap() = Some(now);
         let told: HashMap<CampaignId, Vec<Event>> =
@@ -156,7 +160,8 @@ impl Hub {
             let Watcher { campaigns, seen, stream, .. } = watcher;
             // Whoever was told that nothing moves any more is told that it does.
             let moves = seen.contains_key(SILENCE).then(Event::moves);
-            let mut events = moves.iter().chain(campaigns.iter().filter_map(|id| told.get(id)).flatten());
+            let mut events =
+                moves.iter().chain([&paused]).chain(campaigns.iter().filter_map(|id| told.get(id)).flatten());
             events.all(|event| tell(event, seen, stream))
         });
         Ok(())
@@ -186,8 +191,8 @@ impl Hub {
     }
 
     fn ping(&self) {
-        let ping = Bytes::from_static(b": ping\n\n");
-        self.watchers.lock().unwrap().retain(|_, watcher| watcher.stream.try_send(ping.clone()).is_ok());
+        let beat = Bytes::from_static(b"event: beat\ndata: live\n\n");
+        self.watchers.lock().unwrap().retain(|_, watcher| watcher.stream.try_send(beat.clone()).is_ok());
     }
 
     fn is_alone(&self) -> bool {
@@ -231,6 +236,9 @@ async fn keep_telling(hub: Data<Hub>) {
 
 /// The event that says since when nothing moves.
 const SILENCE: &str = "silence";
+
+/// The event that something has become of what was paused together with everything.
+const PAUSED_ALL: &str = "paused-all";
 
 /// Sends what its reader has not seen yet. Returns whether they are still there.
 fn tell(event: &Event, seen: &mut HashMap<String, String>, stream: &mpsc::Sender<Bytes>) -> bool {
@@ -287,6 +295,7 @@ fn events(sheet: &Sheet, now: chrono::DateTime<chrono::Utc>) -> Vec<Event> {
     progress(CampaignProgress::of(sheet, now));
     for line in &sheet.lines {
         progress(ScheduleProgress::of(line, &sheet.campaign, now));
+        line.earlier.iter().for_each(|it| progress(RunProgress::of(it, &sheet.campaign, now)));
     }
     let mut state = |name: String, signature: String| events.push(Event::of(name, &signature, signature.clone()));
     state(format!("campaign-{}-state", sheet.campaign.id), sheet.signature());

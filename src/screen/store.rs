@@ -1,11 +1,11 @@
 //! What the screen shows, read from the tables of all rooms above; it writes none.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Int8, Nullable, Timestamptz};
+use diesel::sql_types::{Array, Bool, Int2, Int8, Nullable, Text, Timestamptz};
 
 use crate::campaigns::store::{Row, find, launching, lists};
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
@@ -18,14 +18,16 @@ use crate::db::schema::{
 };
 use crate::db::{N, containing};
 use crate::deliveries::counts::{self, Scope};
-use crate::ids::{CampaignId, ListId, RunId, ScheduleId};
+use crate::deliveries::{CountChange, Counts, Outcome, Word};
+use crate::ids::{CampaignId, ListId, PauseAllId, RunId, ScheduleId};
 use crate::journal::Happened;
 use crate::pacing::Holds;
 use crate::runs::store::is_real;
 use crate::runs::{self, Run, RunState};
-use crate::schedules::{Schedule, When};
-use crate::screen::domain::{COUNTED, ScheduleLine, Sheet, Talks};
+use crate::schedules::{PausedWith, Schedule, ScheduleState, When};
+use crate::screen::domain::{COUNTED, EarlierRun, PausedAll, PausedBy, ScheduleLine, Sheet, Talks};
 use crate::settings::{self, House};
+use crate::web::chart::Fates;
 
 /// Which campaigns a page shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +39,11 @@ pub enum ShowCampaigns {
     Paused,
     Today,
     Inbound,
+    Draft,
+    /// Through, without what ran out of time.
     Finished,
+    Overrun,
+    Stopped,
     Archived,
 }
 
@@ -71,6 +77,19 @@ pub fn list(
                 .filter(schedules::campaign_id.eq(campaigns::id))
                 .filter(schedules::inbound)
                 .filter(schedules::state.eq(state)),
+        )
+    };
+    // The newest run of one of its schedules did.
+    let out_of_time = || {
+        exists(
+            schedule_runs::table
+                .filter(is_real())
+                .filter(schedule_runs::campaign_id.eq(campaigns::id))
+                .filter(schedule_runs::state.eq("overrun"))
+                .filter(sql::<Bool>(
+                    "NOT EXISTS (SELECT FROM real_runs n WHERE n.schedule_id = schedule_runs.schedule_id
+                                 AND n.starts_at > schedule_runs.starts_at)",
+                )),
         )
     };
     found = match show {
@@ -108,7 +127,12 @@ pub fn list(
         ShowCampaigns::Inbound => {
             found.filter(campaigns::direction.eq("inbound")).filter(campaigns::state.ne("archived"))
         }
-        ShowCampaigns::Finished => found.filter(campaigns::state.eq_any(["finished", "stopped"])),
+        ShowCampaigns::Draft => found.filter(campaigns::state.eq("draft")),
+        ShowCampaigns::Finished => {
+            found.filter(campaigns::state.eq("finished")).filter(diesel::dsl::not(out_of_time()))
+        }
+        ShowCampaigns::Overrun => found.filter(campaigns::state.eq_any(["active", "finished"])).filter(out_of_time()),
+        ShowCampaigns::Stopped => found.filter(campaigns::state.eq("stopped")),
         ShowCampaigns::Archived => found.filter(campaigns::state.eq("archived")),
     };
     found.load(conn)?.into_iter().map(Campaign::try_from).collect()
@@ -143,7 +167,9 @@ pub fn sheet_of_locked(conn: &mut PgConnection, locked: Locked) -> QueryResult<S
     let (mut names, house) = names_and_house(conn, &ids)?;
     let shown = |it: LockedSchedule| {
         let (channel, kind, bot) = names.remove(&it.schedule.id).unwrap_or_default();
-        Shown { run: it.runs.into_iter().next(), schedule: it.schedule, channel, kind, bot }
+        let mut runs = it.runs.into_iter();
+        let run = runs.next();
+        Shown { run, earlier: runs.filter(is_open).collect(), schedule: it.schedule, channel, kind, bot }
     };
     let shown = locked.schedules.into_iter().map(shown).collect();
     filled(conn, vec![locked.campaign], shown, &house)?.pop().ok_or(diesel::result::Error::NotFound)
@@ -157,7 +183,7 @@ fn filled(
     (house, blackouts): &AllHouse,
 ) -> QueryResult<Vec<Sheet>> {
     let ids: Vec<CampaignId> = found.iter().map(|campaign| campaign.id).collect();
-    let run_ids: Vec<_> = shown.iter().filter_map(|it| it.run.as_ref().map(|run| run.id)).collect();
+    let run_ids: Vec<_> = shown.iter().flat_map(|it| it.run.iter().chain(&it.earlier)).map(|run| run.id).collect();
     let counted = counts::counts(conn, &run_ids)?;
 
     // Those of which the first were sent and the others wait.
@@ -189,22 +215,29 @@ fn filled(
         true => launching(conn, &ids)?,
         false => Vec::new(),
     };
+    let mut paused_by = paused_by(conn, &found, &shown)?;
     let sheet = |campaign: Campaign| {
+        let paused_by = paused_by.0.remove(&campaign.id);
         let missed = missed.get(&campaign.id).copied();
         let talks = talks.get(&campaign.id).copied().unwrap_or_default();
         let launches = launching.contains(&campaign.id);
-        Sheet { campaign, lines: Vec::new(), talks, launches, missed }
+        Sheet { campaign, lines: Vec::new(), talks, launches, missed, paused_by }
     };
     let mut sheets: Vec<Sheet> = found.into_iter().map(sheet).collect();
     let at: std::collections::HashMap<_, _> =
         sheets.iter().enumerate().map(|(n, sheet)| (sheet.campaign.id, n)).collect();
-    for Shown { schedule, run, channel, kind, bot } in shown {
+    for Shown { schedule, run, earlier, channel, kind, bot } in shown {
         let Some(n) = at.get(&schedule.campaign_id) else { continue };
         let Sheet { campaign, lines, .. } = &mut sheets[*n];
-        let counts = run.as_ref().and_then(|run| counted.get(&run.id)).copied().unwrap_or_default();
-        let holds = run.as_ref().filter(|run| !run.state.has_ended()).map_or(Holds::none(), |run| {
-            run.holds(&settings::effective(house, blackouts, &campaign.quiet, campaign.zone))
-        });
+        let counts = |run: &Run| counted.get(&run.id).copied().unwrap_or_default();
+        let holds = |run: &Run| match is_open(run) {
+            true => run.holds(&settings::effective(house, blackouts, &campaign.quiet, campaign.zone)),
+            false => Holds::none(),
+        };
+        let earlier = earlier.into_iter();
+        let earlier = earlier.map(|run| EarlierRun { holds: holds(&run), counts: counts(&run), run }).collect();
+        let (holds, counts) = run.as_ref().map_or((Holds::none(), Counts::default()), |run| (holds(run), counts(run)));
+        let paused_by = paused_by.1.remove(&schedule.id);
         let waits_until = run.as_ref().and_then(|run| {
             let canary = run.rules.canary?;
             Some(canary.waits_until(*last_claimed.get(&run.id)?))
@@ -213,9 +246,75 @@ fn filled(
             When::Inbound => met_by.get(&schedule.plan.channel_id).cloned(),
             When::Once { .. } | When::Undecided | When::Daily | When::Recurring(_) => None,
         };
-        lines.push(ScheduleLine { schedule, run, holds, counts, channel, kind, bot, met_by, waits_until });
+        lines.push(ScheduleLine {
+            schedule,
+            run,
+            holds,
+            counts,
+            earlier,
+            paused_by,
+            channel,
+            kind,
+            bot,
+            met_by,
+            waits_until,
+        });
     }
     Ok(sheets)
+}
+
+fn is_open(run: &Run) -> bool {
+    !run.state.has_ended()
+}
+
+/// Who paused what stands still, campaigns and schedules by themselves. One question, where something does.
+fn paused_by(
+    conn: &mut PgConnection,
+    found: &[Campaign],
+    shown: &[Shown],
+) -> QueryResult<(HashMap<CampaignId, PausedBy>, HashMap<ScheduleId, PausedBy>)> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        as_a_whole: bool,
+        #[diesel(sql_type = Int8)]
+        id: i64,
+        #[diesel(sql_type = Timestamptz)]
+        at: DateTime<Utc>,
+        #[diesel(sql_type = Nullable<Text>)]
+        name: Option<String>,
+        #[diesel(sql_type = Nullable<Text>)]
+        nobody: Option<String>,
+    }
+    let campaigns: Vec<i64> =
+        found.iter().filter(|it| it.state == CampaignState::Paused).map(|campaign| campaign.id.0).collect();
+    let by_itself = |it: &&Shown| matches!(it.schedule.state, ScheduleState::Paused { with: PausedWith::Schedule, .. });
+    let schedules: Vec<i64> = shown.iter().filter(by_itself).map(|it| it.schedule.id.0).collect();
+    let (mut whole, mut single) = (HashMap::new(), HashMap::new());
+    if campaigns.is_empty() && schedules.is_empty() {
+        return Ok((whole, single));
+    }
+    let rows: Vec<Row> = diesel::sql_query(include_str!("paused_by.sql"))
+        .bind::<Array<Int8>, _>(campaigns)
+        .bind::<Array<Int8>, _>(schedules)
+        .load(conn)?;
+    for row in rows {
+        let by = PausedBy { who: who(row.name.as_deref(), row.nobody.as_deref()).to_owned(), at: row.at };
+        match row.as_a_whole {
+            true => drop(whole.insert(CampaignId(row.id), by)),
+            false => drop(single.insert(ScheduleId(row.id), by)),
+        }
+    }
+    Ok((whole, single))
+}
+
+/// Who did what the journal tells of: a person, or whoever is none.
+fn who<'a>(name: Option<&'a str>, nobody: Option<&str>) -> &'a str {
+    match name {
+        Some(name) => name,
+        None if nobody.is_some() => "the terminal",
+        None => "the clock",
+    }
 }
 
 /// The open conversations of these campaigns.
@@ -273,11 +372,16 @@ pub struct Inside {
 
 /// What a run has been through, for its picture.
 pub struct Past {
-    /// What left, minute by minute.
-    pub sent: Vec<(DateTime<Utc>, i64)>,
+    /// What became of those who had their turn, minute by minute.
+    pub turns: Vec<(DateTime<Utc>, Fates)>,
+    /// They are only counted, as sent.
+    pub in_one: bool,
     /// From when to when it stood still; `None` for a pause that goes on.
     pauses: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
 }
+
+/// Of more contacts than these, a picture does not tell apart what became of them.
+const TOLD_APART: i32 = 50_000;
 
 impl Past {
     /// The pauses, the one that goes on drawn up to `now`.
@@ -286,30 +390,51 @@ impl Past {
     }
 }
 
-/// What left a minute, and the pauses.
+/// What became of those who had their turn, minute by minute, and the pauses.
 pub fn past(conn: &mut PgConnection, run: &Run) -> QueryResult<Past> {
+    past_within(conn, run, TOLD_APART)
+}
+
+/// The same, telling apart `most` contacts.
+pub fn past_within(conn: &mut PgConnection, run: &Run, most: i32) -> QueryResult<Past> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Timestamptz)]
         at: DateTime<Utc>,
         /// `None` for a pause.
         #[diesel(sql_type = Nullable<Int8>)]
-        sent: Option<i64>,
+        n: Option<i64>,
+        #[diesel(sql_type = Nullable<Int2>)]
+        progress: Option<i16>,
+        #[diesel(sql_type = Nullable<Int2>)]
+        outcome: Option<i16>,
         #[diesel(sql_type = Nullable<Timestamptz>)]
         until: Option<DateTime<Utc>>,
     }
-    let rows: Vec<Row> = diesel::sql_query(include_str!("past.sql")).bind::<Int8, _>(run.id).load(conn)?;
-    let (mut sent, mut pauses) = (Vec::new(), Vec::new());
+    let in_one = most < run.next_seq;
+    let rows: Vec<Row> =
+        diesel::sql_query(include_str!("past.sql")).bind::<Int8, _>(run.id).bind::<Bool, _>(!in_one).load(conn)?;
+    let (mut turns, mut pauses) = (BTreeMap::<DateTime<Utc>, CountChange>::new(), Vec::new());
     for row in rows {
-        match row.sent {
-            Some(n) => sent.push((row.at, n)),
+        match row.n {
+            Some(n) => {
+                let word = Word { progress: row.progress, outcome: row.outcome.and_then(Outcome::of_code) };
+                turns.entry(row.at).or_default().add(word, n);
+            }
             None => pauses.push((row.at, row.until)),
         }
     }
-    Ok(Past { sent, pauses })
+    let turns = turns.into_iter().map(|(at, change)| (at, turns_of(&change.counts))).collect();
+    Ok(Past { turns, in_one, pauses })
 }
 
-pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryResult<Inside> {
+/// What the counts of a run say of those who had their turn.
+pub fn turns_of(counts: &Counts) -> Fates {
+    Fates { sent: counts.sent(), failed: counts.failed, unconfirmed: counts.unconfirmed, skipped: counts.skipped }
+}
+
+/// `pictures`: with what they show; without, they fetch themselves.
+pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64, pictures: bool) -> QueryResult<Inside> {
     let file = match sheet.campaign.file_id {
         Some(file) => files::table.find(file).select((files::name, files::rows_good)).first(conn).optional()?,
         None => None,
@@ -325,7 +450,8 @@ pub fn inside(conn: &mut PgConnection, sheet: &Sheet, n_history: i64) -> QueryRe
     let history = history(conn, sheet.campaign.id, n_history)?;
     let mut pasts = Vec::new();
     for line in &sheet.lines {
-        pasts.push(line.run.as_ref().map(|run| past(conn, run)).transpose()?);
+        let run = line.run.as_ref().filter(|_| pictures);
+        pasts.push(run.map(|run| past(conn, run)).transpose()?);
     }
     Ok(Inside { file, lists, history, pasts })
 }
@@ -354,11 +480,7 @@ pub struct HistoryLine {
 
 impl HistoryLine {
     pub fn who(&self) -> &str {
-        match &self.who {
-            Some(name) => name,
-            None if self.nobody.is_some() => "the terminal",
-            None => "the clock",
-        }
+        who(self.who.as_deref(), self.nobody.as_deref())
     }
 }
 
@@ -394,6 +516,8 @@ struct Shown {
     schedule: Schedule,
     /// Its newest run.
     run: Option<Run>,
+    /// Those before it that have not ended, newest first.
+    earlier: Vec<Run>,
     /// What its channel is called.
     channel: String,
     /// Of which kind that is, as stored.
@@ -450,11 +574,30 @@ fn shown(conn: &mut PgConnection, ids: &[CampaignId]) -> QueryResult<Vec<Shown>>
             bots::name.nullable(),
         ))
         .load(conn)?;
-    rows.into_iter()
-        .map(|(schedule, run, channel, kind, bot)| {
-            Ok(Shown { schedule: schedule.try_into()?, run: run.map(Run::try_from).transpose()?, channel, kind, bot })
-        })
-        .collect()
+    let mut shown = Vec::new();
+    for (schedule, run, channel, kind, bot) in rows {
+        let (schedule, run) = (Schedule::try_from(schedule)?, run.map(Run::try_from).transpose()?);
+        shown.push(Shown { schedule, run, earlier: Vec::new(), channel, kind, bot });
+    }
+    // Only what comes round has runs before its newest.
+    let round: Vec<ScheduleId> =
+        shown.iter().map(|it| &it.schedule).filter(|it| it.comes_round()).map(|schedule| schedule.id).collect();
+    if !round.is_empty() {
+        let open: Vec<runs::store::Row> = schedule_runs::table
+            .filter(schedule_runs::schedule_id.eq_any(round))
+            .filter(is_real())
+            .filter(schedule_runs::state.eq_any(["waiting", "running", "paused"]))
+            .order(schedule_runs::starts_at.desc())
+            .select(runs::store::Row::as_select())
+            .load(conn)?;
+        let mut open: Vec<Run> = open.into_iter().map(Run::try_from).collect::<QueryResult<_>>()?;
+        for it in &mut shown {
+            let newest = it.run.as_ref().map(|run| run.id);
+            let is_earlier = |run: &mut Run| run.schedule_id == it.schedule.id && Some(run.id) != newest;
+            it.earlier = open.extract_if(.., is_earlier).collect();
+        }
+    }
+    Ok(shown)
 }
 
 /// How many open conversations bots have.
@@ -473,6 +616,41 @@ pub fn n_with_bot(conn: &mut PgConnection, of: Scope) -> QueryResult<i64> {
         Scope::Campaign(id) => open.filter(conversations::campaign_id.eq(id)).get_result(conn),
         Scope::Everything => open.get_result(conn),
     }
+}
+
+/// PAUSES of everything of which something is left that nobody has resumed or stopped, newest first.
+pub fn pauses_of_everything(conn: &mut PgConnection) -> QueryResult<Vec<PausedAll>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Int8)]
+        id: PauseAllId,
+        #[diesel(sql_type = Timestamptz)]
+        at: DateTime<Utc>,
+        #[diesel(sql_type = Nullable<Text>)]
+        name: Option<String>,
+        #[diesel(sql_type = Int8)]
+        n: i64,
+    }
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT p.id, p.at, u.name, c.n
+         FROM (SELECT paused_with_all AS id, count(*) AS n FROM campaigns
+               WHERE paused_with_all IS NOT NULL GROUP BY 1) c
+         JOIN pauses_of_everything p ON p.id = c.id
+         LEFT JOIN users u ON u.id = p.user_id ORDER BY p.id DESC",
+    )
+    .load(conn)?;
+    let paused = |it: Row| {
+        let by = PausedBy { who: it.name.unwrap_or_else(|| "the terminal".to_owned()), at: it.at };
+        PausedAll { id: it.id, by, n: it.n }
+    };
+    Ok(rows.into_iter().map(paused).collect())
+}
+
+/// What the screen shows of the campaigns that one of them holds.
+pub fn sheets_paused_with(conn: &mut PgConnection, pause: PauseAllId) -> QueryResult<Vec<Sheet>> {
+    let ids = crate::control::store::paused_with(conn, pause)?;
+    let found = some(conn, &ids)?;
+    sheets(conn, found)
 }
 
 /// Whether no run is running or will start by itself.

@@ -36,8 +36,8 @@ export class Bugle {
     return bugle;
   }
 
-  async #run() {
-    const args = ["serve", "--data-dir", join(this.#folder, "data"), "--port", "0", "--demo", "none"];
+  async #run(port = "0") {
+    const args = ["serve", "--data-dir", join(this.#folder, "data"), "--port", port, "--demo", "none"];
     const from = this.#said.length;
     this.url = undefined;
     this.#child = spawn(BINARY, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
@@ -105,6 +105,15 @@ export class Bugle {
   async crash() {
     await this.#end("SIGKILL");
     await this.#run();
+  }
+
+  /** It is gone, until `comesBack` to where it was. */
+  async dies() {
+    await this.#end("SIGKILL");
+  }
+
+  async comesBack() {
+    await this.#run(new URL(this.url).port);
   }
 
   async stop() {

@@ -42,6 +42,11 @@ export function clock(minutes) {
   return local(minutes).slice(11, 16);
 }
 
+/** What a field of date and time takes. */
+export function moment(minutes) {
+  return local(minutes).slice(0, 16);
+}
+
 /** Fills in the schedule form. Its window has begun, so it sends once launched, at its own rate. */
 export async function plan(page, { text = "Hello #name", rate = 600, starts = -60, ends = 120 } = {}) {
   await page.getByLabel("Text", { exact: true }).fill(text);

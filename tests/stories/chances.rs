@@ -85,7 +85,8 @@ impl Tale {
             }
             5..8 => {
                 let end = (now + TimeDelta::minutes(chance.random_range(3..90))).with_second(0).unwrap().time();
-                let _ = self.desk.db(|conn| edit(conn, self.schedule, Edit { end: Some(end), rate: None }, by, now));
+                let _ =
+                    self.desk.db(|conn| edit(conn, self.schedule, Edit { end: Some(end.into()), rate: None }, by, now));
             }
             8..12 if self.is_paused => {
                 if self.desk.db(|conn| resume(conn, self.schedule, by, now)).is_ok() {
@@ -110,12 +111,12 @@ impl Tale {
     /// Nothing stands in its way any more.
     async fn is_left_alone(&mut self) {
         self.set_quiet(None);
-        let (by, end) = (self.desk.admin, "23:30:00".parse().unwrap());
+        let (by, end) = (self.desk.admin, "23:30:00".parse::<chrono::NaiveTime>().unwrap());
         let now = self.now();
         let state = self.desk.state("schedule_runs", self.run.0);
         self.desk.db(|conn| match state.as_str() {
             "paused" | "overrun" => drop(bugle::control::actions::extend(conn, self.schedule, end, by, now).unwrap()),
-            "running" => drop(edit(conn, self.schedule, Edit { end: Some(end), rate: None }, by, now).unwrap()),
+            "running" => drop(edit(conn, self.schedule, Edit { end: Some(end.into()), rate: None }, by, now).unwrap()),
             _ => {}
         });
         self.is_paused = false;

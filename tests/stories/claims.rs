@@ -139,7 +139,7 @@ async fn whose_morning_does_not_come_before_the_end_is_overrun_and_goes_on_with_
     assert_eq!(desk.state("schedule_runs", it.run.0), "overrun");
 
     desk.at("2026-07-01 14:30");
-    let (now, end) = (desk.app.clock.now(), "17:00:00".parse().unwrap());
+    let (now, end) = (desk.app.clock.now(), "17:00:00".parse::<chrono::NaiveTime>().unwrap());
     desk.db(|conn| actions::extend(conn, it.schedule, end, desk.admin, now).unwrap());
     desk.run_until("2026-07-01 14:30:10").await;
     assert_eq!((desk.received().len(), standings(&desk, it.run)["held"]), (3, 3), "still night");

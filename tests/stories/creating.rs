@@ -77,7 +77,8 @@ async fn a_newcomer_is_led_from_a_name_to_a_running_campaign() {
     assert_eq!(desk.visit(&path).await.location, Some(format!("{path}/edit#schedules")));
     let answer = desk.submit(&format!("{path}/launch")).await;
     let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
-    assert_eq!(answer.location, Some(format!("/campaigns?open={id}")));
+    assert_eq!(answer.location, Some(format!("/campaigns?open={id}&launched=yes")));
+    desk.visit(&answer.location.unwrap()).await.shows("Launched. ");
     assert_eq!(desk.campaign_state(CampaignId(id)), "active");
     assert_eq!(desk.visit(&path).await.location, Some(format!("/campaigns?open={id}")));
     assert_eq!(desk.submit(&format!("{path}/launch")).await.status, 303, "a second press leads to the same place");

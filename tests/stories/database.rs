@@ -292,9 +292,10 @@ async fn without_a_database_pages_say_so_and_clicks_say_that_nothing_was_done() 
         (format!("/campaigns/{campaign}/pause"), "Not paused"),
         (format!("/schedules/{schedule}/stop"), "Not stopped"),
         ("/campaigns/pause-all".to_owned(), "Nothing was paused"),
+        ("/campaigns/resume-all".to_owned(), "Nothing was resumed"),
         ("/stop".to_owned(), "Nothing was stopped"),
     ] {
-        let answer = desk.fill_in(&path, &[("word", "STOP")]).await;
+        let answer = desk.fill_in(&path, &[("word", "STOP"), ("pause", "1")]).await;
         assert_eq!(answer.status, 503, "{path}");
         answer.shows(says);
     }

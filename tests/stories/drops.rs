@@ -803,13 +803,20 @@ async fn a_run_that_was_extended_into_the_next_day_is_held_and_stopped_together_
 
         desk.comes_back_at("2026-11-25 08:58").await;
         let now = desk.app.clock.now();
-        let end = "10:30:00".parse().unwrap();
+        let end = "10:30:00".parse::<chrono::NaiveTime>().unwrap();
         desk.db(|conn| campaigns::extend(conn, ids[0], end, desk.admin, now).unwrap());
         desk.drops(campaign, "b.csv", &file(600, 100)).await;
         desk.tick().await;
         desk.run_until("2026-11-25 09:02").await;
         let runs = desk.runs_of(campaign);
         assert_eq!(runs.iter().map(|run| desk.state("schedule_runs", run.0)).collect::<Vec<_>>(), ["running"; 2]);
+        // The screen shows both: yesterday's with its own numbers, and all of them in the campaign's.
+        let panel = desk.peek(&format!("/schedules/{}", ids[0])).await;
+        panel.shows(&format!("Still open:</b> <a href=\"/runs/{}\">Arrears-2026-11-24</a>", runs[0]));
+        panel.shows(&format!("sse-swap=\"run-{}-progress\"", runs[0]));
+        panel.shows("/ 600</a>");
+        panel.shows("/ 100</a>");
+        desk.peek(&format!("/campaigns/{campaign}/head")).await.shows("/ 700</span>");
 
         let now = desk.app.clock.now();
         desk.db(|conn| match by_campaign {

@@ -376,10 +376,12 @@ async fn of_running_ones() -> BTreeSet<&'static str> {
     it.press("/schedules/{id}/resume", &of("resume"), &[]).await;
     it.press("/schedules/{id}/edit", &of("edit"), &[("rate", "90"), ("end", "10:30")]).await;
     it.press("/schedules/{id}/pause", &of("pause"), &[]).await;
-    it.press("/schedules/{id}/extend", &of("extend"), &[("end", "11:00")]).await;
+    it.press("/schedules/{id}/extend", &of("extend"), &[("end", "2026-03-02T11:00")]).await;
     let of_all = |what: &str| format!("/campaigns/{campaign}/{what}");
     it.press("/campaigns/{id}/pause", &of_all("pause"), &[]).await;
     it.press("/campaigns/{id}/resume", &of_all("resume"), &[]).await;
+    it.press("/campaigns/pause-all", "/campaigns/pause-all", &[]).await;
+    it.press("/campaigns/resume-all", "/campaigns/resume-all", &[("pause", "1")]).await;
     it.press("/campaigns/pause-all", "/campaigns/pause-all", &[]).await;
     let path = format!("/runs/{}/ledger.csv", it.id("max(id) AS n FROM schedule_runs"));
     let before = it.n();

@@ -22,7 +22,7 @@ fn lacks(html: &str, what: &str) {
 }
 
 /// Well-behaved, rejected, failing later, dead line, told to wait, and one whose turn never comes.
-fn all_sorts() -> Vec<String> {
+pub fn all_sorts() -> Vec<String> {
     ["12020000001", "12020000090", "12020000084", "12020000095", "12020000093", "12020000002"].map(String::from).into()
 }
 

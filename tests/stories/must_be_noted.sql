@@ -34,6 +34,7 @@ BEGIN
         ('bot_drafts', 'INSERT OR DELETE', NULL),
         ('bot_versions', 'INSERT OR DELETE', NULL),
         ('campaigns', 'INSERT OR DELETE', NULL),
+        ('pauses_of_everything', 'INSERT OR DELETE', NULL),
         ('campaign_lists', 'INSERT OR DELETE', NULL),
         ('schedules', 'INSERT OR DELETE', '{name,channel_id,body,bot_id,bot_version,run_date,recurrence,start_time,end_time,rate,late_policy,group_value,rules,state}'),
         ('approvals', 'INSERT OR DELETE', NULL),

@@ -182,7 +182,7 @@ async fn more_time_lets_an_overrun_run_go_on_from_where_it_stopped() {
     assert_eq!((desk.state("schedule_runs", run.0).as_str(), desk.received().len()), ("overrun", 50));
 
     desk.at("2026-03-02 10:00");
-    let end = "10:30:00".parse().unwrap();
+    let end = "10:30:00".parse::<chrono::NaiveTime>().unwrap();
     desk.db(|conn| actions::extend(conn, schedule, end, desk.admin, desk.app.clock.now()).unwrap());
     assert_eq!(desk.campaign_state(campaign), "active");
     desk.run_until("2026-03-02 10:06").await;
@@ -268,7 +268,7 @@ async fn a_campaign_paused_over_its_end_can_be_given_more_time() {
     );
     desk.visit(&format!("/schedules/{schedule}/resume")).await.shows("Extend end time and resume");
 
-    let end = "10:00:00".parse().unwrap();
+    let end = "10:00:00".parse::<chrono::NaiveTime>().unwrap();
     desk.db(|conn| actions::extend(conn, schedule, end, desk.admin, desk.app.clock.now()).unwrap());
     desk.run_until("2026-03-02 09:20").await;
 

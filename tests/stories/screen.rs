@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 
 use bugle::access::Role;
+use bugle::pacing::LatePolicy;
 use bugle::screen::live::Hub;
+use bugle::screen::store::{past_within, turns_of};
+use bugle::web::chart::Fates;
 
 use crate::desk::Desk;
+use crate::ledger::all_sorts;
 
 #[actix_web::test]
 async fn a_search_finds_parts_of_names_and_takes_every_sign_as_it_is() {
@@ -40,14 +44,33 @@ async fn filters_ask_for_what_is_so() {
     assert_eq!(names("live").await, [true, false, false]);
     assert_eq!(names("paused").await, [false, true, false]);
     assert_eq!(names("today").await, [true, true, true]);
-    assert_eq!(names("finished").await, [false, false, false]);
-    assert_eq!(names("inbound").await, [false, false, false]);
+    for show in ["finished", "inbound", "draft", "overrun", "stopped", "archived"] {
+        assert_eq!(names(show).await, [false, false, false], "{show}");
+    }
+    desk.visit("/campaigns?show=stopped").await.shows("Nothing was stopped.");
+    desk.visit("/campaigns?show=live&q=nobody").await.shows("Nothing found.");
     // In Kiritimati it is Monday 23:00 at 09:00 UTC; an hour and a half later it is Tuesday.
     desk.sql(&format!("UPDATE schedule_runs SET run_date = '2026-03-03' WHERE campaign_id <> {held}"));
     assert_eq!(names("today").await, [false, true, false]);
     desk.sql("UPDATE campaigns SET time_zone = 'Pacific/Kiritimati'");
     desk.at("2026-03-02 10:30");
     assert_eq!(names("today").await, [true, false, true]);
+}
+
+#[actix_web::test]
+async fn what_is_through_what_ran_out_of_time_and_what_was_stopped_are_told_apart() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.campaign("Through", 5, "09:00-10:00", 60.0).await;
+    desk.campaign("Too late", 50, "09:00-09:02", 1.0).await;
+    let (called_off, ..) = desk.campaign("Called off", 50, "09:00-10:00", 1.0).await;
+    desk.run_until("2026-03-02 09:01").await;
+    desk.press(&format!("/campaigns/{called_off}/stop")).await;
+    desk.run_until("2026-03-02 09:03").await;
+    for (show, only) in [("finished", 0), ("overrun", 1), ("stopped", 2)] {
+        let html = desk.visit(&format!("/campaigns?show={show}")).await.html;
+        let found = ["Through", "Too late", "Called off"].map(|name| html.contains(&format!(">{name}<")));
+        assert_eq!(found, [0, 1, 2].map(|n| n == only), "{show}");
+    }
 }
 
 #[actix_web::test]
@@ -137,4 +160,84 @@ async fn two_hundred_pages_ask_the_database_as_often_as_one() {
     assert!(told.contains(&format!("event: schedule-{schedule}-state\n")), "{told}");
     hub.stop();
     assert!(streams.pop().unwrap().is_closed(), "streams end when the server shuts down");
+}
+
+#[actix_web::test]
+async fn the_picture_its_sentence_and_the_chips_mean_the_same_contacts_by_sent() {
+    let desk = Desk::open_at("2026-03-02 08:59").await;
+    let (_, schedule, run) = desk.campaign_to("Spring", &all_sorts(), "09:00-09:05", 60.0, LatePolicy::CatchUp).await;
+    desk.run_until("2026-03-02 09:00:30").await;
+
+    let counts = desk.counts(run);
+    let turns = |most: i32| {
+        let run = desk.db(|conn| bugle::runs::store::find(conn, run).unwrap());
+        let past = desk.db(|conn| past_within(conn, &run, most).unwrap());
+        let mut all = Fates::default();
+        past.turns.iter().for_each(|(_, turns)| all += *turns);
+        (all, past.in_one)
+    };
+    assert!(counts.sent() > 0 && counts.failed > 0, "{counts:?}");
+    assert_eq!(turns(50_000), (turns_of(&counts), false), "what became of each is stacked in the bars");
+    let (had_their_turn, in_one) = turns(5);
+    assert!(in_one && had_their_turn == Fates { sent: 6, ..Fates::default() }, "{had_their_turn:?}");
+
+    let picture = desk.peek(&format!("/schedules/{schedule}/picture")).await;
+    picture.shows(&format!("<figcaption>{} sent, {} failed", counts.sent(), counts.failed));
+    picture.shows(&format!(r#"<li class="chart-key-sent">Sent <b>{}</b></li>"#, counts.sent()));
+    picture.shows(&format!(r#"<li class="chart-key-failed">Failed <b>{}</b></li>"#, counts.failed));
+    let panel = desk.peek(&format!("/schedules/{schedule}")).await;
+    panel.shows(&format!("<b>{}</b> sent", counts.sent()));
+    panel.shows(&format!("<b>{}</b> failed", counts.failed));
+}
+
+#[actix_web::test]
+async fn while_a_run_stands_still_its_picture_promises_no_instant() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, schedule, _) = desk.campaign("Spring offer", 100, "09:00-10:00", 10.0).await;
+    desk.run_until("2026-03-02 09:01").await;
+    desk.press(&format!("/schedules/{schedule}/pause")).await;
+    desk.at("2026-03-02 09:30");
+    let picture = desk.peek(&format!("/schedules/{schedule}/picture")).await;
+    picture.shows("wait. Resumed now: done at 09:3");
+    picture.lacks("planned, the last at");
+}
+
+#[actix_web::test]
+async fn a_row_says_how_many_stand_still_and_who_made_them() {
+    let desk = Desk::open_at("2026-03-02 08:30").await;
+    let three = ["One", "Two", "Three"].map(|name| (name, "09:00-10:00", 10.0, None));
+    let (campaign, ids) = desk.daily("Arrears", "", &three).await;
+    let head = async || desk.peek(&format!("/campaigns/{campaign}/head")).await;
+    head().await.lacks("paused");
+
+    desk.press(&format!("/schedules/{}/pause", ids[1])).await.shows("by Ada, <time");
+    let one = head().await;
+    one.shows(">Scheduled</span>");
+    one.shows("1 of 3 paused");
+    one.lacks("by Ada");
+    for id in [ids[0], ids[2]] {
+        desk.press(&format!("/schedules/{id}/pause")).await;
+    }
+    let all = head().await;
+    all.shows(">Paused</span>");
+    all.shows("by Ada, <time");
+    all.lacks("3 of 3");
+
+    desk.press(&format!("/campaigns/{campaign}/resume")).await;
+    let now = desk.app.clock.now();
+    desk.db(|conn| bugle::control::actions::pause(conn, campaign, bugle::access::Actor::Shell, now).unwrap());
+    head().await.shows("by the terminal, <time");
+}
+
+#[actix_web::test]
+async fn a_pause_is_not_one_yet_while_something_is_in_flight() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (campaign, schedule, run) = desk.campaign("Spring offer", 100, "09:00-10:00", 10.0).await;
+    desk.tick().await;
+    desk.press(&format!("/campaigns/{campaign}/pause")).await;
+    desk.peek(&format!("/campaigns/{campaign}/head")).await.shows(">Paused</span>");
+    desk.sql(&format!("UPDATE schedule_runs SET next_seq = next_seq + 1 WHERE id = {run}"));
+    desk.peek(&format!("/campaigns/{campaign}/head")).await.shows(">Pausing</span>");
+    desk.peek(&format!("/schedules/{schedule}")).await.shows(">Pausing</span>");
+    desk.press(&format!("/campaigns/{campaign}/stop")).await.shows(">Stopping</span>");
 }

@@ -435,7 +435,7 @@ pub async fn launch(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     match app.db.run(move |conn| drafting::actions::launch(conn, id, by, now)).await {
-        Ok(()) => Ok(see_other(format!("/campaigns?open={id}"))),
+        Ok(()) => Ok(see_other(format!("/campaigns?open={id}&launched=yes"))),
         // Pressed twice: it is where one wants it.
         Err(DbError::Work(Error::Refused(
             Refused::Campaign(campaigns::Refused::AlreadyLaunched)

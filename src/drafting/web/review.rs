@@ -22,7 +22,7 @@ use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
 use crate::providers::Kind;
 use crate::schedules::{Draft, When};
-use crate::web::chart::{Timeline, thousands};
+use crate::web::chart::{Course, Timeline, thousands};
 use crate::web::{Htmx, May, Problem, page};
 
 impl Review {
@@ -93,7 +93,7 @@ impl Facts {
     pub fn timeline(&self, review: &Review) -> Timeline {
         let ReviewOutlook { window, forecast, holds, .. } = &review.outlook;
         let held: Vec<_> = holds.iter().map(|hold| (hold.from, hold.to)).collect();
-        Timeline::of(forecast, window, self.campaign.zone, &[], &[]).with_holds(&held)
+        Timeline::of(forecast, window, self.campaign.zone, Course::default()).with_holds(&held)
     }
 
     pub fn ready(&self) -> bool {

@@ -1,24 +1,31 @@
 //! PAUSE, RESUME, STOP and the other buttons of one campaign or schedule.
 
-use actix_web::http::StatusCode;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
-use actix_web::{HttpResponse, get, post};
-use chrono::{DateTime, NaiveTime, Utc};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post};
+use askama::Template;
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use diesel::PgConnection;
 use serde::Deserialize;
 
 use crate::access::{Manage, Operate, Person};
 use crate::app::App;
-use crate::control::{Edit, Locked, Refused, actions};
+use crate::control::{Edit, End, Locked, LockedSchedule, Refused, actions};
 use crate::db::Error;
 use crate::deliveries::counts::Scope;
 use crate::drafting;
-use crate::ids::{CampaignId, RunId, ScheduleId};
+use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::Rate;
-use crate::screen::domain::{ScheduleLine, Sheet};
-use crate::screen::web::index::{Asked, ShownSchedule, answer_row, html, row_of_locked};
+use crate::screen::domain::{ENTERED, ScheduleLine, Sheet, all_through, would_mean};
+use crate::screen::web::index::{Asked, ShownSchedule, answer_row, draw, html, row_of_locked};
 use crate::screen::web::panels::{Note, Place, Plan};
-use crate::screen::web::stop::{ask, carry_out, still};
+use crate::screen::web::plans::plan;
+use crate::screen::web::stop::{ask, carry_out, escaped, still};
+use crate::settings::calendars;
 use crate::web::chart::thousands;
 use crate::web::{Click, Frame, Htmx, May, Problem, see_other};
 
@@ -30,6 +37,7 @@ pub fn routes(pages: &mut ServiceConfig) {
         .service(ask_stop)
         .service(stop)
         .service(extend)
+        .service(would)
         .service(edit_schedule)
         .service(pause_campaign)
         .service(campaign_plan)
@@ -42,25 +50,58 @@ pub fn routes(pages: &mut ServiceConfig) {
 
 // ---- one schedule ----------------------------------------------------------------
 
+/// The place in the list from which a form was sent, if it was there.
+struct CameFrom(Place);
+
+impl FromRequest for CameFrom {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let page = req.headers().get(header::REFERER).and_then(|page| page.to_str().ok());
+        let asked = page.and_then(|page| page.split_once("/campaigns?")).map(|(_, query)| Query::from_query(query));
+        let place = asked.and_then(Result::ok).map(|asked: Query<Asked>| asked.place());
+        ready(Ok(CameFrom(place.unwrap_or_default())))
+    }
+}
+
 #[post("/schedules/{id}/pause")]
-async fn pause(app: Data<App>, may: May<Operate>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+async fn pause(
+    app: Data<App>,
+    may: May<Operate>,
+    htmx: Htmx,
+    from: CameFrom,
+    id: Path<ScheduleId>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
     let verb = move |conn: &mut PgConnection| actions::pause(conn, id, by, now);
-    change(&app, &may.person, htmx, id, Click::Pause, None, verb).await
+    change(&app, &may.person, htmx, from, id, Click::Pause, None, verb).await
 }
 
 #[post("/schedules/{id}/resume")]
-async fn resume(app: Data<App>, may: May<Operate>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+async fn resume(
+    app: Data<App>,
+    may: May<Operate>,
+    htmx: Htmx,
+    from: CameFrom,
+    id: Path<ScheduleId>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
     let verb = move |conn: &mut PgConnection| actions::resume(conn, id, by, now);
-    change(&app, &may.person, htmx, id, Click::Resume, Some("Resumed. It goes on where it stopped."), verb).await
+    change(&app, &may.person, htmx, from, id, Click::Resume, Some("Resumed. It goes on where it stopped."), verb).await
 }
 
 #[post("/schedules/{id}/stop")]
-async fn stop(app: Data<App>, may: May<Manage>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+async fn stop(
+    app: Data<App>,
+    may: May<Manage>,
+    htmx: Htmx,
+    from: CameFrom,
+    id: Path<ScheduleId>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
     let verb = move |conn: &mut PgConnection| actions::stop(conn, id, by, now);
-    change(&app, &may.person, htmx, id, Click::Stop, None, verb).await
+    change(&app, &may.person, htmx, from, id, Click::Stop, None, verb).await
 }
 
 #[derive(Deserialize)]
@@ -72,11 +113,23 @@ struct Times {
 }
 
 impl Times {
-    fn end(&self) -> Result<NaiveTime, &'static str> {
+    /// As a field of date and time has it, or one of time alone.
+    fn end(&self) -> Result<End, &'static str> {
         let text = self.end.trim();
-        NaiveTime::parse_from_str(text, "%H:%M")
-            .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"))
-            .map_err(|_| "Write the end time as hours and minutes, such as 18:00.")
+        let whole = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"];
+        let whole = whole.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+        let time = || ["%H:%M", "%H:%M:%S"].iter().find_map(|format| NaiveTime::parse_from_str(text, format).ok());
+        let end = whole.map(End::from).or_else(|| time().map(End::from));
+        end.ok_or("Write the end as date and time, such as 2026-11-28 18:00.")
+    }
+
+    /// The same with its day: a time that has passed today is nobody's way to say tomorrow.
+    fn end_on_a_day(&self) -> Result<End, &'static str> {
+        self.end()?.with_day().ok_or("Write the date of the end as well, such as 2026-11-28 18:00.")
+    }
+
+    fn edit(&self) -> Result<Edit, &'static str> {
+        Ok(Edit { end: Some(self.end()?), rate: Some(self.rate()?) })
     }
 
     /// Empty for an automatic rate.
@@ -95,14 +148,15 @@ async fn extend(
     app: Data<App>,
     may: May<Manage>,
     htmx: Htmx,
+    from: CameFrom,
     id: Path<ScheduleId>,
     form: Form<Times>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
-    match form.end() {
+    match form.end_on_a_day() {
         Ok(end) => {
             let verb = move |conn: &mut PgConnection| actions::extend(conn, id, end, by, now);
-            change(&app, &may.person, htmx, id, Click::Resume, Some("Extended and resumed."), verb).await
+            change(&app, &may.person, htmx, from, id, Click::Resume, Some("Extended and resumed."), verb).await
         }
         Err(reason) => refuse(&app, &may.person, htmx, id, Problem::Invalid(reason.to_owned())).await,
     }
@@ -113,25 +167,94 @@ async fn edit_schedule(
     app: Data<App>,
     may: May<Manage>,
     htmx: Htmx,
+    from: CameFrom,
     id: Path<ScheduleId>,
     form: Form<Times>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
-    match form.end().and_then(|end| Ok(Edit { end: Some(end), rate: Some(form.rate()?) })) {
+    match form.edit() {
         Ok(edit) => {
             let verb = move |conn: &mut PgConnection| actions::edit(conn, id, edit, by, now);
-            change(&app, &may.person, htmx, id, Click::Edit, Some("Updated."), verb).await
+            change(&app, &may.person, htmx, from, id, Click::Edit, Some("Updated."), verb).await
         }
         Err(reason) => refuse(&app, &may.person, htmx, id, Problem::Invalid(reason.to_owned())).await,
     }
 }
 
+#[derive(Deserialize)]
+struct Would {
+    #[serde(default)]
+    end: String,
+    #[serde(default)]
+    rate: String,
+    /// `yes` for more time after a pause or the end, and the rate as it is.
+    #[serde(default)]
+    extend: String,
+}
+
+/// A change as it would be, to be confirmed where no script shows it beside the form.
+#[derive(Template)]
+#[template(path = "campaigns/_would.html")]
+struct WouldMean<'a> {
+    words: &'a str,
+    refused: bool,
+    action: String,
+    asked: &'a Would,
+    back: String,
+}
+
+/// What a change of the end or the rate would mean.
+#[get("/schedules/{id}/would")]
+async fn would(
+    app: Data<App>,
+    _may: May<Manage>,
+    frame: Frame,
+    htmx: Htmx,
+    id: Path<ScheduleId>,
+    asked: Query<Would>,
+) -> Result<HttpResponse, Problem> {
+    let (id, now) = (*id, app.clock.now());
+    let times = Times { end: asked.end.clone(), rate: asked.rate.clone() };
+    let extends = asked.extend == "yes";
+    let shown = ShownSchedule::find(&app, id).await?;
+    let (line, zone) = (shown.line(), shown.sheet.campaign.zone);
+    let own = shown.sheet.campaign.quiet;
+    let calendar = app.db.run(move |conn| calendars::of(conn, zone, &own)).await?;
+    let mut it = LockedSchedule::new(line.schedule.clone(), line.run.clone().into_iter().collect());
+    let waiting = line.counts.retrying;
+    let changed = match extends {
+        true => times.end_on_a_day().map(|end| it.extend(end, zone, &calendar, waiting, now).map(drop)),
+        false => times.edit().map(|edit| it.edit(edit, zone, &calendar, waiting, now).map(drop)),
+    };
+    let (words, refused) = match changed {
+        Ok(Ok(())) => match it.edited_run() {
+            Some(run) => (would_mean(run, &run.holds(&calendar), zone, now), false),
+            None => ("It holds from the next run on.".to_owned(), false),
+        },
+        Ok(Err(why)) => (why.to_string(), true),
+        Err(why) => (why.to_owned(), true),
+    };
+    let action = if extends { "extend" } else { "edit" };
+    let action = format!("/schedules/{id}/{action}");
+    match htmx {
+        Htmx(true) => Ok(html(escaped(&words)?)),
+        Htmx(false) => {
+            let title = format!("{}: what it would mean", line.schedule.plan.name);
+            let asked = &*asked;
+            let body = draw(&WouldMean { words: &words, refused, action, asked, back: shown.address() })?;
+            ask(frame, htmx, &title, &body)
+        }
+    }
+}
+
 /// Carries a verb out on a schedule and shows what has become of it. `done`: what is said
 /// then; where nothing is, the answer waits until the wire is quiet and tells that.
+#[allow(clippy::too_many_arguments, reason = "whoever clicks comes from somewhere and wants something")]
 async fn change(
     app: &App,
     person: &Person,
     htmx: Htmx,
+    from: CameFrom,
     id: ScheduleId,
     click: Click,
     done: Option<&'static str>,
@@ -157,7 +280,7 @@ async fn change(
                 let note = done.map(|done| said(done, &shown, app.clock.now()));
                 shown.draw(app, person, note, None, wire).await.map(html)
             }
-            Htmx(false) => Ok(see_other(shown.address())),
+            Htmx(false) => Ok(see_other(shown.address_in(from.0))),
         }
     };
     drawn.await.map_err(|problem: Problem| unseen(click, problem))
@@ -221,47 +344,31 @@ async fn resume_plan(
     let shown = ShownSchedule::find(&app, *id).await?;
     let line = shown.line();
     let plan = match line.can_resume() {
-        true => Some(plan(&app, &[line]).await?),
+        true => {
+            let plan = plan(&app, &[line]).await?;
+            let until = if plan.too_late { Some(until_all_are_through(&app, &shown).await?) } else { None };
+            Some(Plan { until, ..plan })
+        }
         false => None,
     };
     let note = plan.is_none().then(|| Note::refusal("The schedule is not paused."));
     let panel = shown.draw(&app, &may.person, note, plan, None).await?;
     match htmx {
         Htmx(true) => Ok(html(panel)),
-        Htmx(false) => ask(frame, htmx, "Resume", &format!("<div class=\"schedules\">{panel}</div>")),
+        Htmx(false) => {
+            let title = format!("Resume {} of {}?", line.schedule.plan.name, shown.sheet.campaign.name);
+            ask(frame, htmx, &title, &format!("<div class=\"schedules\">{panel}</div>"))
+        }
     }
 }
 
-async fn plan(app: &App, lines: &[&ScheduleLine]) -> Result<Plan, Problem> {
-    let now = app.clock.now();
-    let too_late = lines.iter().any(|line| line.needs_more_time(now));
-    let runs: Vec<_> = lines.iter().filter_map(|line| line.with_holds()).collect();
-    let ids: Vec<RunId> = runs.iter().map(|(run, _)| run.id).collect();
-    let barred = app.db.run(move |conn| crate::screen::store::barred(conn, &ids, now)).await?;
-    Ok(Plan {
-        left: lines.iter().map(|line| line.counts.unsent()).sum(),
-        barred,
-        outlook: crate::screen::domain::if_resumed(runs.into_iter(), now),
-        too_late,
-        says: match !lines.is_empty() && lines.iter().all(|line| line.is_inbound()) {
-            true => Some(meets_again(app, lines).await?),
-            false => None,
-        },
-    })
-}
-
-/// What resuming brings where the contact writes first.
-async fn meets_again(app: &App, lines: &[&ScheduleLine]) -> Result<String, Problem> {
-    let mut says = "Resumed, it meets who writes first again.".to_owned();
-    for line in lines {
-        let (id, channel) = (line.schedule.campaign_id, &line.channel);
-        let Some((other, by)) = line.met_by.clone().filter(|(other, _)| *other != id) else { continue };
-        says += &match app.db.run(move |conn| crate::inbound::actions::is_newer(conn, id, other)).await? {
-            true => format!(" “{by}” is current on {channel} until then."),
-            false => format!(" “{by}” was started later and stays current on {channel}."),
-        };
-    }
-    Ok(says)
+/// An end by which all would be through if it went on now, as a field of date and time takes it.
+async fn until_all_are_through(app: &App, shown: &ShownSchedule) -> Result<String, Problem> {
+    let (now, zone) = (app.clock.now(), shown.sheet.campaign.zone);
+    let own = shown.sheet.campaign.quiet;
+    let calendar = app.db.run(move |conn| calendars::of(conn, zone, &own)).await?;
+    let until = shown.line().run.as_ref().and_then(|run| all_through(run, &calendar, now));
+    Ok(until.unwrap_or(now + TimeDelta::hours(1)).with_timezone(&zone).format(ENTERED).to_string())
 }
 
 #[get("/schedules/{id}/stop")]
@@ -283,10 +390,10 @@ async fn ask_stop(
     let line = sheet.lines.iter().find(|line| line.schedule.id == id).ok_or(Problem::NotFound)?;
     let talks = line.bot.as_ref().map(|_| n_talks);
     let question = crate::screen::web::stop::Question {
-        title: format!("Stop {}?", line.schedule.plan.name),
+        what: format!("{} of {}", line.schedule.plan.name, sheet.campaign.name),
         action: format!("/schedules/{id}/stop"),
         target: format!("#schedule-{id}"),
-        unsent: thousands(line.counts.unsent()),
+        unsent: thousands(line.all_counts().unsent()),
         talks: talks.map(thousands),
         launches: false,
         schedules: None,
@@ -375,7 +482,7 @@ async fn change_campaign(
         _ => None,
     };
     if htmx == Htmx(false) {
-        return Ok(see_other(format!("/campaigns?open={id}#campaign-{id}")));
+        return Ok(see_other(format!("{}#campaign-{id}", place.url(Some(id)))));
     }
     let drawn = match locked {
         Some(locked) => row_of_locked(app, person, locked, place, wire).await,
@@ -404,7 +511,10 @@ async fn campaign_plan(
     let row = answer_row(&app, &may.person, id, asked.place(), Some(note), plan).await?;
     match htmx {
         Htmx(true) => Ok(html(row)),
-        Htmx(false) => ask(frame, htmx, "Resume", &format!("<div class=\"campaigns\">{row}</div>")),
+        Htmx(false) => {
+            let title = format!("Resume {}?", sheet.campaign.name);
+            ask(frame, htmx, &title, &format!("<div class=\"campaigns\">{row}</div>"))
+        }
     }
 }
 
@@ -429,11 +539,11 @@ async fn ask_stop_campaign(
     let talks = sheet.has_bot().then_some(n_talks);
     let hit = sheet.lines.iter().filter(|line| line.can_stop(&sheet.campaign));
     let question = crate::screen::web::stop::Question {
-        title: format!("Stop {}?", sheet.campaign.name),
+        what: sheet.campaign.name.clone(),
         action: format!("/campaigns/{id}/stop"),
         target: format!("#campaign-{id}"),
         talks: talks.map(thousands),
-        unsent: thousands(hit.clone().map(|line| line.counts.unsent()).sum()),
+        unsent: thousands(hit.clone().map(|line| line.all_counts().unsent()).sum()),
         launches: sheet.launches,
         schedules: Some(hit.count()),
         back: format!("/campaigns?open={id}#campaign-{id}"),

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 use serde::Deserialize;
 
-use crate::access::{Person, View};
+use crate::access::{Person, Role, View};
 use crate::app::App;
 use crate::campaigns::validity_form::ValidityForm;
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
@@ -17,14 +17,15 @@ use crate::daily;
 use crate::deliveries::counts::Scope;
 use crate::deliveries::quiet::{self, OnTheWire};
 use crate::ids::{CampaignId, ScheduleId};
-use crate::pacing::{Forecast, Holds};
-use crate::runs::Run;
+use crate::pacing::Forecast;
+use crate::runs::RunState;
 use crate::screen::domain::{ScheduleLine, Sheet};
-use crate::screen::store::{Past, ShowCampaigns};
+use crate::screen::store::{Past, ShowCampaigns, turns_of};
 use crate::screen::web::panels::{
-    Body, CampaignList, CampaignRow, Head, Index, Note, Place, Plan, Rights, SHOWS, SchedulePanel, Settling,
+    Body, CampaignList, CampaignRow, Head, Index, Note, PausedTogether, Picture, Place, Plan, Rights, SHOWS,
+    SchedulePanel, Settling,
 };
-use crate::web::chart::Timeline;
+use crate::web::chart::{Course, Timeline};
 use crate::web::{Frame, Htmx, May, Problem, page, search_in_turn};
 
 /// Rows of a page.
@@ -33,7 +34,7 @@ const ROWS: usize = 50;
 const HISTORY: i64 = 20;
 
 pub fn routes(pages: &mut ServiceConfig) {
-    pages.service(index).service(how_all_settles).service(row).service(head).service(show_schedule);
+    pages.service(index).service(how_all_settles).service(row).service(head).service(show_schedule).service(picture);
 }
 
 /// What a list can be asked for. Unknown words mean what no word does.
@@ -50,6 +51,8 @@ pub struct Asked {
     /// What was just done to everything, to be told how it settles.
     settling: Option<String>,
     word: Option<String>,
+    /// The campaign that is open has just been launched.
+    launched: Option<String>,
 }
 
 impl Asked {
@@ -70,7 +73,7 @@ async fn index(
 ) -> Result<HttpResponse, Problem> {
     let (now, place) = (app.clock.now(), asked.place());
     let wanted = place.clone();
-    let (mut sheets, opened, nothing_yet) = app
+    let (mut sheets, opened, nothing_yet, pauses) = app
         .db
         .look(move |conn| {
             let after = wanted.after;
@@ -85,10 +88,10 @@ async fn index(
             let nothing_yet = found.is_empty() && !crate::screen::store::any(conn)?;
             let sheets = crate::screen::store::sheets(conn, found)?;
             let opened = match sheets.iter().find(|sheet| Some(sheet.campaign.id) == wanted.open) {
-                Some(sheet) => Some(crate::screen::store::inside(conn, sheet, HISTORY)?),
+                Some(sheet) => Some(crate::screen::store::inside(conn, sheet, HISTORY, true)?),
                 None => None,
             };
-            Ok::<_, Problem>((sheets, opened, nothing_yet))
+            Ok::<_, Problem>((sheets, opened, nothing_yet, crate::screen::store::pauses_of_everything(conn)?))
         })
         .await?;
     let more = sheets.len() > ROWS;
@@ -106,16 +109,20 @@ async fn index(
     for sheet in &sheets {
         let is_open = Some(sheet.campaign.id) == place.open;
         let inside = if is_open { inside.take() } else { None };
-        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, None, None, None, now).await?);
+        let note = asked.launched.as_ref().filter(|_| is_open).and_then(|_| sheet.launched(now));
+        let note = note.map(|text| Note { tone: "good", text });
+        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, note, None, None, now).await?);
     }
+    let (zone, operates) = (app.settings.time_zone, frame.may(&Role::Operator));
+    let paused = draw(&PausedTogether { pauses, zone, now, operates })?;
     if htmx == Htmx(true) {
-        return page(CampaignList { place: &place, rows, watched, next, nothing_yet, frame });
+        return page(CampaignList { place: &place, paused, rows, watched, next, nothing_yet, frame });
     }
     let settling = match asked.settling.as_deref() {
         Some(word) => settle(&app, word, now).await?,
         None => None,
     };
-    page(Index { frame, place: &place, rows, watched, next, nothing_yet, settling })
+    page(Index { frame, place: &place, paused, rows, watched, next, nothing_yet, settling })
 }
 
 /// What a pause or stop of everything has come to. Nothing, once something has been
@@ -183,12 +190,33 @@ async fn show_schedule(
     shown.draw(&app, &may.person, None, None, None).await.map(html)
 }
 
+/// How the run of a schedule has gone and will go, for a page that shows it.
+#[get("/schedules/{id}/picture")]
+async fn picture(app: Data<App>, _may: May<View>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+    let id = *id;
+    let (shown, past) = app
+        .db
+        .look(move |conn| {
+            let shown = ShownSchedule::on(id, crate::screen::store::sheet_of_schedule(conn, id)?)?;
+            let past = shown.line().run.as_ref().map(|run| crate::screen::store::past(conn, run)).transpose()?;
+            Ok::<_, Problem>((shown, past))
+        })
+        .await?;
+    if htmx == Htmx(false) {
+        return Ok(crate::web::see_other(shown.address()));
+    }
+    let drawn = match &past {
+        Some(past) => draw_picture(&shown.sheet.campaign, shown.line(), past, app.clock.now())?,
+        None => None,
+    };
+    Ok(html(drawn.unwrap_or_default()))
+}
+
 /// A schedule as it is now, on its sheet.
 pub struct ShownSchedule {
     pub sheet: Sheet,
     /// Which of the sheet's lines it is.
     n: usize,
-    past: Option<Past>,
 }
 
 impl ShownSchedule {
@@ -196,7 +224,7 @@ impl ShownSchedule {
     pub async fn find(app: &App, id: ScheduleId) -> Result<Self, Problem> {
         let read = move |conn: &mut PgConnection| {
             let sheet = crate::screen::store::sheet_of_schedule(conn, id)?;
-            Self::on(conn, id, sheet)
+            Self::on(id, sheet)
         };
         Ok(app.db.look(read).await?)
     }
@@ -205,16 +233,14 @@ impl ShownSchedule {
     pub async fn of(app: &App, id: ScheduleId, locked: Locked) -> Result<Self, Problem> {
         let read = move |conn: &mut PgConnection| {
             let sheet = crate::screen::store::sheet_of_locked(conn, locked)?;
-            Self::on(conn, id, sheet)
+            Self::on(id, sheet)
         };
         Ok(app.db.look(read).await?)
     }
 
-    fn on(conn: &mut PgConnection, id: ScheduleId, sheet: Sheet) -> QueryResult<Self> {
+    fn on(id: ScheduleId, sheet: Sheet) -> QueryResult<Self> {
         let n = sheet.lines.iter().position(|line| line.schedule.id == id).ok_or(diesel::result::Error::NotFound)?;
-        let run = sheet.lines[n].run.as_ref();
-        let past = run.map(|run| crate::screen::store::past(conn, run)).transpose()?;
-        Ok(ShownSchedule { sheet, n, past })
+        Ok(ShownSchedule { sheet, n })
     }
 
     pub fn line(&self) -> &ScheduleLine {
@@ -223,10 +249,15 @@ impl ShownSchedule {
 
     /// Where it stands on the screen.
     pub fn address(&self) -> String {
-        format!("/campaigns?open={}#schedule-{}", self.sheet.campaign.id, self.line().schedule.id)
+        self.address_in(Place::default())
     }
 
-    /// As an answer. `wire`: what is on the wire of it, if somebody has just looked.
+    /// The same, in the list as somebody had it.
+    pub fn address_in(&self, place: Place) -> String {
+        format!("{}#schedule-{}", place.url(Some(self.sheet.campaign.id)), self.line().schedule.id)
+    }
+
+    /// As an answer, whose picture fetches itself. `wire`: what is on the wire of it, if somebody has just looked.
     pub async fn draw(
         &self,
         app: &App,
@@ -235,7 +266,7 @@ impl ShownSchedule {
         plan: Option<Plan>,
         wire: Option<OnTheWire>,
     ) -> Result<String, Problem> {
-        draw_line(app, person, &self.sheet.campaign, self.line(), note, plan, self.past.as_ref(), wire).await
+        draw_line(app, person, &self.sheet.campaign, self.line(), note, plan, None, wire).await
     }
 }
 
@@ -260,17 +291,28 @@ async fn draw_line(
         (Some(_), wire) => wire,
         (None, _) => None,
     };
-    let picture = match (&line.run, past) {
-        (Some(run), Some(past)) if run.prepared => Some(draw(&picture(run, &line.holds, campaign, past, now))?),
-        _ => None,
+    let drawn = match past {
+        Some(past) => draw_picture(campaign, line, past, now)?,
+        None => None,
     };
-    draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture, now })
+    draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture: drawn, now })
 }
 
-fn picture(run: &Run, holds: &Holds, campaign: &Campaign, past: &Past, now: DateTime<Utc>) -> Timeline {
+/// The picture of a run and the way to its ledger, as HTML.
+fn draw_picture(
+    campaign: &Campaign,
+    line: &ScheduleLine,
+    past: &Past,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, Problem> {
+    let Some(run) = line.run.as_ref().filter(|run| run.prepared) else { return Ok(None) };
     let nothing = || Forecast { minutes: Vec::new(), bucket_minutes: 1, finishes: None, unsent: 0, planned: 0 };
-    let forecast = crate::screen::domain::forecast(run, holds, now).unwrap_or_else(nothing);
-    Timeline::of(&forecast, &run.window, campaign.zone, &past.sent, &past.pauses_until(now))
+    let forecast = crate::screen::domain::forecast(run, &line.holds, now).unwrap_or_else(nothing);
+    let paused = matches!(run.state, RunState::Paused { .. });
+    let (so_far, pauses) = (turns_of(&line.counts), past.pauses_until(now));
+    let course = Course { so_far, turns: &past.turns, in_one: past.in_one, pauses: &pauses, paused };
+    let timeline = draw(&Timeline::of(&forecast, &run.window, campaign.zone, course))?;
+    draw(&Picture { campaign, line, run, timeline: &timeline, paused }).map(Some)
 }
 
 pub fn draw(template: &impl Template) -> Result<String, Problem> {
@@ -319,7 +361,7 @@ async fn row_of(
         .db
         .look(move |conn| {
             let sheet = sheet(conn)?;
-            let inside = if open { Some(crate::screen::store::inside(conn, &sheet, HISTORY)?) } else { None };
+            let inside = if open { Some(crate::screen::store::inside(conn, &sheet, HISTORY, false)?) } else { None };
             Ok::<_, Problem>((sheet, inside))
         })
         .await?;

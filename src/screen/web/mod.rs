@@ -3,6 +3,7 @@
 pub mod controls;
 pub mod index;
 pub mod panels;
+pub mod plans;
 pub mod progress;
 pub mod stop;
 pub mod validity;

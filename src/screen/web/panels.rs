@@ -10,12 +10,13 @@ use crate::campaigns::validity_form::{UNITS, ValidityForm};
 use crate::campaigns::{Campaign, CampaignState};
 use crate::deliveries::quiet::OnTheWire;
 use crate::ids::CampaignId;
+use crate::runs::Run;
 use crate::schedules::ScheduleState;
-use crate::screen::domain::{CampaignStanding, Moment, Outlook, ScheduleLine, Sheet};
+use crate::screen::domain::{CampaignStanding, EarlierRun, Moment, Outlook, PausedAll, ScheduleLine, Sheet};
 use crate::screen::store::{HistoryLine, ShowCampaigns};
-use crate::screen::web::progress::{CampaignProgress, Progress, ScheduleProgress};
-use crate::web::FieldErrors;
+use crate::screen::web::progress::{CampaignProgress, Progress, RunProgress, ScheduleProgress};
 use crate::web::chart::thousands;
+use crate::web::{FieldErrors, version_of};
 
 /// What this person may press.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,8 @@ pub struct Plan {
     pub outlook: Outlook,
     /// The end time has passed, so that only more time helps.
     pub too_late: bool,
+    /// An end by which all would be through, as a field takes it, where more time is needed.
+    pub until: Option<String>,
     /// Said instead of numbers, where nothing is counted.
     pub says: Option<String>,
 }
@@ -65,7 +68,7 @@ pub struct SchedulePanel<'a> {
     pub note: Option<Note>,
     pub plan: Option<Plan>,
     pub wire: Option<OnTheWire>,
-    /// The drawing, as HTML.
+    /// Of its run, as HTML; one that is not drawn yet fetches itself.
     pub picture: Option<String>,
     pub now: DateTime<Utc>,
 }
@@ -101,8 +104,48 @@ impl SchedulePanel<'_> {
         self.line.standing(self.campaign)
     }
 
+    /// What the badge says.
+    fn word(&self) -> &'static str {
+        match self.line.schedule.state {
+            ScheduleState::Paused { .. } if self.is_settling() => "Pausing",
+            ScheduleState::Stopped if self.is_settling() => "Stopping",
+            _ => self.line.word(self.campaign),
+        }
+    }
+
+    fn earlier_progress(&self, earlier: &EarlierRun) -> Progress {
+        RunProgress::of(earlier, self.campaign, self.now)
+    }
+
+    fn earlier_word(&self, earlier: &EarlierRun) -> CampaignStanding {
+        crate::screen::domain::standing(CampaignState::Active, std::iter::once(&earlier.run))
+    }
+
+    fn has_picture(&self) -> bool {
+        self.line.run.as_ref().is_some_and(|run| run.prepared)
+    }
+
     fn stopping(&self) -> &'static str {
         if self.line.schedule.state == ScheduleState::Stopped { "Stopping" } else { "Pausing" }
+    }
+}
+
+/// How a run has gone and will go, and the way to its ledger.
+#[derive(Template)]
+#[template(path = "campaigns/_picture.html")]
+pub struct Picture<'a> {
+    pub campaign: &'a Campaign,
+    pub line: &'a ScheduleLine,
+    pub run: &'a Run,
+    /// As HTML.
+    pub timeline: &'a str,
+    /// What it says is of now, and nothing else moves it.
+    pub paused: bool,
+}
+
+impl Picture<'_> {
+    fn day(&self) -> String {
+        self.run.window.starts.with_timezone(&self.campaign.zone).format("%-d %b").to_string()
     }
 }
 
@@ -140,18 +183,40 @@ impl Place {
     }
 }
 
-pub const SHOWS: [(ShowCampaigns, &str, &str); 7] = [
+pub const SHOWS: [(ShowCampaigns, &str, &str); 10] = [
     (ShowCampaigns::All, "all", "All"),
     (ShowCampaigns::Live, "live", "Live"),
     (ShowCampaigns::Paused, "paused", "Paused"),
     (ShowCampaigns::Today, "today", "Today"),
     (ShowCampaigns::Inbound, "inbound", "Inbound"),
+    (ShowCampaigns::Draft, "draft", "Draft"),
     (ShowCampaigns::Finished, "finished", "Finished"),
+    (ShowCampaigns::Overrun, "overrun", "Overrun"),
+    (ShowCampaigns::Stopped, "stopped", "Stopped"),
     (ShowCampaigns::Archived, "archived", "Archived"),
 ];
 
 fn show_word(show: ShowCampaigns) -> &'static str {
     SHOWS.into_iter().find(|(it, ..)| *it == show).map_or("all", |(_, word, _)| word)
+}
+
+impl Place {
+    /// Why the list is empty.
+    fn nothing(&self) -> &'static str {
+        match self.show {
+            _ if !self.q.is_empty() => "Nothing found.",
+            ShowCampaigns::All => "Nothing found.",
+            ShowCampaigns::Live => "Nothing is live.",
+            ShowCampaigns::Paused => "Nothing is paused.",
+            ShowCampaigns::Today => "Nothing runs today.",
+            ShowCampaigns::Inbound => "There is no inbound campaign.",
+            ShowCampaigns::Draft => "There is no draft.",
+            ShowCampaigns::Finished => "Nothing has finished.",
+            ShowCampaigns::Overrun => "Nothing ran out of time.",
+            ShowCampaigns::Stopped => "Nothing was stopped.",
+            ShowCampaigns::Archived => "Nothing is archived.",
+        }
+    }
 }
 
 /// What an open row holds.
@@ -193,6 +258,16 @@ pub struct Head<'a> {
 }
 
 impl CampaignRow<'_> {
+    /// The word for what its campaign does until the wire is quiet.
+    fn stopping(&self) -> &'static str {
+        if self.sheet.campaign.state == CampaignState::Stopped { "Stopping" } else { "Pausing" }
+    }
+
+    /// What it shows, for whoever asks whether that is still so.
+    fn signature(&self) -> String {
+        self.sheet.signature()
+    }
+
     fn no_errors(&self) -> FieldErrors {
         FieldErrors::default()
     }
@@ -251,6 +326,10 @@ impl Head<'_> {
         CampaignProgress::of(self.sheet, self.now)
     }
 
+    fn moment(&self, at: impl Borrow<DateTime<Utc>>) -> Moment {
+        crate::screen::domain::moment(*at.borrow(), self.sheet.campaign.zone, self.now)
+    }
+
     fn standing(&self) -> CampaignStanding {
         self.sheet.standing()
     }
@@ -295,6 +374,35 @@ impl Head<'_> {
     }
 }
 
+/// What PAUSES of everything still hold, and the way back.
+#[derive(Template)]
+#[template(path = "campaigns/_paused_all.html")]
+pub struct PausedTogether {
+    pub pauses: Vec<PausedAll>,
+    pub zone: chrono_tz::Tz,
+    pub now: DateTime<Utc>,
+    pub operates: bool,
+}
+
+impl PausedTogether {
+    /// Changes whenever something else would be said.
+    pub fn signature(pauses: &[PausedAll]) -> String {
+        version_of(&format!("{pauses:?}"))
+    }
+
+    fn its_signature(&self) -> String {
+        Self::signature(&self.pauses)
+    }
+
+    fn n(&self, n: impl Borrow<i64>) -> String {
+        thousands(*n.borrow())
+    }
+
+    fn moment(&self, at: impl Borrow<DateTime<Utc>>) -> Moment {
+        crate::screen::domain::moment(*at.borrow(), self.zone, self.now)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "campaigns/_settling.html")]
 pub struct Settling {
@@ -306,6 +414,11 @@ pub struct Settling {
 }
 
 impl Settling {
+    /// The word for it until the wire is quiet.
+    fn stopping(&self) -> &'static str {
+        if self.word == "Stopped" { "Stopping" } else { "Pausing" }
+    }
+
     fn moment(&self, at: impl Borrow<DateTime<Utc>>) -> Moment {
         crate::screen::domain::moment(*at.borrow(), self.zone, self.now)
     }
@@ -318,6 +431,8 @@ pub struct Index<'a> {
     pub place: &'a Place,
     /// Rows, as HTML.
     pub rows: Vec<String>,
+    /// What was paused together, as HTML.
+    pub paused: String,
     /// `12:<signature>,…` of what the rows show.
     pub watched: String,
     pub next: Option<String>,
@@ -330,6 +445,7 @@ pub struct Index<'a> {
 #[template(path = "campaigns/index.html", block = "list")]
 pub struct CampaignList<'a> {
     pub place: &'a Place,
+    pub paused: String,
     pub rows: Vec<String>,
     pub watched: String,
     pub next: Option<String>,

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::campaigns::Campaign;
 use crate::deliveries::Counts;
 use crate::ids::RunId;
-use crate::screen::domain::{Moment, Outlook, ScheduleLine, Sheet};
+use crate::screen::domain::{EarlierRun, Moment, Outlook, ScheduleLine, Sheet};
 use crate::web::chart::thousands;
 
 /// Bar, numbers and outlook. It holds no button and nothing about a contact, so
@@ -32,6 +32,9 @@ pub struct Progress {
 pub struct CampaignProgress;
 
 pub struct ScheduleProgress;
+
+/// Of an earlier run that goes on beside the newest of its schedule.
+pub struct RunProgress;
 
 impl CampaignProgress {
     pub fn of(sheet: &Sheet, now: DateTime<Utc>) -> Progress {
@@ -61,6 +64,21 @@ impl ScheduleProgress {
             counts: line.counts,
             run: line.run.as_ref().map(|run| run.id),
             outlook: line.outlook(now),
+            talks: None,
+            now,
+            zone: campaign.zone,
+            in_full: true,
+        }
+    }
+}
+
+impl RunProgress {
+    pub fn of(earlier: &EarlierRun, campaign: &Campaign, now: DateTime<Utc>) -> Progress {
+        Progress {
+            id: format!("run-{}-progress", earlier.run.id),
+            counts: earlier.counts,
+            run: Some(earlier.run.id),
+            outlook: crate::screen::domain::outlook([(&earlier.run, &earlier.holds)].into_iter(), now),
             talks: None,
             now,
             zone: campaign.zone,

@@ -1,29 +1,42 @@
 //! PAUSE ALL, STOP, and the questions before what cannot be taken back.
 
+use std::borrow::Borrow;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, ServiceConfig};
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
+use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use serde::Deserialize;
 
-use crate::access::{Operate, StopEverything};
+use crate::access::{Operate, Right, StopEverything, View};
 use crate::app::App;
 use crate::control::actions;
 use crate::db::{DbError, Error, Lost, Reason};
-use crate::deliveries::counts::Scope;
+use crate::deliveries::counts::{Scope, n_in_flight};
 use crate::deliveries::quiet::{self, OnTheWire};
+use crate::ids::PauseAllId;
+use crate::screen::domain::{Moment, Outlook, PausedAll, ScheduleLine};
 use crate::screen::web::index::{draw, html};
+use crate::screen::web::panels::{PausedTogether, Plan};
+use crate::screen::web::plans::plan;
 use crate::web::chart::thousands;
-use crate::web::{Click, FieldErrors, Frame, Htmx, May, Problem, page_with};
+use crate::web::{Click, FieldErrors, Frame, Htmx, May, Problem, page, page_with};
 
 /// What has to be typed before everything stops.
 const WORD: &str = "STOP";
 
 pub fn routes(pages: &mut ServiceConfig) {
-    pages.service(pause_all).service(ask_stop_all).service(stop_all);
+    pages
+        .service(ask_pause_all)
+        .service(pause_all)
+        .service(paused_all)
+        .service(ask_resume_all)
+        .service(resume_all)
+        .service(ask_stop_all)
+        .service(stop_all);
 }
 
 /// A connection that breaks sooner than this under a click is given a second try:
@@ -86,7 +99,7 @@ fn ask_with(status: StatusCode, frame: Frame, htmx: Htmx, title: &str, body: &st
     }
 }
 
-fn escaped(text: &str) -> Result<String, Problem> {
+pub fn escaped(text: &str) -> Result<String, Problem> {
     #[derive(Template)]
     #[template(source = "{{ text }}", ext = "html")]
     struct Text<'a> {
@@ -99,7 +112,8 @@ fn escaped(text: &str) -> Result<String, Problem> {
 #[derive(Template)]
 #[template(path = "campaigns/_stop_one.html")]
 pub struct Question {
-    pub title: String,
+    /// What it is called.
+    pub what: String,
     pub action: String,
     /// What the answer replaces.
     pub target: String,
@@ -115,7 +129,7 @@ pub struct Question {
 
 impl Question {
     pub fn answer(self, frame: Frame, htmx: Htmx) -> Result<HttpResponse, Problem> {
-        ask(frame, htmx, &self.title, &draw(&self)?)
+        ask(frame, htmx, &format!("Stop {}?", self.what), &draw(&self)?)
     }
 }
 
@@ -135,6 +149,113 @@ async fn pause_all(app: Data<App>, may: May<Operate>, htmx: Htmx) -> Result<Http
     carry_out(&app, Click::PauseAll, move |conn| actions::pause_all(conn, by, now)).await?;
     still(&app, Click::PauseAll, Scope::Everything).await?;
     Ok(htmx.leave_for("/campaigns?settling=Paused"))
+}
+
+#[derive(Deserialize)]
+struct Was {
+    /// Signature of what the asker shows already.
+    #[serde(default)]
+    was: String,
+}
+
+/// The same; nothing when the asker shows it as it is.
+#[get("/campaigns/paused-all")]
+async fn paused_all(app: Data<App>, may: May<View>, asked: Query<Was>) -> Result<HttpResponse, Problem> {
+    let pauses = app.db.run(crate::screen::store::pauses_of_everything).await?;
+    if asked.was == PausedTogether::signature(&pauses) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let operates = may.person.role >= Operate::NEEDS;
+    page(PausedTogether { pauses, zone: app.settings.time_zone, now: app.clock.now(), operates })
+}
+
+/// Before everything pauses.
+#[derive(Template)]
+#[template(path = "campaigns/_pause_all.html")]
+struct PauseAll {
+    campaigns: String,
+    in_flight: String,
+    launches: i64,
+}
+
+#[get("/campaigns/pause-all")]
+async fn ask_pause_all(app: Data<App>, _may: May<Operate>, frame: Frame, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (now, app) = (app.clock.now(), app.without_delay());
+    let would = move |conn: &mut PgConnection| {
+        let would = actions::would_pause(conn, now)?;
+        Ok::<_, diesel::result::Error>((would, n_in_flight(conn, Scope::Everything)?))
+    };
+    let (would, in_flight) = app.db.look(would).await?;
+    let (campaigns, in_flight) = (thousands(would.campaigns), thousands(in_flight));
+    ask(frame, htmx, "Pause everything?", &draw(&PauseAll { campaigns, in_flight, launches: would.launches })?)
+}
+
+/// Before what was paused together goes on.
+#[derive(Template)]
+#[template(path = "campaigns/_resume_all.html")]
+struct ResumeAll {
+    paused: PausedAll,
+    plan: Plan,
+    /// Schedules whose end has passed.
+    n_late: usize,
+    zone: chrono_tz::Tz,
+    now: DateTime<Utc>,
+}
+
+impl ResumeAll {
+    fn n(&self, n: impl Borrow<i64>) -> String {
+        thousands(*n.borrow())
+    }
+
+    fn moment(&self, at: impl Borrow<DateTime<Utc>>) -> Moment {
+        crate::screen::domain::moment(*at.borrow(), self.zone, self.now)
+    }
+}
+
+const NOTHING_LEFT: &str = "Nothing of it is paused any more.";
+
+#[get("/campaigns/resume-all/{id}")]
+async fn ask_resume_all(
+    app: Data<App>,
+    _may: May<Operate>,
+    frame: Frame,
+    htmx: Htmx,
+    id: Path<PauseAllId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, now, app) = (*id, app.clock.now(), app.without_delay());
+    let (pauses, sheets) = app
+        .db
+        .look(move |conn| {
+            let pauses = crate::screen::store::pauses_of_everything(conn)?;
+            Ok::<_, diesel::result::Error>((pauses, crate::screen::store::sheets_paused_with(conn, id)?))
+        })
+        .await?;
+    let Some(paused) = pauses.into_iter().find(|it| it.id == id) else {
+        return Err(Problem::Conflict(NOTHING_LEFT.to_owned()));
+    };
+    let lines: Vec<&ScheduleLine> = sheets
+        .iter()
+        .flat_map(|sheet| sheet.lines.iter().filter(|line| line.schedule.state.goes_on_with(sheet.campaign.state)))
+        .collect();
+    let (late, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.needs_more_time(now));
+    let plan = plan(&app, &others).await?;
+    let zone = app.settings.time_zone;
+    ask(frame, htmx, "Resume them?", &draw(&ResumeAll { paused, plan, n_late: late.len(), zone, now })?)
+}
+
+#[derive(Deserialize)]
+struct Which {
+    pause: PauseAllId,
+}
+
+#[post("/campaigns/resume-all")]
+async fn resume_all(app: Data<App>, may: May<Operate>, htmx: Htmx, form: Form<Which>) -> Result<HttpResponse, Problem> {
+    let (id, by, now, app) = (form.pause, may.person.id, app.clock.now(), app.without_delay());
+    let n = carry_out(&app, Click::ResumeAll, move |conn| actions::resume_all(conn, id, by, now)).await?;
+    match n {
+        Some(0) => Err(Problem::Conflict(NOTHING_LEFT.to_owned())),
+        _ => Ok(htmx.leave_for("/campaigns")),
+    }
 }
 
 #[get("/stop")]

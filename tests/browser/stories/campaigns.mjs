@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { looksRight, number, signIn, until } from "../desk.mjs";
-import { Row, clock, launch, rowsBehind } from "../screen.mjs";
+import { Row, bring, draft, launch, moment, plan, rowsBehind } from "../screen.mjs";
 
 /** A window with the Campaigns screen, this campaign open in it. */
 async function opened(desk, name = "Spring offer", options = {}) {
@@ -127,7 +127,8 @@ export const stories = {
   async "an end time that has passed is refused in place"(desk) {
     const { page, row } = await opened(desk);
     const end = row.schedule.getByLabel(/^End time/);
-    await end.fill(clock(-30));
+    await end.fill(moment(-30));
+    await row.schedule.locator(".would").getByText("must lie in the future").waitFor();
     await row.schedule.getByRole("button", { name: "Update schedule" }).click();
     await row.schedule.locator(".note.warn").waitFor();
     assert.equal(await row.state(), "live", "nothing was changed");
@@ -176,23 +177,104 @@ export const stories = {
     await looksRight(page, "phone");
   },
 
-  async "PAUSE ALL holds everything, and each campaign can be resumed"(desk) {
-    const { page } = await opened(desk);
-    await page.getByRole("button", { name: "PAUSE ALL" }).click();
+  async "PAUSE ALL asks, holds everything, and RESUME ALL takes it back, in every window"(desk) {
+    const { page, row } = await opened(desk);
+    const theirs = await opened(desk);
+    await page.getByRole("link", { name: "PAUSE ALL" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Campaigns that pause").waitFor();
+    await looksRight(page, "pause-all");
+    await dialog.getByRole("button", { name: "PAUSE ALL" }).click();
     await page.getByText("Paused. Nothing more will leave.").first().waitFor();
-    const row = new Row(page, "Spring offer");
     await row.becomes("paused");
     const held = await row.sent();
-    const resume = row.element.getByRole("link", { name: "Resume Spring offer…" });
-    await page.goto(await resume.getAttribute("href"));
+    await theirs.page.getByText(/still paused by it/).waitFor();
+    await looksRight(page, "paused-all");
+    await page.goto("/campaigns/1/resume");
     await looksRight(page, "resume-page");
-    await page.goto("/campaigns");
-    await resume.click();
-    await row.plan.waitFor();
-    assert.equal(await row.sent(), held);
-    await row.plan.getByRole("button", { name: "RESUME" }).click();
+
+    await theirs.page.getByRole("link", { name: /^RESUME (it|these)/ }).click();
+    const plan = theirs.page.getByRole("dialog");
+    await plan.getByText(/left\./).waitFor();
+    await looksRight(theirs.page, "resume-all");
+    await page.goto("/campaigns?settling=Paused");
+    await page.locator("#settling").getByText("Paused. Nothing more will leave.").waitFor();
+    await plan.getByRole("button", { name: "RESUME ALL" }).click();
     await row.becomes("live");
+    await page.getByText(/still paused by it/).waitFor({ state: "detached" });
+    await page.locator("#settling").waitFor({ state: "detached" });
     await row.reaches(held + 10);
+  },
+
+  async "a STOP shows its answer where it was asked for, however slow the carrier"(desk) {
+    const page = await desk.signedIn();
+    // Dead lines: what is sent to them stays on the wire for long.
+    const dead = Array.from({ length: 30 }, (_, n) => `+35387${2_000_095 + n * 100},Person ${n}`);
+    await draft(page, "Slow one");
+    await bring(page, "slow.csv", `phone,name\n${dead.join("\n")}\n`, { good: 30 });
+    await plan(page, { rate: 600 });
+    await page.getByRole("button", { name: "Launch" }).click();
+    await page.waitForURL("**/campaigns?open=*");
+    const row = new Row(page, "Slow one");
+    await row.open();
+    await row.schedule.locator(".count", { hasText: "in flight" }).waitFor();
+    await row.button("stop").click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("heading", { name: "Stop Main of Slow one?" }).waitFor();
+    await dialog.getByRole("button", { name: "STOP", exact: true }).click();
+    await dialog.getByText(/^Stopping… \d+ in flight/).waitFor();
+    assert.equal(await dialog.getByRole("button", { name: "STOP", exact: true }).count(), 0, "the question is answered");
+    assert.match(await row.badge.innerText(), /Stopping/);
+    await looksRight(page, "stop-settles");
+    await dialog.waitFor({ state: "hidden" });
+    await row.schedule.getByText("Stopped. Nothing more will leave.").waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.id.replace(/\d+/, "N")), "schedule-N-name");
+  },
+
+  async "the focus and what was typed stay where they are, whoever changes what"(desk) {
+    const { page, row } = await opened(desk);
+    const theirs = await opened(desk);
+    await row.schedule.getByLabel("Messages a minute").fill("777");
+    await theirs.row.pause();
+    await row.isStill();
+    assert.equal(await row.schedule.getByLabel("Messages a minute").inputValue(), "777");
+    await row.button("resume").focus();
+    await page.keyboard.press("Enter");
+    await row.plan.waitFor();
+    await row.plan.getByRole("button", { name: "RESUME" }).focus();
+    await page.keyboard.press("Enter");
+    await row.becomes("live");
+    await row.button("pause").waitFor();
+    assert.match(await page.evaluate(() => document.activeElement.innerText), /^PAUSE/);
+    assert.equal(await row.schedule.getByLabel("Messages a minute").inputValue(), "777");
+  },
+
+  async "the chart moves with the numbers, and the numbers behind it stay unfolded"(desk) {
+    const { row } = await opened(desk);
+    const told = row.schedule.locator("figcaption");
+    await row.schedule.getByText("The numbers").click();
+    const before = await number(told);
+    await until("the chart has followed", async () => await number(told) > before);
+    assert.ok(await row.schedule.locator("figure details").evaluate((it) => it.open));
+    assert.ok(await number(told) <= await row.sent());
+  },
+
+  async "a lost connection is said, with since when, and made up for"(desk) {
+    const { page, row } = await opened(desk);
+    desk.forgives(/\[object Event\]|htmx:(sseError|sendError|afterRequest)/);
+    await row.reaches(await row.sent() + 1);
+    await desk.bugle.dies();
+    await page.getByText(/^Not live since \d\d:\d\d:\d\d, reconnecting…/).waitFor();
+    await row.button("pause").click();
+    await page.getByRole("heading", { name: "No connection to Bugle" }).waitFor();
+    assert.ok(await page.locator(".notice-close svg").evaluate((it) => it.getBoundingClientRect().width > 0));
+    const before = await row.sent();
+    await looksRight(page, "not-live");
+    await page.getByRole("button", { name: "Close this message" }).click();
+    await desk.bugle.comesBack();
+    await page.getByText(/^Not live since/).waitFor({ state: "detached" });
+    await row.reaches(before + 10);
+    assert.equal(await row.toggle.getAttribute("aria-expanded"), "true", "what was open is open");
   },
 
   async "what is not there is a page that says so"(desk) {
