@@ -12,8 +12,7 @@ use serde::Deserialize;
 
 use super::actions;
 use super::domain::{
-    ConsentRules, LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, sounds_like_stop,
-    typed_words,
+    ConsentRules, LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, typed_words,
 };
 use super::store::{self, Changed, WantedChanges};
 use crate::access::{Administer, Role, View};
@@ -125,7 +124,7 @@ fn try_out(rules: &ConsentRules, asked: &Asked) -> Option<Tried> {
     }
     let (channel, out) = (asked.channel.parse().unwrap_or(0), !asked.out.is_empty());
     let Some((meaning, language)) = rules.meaning(text, channel, out) else {
-        let says = if sounds_like_stop(text) && !out {
+        let says = if rules.suspects_stop(text, channel) && !out {
             "Sounds like an opt-out. No campaign writes to them until somebody has decided in the inbox."
         } else if out {
             "No word of consent. They stay out, and no bot hears it."

@@ -22,7 +22,7 @@ use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::{Action, BotReply, Input, Memory, Turn, TurnState, turn};
 use crate::campaigns::inbound::Validity;
 use crate::channels;
-use crate::consent::domain::{Meaning, sounds_like_stop};
+use crate::consent::domain::Meaning;
 use crate::consent::store::{Change, Proof};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId};
 use crate::providers::{Inbound, ProviderName, Setup};
@@ -55,7 +55,8 @@ pub fn take_in(
         }
         let rules = consent::store::rules(conn)?;
         let meaning = rules.meaning(&inbound.text, channel.id, contact.opted_out_at.is_some());
-        let doubted = meaning.is_none() && contact.opted_out_at.is_none() && sounds_like_stop(&inbound.text);
+        let doubted =
+            meaning.is_none() && contact.opted_out_at.is_none() && rules.suspects_stop(&inbound.text, channel.id);
         let hears_bot = meaning.is_none() && !doubted && !contact.blocked && contact.opted_out_at.is_none();
 
         let newest = store::lock_newest(conn, ContactId(contact.id), on)?;
