@@ -92,6 +92,7 @@ words! {
         DropLaunched = "drop.launched",
         DropRefused = "drop.refused",
         ConversationAssigned = "conversation.assigned",
+        ConversationBotsLetAnswer = "conversation.bots_let_answer",
         ConversationBlocked = "conversation.blocked",
         ConversationClosed = "conversation.closed",
         ConversationConsentKept = "conversation.consent_kept",

@@ -483,6 +483,11 @@ async fn of_conversations() -> BTreeSet<&'static str> {
         let doubted = it.id("max(id) AS n FROM conversations WHERE doubted");
         it.press(route, &format!("/inbox/{doubted}/{what}"), &[]).await;
     }
+    for n in 0..6 {
+        it.desk.hears("12025550188", &format!("I am away until Monday. Ref {n}")).await;
+    }
+    let silent = it.id("max(id) AS n FROM conversations WHERE fault LIKE 'It fell silent%'");
+    it.press("/inbox/{id:\\\\d+}/bots-answer", &format!("/inbox/{silent}/bots-answer"), &[]).await;
     it.press("/inbox/{id:\\\\d+}/block", &of("block"), &[("why", "Abuse")]).await;
     it.pressed
 }

@@ -44,6 +44,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(block)
         .service(opted_out)
         .service(kept)
+        .service(let_bots_answer)
         .service(as_text)
         .service(as_table);
 }
@@ -617,6 +618,13 @@ async fn opted_out(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) 
 #[post("/inbox/{id:\\d+}/kept")]
 async fn kept(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     decide(&app, &may.person, id.into_inner(), Decision::Kept).await
+}
+
+#[post("/inbox/{id:\\d+}/bots-answer")]
+async fn let_bots_answer(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::let_bots_answer(conn, id, by, now)).await?;
+    Ok(see_other(format!("/inbox/{id}")))
 }
 
 async fn decide(app: &App, person: &Person, id: ConversationId, decision: Decision) -> Result<HttpResponse, Problem> {
