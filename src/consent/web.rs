@@ -15,7 +15,7 @@ use super::domain::{
     ConsentRules, LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, typed_words,
 };
 use super::store::{self, Changed, WantedChanges};
-use crate::access::{Administer, Role, View};
+use crate::access::{Administer, Export, Role, View};
 use crate::app::App;
 use crate::channels;
 use crate::channels::domain::Channel;
@@ -150,7 +150,7 @@ fn try_out(rules: &ConsentRules, asked: &Asked) -> Option<Tried> {
 async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
     let asked = asked.into_inner();
     let wanted = WantedChanges { begins: as_stored(asked.q.trim()), ..WantedChanges::default() };
-    let (rules, last_change, channels, changes) = app
+    let (rules, last_change, channels, mut changes) = app
         .db
         .run(move |conn| {
             let (rules, last_change) = (store::rules(conn)?, store::last_change(conn)?);
@@ -158,6 +158,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>
             Ok::<_, diesel::result::Error>((rules, last_change, channels::store::list(conn)?, changes))
         })
         .await?;
+    changes.retain(|it| !frame.person.may_not_find(&asked.q, &it.address, None));
     quiet::wait(&app, Whom::Contacts(changes.iter().map(|it| it.contact_id).collect())).await;
     let tried = try_out(&rules, &asked);
     let (usual, zone) = (rules == ConsentRules::default(), app.settings.time_zone);
@@ -165,7 +166,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>
 }
 
 #[get("/settings/consent/changes.csv", wrap = "from_fn(table_in_turn)")]
-async fn export(_may: May<View>, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
+async fn export(_may: May<Export>, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
     let (begins, zone) = (as_stored(asked.q.trim()), app.settings.time_zone);
     let mut first = csv::mark();
     let heads = ["address", "kind", "time", "change", "how", "words", "channel", "message", "answered", "by"];
