@@ -13,6 +13,7 @@ words! {
         UserDisabled = "user.disabled",
         UserEnabled = "user.enabled",
         UserPasswordChanged = "user.password_changed",
+        UserEdited = "user.edited",
         UserRoleChanged = "user.role_changed",
         SettingsChanged = "settings.changed",
         BlackoutAdded = "blackout.added",
