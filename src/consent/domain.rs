@@ -63,7 +63,7 @@ pub struct ConsentRules {
     pub silent_on: BTreeSet<i64>,
 }
 
-/// Words that people also say in a conversation. They alone can be switched off. The last one opts in.
+/// Words that people also say in a conversation. They alone can be switched off.
 pub const NATURAL: [&str; 4] = ["cancel", "end", "quit", "yes"];
 
 /// Words by which an opt-out is sure to be meant, and that cannot be taken away.
@@ -184,14 +184,15 @@ impl ConsentRules {
     /// Whether a message that means nothing as a whole sounds like an opt-out: then bots are silent
     /// and campaigns pass them by until a human has decided.
     pub fn suspects_stop(&self, text: &str, channel: i64) -> bool {
-        let natural = if self.natural_on.contains(&channel) { &[][..] } else { &NATURAL[..3] };
-        sounds_like_stop(text, &self.stop_words(), natural)
+        let all = self.languages.iter().flat_map(|language| &language.stop).map(String::as_str);
+        let natural = all.filter(|word| !self.natural_on.contains(&channel) && is_natural(word));
+        sounds_like_stop(text, &self.stop_words(), &natural.collect::<Vec<_>>())
     }
 
     /// Words of opting out in all languages, without those that people also say in a conversation.
     fn stop_words(&self) -> Vec<&str> {
         let listed = self.languages.iter().flat_map(|language| &language.stop).map(String::as_str);
-        listed.chain(SURE).filter(|word| !NATURAL.contains(&plain(word).as_str())).collect()
+        listed.chain(SURE).filter(|word| !is_natural(word)).collect()
     }
 
     /// The language whose word of opting out this is; where none has it, the first one answers.
@@ -199,6 +200,10 @@ impl ConsentRules {
         let has = |language: &&Language| language.stop.iter().any(|it| plain(it) == plain(word));
         self.languages.iter().find(has).or(self.languages.first()).unwrap_or(&*USUAL)
     }
+}
+
+fn is_natural(word: &str) -> bool {
+    NATURAL.contains(&plain(word).as_str())
 }
 
 /// Answers where no language is left to.

@@ -190,7 +190,7 @@ mod tests {
         let words = |i: usize| format!("{} is away, and nothing is read", "x".repeat(i + 1));
         let (n, why) = talk(40, 2000, words, |_| "Thanks.".to_owned());
         assert_eq!((n, why), (FAST as usize + 1, Some(TooMany::Fast)), "the first is no answer to anything");
-        assert_eq!(talk(29, 4200, words, |_| "Thanks.".to_owned()), (29, None), "this slowly somebody may type");
+        assert_eq!(talk(29, 9000, words, |_| "Thanks.".to_owned()), (29, None), "this slowly somebody may type");
     }
 
     #[test]

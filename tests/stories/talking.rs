@@ -763,7 +763,7 @@ async fn reminders_that_a_pause_holds_take_no_room_from_a_campaign() {
 }
 
 /// Thanks for each message, and ends.
-const THANKS: &str = r##"[{"id": "a", "name": "Thanks", "do": "close", "text": "Thanks, we got it."}]"##;
+pub const THANKS: &str = r##"[{"id": "a", "name": "Thanks", "do": "close", "text": "Thanks, we got it."}]"##;
 
 #[actix_web::test]
 async fn a_bot_falls_silent_for_a_machine_and_shows_it_to_humans() {
