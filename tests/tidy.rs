@@ -179,6 +179,7 @@ const OF_EVERY_RUN: &[(&str, &str)] = &[
     ("sent_lately.sql", "where the newest runs begin"),
     ("stop_runs.sql", "STOP ends tests as well"),
     ("used.sql", "a test keeps its file as well"),
+    ("used_by.sql", "a test keeps its file as well"),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::domain::{BlockedAddress, Reading, TypedAddress, TypedLines, WrongAddress};
 use super::{actions, store};
-use crate::access::{Manage, Operate, Role, View};
+use crate::access::{Export, Manage, Operate, Role, View};
 use crate::app::App;
 use crate::contacts::addresses::in_full;
 use crate::contacts::domain::last_day;
@@ -96,15 +96,18 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
     // What is no entry, is no place to begin.
     let (begins, before) = (q.clone(), before.parse().ok());
     let mut entries = app.db.run(move |conn| store::page(conn, &begins, before, PAGE as i64 + 1)).await?;
-    let next = (entries.len() > PAGE).then(|| entries[PAGE - 1].id);
+    let mut next = (entries.len() > PAGE).then(|| entries[PAGE - 1].id);
     entries.truncate(PAGE);
+    let n = entries.len();
+    entries.retain(|it| !frame.person.may_not_find(&q, &it.address, None));
+    next = next.filter(|_| entries.len() == n);
     quiet::wait(&app, Whom::Barred).await;
     let (zone, now) = (app.settings.time_zone, app.clock.now());
     page(Index { frame, q: q.trim().to_owned(), before, entries, next, zone, now })
 }
 
 #[get("/blocklist.csv", wrap = "from_fn(table_in_turn)")]
-async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
+async fn export(_may: May<Export>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (q, zone) = (place.into_inner().q, app.settings.time_zone);
     let mut first = csv::mark();
     first.extend(csv::lines([["address", "until", "why", "kind", "added by", "added"]])?);

@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::sentences::{asks_to_stop, sounds_like_stop, visible};
 use crate::db::Reason;
 use crate::words::words;
 
@@ -147,10 +148,10 @@ impl Default for ConsentRules {
     }
 }
 
-/// A message as its words are compared: small letters, single blanks, without the
-/// signs and quotes around it.
+/// A message as its words are compared: small letters, single blanks, one form of each letter,
+/// without the signs and quotes around it.
 pub fn plain(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let text = visible(text).split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
 }
 
@@ -164,10 +165,8 @@ impl ConsentRules {
             return None;
         }
         if SURE.contains(&said.as_str()) {
-            // Whatever the lists say; where none has it, the first language answers.
-            let has = |language: &&Language| language.stop.iter().any(|word| plain(word) == said);
-            let language = self.languages.iter().find(has).or(self.languages.first());
-            return Some((Meaning::Stop, language.unwrap_or(&*USUAL)));
+            // Whatever the lists say.
+            return Some((Meaning::Stop, self.language_of(&said)));
         }
         for meaning in Meaning::ALL {
             if meaning == Meaning::Start && said == "yes" && !opted_out {
@@ -178,8 +177,33 @@ impl ConsentRules {
                 return Some((meaning, language));
             }
         }
-        None
+        let word = asks_to_stop(text, &self.stop_words())?;
+        Some((Meaning::Stop, self.language_of(word)))
     }
+
+    /// Whether a message that means nothing as a whole sounds like an opt-out: then bots are silent
+    /// and campaigns pass them by until a human has decided.
+    pub fn suspects_stop(&self, text: &str, channel: i64) -> bool {
+        let all = self.languages.iter().flat_map(|language| &language.stop).map(String::as_str);
+        let natural = all.filter(|word| !self.natural_on.contains(&channel) && is_natural(word));
+        sounds_like_stop(text, &self.stop_words(), &natural.collect::<Vec<_>>())
+    }
+
+    /// Words of opting out in all languages, without those that people also say in a conversation.
+    fn stop_words(&self) -> Vec<&str> {
+        let listed = self.languages.iter().flat_map(|language| &language.stop).map(String::as_str);
+        listed.chain(SURE).filter(|word| !is_natural(word)).collect()
+    }
+
+    /// The language whose word of opting out this is; where none has it, the first one answers.
+    fn language_of(&self, word: &str) -> &Language {
+        let has = |language: &&Language| language.stop.iter().any(|it| plain(it) == plain(word));
+        self.languages.iter().find(has).or(self.languages.first()).unwrap_or(&*USUAL)
+    }
+}
+
+fn is_natural(word: &str) -> bool {
+    NATURAL.contains(&plain(word).as_str())
 }
 
 /// Answers where no language is left to.
@@ -322,37 +346,6 @@ impl ConsentRules {
     }
 }
 
-/// Whether a message sounds like an opt-out in words of the contact's own.
-pub fn sounds_like_stop(text: &str) -> bool {
-    const PHRASES: [&str; 22] = [
-        "stop texting",
-        "stop messaging",
-        "stop sending",
-        "stop contacting",
-        "stop writing",
-        "stop calling",
-        "stop this",
-        "stop it",
-        "please stop",
-        "unsubscribe",
-        "opt out",
-        "opt me out",
-        "remove me",
-        "take me off",
-        "leave me alone",
-        "no more messages",
-        "no more texts",
-        "don't text me",
-        "dont text me",
-        "do not text me",
-        "don't contact me",
-        "do not contact me",
-    ];
-    let said = format!(" {} ", plain(&text.replace('’', "'")));
-    PHRASES.iter().any(|phrase| said.contains(&format!(" {phrase} ")) || said.contains(&format!(" {phrase},")))
-        || said.split(|c: char| !c.is_alphanumeric()).any(|word| word == "unsubscribe" || word == "optout")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,6 +366,28 @@ mod tests {
         for text in ["", "...", "Stop texting me", "don't stop", "the end", "I need help"] {
             assert_eq!(means(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn courtesies_around_a_word_of_opting_out_change_nothing() {
+        let rules = ConsentRules { natural_on: [7].into(), ..ConsentRules::default() };
+        for text in ["stop please", "Stop. Thank you", "ＳＴＯＰ", "STOP\n\nSent from my iPhone", "OPT OUT now"] {
+            assert_eq!(means(text), Some(Meaning::Stop), "{text}");
+        }
+        assert_eq!(rules.meaning("ARRET SMS", 1, false).unwrap().1.name, "French");
+        assert_eq!(rules.meaning("STOP2END", 1, false).unwrap().1.name, "English");
+        // What people also say in a conversation is no command with a courtesy, and a suspicion where it may be one.
+        assert_eq!((means("cancel please"), means("yes please")), (None, None));
+        assert!(rules.suspects_stop("cancel please", 1) && !rules.suspects_stop("cancel please", 7));
+        assert!(!rules.suspects_stop("yes please", 1));
+        let mut dutch = rules.clone();
+        dutch.languages.push(Language {
+            name: "Dutch".into(),
+            stop: vec!["afmelden".into()],
+            ..rules.languages[0].clone()
+        });
+        assert_eq!(dutch.meaning("Afmelden please", 1, false).unwrap().1.name, "Dutch", "whoever's word it is");
+        assert!(dutch.suspects_stop("Afmelden - Anna", 7) && !rules.suspects_stop("Afmelden - Anna", 7));
     }
 
     #[test]
@@ -469,21 +484,5 @@ mod tests {
     #[test]
     fn words_are_typed_with_commas_or_in_lines() {
         assert_eq!(typed_words("stop,  Stop all\r\n STOP; !, arrêt"), ["stop", "Stop all", "arrêt"]);
-    }
-
-    #[test]
-    fn an_opt_out_in_their_own_words_is_suspected() {
-        for text in [
-            "Please STOP texting me!",
-            "take me off your list",
-            "Leave me alone",
-            "I want to unsubscribe, ok?",
-            "don’t text me again",
-        ] {
-            assert!(sounds_like_stop(text), "{text}");
-        }
-        for text in ["where is the bus stop", "I can't stop laughing", "Thursday", ""] {
-            assert!(!sounds_like_stop(text), "{text}");
-        }
     }
 }

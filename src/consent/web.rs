@@ -12,11 +12,10 @@ use serde::Deserialize;
 
 use super::actions;
 use super::domain::{
-    ConsentRules, LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, sounds_like_stop,
-    typed_words,
+    ConsentRules, LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORD, Language, MOST_WORDS, Meaning, Refused, typed_words,
 };
 use super::store::{self, Changed, WantedChanges};
-use crate::access::{Administer, Role, View};
+use crate::access::{Administer, Export, Role, View};
 use crate::app::App;
 use crate::channels;
 use crate::channels::domain::Channel;
@@ -125,7 +124,7 @@ fn try_out(rules: &ConsentRules, asked: &Asked) -> Option<Tried> {
     }
     let (channel, out) = (asked.channel.parse().unwrap_or(0), !asked.out.is_empty());
     let Some((meaning, language)) = rules.meaning(text, channel, out) else {
-        let says = if sounds_like_stop(text) && !out {
+        let says = if rules.suspects_stop(text, channel) && !out {
             "Sounds like an opt-out. No campaign writes to them until somebody has decided in the inbox."
         } else if out {
             "No word of consent. They stay out, and no bot hears it."
@@ -151,7 +150,7 @@ fn try_out(rules: &ConsentRules, asked: &Asked) -> Option<Tried> {
 async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
     let asked = asked.into_inner();
     let wanted = WantedChanges { begins: as_stored(asked.q.trim()), ..WantedChanges::default() };
-    let (rules, last_change, channels, changes) = app
+    let (rules, last_change, channels, mut changes) = app
         .db
         .run(move |conn| {
             let (rules, last_change) = (store::rules(conn)?, store::last_change(conn)?);
@@ -159,6 +158,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>
             Ok::<_, diesel::result::Error>((rules, last_change, channels::store::list(conn)?, changes))
         })
         .await?;
+    changes.retain(|it| !frame.person.may_not_find(&asked.q, &it.address, None));
     quiet::wait(&app, Whom::Contacts(changes.iter().map(|it| it.contact_id).collect())).await;
     let tried = try_out(&rules, &asked);
     let (usual, zone) = (rules == ConsentRules::default(), app.settings.time_zone);
@@ -166,7 +166,7 @@ async fn show(_may: May<View>, frame: Frame, app: Data<App>, asked: Query<Asked>
 }
 
 #[get("/settings/consent/changes.csv", wrap = "from_fn(table_in_turn)")]
-async fn export(_may: May<View>, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
+async fn export(_may: May<Export>, app: Data<App>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
     let (begins, zone) = (as_stored(asked.q.trim()), app.settings.time_zone);
     let mut first = csv::mark();
     let heads = ["address", "kind", "time", "change", "how", "words", "channel", "message", "answered", "by"];

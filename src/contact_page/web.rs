@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::store::{self, HistoryRow, LeftOut};
-use crate::access::{Operate, Role, View};
+use crate::access::{Operate, Role, View, without_numbers};
 use crate::app::App;
 use crate::consent::store::{Changed, WantedChanges};
 use crate::contacts::addresses::in_full;
@@ -92,6 +92,9 @@ impl Show {
     /// Where the contact stands in the ledger of that run.
     fn ledger(&self, turn: &HistoryRow) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
+        if !self.frame.sees_addresses() {
+            return format!("/runs/{}", turn.run.id);
+        }
         query.append_pair("q", &self.contact.address);
         format!("/runs/{}?{}", turn.run.id, query.finish())
     }

@@ -12,7 +12,7 @@ use super::domain::last_day;
 use super::quiet;
 use super::search::{self, ContactSearch, Found};
 use super::store::{self, Contact};
-use crate::access::{Role, View};
+use crate::access::{Export, Role, View};
 use crate::app::App;
 use crate::contacts::store::Whom;
 use crate::providers::Kind;
@@ -103,14 +103,19 @@ impl Index {
 async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (ask, now) = (place.ask(), app.clock.now());
     let wanted = ask.clone();
-    let found = app.db.run(move |conn| search::page(conn, &wanted, PAGE, now)).await?;
+    let mut found = app.db.run(move |conn| search::page(conn, &wanted, PAGE, now)).await?;
+    let hidden = |it: &Contact| frame.person.may_not_find(&ask.q, &it.address, it.customer_id.as_deref());
+    if found.contacts.iter().any(hidden) {
+        found.contacts.retain(|it| !hidden(it));
+        found.next = None;
+    }
     quiet::wait(&app, Whom::shown(&found.contacts)).await;
     page(Index { frame, ask, found, zone: app.settings.time_zone })
 }
 
 /// Whoever the page would show, page after page, with a column for each field.
 #[get("/contacts.csv", wrap = "from_fn(table_in_turn)")]
-async fn export(_may: May<View>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
+async fn export(_may: May<Export>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (ask, now, zone) =
         (ContactSearch { after: String::new(), ..place.ask() }, app.clock.now(), app.settings.time_zone);
     let fields = app.db.run(store::all_fields).await?;

@@ -11,6 +11,7 @@ use diesel::result::Error::RollbackTransaction;
 use serde_json::{Map, Value, json};
 
 use super::domain::{Previous, RoutedTo, route};
+use super::rounds::Rounds;
 use super::store::{
     self, Governor, HeardMessage, KnownContact, MessagePurpose, NewConversation, NewMessage, Opening, Saying,
 };
@@ -22,7 +23,7 @@ use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::{Action, BotReply, Input, Memory, Turn, TurnState, turn};
 use crate::campaigns::inbound::Validity;
 use crate::channels;
-use crate::consent::domain::{Meaning, sounds_like_stop};
+use crate::consent::domain::Meaning;
 use crate::consent::store::{Change, Proof};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId};
 use crate::providers::{Inbound, ProviderName, Setup};
@@ -55,7 +56,8 @@ pub fn take_in(
         }
         let rules = consent::store::rules(conn)?;
         let meaning = rules.meaning(&inbound.text, channel.id, contact.opted_out_at.is_some());
-        let doubted = meaning.is_none() && contact.opted_out_at.is_none() && sounds_like_stop(&inbound.text);
+        let doubted =
+            meaning.is_none() && contact.opted_out_at.is_none() && rules.suspects_stop(&inbound.text, channel.id);
         let hears_bot = meaning.is_none() && !doubted && !contact.blocked && contact.opted_out_at.is_none();
 
         let newest = store::lock_newest(conn, ContactId(contact.id), on)?;
@@ -256,8 +258,27 @@ fn hear(
         it.wait_for_human(now);
         return Ok(Played::default());
     }
-    if contact.opted_out_at.is_some() || contact.doubted_at.is_some() || (!*is_new && it.handler == Handler::Human) {
+    if contact.opted_out_at.is_some() || contact.doubted_at.is_some() {
         it.wait_for_human(now);
+        return Ok(Played::default());
+    }
+    let whose = ContactId(contact.id);
+    let rounds = store::rounds(conn, whose)?.unwrap_or_else(|| Rounds::none(now));
+    if rounds.is_silent(now) {
+        store::save_rounds(conn, whose, &rounds.still_silent(now))?;
+        it.wait_for_human(now);
+        return Ok(Played::default());
+    }
+    if !*is_new && it.handler == Handler::Human {
+        if !rounds.goes_on_in(it, now) {
+            it.wait_for_human(now);
+            return Ok(Played::default());
+        }
+        it.go_on();
+    }
+    if let Some(why) = rounds.too_many(text, now) {
+        store::save_rounds(conn, whose, &rounds.silent(it.id, now))?;
+        it.fall_silent(&why.to_string(), now);
         return Ok(Played::default());
     }
     let memory = match it.memory.take() {
@@ -274,7 +295,12 @@ fn hear(
     };
     let steps = bots::store::find_version(conn, bot.bot, bot.version)?.steps;
     let taken = turn(&steps, memory, Input::Said(text.to_owned()), now, home.campaign.zone);
-    Ok(play(it, &steps, taken, How { home, purpose: MessagePurpose::Answer, before: 0 }, now))
+    let played = play(it, &steps, taken, How { home, purpose: MessagePurpose::Answer, before: 0 }, now);
+    if !played.lines.is_empty() {
+        let said = played.lines.iter().map(|line| line.text.as_str());
+        store::save_rounds(conn, whose, &rounds.answered(text, said, now))?;
+    }
+    Ok(played)
 }
 
 fn object(values: &Value) -> Map<String, Value> {

@@ -112,6 +112,17 @@ impl Conversation {
         }
     }
 
+    /// For humans, because its bot has fallen silent.
+    pub fn fall_silent(&mut self, why: &str, now: DateTime<Utc>) {
+        self.fault = Some(format!("It fell silent after {why}"));
+        self.wait_for_human(now);
+    }
+
+    /// Goes on with the bot that had fallen silent; where the bot had not begun, with its first step.
+    pub fn go_on(&mut self) {
+        (self.fault, self.unanswered_since) = (None, None);
+    }
+
     /// A human has answered.
     pub fn answered(&mut self) {
         self.unanswered_since = None;

@@ -30,9 +30,11 @@
 //!
 //! A conversation that a campaign's next message takes over from is closed, unless a human has it.
 //! Humans answer in the inbox, a room of its own ([`crate::inbox`]).
-//! Who has opted out, is blocked or in doubt is heard, and answered by humans alone.
+//! Who has opted out, is blocked or in doubt is heard, and answered by humans alone; and so is an
+//! address at which a machine seems to answer the bot ([`rounds`]).
 
 pub mod domain;
+pub mod rounds;
 pub mod store;
 pub mod replies;
 pub mod actions;

@@ -9,12 +9,13 @@ use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, Bool, Int4, Int8, Jsonb, Nullable, Text, Timestamptz};
 
+use super::rounds::Rounds;
 use super::{Began, Conversation, Handler};
 use crate::bots::domain::Pinned;
 use crate::campaigns::store::Row as CampaignRow;
 use crate::campaigns::{Campaign, CampaignState};
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{campaigns, contacts, conversations, messages, openings, schedules};
+use crate::db::schema::{bot_rounds, campaigns, contacts, conversations, messages, openings, schedules};
 use crate::db::{Fixed, Prepared, fixed};
 use crate::deliveries::Outcome;
 use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, MessageId, RunId, ScheduleId, UserId};
@@ -352,6 +353,63 @@ pub fn keep_values(conn: &mut PgConnection, contact: ContactId, values: &serde_j
 /// Kind and address of a contact.
 pub fn address(conn: &mut PgConnection, contact: ContactId) -> QueryResult<(Kind, String)> {
     contacts::table.find(contact).select((contacts::kind, contacts::address)).first(conn)
+}
+
+/// How bots and a contact have been answering one another. Read under the lock of the contact.
+pub fn rounds(conn: &mut PgConnection, contact: ContactId) -> QueryResult<Option<Rounds>> {
+    bot_rounds::table
+        .find(contact)
+        .select(RoundsRow::as_select())
+        .first(conn)
+        .optional()
+        .map(|row| row.map(Rounds::from))
+}
+
+/// Writes that down, under the lock of the contact.
+pub fn save_rounds(conn: &mut PgConnection, contact: ContactId, rounds: &Rounds) -> QueryResult<()> {
+    let row = RoundsRow::from(*rounds);
+    diesel::insert_into(bot_rounds::table)
+        .values((bot_rounds::contact_id.eq(contact), &row))
+        .on_conflict(bot_rounds::contact_id)
+        .do_update()
+        .set(&row)
+        .execute(conn)
+        .map(drop)
+}
+
+/// Forgets them: bots answer again as if they never had. Returns whether they were silent at `now`.
+pub fn forget_rounds(conn: &mut PgConnection, contact: ContactId, now: DateTime<Utc>) -> QueryResult<bool> {
+    let silent = rounds(conn, contact)?.is_some_and(|rounds| rounds.is_silent(now));
+    diesel::delete(bot_rounds::table.find(contact)).execute(conn)?;
+    Ok(silent)
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = bot_rounds, treat_none_as_null = true, check_for_backend(Pg))]
+struct RoundsRow {
+    began_at: DateTime<Utc>,
+    answers: i32,
+    fast: i32,
+    last_at: DateTime<Utc>,
+    heard: i64,
+    said: i64,
+    same: i32,
+    silent_since: Option<DateTime<Utc>>,
+    silent_in: Option<ConversationId>,
+}
+
+impl From<RoundsRow> for Rounds {
+    fn from(row: RoundsRow) -> Rounds {
+        let RoundsRow { began_at, answers, fast, last_at, heard, said, same, silent_since, silent_in } = row;
+        Rounds { began_at, answers, fast, last_at, heard, said, same, silent_since, silent_in }
+    }
+}
+
+impl From<Rounds> for RoundsRow {
+    fn from(it: Rounds) -> RoundsRow {
+        let Rounds { began_at, answers, fast, last_at, heard, said, same, silent_since, silent_in } = it;
+        RoundsRow { began_at, answers, fast, last_at, heard, said, same, silent_since, silent_in }
+    }
 }
 
 // ---- what governs a conversation -----------------------------------------------

@@ -44,6 +44,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    bot_rounds (contact_id) {
+        contact_id -> Int8,
+        began_at -> Timestamptz,
+        answers -> Int4,
+        fast -> Int4,
+        last_at -> Timestamptz,
+        heard -> Int8,
+        said -> Int8,
+        same -> Int4,
+        silent_since -> Nullable<Timestamptz>,
+        silent_in -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     bot_versions (bot_id, n) {
         bot_id -> Int8,
         n -> Int4,
@@ -757,6 +772,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     blackouts,
     blocklist,
     bot_drafts,
+    bot_rounds,
     bot_versions,
     bots,
     campaign_audience,

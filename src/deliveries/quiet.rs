@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::BEGIN_WITHIN;
+use crate::access::Person;
 use crate::app::App;
 use crate::db::DbError;
 use crate::deliveries::counts::{InFlight, Scope};
@@ -24,6 +25,12 @@ pub struct OnTheWire {
 impl OnTheWire {
     pub fn is_quiet(&self) -> bool {
         self.n == 0
+    }
+
+    /// As this person is shown it.
+    pub fn seen_by(mut self, person: &Person) -> OnTheWire {
+        self.sends.iter_mut().for_each(|send| send.address = person.sees(&send.address));
+        self
     }
 }
 

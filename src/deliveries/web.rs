@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ledger::{self, GoesOn, LedgerAsk, LedgerEntry, LedgerLook};
 use super::{Show, Standing};
-use crate::access::View;
+use crate::access::{Export, View};
 use crate::app::App;
 use crate::ids::RunId;
 use crate::runs::RunState;
@@ -130,7 +130,13 @@ async fn read(
     filter: Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let (id, ask) = (id.into_inner(), filter.ask());
-    let seen = app.db.look(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
+    let mut seen = app.db.look(move |conn| ledger::look(conn, id, ask, PAGE)).await?;
+    let n = seen.entries.len();
+    let hidden = |it: &LedgerEntry| frame.person.may_not_find(&seen.ask.begins, &it.address, it.customer_id.as_deref());
+    seen.entries.retain(|it| !hidden(it));
+    if seen.entries.len() < n {
+        seen.goes_on = None;
+    }
     page(Ledger { frame, seen })
 }
 
@@ -141,7 +147,7 @@ const EXPORTED_AT_ONCE: i64 = 2000;
 
 #[get("/runs/{id}/ledger.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(
-    _may: May<View>,
+    _may: May<Export>,
     app: Data<App>,
     id: Path<RunId>,
     filter: Query<Filter>,

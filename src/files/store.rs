@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use super::domain::{File, FileCounts, FileEncoding, Format, RowProblem, State, T
 use crate::contacts;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{file_chunks, file_problems, file_rows, files, users};
-use crate::ids::{FileId, UserId};
+use crate::ids::{CampaignId, FileId, UserId};
 use crate::providers::Kind;
 
 /// Uploads are kept in pieces of this size.
@@ -159,13 +159,14 @@ pub struct Kept {
     pub file: File,
     /// The name of that person.
     pub uploaded_by: Option<String>,
-    pub is_used: bool,
+    /// Campaigns that it was given to, whose runs went through it, or that it was dropped on.
+    pub used_by: Vec<(CampaignId, String)>,
 }
 
 impl Kept {
     /// Whether it can be deleted.
     pub fn may_go(&self) -> bool {
-        !self.is_used && !matches!(self.file.state, State::Importing { .. })
+        self.used_by.is_empty() && !matches!(self.file.state, State::Importing { .. })
     }
 }
 
@@ -179,12 +180,31 @@ pub fn page(conn: &mut PgConnection, before: Option<FileId>, n: i64) -> QueryRes
         .select((Row::as_select(), users::name.nullable()))
         .load(conn)?;
     let ids: Vec<FileId> = rows.iter().map(|(row, _)| row.id).collect();
-    let used = used(conn, &ids)?;
+    let mut users = users_of(conn, &ids)?;
     let kept = |(row, uploaded_by): (Row, Option<String>)| {
-        let is_used = used.contains(&row.id);
-        Ok(Kept { file: row.try_into()?, uploaded_by, is_used })
+        let used_by = users.remove(&row.id).unwrap_or_default();
+        Ok(Kept { file: row.try_into()?, uploaded_by, used_by })
     };
     rows.into_iter().map(kept).collect()
+}
+
+/// The campaigns of whatever refers to these files, each once, by name.
+fn users_of(conn: &mut PgConnection, ids: &[FileId]) -> QueryResult<HashMap<FileId, Vec<(CampaignId, String)>>> {
+    #[derive(QueryableByName)]
+    struct UsedBy {
+        #[diesel(sql_type = BigInt)]
+        file_id: FileId,
+        #[diesel(sql_type = BigInt)]
+        campaign_id: CampaignId,
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let rows: Vec<UsedBy> = diesel::sql_query(include_str!("used_by.sql")).bind::<Array<BigInt>, _>(ids).load(conn)?;
+    let mut users: HashMap<FileId, Vec<(CampaignId, String)>> = HashMap::new();
+    for row in rows {
+        users.entry(row.file_id).or_default().push((row.campaign_id, row.name));
+    }
+    Ok(users)
 }
 
 /// The country chosen for the file imported last by this person.

@@ -17,7 +17,7 @@ use super::import::MOST_LISTED;
 use super::refusal::Refusal;
 use super::store::{self, Kept, Listed, Taken};
 use super::upload;
-use crate::access::{Operate, Role, View};
+use crate::access::{Export, Operate, Right, Role, SeeAddresses, View, without_numbers};
 use crate::app::App;
 use crate::contacts::regions;
 use crate::db::{DbError, Error};
@@ -91,6 +91,9 @@ pub struct Panel {
     file: File,
     purpose: FilePurpose,
     may_operate: bool,
+    may_export: bool,
+    /// Whether whoever looks sees people's numbers.
+    in_full: bool,
     problems: Vec<Listed>,
     form: MappingForm,
 }
@@ -98,8 +101,17 @@ pub struct Panel {
 impl Panel {
     /// `role`: of whoever looks; it decides which buttons there are.
     pub fn new(look: Look, purpose: FilePurpose, role: Role) -> Self {
-        let form = MappingForm::offer(&look);
-        Panel { file: look.file, purpose, may_operate: role >= Role::Operator, problems: look.problems, form }
+        let mut form = MappingForm::offer(&look);
+        let in_full = role >= SeeAddresses::NEEDS;
+        if !in_full {
+            form.columns.iter_mut().for_each(|column| column.examples.clear());
+        }
+        let (may_operate, may_export) = (role >= Role::Operator, role >= Export::NEEDS);
+        Panel { file: look.file, purpose, may_operate, may_export, in_full, problems: look.problems, form }
+    }
+
+    fn shown(&self, text: &str) -> String {
+        if self.in_full { text.to_owned() } else { without_numbers(text) }
     }
 
     fn action(&self, verb: &str) -> String {
@@ -475,7 +487,7 @@ async fn answer(
 
 /// All problems, fetched and sent page by page.
 #[get("/files/{id}/problems.csv", wrap = "from_fn(table_in_turn)")]
-async fn download_problems(_: May<View>, app: Data<App>, id: Path<FileId>) -> Result<HttpResponse, Problem> {
+async fn download_problems(_: May<Export>, app: Data<App>, id: Path<FileId>) -> Result<HttpResponse, Problem> {
     const PAGE: i64 = 5_000;
 
     let id = id.into_inner();

@@ -44,6 +44,8 @@ pub enum Refused {
     Doubted,
     #[error("Somebody has decided this already.")]
     NotInDoubt,
+    #[error("Bots answer this address already.")]
+    NotSilent,
     #[error("{0} has replied meanwhile. Read it above, then send yours if it is still right.")]
     RepliedMeanwhile(String),
     #[error("They have opted out: nothing to them would leave.")]
@@ -434,6 +436,34 @@ pub fn decide(
         };
         journal::note(conn, entry(&it, happened, by).why_if(words.as_deref()), now)?;
         Ok(it.contact)
+    })
+}
+
+/// Lets bots answer a contact again for whom they fell silent. Where nobody has answered since, the bot
+/// goes on with the next message; where it had not begun, the conversation ends, and the next begins with it.
+pub fn let_bots_answer(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        lock_contact_first(conn, id)?;
+        let mut it = store::lock(conn, id)?;
+        if !store::forget_rounds(conn, it.contact, now)? {
+            return Err(Refused::NotSilent.into());
+        }
+        let untouched = it.handler == Handler::Human && it.unanswered_since.is_some() && it.assigned_to.is_none();
+        if it.is_open() && untouched && !it.doubted && it.fault.is_some() {
+            it.go_on();
+            match &it.memory {
+                Some(_) => it.handler = Handler::Bot,
+                None => it.close("bots answer again", now),
+            }
+            store::save(conn, &it)?;
+        }
+        journal::note(conn, entry(&it, Happened::ConversationBotsLetAnswer, by).was("silent").became("answer"), now)?;
+        Ok(())
     })
 }
 

@@ -20,6 +20,7 @@ use crate::clock::instant_from_outside;
 use crate::contacts::addresses::{as_stored, in_full};
 use crate::contacts::search::starts;
 use crate::contacts::store::Contact;
+use crate::conversations::rounds::QUIET;
 use crate::conversations::{Conversation, store};
 use crate::db::locks::{self, Lock};
 use crate::db::{Assembled, N, Zone, containing};
@@ -434,6 +435,8 @@ pub struct Thread {
     pub steps: Steps,
     pub contact: Contact,
     pub contact_doubted: bool,
+    /// Bots do not answer them, because a machine seems to.
+    pub bots_silent: bool,
     pub assignee: Option<String>,
     /// The contact's other conversations, the newest first.
     pub others: Vec<Other>,
@@ -505,19 +508,24 @@ struct Around {
     assignee: Option<String>,
     #[diesel(sql_type = Bool)]
     contact_doubted: bool,
+    #[diesel(sql_type = Bool)]
+    bots_silent: bool,
 }
 
 pub fn thread(conn: &mut PgConnection, id: ConversationId, now: DateTime<Utc>) -> QueryResult<Thread> {
     // Before the rest: what changes meanwhile is then seen again by the next question for news.
     let around: Around = diesel::sql_query(
         "SELECT v.changed, ch.kind, ch.name AS channel, p.name AS campaign, p.time_zone AS zone, b.name AS bot,
-                u.name AS assignee, c.doubted_at IS NOT NULL AS contact_doubted
+                u.name AS assignee, c.doubted_at IS NOT NULL AS contact_doubted,
+                EXISTS (SELECT FROM bot_rounds r
+                        WHERE r.contact_id = c.id AND r.silent_since IS NOT NULL AND r.last_at > $2) AS bots_silent
          FROM conversations v JOIN channels ch ON ch.id = v.channel_id JOIN contacts c ON c.id = v.contact_id
          LEFT JOIN campaigns p ON p.id = v.campaign_id LEFT JOIN bots b ON b.id = v.bot_id
          LEFT JOIN users u ON u.id = v.assigned_to
          WHERE v.id = $1",
     )
     .bind::<Int8, _>(id)
+    .bind::<Timestamptz, _>(now - QUIET)
     .get_result(conn)?;
     let it = store::find(conn, id)?;
     let others = diesel::sql_query(
@@ -543,6 +551,7 @@ pub fn thread(conn: &mut PgConnection, id: ConversationId, now: DateTime<Utc>) -
         steps,
         contact: contacts::store::find(conn, it.contact, now)?,
         contact_doubted: around.contact_doubted,
+        bots_silent: around.bots_silent,
         assignee: around.assignee,
         others,
         it,

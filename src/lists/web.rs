@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::actions;
 use super::domain::{Condition, Field, Filter, FilterOp, Join, List, MOST_CONDITIONS, Refused};
 use super::store::{self, CountedList, ListSource, Wanted};
-use crate::access::{Manage, Operate, Role, View};
+use crate::access::{Export, Manage, Operate, Role, View};
 use crate::app::App;
 use crate::contacts::addresses::in_full;
 use crate::contacts::domain::{Pasted, last_day, read_pasted};
@@ -666,8 +666,11 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
             Ok::<_, diesel::result::Error>((list, members, count, usual_region(conn, by)?.unwrap_or_default()))
         })
         .await?;
-    let next = (members.len() > PAGE).then(|| members[PAGE - 1].id.0);
+    let mut next = (members.len() > PAGE).then(|| members[PAGE - 1].id.0);
     members.truncate(PAGE);
+    let n = members.len();
+    members.retain(|it| !frame.person.may_not_find(&wanted.begins, &it.address, it.customer_id.as_deref()));
+    next = next.filter(|_| members.len() == n);
     quiet::wait(app, Whom::shown(&members)).await;
     Ok(Show {
         frame,
@@ -799,7 +802,7 @@ async fn delete(may: May<Manage>, frame: Frame, app: Data<App>, id: Path<ListId>
 /// Everybody on the list now, page after page.
 #[get("/lists/{id}/members.csv", wrap = "from_fn(table_in_turn)")]
 async fn export(
-    _may: May<View>,
+    _may: May<Export>,
     app: Data<App>,
     id: Path<ListId>,
     place: Query<Place>,

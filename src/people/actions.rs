@@ -168,6 +168,29 @@ pub fn enable_user(conn: &mut PgConnection, id: UserId, by: Actor, now: DateTime
     })
 }
 
+/// Gives a person another name or e-mail address, from their next request on. They sign in with the new address.
+///
+/// The caller has asked the domain whether they will do.
+pub fn edit_user(
+    conn: &mut PgConnection,
+    id: UserId,
+    name: &str,
+    email: &str,
+    by: Actor,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        let user = store::lock(conn, id)?;
+        let (was, becomes) = (format!("{} <{}>", user.name, user.email), format!("{name} <{email}>"));
+        if was == becomes {
+            return Ok(());
+        }
+        unless_taken(store::set_name_and_email(conn, id, name, email), "one_user_per_email", || Refused::EmailTaken)?;
+        journal::note(conn, about(id, Happened::UserEdited, by).was(&was).became(&becomes), now)?;
+        Ok(())
+    })
+}
+
 /// Gives a person another role, from their next request on.
 pub fn set_role(
     conn: &mut PgConnection,

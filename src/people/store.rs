@@ -85,6 +85,11 @@ pub fn set_password_hash(conn: &mut PgConnection, id: UserId, password_hash: &st
     diesel::update(users::table.find(id)).set(users::password_hash.eq(password_hash)).execute(conn).map(drop)
 }
 
+pub fn set_name_and_email(conn: &mut PgConnection, id: UserId, name: &str, email: &str) -> QueryResult<()> {
+    let set = (users::name.eq(name), users::email.eq(email));
+    diesel::update(users::table.find(id)).set(set).execute(conn).map(drop)
+}
+
 pub fn set_role(conn: &mut PgConnection, id: UserId, role: Role) -> QueryResult<()> {
     diesel::update(users::table.find(id)).set(users::role.eq(role)).execute(conn).map(drop)
 }

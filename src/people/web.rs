@@ -30,6 +30,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(new_page)
         .service(add)
         .service(show)
+        .service(edit)
         .service(set_password)
         .service(set_role)
         .service(disable)
@@ -248,9 +249,9 @@ struct New<'a> {
 fn roles() -> [(&'static str, &'static str); 4] {
     Role::ALL.map(|role| {
         let words = match role {
-            Role::Viewer => "Viewer: looks at everything",
+            Role::Viewer => "Viewer: looks at everything but people’s addresses",
             Role::Operator => {
-                "Operator: uploads, pauses, resumes, answers people, blocks addresses, writes on sandbox phones"
+                "Operator: uploads, pauses, resumes, answers people, blocks addresses, takes tables away, writes on sandbox phones"
             }
             Role::Manager => {
                 "Manager: creates, edits, launches, stops one, takes addresses off the blocklist, changes filters"
@@ -293,6 +294,8 @@ async fn add(may: May<Administer>, frame: Frame, app: Data<App>, form: Form<NewF
 struct Show<'a> {
     frame: Frame,
     user: &'a User,
+    /// Name and e-mail address as typed.
+    form: &'a WhoForm,
     zone: Tz,
     errors: &'a FieldErrors,
     /// Something was just changed that the page does not show by itself.
@@ -316,7 +319,65 @@ async fn show(
     let id = id.into_inner();
     let user = app.db.run(move |conn| store::find(conn, id)).await?;
     let zone = app.settings.time_zone;
-    page(Show { frame, user: &user, zone, errors: &FieldErrors::default(), changed: query.changed })
+    let form = WhoForm::of(&user);
+    page(Show { frame, user: &user, form: &form, zone, errors: &FieldErrors::default(), changed: query.changed })
+}
+
+/// Who somebody is, as typed.
+#[derive(Deserialize)]
+struct WhoForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+}
+
+impl WhoForm {
+    fn of(user: &User) -> Self {
+        WhoForm { name: user.name.clone(), email: user.email.clone() }
+    }
+
+    fn parse(&self) -> Result<(String, String), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let email = tidy_email(&self.email);
+        if let Some(trouble) = name_trouble(&self.name) {
+            errors.add("name", trouble);
+        }
+        if let Some(trouble) = email_trouble(&email) {
+            errors.add("email", trouble);
+        }
+        if errors.is_empty() { Ok((self.name.trim().to_owned(), email)) } else { Err(errors) }
+    }
+}
+
+#[post("/settings/people/{id}")]
+async fn edit(
+    may: May<Administer>,
+    frame: Frame,
+    app: Data<App>,
+    id: Path<UserId>,
+    form: Form<WhoForm>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let errors = match form.parse() {
+        Err(errors) => errors,
+        Ok((name, email)) => {
+            let edited = move |conn: &mut _| actions::edit_user(conn, id, &name, &email, by.into(), now);
+            match app.db.run(edited).await {
+                Ok(()) => return Ok(see_other(format!("/settings/people/{id}"))),
+                Err(DbError::Work(Error::Refused(Refused::EmailTaken))) => {
+                    let mut errors = FieldErrors::default();
+                    errors.add("email", Refused::EmailTaken.to_string());
+                    errors
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    let user = app.db.run(move |conn| store::find(conn, id)).await?;
+    let zone = app.settings.time_zone;
+    let again = Show { frame, user: &user, form: &form, zone, errors: &errors, changed: false };
+    page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
 }
 
 #[derive(Deserialize)]
@@ -342,8 +403,8 @@ async fn set_password(
     if let Some(trouble) = password_trouble_of(&form.password, &user.email, &user.name) {
         let mut errors = FieldErrors::default();
         errors.add("password", trouble);
-        let zone = app.settings.time_zone;
-        let again = Show { frame, user: &user, zone, errors: &errors, changed: false };
+        let (zone, who) = (app.settings.time_zone, WhoForm::of(&user));
+        let again = Show { frame, user: &user, form: &who, zone, errors: &errors, changed: false };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let password = form.into_inner().password;

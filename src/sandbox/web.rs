@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::store::{self, Phone, PhoneMessage};
 use super::{carrier, rule_pages};
-use crate::access::{Operate, Role, View};
+use crate::access::{Operate, Person, Role, SeeAddresses, View};
 use crate::app::App;
 use crate::channels;
 use crate::channels::domain::Channel;
@@ -74,6 +74,7 @@ struct News {
 }
 
 struct Wall {
+    person: Person,
     phones: Vec<Phone>,
     q: String,
     /// Where the next page begins.
@@ -86,14 +87,15 @@ struct Wall {
 
 impl Wall {
     /// `None` when nothing came after what the page shows.
-    async fn read(app: &App, looking: Looking) -> Result<Option<Wall>, Problem> {
+    async fn read(app: &App, person: &Person, looking: Looking) -> Result<Option<Wall>, Problem> {
         let (digits, before, since) = (looking.digits(), looking.before, looking.since);
         let found = app.books.run(move |conn| store::wall(conn, &digits, before, since, WALL as i64 + 1)).await?;
         let Some((newest, mut phones)) = found else { return Ok(None) };
         let next = (phones.len() > WALL).then(|| phones[WALL - 1].last);
         phones.truncate(WALL);
-        let zone = app.settings.time_zone;
-        Ok(Some(Wall { phones, q: looking.q.trim().to_owned(), next, first: before.is_none(), newest, zone }))
+        phones.retain(|phone| !person.may_not_find(&looking.q, &phone.number, None));
+        let (person, zone) = (person.clone(), app.settings.time_zone);
+        Ok(Some(Wall { person, phones, q: looking.q.trim().to_owned(), next, first: before.is_none(), newest, zone }))
     }
 
     fn href(&self, before: Option<&i64>) -> String {
@@ -107,6 +109,11 @@ impl Wall {
         format!("/phones?{}", query.finish())
     }
 
+    /// Whether whoever looks may know which phone it is.
+    fn opens(&self, phone: &Phone) -> bool {
+        self.person.has::<SeeAddresses>() || is_asked(&self.q, &phone.number)
+    }
+
     fn news_href(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("q", &self.q).append_pair("since", &self.newest.to_string());
@@ -118,6 +125,12 @@ impl Wall {
     }
 }
 
+/// Whether this number was looked for in full.
+fn is_asked(q: &str, number: &str) -> bool {
+    let looking = Looking { q: q.to_owned(), ..Looking::default() };
+    looking.digits() == number
+}
+
 #[get("/phones")]
 async fn index(
     _may: May<View>,
@@ -127,7 +140,9 @@ async fn index(
 ) -> Result<HttpResponse, Problem> {
     let looking = looking.into_inner();
     let is_news = looking.since.is_some();
-    let Some(wall) = Wall::read(&app, looking).await? else { return Ok(HttpResponse::NoContent().finish()) };
+    let Some(wall) = Wall::read(&app, &frame.person, looking).await? else {
+        return Ok(HttpResponse::NoContent().finish());
+    };
     match is_news {
         true => page(News { wall }),
         false => page(Phones { frame, wall, number: String::new(), errors: FieldErrors::default() }),
@@ -148,7 +163,7 @@ async fn use_one(
     }
     let mut errors = FieldErrors::default();
     errors.add("number", "A number with its country code, such as +1 202 555 0101, or another address without blanks.");
-    let wall = Wall::read(&app, Looking::default()).await?.ok_or(Problem::NotFound)?;
+    let wall = Wall::read(&app, &frame.person, Looking::default()).await?.ok_or(Problem::NotFound)?;
     page_with(StatusCode::UNPROCESSABLE_ENTITY, Phones { frame, wall, number, errors })
 }
 

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use super::{Click, Problem};
-use crate::access::{Person, Right, Role};
+use crate::access::{Export, Person, Right, Role, SeeAddresses};
 use crate::app::App;
 use crate::db::Lost;
 
@@ -64,6 +64,20 @@ impl Frame {
     /// Whether the page lies under `path`, such as `/campaigns`.
     pub fn under(&self, path: &str) -> bool {
         self.path == path || self.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// An address as whoever looks is shown it.
+    pub fn sees(&self, address: impl AsRef<str>) -> String {
+        self.person.sees(address)
+    }
+
+    pub fn sees_addresses(&self) -> bool {
+        self.person.has::<SeeAddresses>()
+    }
+
+    /// Whether tables to take away should be offered.
+    pub fn may_export(&self) -> bool {
+        self.person.has::<Export>()
     }
 
     /// Whether buttons that need `role` should be offered.

@@ -168,6 +168,41 @@ async fn an_opt_out_in_their_own_words_holds_campaigns_back_and_is_flagged() {
 }
 
 #[actix_web::test]
+async fn an_opt_out_in_a_sentence_opts_out_or_is_shown_and_no_bot_answers_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Survey", SURVEY);
+    desk.inbound("Desk", bot, &Default::default());
+    let out = ["stop please", "Stop. Thank you", "ＳＴＯＰ", "STOP\n\nSent from my iPhone", "ARRET SMS", "STOP2END"];
+    let doubted = ["STOP - Anna", "Stop!!! I never signed up", "delete my number", "Keine Nachrichten mehr bitte"];
+    let neither = ["don't stop", "the bus stop", "Stop by tomorrow?", "please don't unsubscribe me"];
+    let to = phones(out.len() + doubted.len() + neither.len());
+    for (phone, text) in to.iter().zip(out.iter().chain(&doubted).chain(&neither)) {
+        desk.hears(phone, text).await;
+    }
+
+    let ids = |sql: &str| desk.lines(&format!("SELECT address AS line FROM contacts WHERE {sql} ORDER BY id"));
+    assert_eq!(ids("opted_out_at IS NOT NULL"), to[..out.len()]);
+    assert_eq!(ids("doubted_at IS NOT NULL"), to[out.len()..out.len() + doubted.len()]);
+    assert_eq!(desk.proofs("change = 'out' AND how = 'keyword' AND words = 'ARRET SMS' AND answered LIKE 'Vous%'"), 1);
+    for (n, phone) in to.iter().enumerate() {
+        let said = desk.phone(phone);
+        let hears_bot = said.iter().any(|text| text.starts_with("Hello"));
+        assert_eq!(hears_bot, n >= out.len() + doubted.len(), "{n}: {said:?}");
+    }
+    // Whoever is in doubt is shown to humans, and passed by until one has decided.
+    let shown = "SELECT count(*) AS n FROM conversations WHERE doubted AND unanswered_since IS NOT NULL";
+    assert_eq!(desk.number(shown), doubted.len() as i64);
+    desk.visit("/inbox").await.shows("Opted out?");
+    desk.campaign_to("Offer", &to, "09:00-11:00", 6000.0, LatePolicy::CatchUp).await;
+    desk.later(2);
+    desk.tick().await;
+    assert_eq!((desk.outcome(&to[0]), desk.outcome(&to[out.len()]), desk.outcome(to.last().unwrap())), (23, 28, 0));
+    desk.visit("/settings/consent?text=Stop.+Thank+you").await.shows("Means stop (English).");
+    desk.visit("/settings/consent?text=STOP+-+Anna").await.shows("Sounds like an opt-out.");
+    desk.visit("/settings/consent?text=the+bus+stop").await.shows("No word of consent.");
+}
+
+#[actix_web::test]
 async fn the_proof_is_complete_on_the_page_in_the_table_and_in_the_history() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let it = &phones(1)[0];

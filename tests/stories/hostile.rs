@@ -620,7 +620,7 @@ async fn files_are_listed_and_those_that_nothing_refers_to_can_be_deleted() {
     let loose = desk.upload("/files", "loose.csv", PEOPLE, &[]).await.location.unwrap();
     let page = desk.visit("/files").await;
     page.shows(">people.csv</a>");
-    page.shows("in use");
+    page.shows(">Offer</a>");
     page.shows(r#"action="/files/2/delete""#);
     page.lacks(r#"action="/files/1/delete""#);
     page.shows("by Ada");

@@ -401,7 +401,7 @@ async fn pages_ask_for_news_and_get_nothing_when_there_is_none() {
 }
 
 #[actix_web::test]
-async fn a_viewer_looks_and_takes_the_transcript_away() {
+async fn a_viewer_only_looks_and_an_operator_takes_the_transcript_away() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let (_, to) = desk.survey(1).await;
     desk.hears(&to[0], "=1+1").await;
@@ -427,6 +427,11 @@ async fn a_viewer_looks_and_takes_the_transcript_away() {
     ] {
         assert_eq!(desk.posts_as(&email, &format!("{thread}/{path}"), &[("body", "x")]).await.status, 403, "{path}");
     }
+    let refused = desk.visits_as(&email, &format!("{thread}/transcript.txt")).await;
+    assert_eq!(refused.status, 403);
+    shown.lacks("transcript");
+    let (_, email) = desk.add("Ben", Role::Operator);
+    desk.visits_as(&email, &thread).await.shows("/transcript.txt");
     let text = desk.visits_as(&email, &format!("{thread}/transcript.txt")).await;
     text.shows("Hello Name1.");
     text.shows("[delivered]");

@@ -8,7 +8,7 @@ use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
 
 use crate::desk::{Answer, Desk};
-use crate::talking::SURVEY;
+use crate::talking::{SURVEY, THANKS};
 
 /// Buttons after which nothing is another way than before, and doors of which each call is kept as
 /// what it is: a message, a receipt.
@@ -120,6 +120,8 @@ async fn of_people_and_settings() -> BTreeSet<&'static str> {
         [("name", "Cleo"), ("email", "cleo@example.org"), ("role", "viewer"), ("password", "also a long password")];
     it.press("/settings/people", "/settings/people", &added).await;
     let of = |what: &str| format!("/settings/people/{ben}/{what}");
+    let who = [("name", "Benjamin"), ("email", "ben@example.org")];
+    it.press("/settings/people/{id}", &format!("/settings/people/{ben}"), &who).await;
     it.press("/settings/people/{id}/role", &of("role"), &[("role", "manager")]).await;
     it.press("/settings/people/{id}/password", &of("password"), &[("password", "one more long password")]).await;
     it.press("/settings/people/{id}/disable", &of("disable"), &[]).await;
@@ -487,6 +489,13 @@ async fn of_conversations() -> BTreeSet<&'static str> {
         let doubted = it.id("max(id) AS n FROM conversations WHERE doubted");
         it.press(route, &format!("/inbox/{doubted}/{what}"), &[]).await;
     }
+    let thanks = it.desk.published("Thanks", THANKS);
+    it.desk.inbound("Thanks", thanks, &Default::default());
+    for n in 0..6 {
+        it.desk.hears("12025550188", &format!("I am away until Monday. Ref {n}")).await;
+    }
+    let silent = it.id("max(id) AS n FROM conversations WHERE fault LIKE 'It fell silent%'");
+    it.press("/inbox/{id:\\\\d+}/bots-answer", &format!("/inbox/{silent}/bots-answer"), &[]).await;
     it.press("/inbox/{id:\\\\d+}/block", &of("block"), &[("why", "Abuse")]).await;
     it.pressed
 }

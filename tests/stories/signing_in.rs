@@ -496,6 +496,59 @@ async fn only_an_admin_manages_people_and_a_new_role_holds_at_once() {
 }
 
 #[actix_web::test]
+async fn an_admin_changes_who_somebody_is() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let ada = person(&desk, "ada@example.org", Role::Viewer);
+    person(&desk, "bob@example.org", Role::Viewer);
+    let mut browser = Browser::of(&desk, "ada@example.org").await;
+    let path = format!("/settings/people/{ada}");
+    assert_eq!(browser.fill_in(&path, &[("name", "Me"), ("email", "me@example.org")]).await.status, 403);
+
+    for (name, email, says) in [
+        ("", "ada@example.org", "Enter a name."),
+        ("Ada Byron", "nobody", "Enter an e-mail address"),
+        ("Ada Byron", "BOB@example.org", "Somebody with this e-mail address is here already."),
+    ] {
+        let again = desk.fill_in(&path, &[("name", name), ("email", email)]).await;
+        assert_eq!(again.status, 422);
+        again.shows(says);
+        again.shows(&format!(r#"value="{email}""#));
+    }
+    let saved = desk.fill_in(&path, &[("name", "Ada Byron"), ("email", " Byron@example.org ")]).await;
+    assert_eq!(saved.status, 303, "{}", saved.html);
+    assert!(browser.visit("/account").await.html.contains("Ada Byron"));
+    let mut other = Browser::at(&desk);
+    assert_eq!(other.sign_in("ada@example.org", PASSWORD).await.status, 422);
+    desk.later(60);
+    assert_eq!(other.sign_in("byron@example.org", PASSWORD).await.status, 303);
+    let noted = "SELECT was || ' → ' || became AS line FROM journal WHERE happened = 'user.edited'";
+    let lines = desk.lines(noted);
+    assert!(lines.len() == 1 && lines[0].ends_with("<ada@example.org> → Ada Byron <byron@example.org>"), "{lines:?}");
+    desk.fill_in(&path, &[("name", "Ada Byron"), ("email", "byron@example.org")]).await;
+    assert_eq!(desk.lines(noted).len(), 1, "saved as it was, nothing has happened");
+    desk.visit("/settings/people/new").await.shows(r#"<option value="viewer" selected>"#);
+}
+
+#[actix_web::test]
+async fn the_last_admin_stays_one_and_a_new_role_is_there_with_the_next_click() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let ada = person(&desk, "ada@example.org", Role::Viewer);
+    let mut browser = Browser::of(&desk, "ada@example.org").await;
+    let role = |id: &str, role: &'static str| (format!("/settings/people/{id}/role"), [("role", role)]);
+    let (own, viewer) = role(&desk.admin.to_string(), "viewer");
+    let refused = desk.fill_in(&own, &viewer).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(desk.submit(&format!("/settings/people/{}/disable", desk.admin)).await.status, 409);
+
+    assert_eq!(browser.visit("/files/new").await.status, 403);
+    let (hers, operator) = role(&ada.to_string(), "operator");
+    assert_eq!(desk.fill_in(&hers, &operator).await.status, 303);
+    assert_eq!(browser.visit("/files/new").await.status, 200);
+    let noted = "SELECT was || ' → ' || became AS line FROM journal WHERE happened = 'user.role_changed'";
+    assert_eq!(desk.lines(noted), ["viewer → operator"]);
+}
+
+#[actix_web::test]
 async fn every_answer_carries_the_headers_that_make_browsers_careful() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
 

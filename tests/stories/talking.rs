@@ -761,3 +761,103 @@ async fn reminders_that_a_pause_holds_take_no_room_from_a_campaign() {
     desk.tick().await;
     assert_eq!(desk.counts(run).sent() + desk.counts(run).in_flight(), 10);
 }
+
+/// Thanks for each message, and ends.
+pub const THANKS: &str = r##"[{"id": "a", "name": "Thanks", "do": "close", "text": "Thanks, we got it."}]"##;
+
+#[actix_web::test]
+async fn a_bot_falls_silent_for_a_machine_and_shows_it_to_humans() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Thanks", THANKS);
+    desk.inbound("Desk", bot, &InboundPlan::default());
+    let (machine, human) = (&phones(2)[0], &phones(2)[1]);
+    for n in 0..40 {
+        desk.hears(machine, &format!("I am out of office. Ref {n}")).await;
+        desk.later(1);
+    }
+
+    assert_eq!(desk.phone(machine).len(), 5, "five rounds with the same words are enough");
+    let of = |sql: &str| desk.number(&format!("SELECT count(*) AS n FROM conversations {sql}"));
+    assert_eq!((of(""), of("WHERE unanswered_since IS NOT NULL")), (6, 1), "what comes since stands in one");
+    let waiting = desk.number("SELECT id AS n FROM conversations WHERE unanswered_since IS NOT NULL");
+    let thread = desk.visit(&format!("/inbox/{waiting}")).await;
+    thread.shows("It fell silent after 5 rounds with the same words on both sides. It may be talking to a machine.");
+    thread.shows("Bots are silent for this address");
+    desk.hears(human, "Are you open?").await;
+    assert_eq!(desk.phone(human).len(), 1, "others are answered");
+
+    // After an hour of quiet, and not sooner, it goes on where it was.
+    desk.at("2026-03-02 10:00:30");
+    desk.hears(machine, "Still out of office").await;
+    desk.at("2026-03-02 11:00:29");
+    desk.hears(machine, "And still").await;
+    assert_eq!(desk.phone(machine).len(), 5);
+    desk.at("2026-03-02 12:00:29");
+    desk.hears(machine, "Back again, are you open?").await;
+    assert_eq!(desk.phone(machine).len(), 6);
+    assert_eq!(of("WHERE unanswered_since IS NOT NULL"), 0);
+}
+
+#[actix_web::test]
+async fn a_human_lets_a_silent_bot_answer_again() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Echo", ECHO);
+    desk.inbound("Desk", bot, &InboundPlan::default());
+    let it = &phones(1)[0];
+    for n in 0..9 {
+        desk.hears(it, &format!("Ticket {n} was received")).await;
+    }
+    assert_eq!(desk.phone(it).len(), 5);
+    let thread = format!("/inbox/{}", desk.number("SELECT id AS n FROM conversations"));
+    desk.visit(&thread).await.shows("Waits for a human");
+    assert_eq!(desk.submit(&format!("{thread}/bots-answer")).await.status, 303);
+    let page = desk.visit(&thread).await;
+    page.shows("With the bot");
+    page.lacks("Bots are silent");
+    desk.hears(it, "bye").await;
+    assert_eq!(desk.phone(it).len(), 6);
+    assert_eq!(desk.phone(it).last().unwrap(), "Bye.");
+    let again = desk.submit(&format!("{thread}/bots-answer")).await;
+    assert_eq!(again.status, 409);
+    again.shows("Bots answer this address already.");
+}
+
+#[actix_web::test]
+async fn a_bot_that_fell_silent_leaves_it_to_the_human_who_took_it_up() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let bot = desk.published("Echo", ECHO);
+    desk.inbound("Desk", bot, &InboundPlan::default());
+    let it = &phones(1)[0];
+    for n in 0..6 {
+        desk.hears(it, &format!("Ticket {n} was received")).await;
+    }
+    let thread = format!("/inbox/{}", desk.number("SELECT id AS n FROM conversations"));
+    desk.fill_in(&format!("{thread}/reply"), &[("body", "Who is this?"), ("seen", "9999999")]).await;
+    desk.talk().await;
+    desk.at("2026-03-02 11:00");
+    desk.hears(it, "It is me").await;
+    assert_eq!(desk.phone(it).len(), 6, "five answers and the human's");
+}
+
+#[actix_web::test]
+async fn a_questionnaire_of_quick_questions_is_answered_to_its_end() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let step = |n: usize| {
+        format!(
+            r#"{{"id": "q{n}", "name": "Question {n}", "do": "ask", "text": "How is {}?", "otherwise": "q{}"}}"#,
+            "x".repeat(n + 1),
+            n + 1
+        )
+    };
+    let steps: Vec<String> = (0..12).map(step).collect();
+    let end = r#"{"id": "q12", "name": "End", "do": "close", "text": "Thank you."}"#;
+    let bot = desk.published("Quiz", &format!("[{}, {end}]", steps.join(", ")));
+    desk.inbound("Desk", bot, &InboundPlan::default());
+    let it = &phones(1)[0];
+    for _ in 0..13 {
+        desk.hears(it, "5").await;
+        desk.later(2);
+    }
+    assert_eq!(desk.phone(it).len(), 13);
+    assert_eq!(desk.phone(it).last().unwrap(), "Thank you.");
+}

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::thread::{DoubtQuestion, ThreadAsked};
-use crate::access::View;
+use crate::access::{Person, View};
 use crate::app::App;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
@@ -78,6 +78,7 @@ impl Looking {
 }
 
 struct List {
+    person: Person,
     looking: Looking,
     ask: InboxAsk,
     page: Page,
@@ -201,10 +202,16 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
             Ok(Some((page, counts, news, choices)))
         })
         .await?;
-    let Some((shown, counts, news, choices)) = found else { return Ok(HttpResponse::NoContent().finish()) };
+    let Some((mut shown, counts, news, choices)) = found else { return Ok(HttpResponse::NoContent().finish()) };
     quiet::wait(&app, Whom::Barred).await;
     let zone = app.settings.time_zone;
-    let list = List { looking, ask, page: shown, counts, news, zone, now };
+    let person = may.person;
+    let n = shown.conversations.len();
+    shown.conversations.retain(|it| !person.may_not_find(&ask.q, &it.address, None));
+    if shown.conversations.len() < n {
+        shown.next = None;
+    }
+    let list = List { looking, ask, page: shown, counts, news, person, zone, now };
     match choices {
         Some(choices) => page(Index { frame, list, choices }),
         None => page(News { list }),

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 
-use crate::access::{Operate, Person, Role, View};
+use crate::access::{Export, Operate, Person, Role, SeeAddresses, View, masked};
 use crate::app::App;
 use crate::contacts::addresses::in_full;
 use crate::contacts::quiet;
@@ -44,6 +44,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(block)
         .service(opted_out)
         .service(kept)
+        .service(let_bots_answer)
         .service(as_text)
         .service(as_table);
 }
@@ -86,6 +87,9 @@ struct Look {
     agents: Vec<(UserId, String)>,
     me: UserId,
     may_answer: bool,
+    may_export: bool,
+    /// Whether whoever looks sees people's addresses in full.
+    sees_address: bool,
     zone: Tz,
     form: ReplyForm,
     measured: Option<Measured>,
@@ -99,7 +103,8 @@ impl Look {
     }
 
     fn address(&self) -> String {
-        in_full(self.thread.contact.kind, &self.thread.contact.address)
+        let address = in_full(self.thread.contact.kind, &self.thread.contact.address);
+        if self.sees_address { address } else { masked(&address) }
     }
 
     fn mode(&self) -> Mode {
@@ -268,6 +273,8 @@ async fn look(
         agents,
         me: person.id,
         may_answer,
+        may_export: person.has::<Export>(),
+        sees_address: person.has::<SeeAddresses>(),
         zone,
         form,
         measured,
@@ -619,6 +626,13 @@ async fn kept(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Re
     decide(&app, &may.person, id.into_inner(), Decision::Kept).await
 }
 
+#[post("/inbox/{id:\\d+}/bots-answer")]
+async fn let_bots_answer(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::let_bots_answer(conn, id, by, now)).await?;
+    Ok(see_other(format!("/inbox/{id}")))
+}
+
 async fn decide(app: &App, person: &Person, id: ConversationId, decision: Decision) -> Result<HttpResponse, Problem> {
     let (by, now) = (person.id, app.clock.now());
     let contact = app.db.run(move |conn| actions::decide(conn, id, decision, by, now)).await?;
@@ -687,7 +701,7 @@ fn told(
 }
 
 #[get("/inbox/{id:\\d+}/transcript.csv", wrap = "from_fn(table_in_turn)")]
-async fn as_table(may: May<View>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
+async fn as_table(may: May<Export>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let look = look(&app, &may.person, id.into_inner(), None, ReplyForm::default()).await?;
     let name = format!("conversation-{}.csv", look.id);
     let mut first = csv::mark();
@@ -702,7 +716,7 @@ async fn as_table(may: May<View>, app: Data<App>, id: Path<ConversationId>) -> R
 }
 
 #[get("/inbox/{id:\\d+}/transcript.txt", wrap = "from_fn(table_in_turn)")]
-async fn as_text(may: May<View>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
+async fn as_text(may: May<Export>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let look = look(&app, &may.person, id.into_inner(), None, ReplyForm::default()).await?;
     let name = format!("conversation-{}.txt", look.id);
     let first = format!(

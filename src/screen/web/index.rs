@@ -119,7 +119,7 @@ async fn index(
         return page(CampaignList { place: &place, paused, rows, watched, next, nothing_yet, frame });
     }
     let settling = match asked.settling.as_deref() {
-        Some(word) => settle(&app, word, now).await?,
+        Some(word) => settle(&app, &frame.person, word, now).await?,
         None => None,
     };
     page(Index { frame, place: &place, paused, rows, watched, next, nothing_yet, settling })
@@ -127,17 +127,17 @@ async fn index(
 
 /// What a pause or stop of everything has come to. Nothing, once something has been
 /// resumed or launched since: the address may be an old one.
-async fn settle(app: &App, word: &str, now: DateTime<Utc>) -> Result<Option<Settling>, Problem> {
+async fn settle(app: &App, person: &Person, word: &str, now: DateTime<Utc>) -> Result<Option<Settling>, Problem> {
     let word = if word == "Stopped" { "Stopped" } else { "Paused" };
-    let wire = quiet::look(app, Scope::Everything).await?;
+    let wire = quiet::look(app, Scope::Everything).await?.seen_by(person);
     let still = app.db.run(crate::screen::store::stands_still).await?;
     Ok(still.then_some(Settling { word, wire, zone: app.settings.time_zone, now }))
 }
 
 /// How a pause or stop of everything settles.
 #[get("/campaigns/settling")]
-async fn how_all_settles(app: Data<App>, _may: May<View>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
-    match settle(&app, asked.word.as_deref().unwrap_or_default(), app.clock.now()).await? {
+async fn how_all_settles(app: Data<App>, may: May<View>, asked: Query<Asked>) -> Result<HttpResponse, Problem> {
+    match settle(&app, &may.person, asked.word.as_deref().unwrap_or_default(), app.clock.now()).await? {
         Some(settling) => page(settling),
         None => Ok(html(String::new())),
     }
@@ -291,6 +291,7 @@ async fn draw_line(
         (Some(_), wire) => wire,
         (None, _) => None,
     };
+    let wire = wire.map(|wire| wire.seen_by(person));
     let drawn = match past {
         Some(past) => draw_picture(campaign, line, past, now)?,
         None => None,
