@@ -106,6 +106,9 @@ const WRITTEN_ELSEWHERE: &[(&str, &str, &[&str])] = &[
     ),
     // A test message brings its contact and its one delivery; whoever writes first becomes a contact.
     ("contacts", "contacts", &["conversations/store.rs", "drafting/test_send.rs"]),
+    // The people of a run as if somebody had uploaded them.
+    ("files", "files", &["drafting/rest.rs"]),
+    ("file_rows", "files", &["drafting/rest.sql"]),
     // A bot may be the first to hear of a field.
     ("contact_fields", "contacts", &["conversations/store.rs"]),
     // The lists know who is on them: a run's rows come from there.
@@ -116,6 +119,17 @@ const WRITTEN_ELSEWHERE: &[(&str, &str, &[&str])] = &[
     // Written where a run's message begins a conversation, taken away where that is written down.
     ("openings", "conversations", &["deliveries/settle.rs"]),
 ];
+
+#[test]
+fn no_two_migrations_have_one_number() {
+    // The second one of a number is never run.
+    let mut seen = BTreeSet::new();
+    for folder in fs::read_dir("migrations").unwrap() {
+        let name = folder.unwrap().file_name().into_string().unwrap();
+        let number = name.split('_').next().unwrap().to_owned();
+        assert!(seen.insert(number), "{name}: this number is taken");
+    }
+}
 
 #[test]
 fn a_room_writes_its_own_tables() {

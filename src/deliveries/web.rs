@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ledger::{self, GoesOn, LedgerAsk, LedgerEntry, LedgerLook};
 use super::{Show, Standing};
-use crate::access::{Export, View};
+use crate::access::{Export, Role, View};
 use crate::app::App;
 use crate::ids::RunId;
 use crate::runs::RunState;

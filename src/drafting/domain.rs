@@ -54,6 +54,10 @@ pub enum Refused {
     NotApproved,
     #[error("You approved this launch yourself. Somebody else must approve it, or launch it.")]
     ApprovedByYourself,
+    #[error("{run} is not over. Whom it has not reached, it may still reach.")]
+    RunGoesOn { run: String },
+    #[error("Nobody of this run stands so, or another run of its schedule has reached them.")]
+    NobodyLeft,
     #[error("Choose the day on which “{schedule}” is sent.")]
     NoDay { schedule: String },
     #[error("“{schedule}” would never run: its last date comes before its first. Choose a later last date.")]

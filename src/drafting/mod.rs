@@ -3,7 +3,7 @@
 //! [`review`] shows what a launch would do, [`dry_run`] writes and weighs every message,
 //! [`test_send`] sends one to somebody's own phone, and where the house wants a second person
 //! [`approvals`] asks for one. What these found out holds for one [`fingerprint`] of the draft;
-//! [`audience`] has whom it goes to, [`obstacles`] what keeps it from being launched.
+//! [`audience`] has whom it goes to, [`obstacles`] what keeps it from being launched. [`rest`] begins one for those whom a run did not reach.
 //!
 //! Every edit is in the journal with what it was before.
 
@@ -15,6 +15,7 @@ pub mod dry_run;
 pub mod test_send;
 pub mod obstacles;
 pub mod actions;
+pub mod rest;
 pub mod review;
 pub mod web;
 

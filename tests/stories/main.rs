@@ -34,6 +34,7 @@ mod quick;
 mod quiet;
 mod receipts;
 mod recurring;
+mod rest;
 mod screen;
 mod settings;
 mod signing_in;

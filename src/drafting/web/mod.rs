@@ -9,6 +9,7 @@ mod instants;
 mod measure;
 mod page;
 mod quiet;
+mod rest;
 mod review;
 mod schedules;
 
@@ -57,7 +58,9 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(changes::test_again)
         .service(changes::approve)
         .service(changes::launch)
-        .service(changes::discard);
+        .service(changes::discard)
+        .service(rest::ask)
+        .service(rest::begin);
 }
 
 #[derive(Default, Deserialize)]

@@ -145,6 +145,8 @@ impl Facts {
             | Refused::EmptyWindow { .. }
             | Refused::NeverRuns { .. }
             | Refused::NoDay { .. }
+            | Refused::RunGoesOn { .. }
+            | Refused::NobodyLeft
             | Refused::OtherWhen { .. }
             | Refused::BotArchived { .. }
             | Refused::NoGroup { .. }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 use serde::Deserialize;
 
-use crate::access::{Person, Role, View};
+use crate::access::{Manage, Person, Role, View};
 use crate::app::App;
 use crate::campaigns::validity_form::ValidityForm;
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
@@ -192,7 +192,7 @@ async fn show_schedule(
 
 /// How the run of a schedule has gone and will go, for a page that shows it.
 #[get("/schedules/{id}/picture")]
-async fn picture(app: Data<App>, _may: May<View>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
+async fn picture(app: Data<App>, may: May<View>, htmx: Htmx, id: Path<ScheduleId>) -> Result<HttpResponse, Problem> {
     let id = *id;
     let (shown, past) = app
         .db
@@ -206,7 +206,7 @@ async fn picture(app: Data<App>, _may: May<View>, htmx: Htmx, id: Path<ScheduleI
         return Ok(crate::web::see_other(shown.address()));
     }
     let drawn = match &past {
-        Some(past) => draw_picture(&shown.sheet.campaign, shown.line(), past, app.clock.now())?,
+        Some(past) => draw_picture(&shown.sheet.campaign, shown.line(), past, &may.person, app.clock.now())?,
         None => None,
     };
     Ok(html(drawn.unwrap_or_default()))
@@ -293,7 +293,7 @@ async fn draw_line(
     };
     let wire = wire.map(|wire| wire.seen_by(person));
     let drawn = match past {
-        Some(past) => draw_picture(campaign, line, past, now)?,
+        Some(past) => draw_picture(campaign, line, past, person, now)?,
         None => None,
     };
     draw(&SchedulePanel { campaign, line, rights: Rights::of(person), note, plan, wire, picture: drawn, now })
@@ -304,6 +304,7 @@ fn draw_picture(
     campaign: &Campaign,
     line: &ScheduleLine,
     past: &Past,
+    person: &Person,
     now: DateTime<Utc>,
 ) -> Result<Option<String>, Problem> {
     let Some(run) = line.run.as_ref().filter(|run| run.prepared) else { return Ok(None) };
@@ -313,7 +314,7 @@ fn draw_picture(
     let (so_far, pauses) = (turns_of(&line.counts), past.pauses_until(now));
     let course = Course { so_far, turns: &past.turns, in_one: past.in_one, pauses: &pauses, paused };
     let timeline = draw(&Timeline::of(&forecast, &run.window, campaign.zone, course))?;
-    draw(&Picture { campaign, line, run, timeline: &timeline, paused }).map(Some)
+    draw(&Picture { campaign, line, run, timeline: &timeline, paused, manages: person.has::<Manage>() }).map(Some)
 }
 
 pub fn draw(template: &impl Template) -> Result<String, Problem> {

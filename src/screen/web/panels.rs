@@ -141,9 +141,17 @@ pub struct Picture<'a> {
     pub timeline: &'a str,
     /// What it says is of now, and nothing else moves it.
     pub paused: bool,
+    /// Whether whoever looks may make campaigns.
+    pub manages: bool,
 }
 
 impl Picture<'_> {
+    /// How many a run that is over did not reach, for whom another campaign can be made.
+    fn unreached(&self) -> Option<String> {
+        let n = self.line.counts.unsent() + self.line.counts.failed;
+        (self.manages && self.run.state.has_ended() && n > 0).then(|| thousands(n))
+    }
+
     fn day(&self) -> String {
         self.run.window.starts.with_timezone(&self.campaign.zone).format("%-d %b").to_string()
     }
