@@ -334,6 +334,8 @@ fn whole(text: &str) -> Result<String, AddressProblem> {
             }
         }
         _ => match number.rsplit_once(['.', ',']) {
+            // Nobody writes a last group of one zero.
+            Some((before, "0")) if !before.contains(['.', ',']) => Ok(format!("{sign}{before}")),
             Some((_, "0")) => Err(AddressProblem::Decimals),
             Some((before, "00")) if !before.contains('.') => Err(AddressProblem::Decimals),
             _ => Ok(text.to_owned()),
@@ -573,9 +575,11 @@ mod tests {
             assert_eq!(sms(text, "AT").as_deref(), Ok("436641234567"), "{text}");
         }
         assert_eq!(sms("436641234567.5", "AT"), Err(AddressProblem::Decimals));
-        assert_eq!(sms("0664 1234567.0", "AT"), Err(AddressProblem::Decimals));
+        assert_eq!(sms("0664 1234567.0", "AT").as_deref(), Ok("436641234567"));
+        assert_eq!(sms("0664 1234567.00", "AT"), Err(AddressProblem::Decimals));
         assert_eq!(sms("4.36641E+11", "AT"), Err(AddressProblem::Rounded));
         assert_eq!(sms("4,91512E+12", "DE"), Err(AddressProblem::Rounded));
+        assert_eq!(sms("+4.305010.0", "AF"), Err(AddressProblem::Decimals));
         assert_eq!(sms("01.23.45.67.00", "FR").as_deref(), Ok("33123456700"), "dots between groups are no decimals");
         assert_eq!(sms("0664.1234567", "AT").as_deref(), Ok("436641234567"));
     }
@@ -585,6 +589,8 @@ mod tests {
         for text in ["0171 2345678/9", "0171 2345678 / 79", "030 1234567/0171 2345678", "01712345678 01722345678"] {
             assert_eq!(sms(text, "DE"), Err(AddressProblem::Several), "{text}");
         }
+        assert_eq!(spaced("35222002000000"), "+352 22002000000");
+        assert!(sms("+352 2200200 0000", "").is_ok(), "its end is no number of its own");
         for text in ["0171/2345678", "0171 / 234 56 78", "+49/171/2345678", "030/123456-78"] {
             assert!(sms(text, "DE").is_ok(), "{text}");
         }

@@ -6,7 +6,9 @@
 //! * how an address or a customer ID begins: addresses in order, then customer IDs;
 //! * `field: text`: contacts whose value in that field holds the text, newest
 //!   first. No index answers that, so a page looks through so many contacts and
-//!   no further, and the next page goes on where it stopped.
+//!   no further, and the next page goes on where it stopped;
+//! * where nothing begins so: how a number ends, which is how people at home write
+//!   it, and any value that holds the text, accents and capitals apart; as before.
 
 use crate::ids::ContactId;
 use chrono::{DateTime, Utc};
@@ -43,9 +45,46 @@ pub fn page(conn: &mut PgConnection, ask: &ContactSearch, n: usize, now: DateTim
         return newest(conn, ask, n, now);
     }
     match q.split_once(':').map(|(field, text)| (field.trim(), text.trim())) {
-        Some((field, text)) if !field.is_empty() && !text.is_empty() => with_value(conn, ask, field, text, n, now),
-        Some(_) | None => beginning(conn, ask, q, n, now),
+        // Whatever the capitals of the field's name.
+        Some((field, text)) if !field.is_empty() && !text.is_empty() => through(conn, ask, n, now, &|sql| {
+            sql.sql("EXISTS (SELECT FROM jsonb_each_text(c.\"values\") v WHERE lower(v.key) = lower(")
+                .text(field)
+                .sql(") AND strpos(lower(v.value), lower(")
+                .text(text)
+                .sql(")) > 0)");
+        }),
+        Some(_) | None => {
+            if let Some(after) = ask.after.strip_prefix(ANYWHERE) {
+                let ask = ContactSearch { after: after.to_owned(), ..ask.clone() };
+                return anywhere(conn, &ask, q, n, now);
+            }
+            let found = beginning(conn, ask, q, n, now)?;
+            let is_last = found.contacts.is_empty() && ask.after.is_empty();
+            if is_last { anywhere(conn, ask, q, n, now) } else { Ok(found) }
+        }
     }
+}
+
+/// Before where a search ended that no index helps.
+const ANYWHERE: &str = "w";
+/// Digits that tell somebody by the end of a number.
+const TELLING_END: usize = 4;
+
+/// Those whose number ends so, or of whom a value holds the text.
+fn anywhere(conn: &mut PgConnection, ask: &ContactSearch, q: &str, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
+    let end = as_stored(q);
+    let is_end = end.len() >= TELLING_END && end.bytes().all(|b| b.is_ascii_digit());
+    let mut found = through(conn, ask, n, now, &|sql| {
+        sql.sql("(");
+        if is_end {
+            sql.sql("right(c.address, length(").text(&end).sql(")) = ").text(&end).sql(" OR ");
+        }
+        sql.sql("EXISTS (SELECT FROM jsonb_each_text(c.\"values\") v WHERE strpos(plain_text(v.value), plain_text(")
+            .text(q)
+            .sql(")) > 0))");
+    })?;
+    found.next = found.next.map(|next| format!("{ANYWHERE}{next}"));
+    Ok(found)
 }
 
 fn newest(conn: &mut PgConnection, ask: &ContactSearch, n: usize, now: DateTime<Utc>) -> QueryResult<Found> {
@@ -63,13 +102,13 @@ fn newest(conn: &mut PgConnection, ask: &ContactSearch, n: usize, now: DateTime<
     Ok(Found { contacts, next })
 }
 
-fn with_value(
+/// Those of a stretch of contacts for whom this holds, newest first.
+fn through(
     conn: &mut PgConnection,
     ask: &ContactSearch,
-    field: &str,
-    text: &str,
     n: usize,
     now: DateTime<Utc>,
+    holds: &dyn Fn(&mut Assembled),
 ) -> QueryResult<Found> {
     #[derive(QueryableByName)]
     struct Edge {
@@ -92,13 +131,9 @@ fn with_value(
             .sql(" AND c.id >= ")
             .number(edge.map_or(0, |id| id.0));
         of_kind(sql, ask.kind);
-        // Whatever the capitals of the field's name.
-        sql.sql(" AND EXISTS (SELECT FROM jsonb_each_text(c.\"values\") v WHERE lower(v.key) = lower(")
-            .text(field)
-            .sql(") AND strpos(lower(v.value), lower(")
-            .text(text)
-            .sql(")) > 0) ORDER BY c.id DESC LIMIT ")
-            .number(n as i64 + 1);
+        sql.sql(" AND ");
+        holds(sql);
+        sql.sql(" ORDER BY c.id DESC LIMIT ").number(n as i64 + 1);
     });
     sql.sql(" ORDER BY c.id DESC");
     let mut contacts: Vec<Contact> = sql.query().load(conn)?;

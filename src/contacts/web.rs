@@ -118,9 +118,12 @@ async fn index(_may: May<View>, frame: Frame, app: Data<App>, place: Query<Place
 async fn export(_may: May<Export>, app: Data<App>, place: Query<Place>) -> Result<HttpResponse, Problem> {
     let (ask, now, zone) =
         (ContactSearch { after: String::new(), ..place.ask() }, app.clock.now(), app.settings.time_zone);
-    let fields = app.db.run(store::all_fields).await?;
-    let mut first = csv::mark();
     let columns = ["address", "kind", "customer id", "opted out", "blocked", "blocked until"];
+    // Each column once, so that the table can be uploaded again: what a file called the customer ID is in that column.
+    let is_column = |field: &String| columns.contains(&field.to_lowercase().as_str());
+    let fields: Vec<String> =
+        app.db.run(store::all_fields).await?.into_iter().filter(|field| !is_column(field)).collect();
+    let mut first = csv::mark();
     first.extend(csv::lines([columns.into_iter().chain(fields.iter().map(String::as_str))])?);
     let pages = stream::try_unfold((Some(ask), first), move |(ask, mut lines)| {
         let (app, fields) = (app.clone(), fields.clone());

@@ -13,6 +13,7 @@ use crate::contacts::addresses::as_stored;
 use crate::db::Zone;
 use crate::db::schema::{campaigns, channels, files, retries, schedule_runs, schedules};
 use crate::ids::RunId;
+use crate::providers::Kind;
 use crate::runs::{self, Run};
 
 const LEDGER: &str = include_str!("ledger.sql");
@@ -23,6 +24,8 @@ pub struct LedgerHead {
     pub campaign: String,
     pub schedule: String,
     pub channel: String,
+    /// Of its addresses.
+    pub kind: Kind,
     /// Name of the file its contacts come from; `None` when they come from lists.
     pub file: Option<String>,
     /// Rows of the file that came to no contact, or not as they stood.
@@ -36,7 +39,8 @@ pub fn head(conn: &mut PgConnection, id: RunId) -> QueryResult<LedgerHead> {
     let (campaign, Zone(zone)): (String, Zone) =
         campaigns::table.find(run.campaign_id).select((campaigns::name, campaigns::time_zone)).first(conn)?;
     let schedule = schedules::table.find(run.schedule_id).select(schedules::name).first(conn)?;
-    let channel = channels::table.find(run.channel_id).select(channels::name).first(conn)?;
+    let (channel, kind): (String, Kind) =
+        channels::table.find(run.channel_id).select((channels::name, channels::kind)).first(conn)?;
     let file: Option<(String, i64)> = match run.file_id {
         Some(file) => files::table
             .find(file)
@@ -46,7 +50,7 @@ pub fn head(conn: &mut PgConnection, id: RunId) -> QueryResult<LedgerHead> {
         None => None,
     };
     let (file, file_problems) = file.map_or((None, 0), |(name, problems)| (Some(name), problems));
-    Ok(LedgerHead { run, campaign, schedule, channel, file, file_problems, zone })
+    Ok(LedgerHead { run, campaign, schedule, channel, kind, file, file_problems, zone })
 }
 
 /// Which rows are wanted.

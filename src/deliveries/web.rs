@@ -11,7 +11,9 @@ use super::ledger::{self, GoesOn, LedgerAsk, LedgerEntry, LedgerLook};
 use super::{Show, Standing};
 use crate::access::{Export, Role, View};
 use crate::app::App;
+use crate::contacts::addresses::in_full;
 use crate::ids::RunId;
+use crate::providers::Kind;
 use crate::runs::RunState;
 use crate::web::chart::thousands;
 use crate::web::csv::as_text;
@@ -160,13 +162,13 @@ async fn export(
     let mut first = "\u{feff}".as_bytes().to_vec();
     first.extend(csv_lines([COLUMNS.map(str::to_owned)])?);
     let pages = stream::try_unfold((Some(ask), first), move |(ask, mut lines)| {
-        let (app, zone) = (app.clone(), head.zone);
+        let (app, zone, kind) = (app.clone(), head.zone, head.kind);
         async move {
             let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
             let wanted = ask.clone();
             let entries =
                 app.db.run(move |conn| ledger::entries(conn, id, &wanted, i32::MAX, EXPORTED_AT_ONCE)).await?;
-            let rows = entries.iter().map(|entry| cells(entry, |at| at.with_timezone(&zone).to_rfc3339()));
+            let rows = entries.iter().map(|entry| cells(entry, kind, |at| at.with_timezone(&zone).to_rfc3339()));
             lines.extend(csv_lines(rows)?);
             let more = entries.len() as i64 == EXPORTED_AT_ONCE;
             ask.after = entries.last().map_or(ask.after, |entry| entry.seq);
@@ -181,7 +183,7 @@ async fn export(
 
 const COLUMNS: [&str; 9] = ["row", "address", "customer id", "code", "outcome", "why", "detail", "attempt", "time"];
 
-fn cells(entry: &LedgerEntry, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
+fn cells(entry: &LedgerEntry, kind: Kind, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
     let code = match entry.standing {
         Standing::Final(outcome) => outcome.code().to_string(),
         Standing::Planned
@@ -193,7 +195,7 @@ fn cells(entry: &LedgerEntry, time: impl Fn(DateTime<Utc>) -> String) -> [String
     };
     [
         entry.seq.to_string(),
-        as_text(&entry.address),
+        in_full(kind, &entry.address),
         entry.customer_id.as_deref().map(as_text).unwrap_or_default(),
         code,
         entry.standing.name().to_owned(),
@@ -229,7 +231,7 @@ mod tests {
             settled_at: None,
             next_try_at: None,
         };
-        let line = String::from_utf8(csv_lines([cells(&entry, |at| at.to_rfc3339())]).unwrap()).unwrap();
-        assert_eq!(line, "7,353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,\n");
+        let line = String::from_utf8(csv_lines([cells(&entry, Kind::Sms, |at| at.to_rfc3339())]).unwrap()).unwrap();
+        assert_eq!(line, "7,+353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,\n");
     }
 }

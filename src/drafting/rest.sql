@@ -4,7 +4,7 @@
 WITH wanted AS (
     SELECT d.seq, d.contact_id, d.address, d.customer_id, d."values"
     FROM deliveries d
-    JOIN schedule_runs r ON r.id = d.run_id
+    JOIN real_runs r ON r.id = d.run_id
     LEFT JOIN retries t ON t.run_id = d.run_id AND t.seq = d.seq
     WHERE d.run_id = $2
       AND (coalesce(d.outcome = ANY ($3), false)
@@ -15,8 +15,8 @@ WITH wanted AS (
                                WHERE v.contact_id = d.contact_id AND m.author = 'contact' AND m.at >= d.settled_at)))
 ), reached AS (
     SELECT o.contact_id
-    FROM schedule_runs r
-    JOIN schedule_runs other ON other.schedule_id = r.schedule_id AND other.id <> r.id
+    FROM real_runs r
+    JOIN real_runs other ON other.schedule_id = r.schedule_id AND other.id <> r.id
     JOIN deliveries o ON o.run_id = other.id
     WHERE r.id = $2 AND (o.outcome IN (0, 14) OR (o.outcome IS NULL AND o.progress IS NOT NULL))
 ), written AS (

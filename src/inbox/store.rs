@@ -317,12 +317,14 @@ fn found(conn: &mut PgConnection, q: &str) -> QueryResult<Vec<i64>> {
         .sql(
             ") v JOIN contacts c ON c.id = v.contact_id
              WHERE EXISTS (SELECT FROM jsonb_each_text(c.\"values\") f WHERE f.key ILIKE '%name%'
-                           AND (starts_with(lower(f.value), ",
+                           AND strpos(' ' || plain_text(f.value), ' ' || plain_text(",
         )
         .text(&small)
-        .sql(") OR strpos(lower(f.value), ' ' || ")
-        .text(&small)
-        .sql(") > 0))");
+        .sql(")) > 0)");
+    // How people at home write a number, and its last digits.
+    if address.len() >= 4 && address.bytes().all(|b| b.is_ascii_digit()) {
+        sql.sql(" OR right(c.address, length(").text(&address).sql(")) = ").text(&address);
+    }
     add(conn, sql)?;
 
     // With less there is no trigram to go by.

@@ -10,7 +10,8 @@ use crate::db::{Db, Error, locks};
 use crate::drafting;
 use crate::drafting::Refused;
 use crate::ids::{CampaignId, FileId, ListId, UserId};
-use crate::quick::understood::{Source, understood};
+use crate::journal::{self, Entry, Happened};
+use crate::quick::understood::{QuickSource, understood};
 use crate::schedules::{self, Draft};
 
 /// A quick campaign as its page has it.
@@ -122,14 +123,18 @@ pub fn launch_due(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -
         locks::take_halt(conn, false)?;
         let Some(by) = store::take_launch(conn, id)? else { return Ok(false) };
         // Somebody looks first at what cannot be sent, on the page of the draft.
-        if asks(conn, id)? {
-            return Ok(false);
-        }
-        match drafting::actions::launch(conn, id, by, now) {
-            Ok(()) => Ok(true),
-            Err(Error::Refused(_)) => Ok(false),
-            Err(Error::Database(error)) => Err(error),
-        }
+        let why = match asks(conn, id)? {
+            true => "its file has to be looked at first".to_owned(),
+            false => match drafting::actions::launch(conn, id, by, now) {
+                Ok(()) => return Ok(true),
+                Err(Error::Refused(refused)) => refused.to_string(),
+                Err(Error::Database(error)) => return Err(error),
+            },
+        };
+        let draft = CampaignState::Draft.word();
+        let entry = Entry::new(Happened::CampaignLaunchTakenBack, id, by).of(id).was(draft).became(draft).why(&why);
+        journal::note(conn, entry, now)?;
+        Ok(false)
     })
 }
 
@@ -137,7 +142,7 @@ pub fn launch_due(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -
 fn asks(conn: &mut PgConnection, id: CampaignId) -> QueryResult<bool> {
     let Some(file) = store::find(conn, id)?.file_id else { return Ok(false) };
     for schedule in schedules::store::of_campaigns(conn, &[id])? {
-        if understood(conn, &Source::File(file), &schedule.plan.body)?.asks() {
+        if understood(conn, &QuickSource::File(file), &schedule.plan.body)?.asks() {
             return Ok(true);
         }
     }

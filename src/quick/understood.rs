@@ -19,7 +19,7 @@ const SHOWN: usize = 3;
 const NAMED: i64 = 10;
 
 /// Where the contacts come from.
-pub enum Source<'a> {
+pub enum QuickSource<'a> {
     Numbers(&'a Typed),
     /// Imported.
     File(FileId),
@@ -66,11 +66,11 @@ impl Understood {
     }
 }
 
-pub fn understood(conn: &mut PgConnection, source: &Source<'_>, body: &str) -> QueryResult<Understood> {
+pub fn understood(conn: &mut PgConnection, source: &QuickSource<'_>, body: &str) -> QueryResult<Understood> {
     match source {
-        Source::Numbers(typed) => Ok(of_numbers(typed, body)),
-        Source::File(file) => of_file(conn, *file, body),
-        Source::List(n) => {
+        QuickSource::Numbers(typed) => Ok(of_numbers(typed, body)),
+        QuickSource::File(file) => of_file(conn, *file, body),
+        QuickSource::List(n) => {
             let unknown = Template::parse(body, &known_fields(conn)?).unknown().to_vec();
             Ok(Understood { rows: *n, good: *n, unknown, ..Understood::default() })
         }

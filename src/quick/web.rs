@@ -31,7 +31,7 @@ use crate::pacing::{self, Calendar, Rate};
 use crate::providers::Kind;
 use crate::quick::actions::{Quick, QuickTo, Stands};
 use crate::quick::typed::Typed;
-use crate::quick::understood::{Source, Understood, late, understood};
+use crate::quick::understood::{QuickSource, Understood, late, understood};
 use crate::schedules::Draft;
 use crate::web::chart::thousands;
 use crate::web::{
@@ -681,9 +681,9 @@ async fn understood_of(
     let known = contacts.map(|contacts| (contacts.to, contacts.n));
     let understood = app.db.run(move |conn| {
         let source = match (&typed, known) {
-            (Some(typed), _) => Source::Numbers(typed),
-            (None, Some((QuickTo::File(file), Some(_)))) => Source::File(file),
-            (None, Some((QuickTo::List(_), n))) => Source::List(n.unwrap_or_default()),
+            (Some(typed), _) => QuickSource::Numbers(typed),
+            (None, Some((QuickTo::File(file), Some(_)))) => QuickSource::File(file),
+            (None, Some((QuickTo::List(_), n))) => QuickSource::List(n.unwrap_or_default()),
             (None, Some((QuickTo::File(_), None)) | None) => return Ok::<_, diesel::result::Error>(None),
         };
         let mut understood = understood(conn, &source, &body)?;

@@ -180,6 +180,37 @@ async fn contacts_are_found_by_address_customer_id_and_value() {
 }
 
 #[actix_web::test]
+async fn contacts_are_found_as_people_at_home_write_them_and_without_accents() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import_csv("Phone,Customer,name\n0861234821,C9,Zoë Brien\n0871234567,C8,Ann\n").await;
+    for q in ["0861234821", "086%20123%204821", "4821", "Zo%C3%AB", "zoe", "brien", "C9"] {
+        let page = desk.visit(&format!("/contacts?q={q}")).await;
+        page.shows("353861234821");
+        page.lacks("353871234567");
+    }
+    desk.visit("/contacts?q=9999").await.shows("Nobody found");
+}
+
+#[actix_web::test]
+async fn a_table_that_was_taken_away_can_be_uploaded_again() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import_csv("Phone,customer id,Name,city\n0861234821,C9,Zoë,Cork\n+4915123456704,C8,=1+1,Bonn\n").await;
+    let before = desk.known();
+    let table = desk.visit("/contacts.csv").await.html;
+    let uploaded = desk.upload("/files", "contacts.csv", table.as_bytes(), &[]).await;
+    let file = uploaded.location.expect("uploaded");
+    let n_columns = table.lines().next().unwrap().split(',').count();
+    let names: Vec<String> = (0..n_columns).map(|i| format!("use-{i}")).collect();
+    let own = ["channel_id", "ignore", "customer_id", "ignore", "ignore", "ignore"];
+    let uses = own.into_iter().chain(std::iter::repeat("data"));
+    // Numbers have their country code, so any country will do.
+    let form: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(uses).chain([("region", "AT")]).collect();
+    assert_eq!(desk.fill_in(&format!("{file}/import"), &form).await.status, 303);
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    assert_eq!(desk.known(), before);
+}
+
+#[actix_web::test]
 async fn nobody_comes_twice_and_nobody_is_left_out_page_by_page() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     desk.sql(

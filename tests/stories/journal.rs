@@ -391,13 +391,15 @@ async fn of_running_ones() -> BTreeSet<&'static str> {
     assert_eq!(it.n(), before + 1, "the ledger was taken away");
     it.press("/schedules/{id}/stop", &of("stop"), &[]).await;
     it.press("/campaigns/{id}/archive", &of_all("archive"), &[]).await;
-    let (second, ..) = it.desk.campaign("Second", 10, "09:30-10:00", 60.0).await;
+    let (second, _, rest) = it.desk.campaign("Second", 10, "09:30-10:00", 60.0).await;
     it.press("/campaigns/{id}/stop", &format!("/campaigns/{second}/stop"), &[]).await;
+    it.press("/runs/{id}/rest", &format!("/runs/{rest}/rest"), &[("whom", "unsent")]).await;
     it.desk.campaign("Third", 10, "09:30-10:00", 60.0).await;
     it.press("/stop", "/stop", &[("word", "STOP")]).await;
     let channel = it.desk.channel.to_string();
     let fields = crate::quick::form(&channel, &[]);
     it.upload("/campaigns/quick", "/campaigns/quick", "", "", &fields).await;
+    it.upload("/campaigns/quick/file", "/campaigns/quick/file", "people.csv", "phone\n+12025550123\n", &fields).await;
     it.pressed
 }
 

@@ -220,7 +220,7 @@ async fn a_file_goes_out_unasked_only_when_nothing_about_it_is_in_question() {
     asks(people, &[("body", "Hi #name, #code")]).await.shows("1 of them has no code and would be skipped.");
     let late = [("body", "Hi"), ("rate", "1"), ("end", "14:06")];
     asks(people, &late).await.shows("There is no time for 1 of them before the end.");
-    asks("mobile,name\nnobody,Eve\n", &[]).await.shows("No row of this file can be sent to.");
+    asks("mobile,name\n00000000,Eve\n", &[]).await.shows("No row of this file can be sent to.");
     let chosen = desk
         .upload("/campaigns/quick/file", "kunden.csv", people.as_bytes(), &[("to", "file"), ("region", "IE")])
         .await;
@@ -266,9 +266,17 @@ async fn a_large_file_with_rows_that_cannot_be_used_becomes_a_draft_to_look_at()
     let file = [&many()[..], b"nobody,Eve\n"].concat();
     let answer = send_file(&desk, &file, &[("end", "")]).await;
     assert_eq!(answer.location.as_deref(), Some("/campaigns/quick/1"), "{}", answer.html);
-    importer::tick(&desk.app).await.unwrap();
+    desk.later(20);
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
     assert_eq!(launcher::tick(&desk.app).await.unwrap(), 0);
     let moved = desk.peek("/campaigns/quick/1").await;
+    assert_eq!(
+        moved.status,
+        200,
+        "{} {}",
+        moved.html,
+        desk.lines("SELECT state || rows_bad || rows_good AS line FROM files")[0]
+    );
     assert_eq!(moved.headers.get("hx-redirect").unwrap(), "/campaigns/1/edit#review");
 }
 

@@ -55,11 +55,12 @@ async fn those_whom_a_stopped_run_did_not_reach_get_it_from_another_campaign_and
         use bugle::{drafting, schedules};
         let id = bugle::ids::CampaignId(2);
         let main = schedules::store::of_campaigns(conn, &[id]).unwrap().remove(0);
-        let plan = schedules::Draft { when: When::Once { date: now.date_naive() }, ..main.plan };
+        let when = When::Once { date: now.date_naive() };
+        let plan = schedules::Draft { when, rate: bugle::pacing::Rate::Fixed(600.0), ..main.plan };
         drafting::actions::change_schedule(conn, main.id, &plan, desk.admin, now).unwrap();
         drafting::actions::launch(conn, id, desk.admin, now).unwrap();
     });
-    desk.run_until("2026-03-02 10:00:05").await;
+    desk.run_until("2026-03-02 09:03:30").await;
     let mut got: Vec<String> = desk.received().into_iter().map(|it| it.phone).collect();
     got.sort();
     let mut reachable: Vec<String> = people.iter().filter(|it| *it != "12020000090").cloned().collect();

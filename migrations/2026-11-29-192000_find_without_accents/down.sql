@@ -1,0 +1,1 @@
+DROP FUNCTION plain_text(text);
