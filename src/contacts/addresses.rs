@@ -182,8 +182,10 @@ pub fn as_stored(text: &str) -> String {
 fn unwrapped(text: &str) -> &str {
     let text = text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let text = text.trim_start_matches(['\'', '\u{2019}']);
-    let is_link = text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("tel:"));
-    if is_link { text[4..].trim() } else { text.trim() }
+    match text.split_at_checked(4) {
+        Some((start, number)) if start.eq_ignore_ascii_case("tel:") => number.trim(),
+        Some(_) | None => text.trim(),
+    }
 }
 
 /// Zeros of the scripts that have digits of their own; nine more follow each.
@@ -385,9 +387,11 @@ fn renumbered(number: &PhoneNumber) -> Option<PhoneNumber> {
     let national = number.get_national_significant_number();
     let today = match (number.country_code, national.as_bytes()) {
         // Mexico took the 1 off its mobile numbers in 2019; messengers still write it.
-        (52, [b'1', rest @ ..]) if rest.len() == 10 => national[1..].to_owned(),
+        (52, [b'1', rest @ ..]) if rest.len() == 10 => national.get(1..)?.to_owned(),
         // Brazil put a 9 before the eight digits of its mobile numbers, area by area until 2016.
-        (55, [_, _, b'6'..=b'9', ..]) if national.len() == 10 => format!("{}9{}", &national[..2], &national[2..]),
+        (55, [_, _, b'6'..=b'9', ..]) if national.len() == 10 => {
+            format!("{}9{}", national.get(..2)?, national.get(2..)?)
+        }
         _ => return None,
     };
     PHONE_NUMBER_UTIL.parse(format!("+{}{today}", number.country_code), None).ok()

@@ -185,10 +185,11 @@ pub fn letters(mut column: usize) -> String {
     letters.into_iter().map(char::from).collect()
 }
 
-/// What a cell says: without blanks around it, and out of the formula `="…"`, which keeps zeros in front
-/// through spreadsheets.
+/// What a cell says: without blanks around it, out of the formula `="…"`, which keeps zeros in front
+/// through spreadsheets, and without the apostrophe that our own tables put before what would be a formula.
 pub fn plain(cell: &str) -> &str {
     let cell = cell.trim();
+    let cell = cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell);
     let inside = cell.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     inside.filter(|inside| !inside.contains('"')).map_or(cell, str::trim)
 }
