@@ -360,7 +360,7 @@ const PHONE_WORDS: &[&str] = &[
     "携帯番号", "手機", "手機號碼", "전화", "전화번호", "휴대폰", "휴대전화",
 ];
 /// Words that may mean a phone number, and something else as well.
-const PERHAPS_PHONE_WORDS: &[&str] = &["address", "number", "to", "broj", "portable", "sms"];
+const PERHAPS_PHONE_WORDS: &[&str] = &["number", "to", "broj", "portable", "sms", "address"];
 
 /// The name of a column without its case, blanks and signs.
 fn plain_name(name: &str) -> String {
