@@ -38,7 +38,7 @@ pub struct Understood {
     pub numbers: Vec<String>,
     /// The texts of the first of them.
     pub texts: Vec<String>,
-    /// Why others are left out: the first of them.
+    /// Why others are left out: the first of them. Of typed numbers the page names them where they are typed.
     pub left_out: Vec<String>,
     pub n_left_out: i64,
     /// Rows that name somebody once more.
@@ -78,14 +78,12 @@ pub fn understood(conn: &mut PgConnection, source: &QuickSource<'_>, body: &str)
 }
 
 fn of_numbers(typed: &Typed, body: &str) -> Understood {
-    let named = typed.bad.iter().take(NAMED as usize).map(|bad| format!("Row {}: {}", bad.row, bad.says));
     let good = typed.good.len() as i64;
     Understood {
         rows: good + typed.n_bad as i64,
         good,
         numbers: typed.good.iter().take(SHOWN).map(|number| spaced(number)).collect(),
         texts: vec![body.to_owned()],
-        left_out: named.collect(),
         n_left_out: typed.n_bad as i64,
         repeated: typed.repeated as i64,
         unknown: Template::parse(body, &[]).unknown().to_vec(),
