@@ -24,6 +24,8 @@ const LONGEST_ADDRESS: usize = 200;
 const LONGEST_WRITING: usize = 120;
 /// Digits of the shortest phone number anywhere.
 const SHORTEST_PHONE: usize = 4;
+/// Digits of a number beside which another one may stand; what has fewer is an extension.
+const SHORTEST_OF_SEVERAL: usize = 7;
 
 /// Why a text is not an address. [`AddressProblem::says`] has the words for the
 /// person whose file it stands in.
@@ -294,6 +296,10 @@ struct Written {
 /// What a text is that holds something else than digits.
 fn no_number(text: &str) -> AddressProblem {
     let is_digit = |c: char| c.is_ascii_digit();
+    let is_whole = |piece: &&str| SHORTEST_OF_SEVERAL <= piece.matches(is_digit).count();
+    if 1 < text.split(|c: char| !c.is_ascii_digit() && !" -.()/+".contains(c)).filter(is_whole).count() {
+        return AddressProblem::Several;
+    }
     if let Some((number, rest)) = text.find(|c: char| c.is_alphabetic() || c == '#').map(|at| text.split_at(at))
         && number.matches(is_digit).count() >= SHORTEST_PHONE
         && rest.ends_with(is_digit)
@@ -593,6 +599,9 @@ mod tests {
     fn two_numbers_are_not_made_one() {
         for text in ["0171 2345678/9", "0171 2345678 / 79", "030 1234567/0171 2345678", "01712345678 01722345678"] {
             assert_eq!(sms(text, "DE"), Err(AddressProblem::Several), "{text}");
+        }
+        for text in ["086 1230008 or 086 1230009", "0861230008, 0861230009", "+353861230008; +353861230009 (work)"] {
+            assert_eq!(sms(text, "IE"), Err(AddressProblem::Several), "{text}");
         }
         for text in [&*spaced("35222002000000"), "+352 2200200 0000"] {
             assert_eq!(sms(text, "").as_deref().map(|it| &it[..6]), Ok("352220"), "its end is no number of its own");
