@@ -1,4 +1,4 @@
-// Runs the stories in stories/, one after another, each file against a server of its own.
+// Runs the stories in stories/, each file against a server of its own and two files at a time.
 //
 //   node tests/browser/run.mjs            all
 //   node tests/browser/run.mjs sign stop  those whose file or name holds one of the words
@@ -16,6 +16,8 @@ const wanted = process.argv.slice(2).map((word) => word.toLowerCase());
 const folder = join(ROOT, "tests/browser/stories");
 /** The longest that one story may take: a page that hangs fails its story, not everybody's patience. */
 const LONGEST = 90_000;
+/** So many files are told side by side: most of a story is waiting for a page. */
+const LANES = Number(process.env.LANES ?? 2);
 let passed = 0;
 let failed = 0;
 
@@ -27,11 +29,6 @@ async function inTime(told) {
   await Promise.race([told, late]).finally(() => clearTimeout(clock));
 }
 
-function fail(name, error, more = "") {
-  failed += 1;
-  console.log(`  FAILED  ${name}\n${String(error.stack ?? error).replace(/^/gm, "          ")}${more}`);
-}
-
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
@@ -40,21 +37,20 @@ const browser = await chromium.launch({
   ],
 });
 
-try {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs")).sort()) {
-    const { stories } = await import(join(folder, file));
-    const told = Object.entries(stories).filter(([name]) =>
-      wanted.length === 0 || wanted.some((word) => `${file} ${name}`.toLowerCase().includes(word)));
-    if (told.length === 0) continue;
+/** The stories of one file, in their order. What is to be said of them is said at its end, so that files do not mix. */
+async function tell(file) {
+  const { stories } = await import(join(folder, file));
+  const told = Object.entries(stories).filter(([name]) =>
+    wanted.length === 0 || wanted.some((word) => `${file} ${name}`.toLowerCase().includes(word)));
+  if (told.length === 0) return;
 
-    console.log(file.replace(/\.mjs$/, ""));
-    let bugle;
-    try {
-      bugle = await Bugle.start();
-    } catch (error) {
-      fail("the server starts", error);
-      continue;
-    }
+  const lines = [file.replace(/\.mjs$/, "")];
+  const fail = (name, error, more = "") => {
+    failed += 1;
+    lines.push(`  FAILED  ${name}\n${String(error.stack ?? error).replace(/^/gm, "          ")}${more}`);
+  };
+  try {
+    const bugle = await Bugle.start();
     for (const [name, story] of told) {
       const desk = new Desk(browser, bugle);
       const began = Date.now();
@@ -62,7 +58,7 @@ try {
         await inTime(story(desk));
         await desk.leave();
         passed += 1;
-        console.log(`  ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+        lines.push(`  ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
       } catch (error) {
         const pages = await desk.photograph(name.replace(/\W+/g, "-"));
         await desk.leave().catch(() => {});
@@ -70,7 +66,18 @@ try {
       }
     }
     await bugle.stop().catch((error) => fail("the server stops", error));
+  } catch (error) {
+    fail("the server starts", error);
   }
+  console.log(lines.join("\n"));
+}
+
+try {
+  const files = readdirSync(folder).filter((name) => name.endsWith(".mjs")).sort();
+  const lane = async () => {
+    for (let file = files.shift(); file; file = files.shift()) await tell(file);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
 } finally {
   await browser.close();
 }
