@@ -39,6 +39,25 @@ pub struct Pulse {
     database: Mutex<Option<Instant>>,
     engine: Mutex<Option<Instant>>,
     outdated: AtomicBool,
+    demo: Mutex<Option<DemoProgress>>,
+}
+
+/// How far the demo of a new installation is, until its engine may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemoProgress {
+    /// Another process writes it, or it is not known yet whether one does.
+    Awaited,
+    /// `done` parts `of` so many are there, and `next` is the one that is being written.
+    Written { done: usize, of: usize, next: &'static str },
+    /// It ended before its end; the log says why.
+    Failed,
+}
+
+impl DemoProgress {
+    /// Whether nothing is sent yet.
+    pub fn is_under_way(self) -> bool {
+        self != DemoProgress::Failed
+    }
 }
 
 impl Pulse {
@@ -59,6 +78,15 @@ impl Pulse {
 
     pub fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::SeqCst)
+    }
+
+    pub fn demo_is_at(&self, progress: Option<DemoProgress>) {
+        *self.demo.lock().unwrap() = progress;
+    }
+
+    /// `None` once it is written, and where none is.
+    pub fn demo(&self) -> Option<DemoProgress> {
+        *self.demo.lock().unwrap()
     }
 
     /// How long ago the database answered; `None` in a process that does not ask it for the time.

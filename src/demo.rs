@@ -3,31 +3,35 @@
 //!
 //! Nothing in it is made up. Files are imported, campaigns launched and messages
 //! sent to the sandbox's phones by the same code as always, under a clock that is
-//! turned through the last day.
+//! turned through the last day. The pages can be used meanwhile and show how far it is; the
+//! engine of the present begins when it is written, so that it never runs a campaign of its past.
 
 use actix_web::web::Data;
 use anyhow::Context;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
-use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use rand::distr::{Alphanumeric, SampleString};
 
-use crate::app::App;
+use crate::app::{App, DemoProgress};
 use crate::bots::domain::Pinned;
 use crate::bots::examples::Example;
 use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
+use crate::channels::domain::{ChannelSetup, Own};
 use crate::clock::Clock;
 use crate::control;
 use crate::conversations::intake;
 use crate::daily::{self, domain::DailyPlan};
-use crate::db::{Error, locks};
+use crate::db::Error;
+use crate::db::locks::number;
 use crate::engine::Engine;
 use crate::engine::{importer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
 use crate::pacing::{Days, LatePolicy, Missed, Overlap, Rate, Rule};
-use crate::providers::{Event, Inbound, Kind};
+use crate::providers::{Event, Inbound, Kind, ProviderName};
 use crate::sandbox::carrier;
 use crate::schedules::{self, Draft, Recurrence, When};
 use crate::{bots, channels, drafting, installation, lists, people, settings};
@@ -51,35 +55,50 @@ pub async fn seed(app: &App) -> anyhow::Result<bool> {
             )
         })
         .await?;
-    if !mine {
-        return Ok(false);
+    if mine {
+        tracing::info!("writing the demo; the pages show how far it is");
+        Story::begin(app, now).await?.tell().await?;
     }
-    Story::begin(app, now).await?.tell().await?;
-    Ok(true)
+    Ok(mine)
 }
 
-/// Waits while another process writes the demo: an engine that ran meanwhile would run the
-/// campaigns of its past by the clock of today.
-pub async fn stand_by(app: &App) -> anyhow::Result<()> {
-    turn(app).await.map(drop)
+/// Before the engine begins: writes the demo where it is wanted, and waits while another process
+/// writes it, which would otherwise see the campaigns of its past run by the clock of today. A
+/// demo that cannot be written whole keeps nobody from working.
+pub async fn open(app: &App, wanted: bool) {
+    let written = if wanted { seed(app).await } else { turn(app).await.map(|_| false) };
+    match &written {
+        Ok(true) => tracing::info!("the demo is written"),
+        Ok(false) => {}
+        Err(error) => tracing::error!("the demo could not be written: {error:#}"),
+    }
+    app.pulse.demo_is_at(written.is_err().then_some(DemoProgress::Failed));
 }
 
 /// The turn to write the demo, until it is dropped. Whoever had it and hangs is waited for no
 /// longer than a demo could take.
 async fn turn(app: &App) -> anyhow::Result<PgConnection> {
-    let db = app.db.clone();
+    let (db, pulse) = (app.db.clone(), app.pulse.clone());
     let take = move || {
         let mut conn = db.open()?;
-        conn.batch_execute(&format!(
-            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '120s';
-             SELECT pg_advisory_xact_lock({})",
-            locks::number::DEMO
-        ))
-        .context("another process has been writing the demo for two minutes")?;
+        conn.batch_execute(
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '120s'",
+        )?;
+        if !diesel::select(pg_try_advisory_xact_lock(i64::from(number::DEMO))).get_result::<bool>(&mut conn)? {
+            tracing::info!("another process writes the demo; nothing is sent until it is there");
+            pulse.demo_is_at(Some(DemoProgress::Awaited));
+            conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({})", number::DEMO))
+                .context("another process has been writing the demo for two minutes")?;
+        }
         Ok(conn)
     };
     tokio::task::spawn_blocking(take).await?
 }
+
+diesel::define_sql_function!(fn pg_try_advisory_xact_lock(key: BigInt) -> Bool);
+
+/// What [`Story::tell`] tells of, one after another.
+const PARTS: usize = 10;
 
 struct Story {
     app: Data<App>,
@@ -134,6 +153,7 @@ impl Story {
     }
 
     async fn tell(&self) -> anyhow::Result<()> {
+        self.part(0, "Tuesday recipes");
         self.newsletter().await?;
         self.holidays().await?;
 
@@ -147,6 +167,7 @@ impl Story {
             ends: -24 * 60,
             rate: 120.0,
         };
+        self.part(1, "Spring offer");
         self.launch(&spring).await?;
         self.turn(spring.starts * 60, spring.starts * 60 + 120, 5).await?;
 
@@ -160,6 +181,7 @@ impl Story {
             ends: -92,
             rate: 30.0,
         };
+        self.part(2, "Flash sale");
         self.launch(&flash).await?;
         self.turn(flash.starts * 60, flash.ends * 60 + 5, 5).await?;
 
@@ -173,11 +195,13 @@ impl Story {
             ends: 6 * 60,
             rate: 90.0,
         };
+        self.part(3, "Satisfaction survey");
         let (_, first) = self.launch(&survey).await?;
         self.turn(survey.starts * 60, survey.starts * 60 + 150, 5).await?;
         let (by, at) = (self.by, self.app.clock.now());
         self.app.db.run(move |conn| control::actions::pause(conn, first, by, at)).await?;
 
+        self.part(4, "conversations");
         self.conversations().await?;
 
         // Sending right now.
@@ -190,6 +214,7 @@ impl Story {
             ends: 3 * 60,
             rate: 60.0,
         };
+        self.part(5, "Arrears reminder");
         self.launch(&arrears).await?;
         self.turn(arrears.starts * 60, -1, 3).await?;
 
@@ -204,13 +229,17 @@ impl Story {
             ends: tomorrow + 120,
             rate: 30.0,
         };
+        self.part(6, "Appointment reminder");
         self.launch(&appointments).await?;
         starter::tick(&self.app).await?;
 
+        self.part(7, "Late opening");
         self.regions(tomorrow + 60).await?;
+        self.part(8, "Payments due");
         self.every_day().await?;
 
         // Begun and not launched.
+        self.part(9, "Newsletter");
         self.draft(&Plan {
             campaign: "Newsletter",
             schedule: "Readers",
@@ -223,6 +252,11 @@ impl Story {
         .await?;
         self.engine.shut_down().await;
         Ok(())
+    }
+
+    /// Says that `next` is written now, after `done` others.
+    fn part(&self, done: usize, next: &'static str) {
+        self.app.pulse.demo_is_at(Some(DemoProgress::Written { done, of: PARTS, next }));
     }
 
     /// Every Tuesday to the people on a list, for more than a week now.
@@ -310,21 +344,34 @@ impl Story {
         for (round, minutes) in [(0, begins + 6), (1, begins + 21)] {
             self.app.clock.set(self.now + TimeDelta::minutes(minutes));
             for (n, number) in numbers().take(visits.contacts / 2).enumerate() {
-                self.says(&number, said[n % said.len()][round]).await?;
+                self.says(self.channel, &number, said[n % said.len()][round]).await?;
             }
             self.turn(minutes * 60, minutes * 60 + 20, 5).await?;
         }
 
         let meets = self.publish("front-desk").await?;
-        let (zone, channel) = (self.app.settings.time_zone, self.channel);
+        let zone = self.app.settings.time_zone;
         self.app.clock.set(self.now - TimeDelta::minutes(45));
         let at = self.app.clock.now();
+        // On a number of its own: whoever tries out an inbound campaign finds the first channel free.
+        let line = ChannelSetup {
+            name: "Front desk SMS".to_owned(),
+            sender: "Bugle desk".to_owned(),
+            per_minute: None,
+            own: Own::of(ProviderName::Sandbox),
+        };
+        let desk = self
+            .app
+            .db
+            .run(move |conn| channels::actions::add(conn, Kind::Sms, &line, by, at))
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
         self.app
             .db
             .run(move |conn| {
                 let id = drafting::actions::create(conn, "Front desk", CampaignKind::Inbound, zone, by, at)?;
                 let midnight = NaiveTime::MIN;
-                let plan = Draft::once("SMS", channel, "", at.date_naive(), midnight, midnight, 60.0);
+                let plan = Draft::once("SMS", desk, "", at.date_naive(), midnight, midnight, 60.0);
                 let plan = Draft { bot: Some(meets), when: When::Inbound, rate: Rate::Auto, ..plan };
                 drafting::actions::add_schedule(conn, id, &plan, by, at)?;
                 drafting::actions::launch(conn, id, by, at)
@@ -341,7 +388,7 @@ impl Story {
             let minutes = -40 + round * 4;
             self.app.clock.set(self.now + TimeDelta::minutes(minutes));
             for (number, texts) in writes {
-                self.says(number, texts.get(round as usize).unwrap_or(&"")).await?;
+                self.says(desk, number, texts.get(round as usize).unwrap_or(&"")).await?;
             }
             self.turn(minutes * 60, minutes * 60 + 20, 5).await?;
         }
@@ -365,14 +412,14 @@ impl Story {
     }
 
     /// Somebody writes, unless there is nothing to say.
-    async fn says(&self, from: &str, text: &str) -> anyhow::Result<()> {
+    async fn says(&self, channel: ChannelId, from: &str, text: &str) -> anyhow::Result<()> {
         if text.is_empty() {
             return Ok(());
         }
         let now = self.app.clock.now();
         let id = format!("demo-{from}-{}", now.timestamp());
         let inbound = Inbound { id, from: from.to_owned(), text: text.to_owned(), at: Some(now), by: None };
-        intake::take_in(&self.app, self.channel, vec![Event::Inbound(inbound)], now).await?;
+        intake::take_in(&self.app, channel, vec![Event::Inbound(inbound)], now).await?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod halting;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use actix_web::cookie::Key;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow, bail};
 use bugle::access::Role;
-use bugle::app::{App, Pulse};
+use bugle::app::{App, DemoProgress, Pulse};
 use bugle::clock::Clock;
 use bugle::config::{Network, Settings};
 use bugle::db::embedded::{Durability, Private, Watch};
@@ -243,7 +244,9 @@ fn run(cli: Cli) -> Result<()> {
             // Some ports are only root's to take.
             let port = take_port(&args)?;
             args.static_dir = Some(within_reach(&database, &dir, static_dir(&args))?);
+            announce(port.local_addr()?, &args, &database, &dir);
             let place = Place::open(&database, dir)?;
+            println!("Bringing the database up to date…");
             bring_up_to_date(&place)?;
             let runtime = runtime()?;
             let served = runtime.block_on(serve(&place, args, port));
@@ -488,12 +491,6 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         );
     }
     app.db.run(move |conn| channels::actions::ensure_channel(conn, clock.now())).await?;
-    if story {
-        demo::seed(&app).await.context("the demo could not be written")?;
-    } else {
-        demo::stand_by(&app).await?;
-    }
-
     // The engine has connections of its own: a busy campaign never keeps a click on PAUSE waiting.
     let engine_db = db.beside(Purpose::Engine, args.database_connections)?;
     let engine = Data::new(App {
@@ -535,10 +532,25 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         .shutdown_timeout(10)
         .disable_signals()
         .listen(port.listen(1024).with_context(|| format!("cannot listen on {address}"))?.into_std()?)?;
+    // Nobody is told that it is ready before that is known.
+    app.pulse.demo_is_at(Some(DemoProgress::Awaited));
     let server = server.run();
     let handle = server.handle();
+    let server = tokio::spawn(server);
 
     tokio::spawn(timekeeper::keep(app.get_ref().clone()));
+    greet(address, &app.settings, sign_in.as_deref());
+    let mut told_to_stop = pin!(told_to_stop);
+    let mut demo = pin!(demo::open(&app, story));
+    let stops = tokio::select! {
+        () = &mut demo => false,
+        () = &mut told_to_stop => true,
+    };
+    if stops {
+        tracing::info!("stopping when the demo is whole; once more to stop at once");
+        tokio::spawn(leave_at_once());
+        demo.await;
+    }
     let engine = Engine::new(engine);
     let mut metronome = Metronome::default();
     if args.only != Some(Half::Web) {
@@ -554,9 +566,10 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
     if let Some(watch) = place.server.as_ref().map(Private::watch) {
         tokio::spawn(warn_when_outdated(watch, app.pulse.clone()));
     }
-    greet(address, &app.settings, sign_in.as_deref());
     let stop = async {
-        told_to_stop.await;
+        if !stops {
+            told_to_stop.await;
+        }
         tracing::info!("stopping: no new sends, waiting for those on the wire");
         engine.hold();
         metronome.stop();
@@ -567,7 +580,7 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         tokio::join!(handle.stop(true), engine.shut_down());
     };
     let (served, ()) = tokio::join!(server, stop);
-    served?;
+    served??;
     let marks = app.marks.clone();
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || marks.write()).await {
         tracing::error!("the mark could not be written: {error}");
@@ -625,10 +638,27 @@ async fn first_person(app: &App) -> Result<Option<String>> {
     app.db.run(move |conn| Ok::<_, diesel::result::Error>(begin(conn))).await?
 }
 
+/// Says where it is going to be, and what has to be done before.
+fn announce(address: SocketAddr, args: &ServeArgs, database: &DatabaseArgs, dir: &Path) {
+    println!("Bugle is starting; in a moment it answers at {}", shown(address, &args.public_url));
+    match &database.database_url {
+        Some(_) => println!("Looking for its database…"),
+        None if dir.join("postgres").is_dir() => println!("Starting its PostgreSQL in {}…", dir.display()),
+        None => println!("Making a PostgreSQL of its own in {}, this once…", dir.display()),
+    }
+}
+
+/// The address as a browser on this machine, or anywhere, can be given it.
+fn shown(address: SocketAddr, public_url: &Option<String>) -> String {
+    let here = match address.ip().is_unspecified() {
+        true => SocketAddr::new([127, 0, 0, 1].into(), address.port()),
+        false => address,
+    };
+    public_url.clone().unwrap_or_else(|| format!("http://{here}"))
+}
+
 fn greet(address: SocketAddr, settings: &Settings, password: Option<&str>) {
-    let shown =
-        if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
-    println!("Listening on {}", settings.public_url.clone().unwrap_or_else(|| format!("http://{shown}")));
+    println!("Listening on {}", shown(address, &settings.public_url));
     match password {
         Some(password) => {
             println!("Sign in with {} and password {password}", first_password::EMAIL);

@@ -9,20 +9,23 @@ use actix_web::body::MessageBody;
 use actix_web::cookie::{Key, SameSite, time};
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::Uri;
+use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse, get, route};
+use askama::Template;
 use diesel::connection::SimpleConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::Span;
 use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
-use crate::app::App;
+use crate::access::View;
+use crate::app::{App, DemoProgress};
 use crate::people::domain::IDLE;
 use crate::people::known::{Seal, keep as keep_known};
 use crate::people::store::{ATTENDED, PgSessions};
-use crate::web::{Problem, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
+use crate::web::{May, Problem, harden, in_time, is_local, page, plain_host, refuse_cross_site, see_other, survive};
 use crate::{
     blocklist, bots, calendar, channels, consent, contact_page, contacts, conversations, daily, deliveries, drafting,
     files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, webchat,
@@ -31,6 +34,7 @@ use crate::{
 /// Pages: what people visit, signed in or about to be.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(home)
+        .service(demo)
         .configure(people::web::routes)
         .configure(settings::web::routes)
         .configure(channels::web::routes)
@@ -174,6 +178,29 @@ async fn home() -> HttpResponse {
     see_other("/campaigns")
 }
 
+#[derive(Template)]
+#[template(path = "shared/_demo.html")]
+struct Demo {
+    progress: DemoProgress,
+}
+
+/// How far the demo is, asked for by the pages that say so. The list that fills up is shown anew at the end.
+#[get("/demo")]
+async fn demo(app: Data<App>, by: May<View>, req: HttpRequest) -> Result<HttpResponse, Problem> {
+    let _ = by;
+    if let Some(progress) = app.pulse.demo() {
+        return page(&Demo { progress });
+    }
+    let url = req.headers().get("HX-Current-URL").and_then(|url| url.to_str().ok()?.parse::<Uri>().ok());
+    let mut answer = HttpResponse::Ok();
+    if url.is_some_and(|url| url.path() == "/campaigns") {
+        answer.insert_header(("HX-Refresh", "true"));
+    }
+    Ok(answer
+        .content_type(ContentType::html())
+        .body(r#"<p class="note good">The demo is there. <a href="/campaigns">See its campaigns</a></p>"#))
+}
+
 /// The process answers.
 #[route("/healthz", method = "GET", method = "HEAD")]
 async fn alive() -> HttpResponse {
@@ -196,6 +223,9 @@ async fn ready(app: Data<App>) -> HttpResponse {
         tracing::warn!("not ready: {why}");
         HttpResponse::ServiceUnavailable().body(format!("{why}\n"))
     };
+    if app.pulse.demo().is_some_and(DemoProgress::is_under_way) {
+        return HttpResponse::ServiceUnavailable().body("the demo is being written\n");
+    }
     match app.pulse.engine() {
         _ if !answers => not_ready("the database does not answer"),
         Some(ago) if IDLE_ENGINE <= ago => not_ready("the engine has not looked for what is due"),

@@ -298,7 +298,12 @@ impl Reply {
     async fn read(app: &App, number: &str, form: ReplyForm) -> Result<Reply, Problem> {
         let wanted = number.to_owned();
         let last = app.books.run(move |conn| store::last_channel(conn, &wanted)).await?;
-        let channels = app.db.run(channels::store::list).await?;
+        let (channels, met) = app
+            .db
+            .run(|conn| {
+                Ok::<_, diesel::result::Error>((channels::store::list(conn)?, channels::store::met_by_campaigns(conn)?))
+            })
+            .await?;
         let channels: Vec<(i64, String)> = channels
             .into_iter()
             .filter(|it| it.provider == ProviderName::Sandbox && (is_phone(number) || !it.kind.is_phone()))
@@ -306,7 +311,10 @@ impl Reply {
             .collect();
         let is_one = |id: &i64| channels.iter().any(|(it, _)| it == id);
         let typed = form.channel.parse().ok();
-        let usual = last.map(|last| last.0).filter(is_one).or(channels.first().map(|(id, _)| *id));
+        // Who writes for the first time does so where somebody answers.
+        let answers = |id: &i64| met.contains_key(&ChannelId(*id));
+        let first = channels.iter().find(|(id, _)| answers(id)).or(channels.first());
+        let usual = last.map(|last| last.0).filter(is_one).or(first.map(|(id, _)| *id));
         let channel = typed.filter(is_one).or(usual).map(|id| id.to_string()).unwrap_or_default();
         let form = ReplyForm { channel, ..form };
         let offered = !channels.is_empty();

@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use super::{Click, Problem};
 use crate::access::{Export, Person, Right, Role, SeeAddresses};
-use crate::app::App;
+use crate::app::{App, DemoProgress};
 use crate::db::Lost;
 
 /// Who is asking.
@@ -58,6 +58,8 @@ pub struct Frame {
     pub path: String,
     /// Whether everything is held, because history was lost.
     pub held: bool,
+    /// How far the demo is, while it is written.
+    pub demo: Option<DemoProgress>,
 }
 
 impl Frame {
@@ -91,7 +93,9 @@ impl FromRequest for Frame {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let held = req.app_data::<Data<App>>().is_some_and(|app| app.marks.is_held());
-        ready(who_asks(req).map(|person| Frame { person, path: req.path().to_owned(), held }))
+        let app = req.app_data::<Data<App>>();
+        let held = app.is_some_and(|app| app.marks.is_held());
+        let demo = app.and_then(|app| app.pulse.demo());
+        ready(who_asks(req).map(|person| Frame { person, path: req.path().to_owned(), held, demo }))
     }
 }

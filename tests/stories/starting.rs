@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use crate::desk::{Desk, empty_database, keeper_of, prompt, until};
+use crate::torture::browser::Browser;
 
 // ---- the program, as a process -------------------------------------------------
 
@@ -105,6 +107,30 @@ impl Bugle {
         (status, self.said())
     }
 
+    fn address(&self) -> SocketAddr {
+        let said = self.said();
+        let address = said.split("Listening on http://").nth(1).expect("it listens").lines().next();
+        address.unwrap().parse().unwrap()
+    }
+
+    /// What is answered to whoever asks whether it is ready.
+    async fn ready(&mut self) -> (u16, String) {
+        self.says("Listening on").await;
+        let nobody = Browser { address: self.address(), cookie: String::new() };
+        let ask = move || nobody.get("/readyz", Duration::from_secs(20)).unwrap();
+        let answer = tokio::task::spawn_blocking(ask).await.unwrap();
+        (answer.status, answer.body)
+    }
+
+    /// Until it is.
+    async fn is_ready(&mut self) {
+        let began = Instant::now();
+        while let (503, why) = self.ready().await {
+            assert!(began.elapsed() < Duration::from_secs(120), "it never was ready: {why}{}", self.said());
+            actix_web::rt::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn stop(self) {
         // SAFETY: our own child, which was not waited for.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
@@ -169,11 +195,40 @@ async fn two_that_find_no_channel_at_the_same_time_make_one() {
 }
 
 #[actix_web::test]
+async fn pages_answer_while_the_demo_is_written_and_say_how_far_it_is() {
+    let url = empty_database("demo_shown");
+    let mut process = Bugle::serve(&url, &["--demo", "story"]);
+    let said = process.says("and password").await;
+    let told = said.find("in a moment it answers at http://127.0.0.1:").expect("the address is told first");
+    assert!(told < said.find("Listening on").unwrap());
+    assert_eq!(process.ready().await, (503, "the demo is being written\n".to_owned()));
+
+    let password = said.split("and password ").nth(1).unwrap().lines().next().unwrap().to_owned();
+    let address = process.address();
+    let browser =
+        tokio::task::spawn_blocking(move || Browser::sign_in(address, "admin@bugle.example", &password)).await.unwrap();
+    let get = async |path: &'static str| {
+        let browser = browser.clone();
+        let get = move || browser.get(path, Duration::from_secs(20)).unwrap();
+        tokio::task::spawn_blocking(get).await.unwrap()
+    };
+    let page = get("/campaigns").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("The demo is being written"), "{}", page.body);
+    let progress = get("/demo").await.body;
+    assert!(progress.contains("of 10: ") && progress.contains("<progress max=\"10\""), "{progress}");
+    // Nothing that the demo launches moves by the clock of today meanwhile.
+    process.is_ready().await;
+    assert!(!get("/campaigns").await.body.contains("The demo is being written"));
+    assert!(get("/demo").await.body.contains("The demo is there"));
+}
+
+#[actix_web::test]
 async fn a_process_that_starts_while_another_writes_the_demo_waits_for_its_end() {
     let url = empty_database("demo_together");
     let mut both = [(); 2].map(|_| Bugle::serve(&url, &["--demo", "story"]));
     for process in &mut both {
-        process.says("Listening on").await;
+        process.is_ready().await;
     }
     // The campaigns of the demo's past went as they are told, by no clock but its own.
     let conn = &mut connect(&url);
@@ -185,7 +240,7 @@ async fn a_process_that_starts_while_another_writes_the_demo_waits_for_its_end()
 }
 
 #[actix_web::test]
-async fn processes_that_find_a_demo_begun_listen_when_it_is_written() {
+async fn processes_that_find_a_demo_begun_are_ready_when_it_is_written() {
     let url = empty_database("demo_beside");
     let mut story = Bugle::serve(&url, &["--demo", "story"]);
     let begun = "SELECT count(*) AS n FROM installation WHERE seeded_at IS NOT NULL";
@@ -193,13 +248,13 @@ async fn processes_that_find_a_demo_begun_listen_when_it_is_written() {
     until("the demo is begun", is_begun).await;
 
     let survey = "SELECT count(*) AS n FROM schedules WHERE name = 'First invitation' AND state = 'paused'";
-    let listens = async |demo| {
+    let is_ready = async |demo| {
         let mut beside = Bugle::serve(&url, &["--demo", demo]);
-        beside.says("Listening on").await;
+        beside.is_ready().await;
         assert_eq!(number(&mut connect(&url), survey), 1, "{demo}: it is not written yet");
     };
-    futures_util::join!(listens("none"), listens("story"));
-    story.says("Listening on").await;
+    futures_util::join!(is_ready("none"), is_ready("story"));
+    story.is_ready().await;
 }
 
 // ---- whose database, and which version -----------------------------------------
