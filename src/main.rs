@@ -81,7 +81,12 @@ enum Command {
     User(UserCommand),
     /// Started by Bugle itself, confined: read the workbook on standard input
     #[command(hide = true)]
-    ReadWorkbook { format: String, size: u64 },
+    ReadWorkbook {
+        format: String,
+        size: u64,
+        #[arg(default_value_t = 0)]
+        sheet: usize,
+    },
 }
 
 #[derive(Args)]
@@ -218,8 +223,8 @@ fn public_url(text: &str) -> Result<String, String> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Command::ReadWorkbook { format, size }) = &cli.command {
-        return files::workbook::read(format, *size);
+    if let Some(Command::ReadWorkbook { format, size, sheet }) = &cli.command {
+        return files::workbook::read(format, *size, *sheet);
     }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

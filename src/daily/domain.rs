@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::db::Reason;
-use crate::files::domain::{File, FileEncoding, Mapping, ReadingChoice, State, TableHead, Use};
+use crate::files::domain::{File, FileEncoding, Format, Mapping, ReadingChoice, State, TableHead, Use};
 use crate::folding::folded;
 use crate::ids::{CampaignId, DropId, FileId};
 use crate::pacing::{self, Days, Window};
@@ -32,6 +32,9 @@ pub struct DropTemplate {
     /// The word of the sample file's encoding.
     #[serde(default)]
     pub encoding: Option<String>,
+    /// Which sheet of the sample workbook is read, counted from 0.
+    #[serde(default)]
+    pub sheet: Option<usize>,
     /// Where the sample file names its columns.
     #[serde(default)]
     pub header_row: i64,
@@ -67,6 +70,7 @@ impl DropTemplate {
                 .map(|(header, it)| Column { header: header.clone(), meaning: it.clone(), added: false })
                 .collect(),
             encoding: None,
+            sheet: None,
             header_row: 1,
             takes_hidden: false,
         }
@@ -75,7 +79,8 @@ impl DropTemplate {
     /// Has the files read as this one is.
     pub fn read_like(self, head: &TableHead) -> DropTemplate {
         let encoding = head.encoding.map(|encoding| encoding.word().to_owned());
-        DropTemplate { encoding, header_row: head.header_row, takes_hidden: head.takes_hidden, ..self }
+        let sheet = (head.format != Format::Csv).then_some(head.sheet);
+        DropTemplate { encoding, sheet, header_row: head.header_row, takes_hidden: head.takes_hidden, ..self }
     }
 
     /// How a file is read: nobody is asked about it before its rows are sent to.
@@ -83,6 +88,7 @@ impl DropTemplate {
         ReadingChoice {
             encoding: None,
             likely: self.encoding.as_deref().and_then(FileEncoding::of_word),
+            sheet: self.sheet,
             header_row: Some(self.header_row).filter(|row| *row > 1),
             takes_hidden: self.takes_hidden,
         }
@@ -764,9 +770,11 @@ mod tests {
     #[test]
     fn files_are_read_like_the_sample_and_their_columns_found_however_they_are_typed() {
         let head = TableHead {
-            format: crate::files::domain::Format::Csv,
+            format: Format::Csv,
             encoding: Some(FileEncoding::Windows1250),
             delimiter: Some(b','),
+            sheets: Vec::new(),
+            sheet: 0,
             header_row: 3,
             n_hidden: 0,
             takes_hidden: true,
@@ -776,7 +784,10 @@ mod tests {
         let stored = serde_json::to_value(template().read_like(&head)).unwrap();
         let reading = serde_json::from_value::<DropTemplate>(stored).unwrap().reading();
         let likely = Some(FileEncoding::Windows1250);
-        assert_eq!(reading, ReadingChoice { encoding: None, likely, header_row: Some(3), takes_hidden: true });
+        let as_csv = ReadingChoice { encoding: None, likely, sheet: None, header_row: Some(3), takes_hidden: true };
+        assert_eq!(reading, as_csv);
+        let of_book = TableHead { format: Format::Xlsx, sheet: 1, ..head.clone() };
+        assert_eq!(template().read_like(&of_book).reading().sheet, Some(1), "the same sheet of the next workbook");
         assert_eq!(template().reading(), ReadingChoice::default());
         let of_old = serde_json::json!({"region": "IE", "kind": "sms", "columns": []});
         assert_eq!(serde_json::from_value::<DropTemplate>(of_old).unwrap().reading(), ReadingChoice::default());

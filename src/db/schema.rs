@@ -364,6 +364,8 @@ diesel::table! {
         header_row -> Int8,
         hidden_rows -> Int8,
         takes_hidden -> Bool,
+        sheets -> Jsonb,
+        sheet -> Int2,
     }
 }
 

@@ -120,6 +120,8 @@ fn file_of(
         format: Format::Csv,
         encoding: Some(FileEncoding::Utf8),
         delimiter: Some(b','),
+        sheets: Vec::new(),
+        sheet: 0,
         header_row: 1,
         n_hidden: 0,
         takes_hidden: false,

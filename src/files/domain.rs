@@ -67,6 +67,10 @@ pub struct TableHead {
     /// Only of CSV, as is the delimiter.
     pub encoding: Option<FileEncoding>,
     pub delimiter: Option<u8>,
+    /// Only of a workbook: the names of the sheets that can be seen.
+    pub sheets: Vec<String>,
+    /// Which of them is read, counted from 0.
+    pub sheet: usize,
     /// The row that names the columns, as a spreadsheet numbers it, or an empty one above it.
     pub header_row: i64,
     /// Rows below it that the workbook hides or has filtered out, as far as the head was read.
@@ -83,8 +87,14 @@ impl TableHead {
     /// How the file is read, in a few words.
     pub fn reading(&self) -> String {
         let encoding = self.encoding.map(|it| format!("{}, ", it.label())).unwrap_or_default();
+        let sheet = self.sheet_name().map(|name| format!("sheet “{name}”, ")).unwrap_or_default();
         let hidden = if self.takes_hidden { ", with hidden rows" } else { "" };
-        format!("{encoding}header in row {}{hidden}", self.header_row)
+        format!("{encoding}{sheet}header in row {}{hidden}", self.header_row)
+    }
+
+    /// The name of the sheet that is read, where there are others.
+    pub fn sheet_name(&self) -> Option<&str> {
+        self.sheets.get(self.sheet).filter(|_| self.sheets.len() > 1).map(String::as_str)
     }
 }
 
@@ -94,6 +104,8 @@ pub struct ReadingChoice {
     pub encoding: Option<FileEncoding>,
     /// Taken instead of a guess, where the content does not tell.
     pub likely: Option<FileEncoding>,
+    /// Which of the sheets that can be seen, counted from 0.
+    pub sheet: Option<usize>,
     pub header_row: Option<i64>,
     pub takes_hidden: bool,
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 
 use super::domain::{
-    FileEncoding, Format, ReadingChoice, Record, TableHead, header_among, named_columns, plain, read_headers,
+    FileEncoding, Format, Mapping, ReadingChoice, Record, TableHead, header_among, named_columns, plain, read_headers,
 };
 use super::refusal::Refusal;
 use super::table::{DELIMITERS, Unread, csv_rows, first_line_tells, until};
@@ -29,6 +29,8 @@ const TELLING_TEXT: usize = 4 << 20;
 const MOST_HIDDEN: usize = 1 << 20;
 /// So long somebody waits at most for the hidden rows of a workbook to be counted.
 const COUNTING: Duration = Duration::from_secs(10);
+/// Sheets of a workbook among which the one with the contacts is looked for.
+const MOST_LOOKED_AT: usize = 20;
 
 /// Follows bytes as they come in and tells whether they are UTF-8.
 #[derive(Debug, Default)]
@@ -118,17 +120,53 @@ pub fn read_head(mut file: &File, size: u64, is_utf8: bool, choice: ReadingChoic
         Format::Xls | Format::Xlsx if size > LARGEST_WORKBOOK => {
             Err(Refusal::WorkbookTooLarge { most_mib: LARGEST_WORKBOOK >> 20 }.into())
         }
-        Format::Xls | Format::Xlsx => {
-            let mut first = FirstRows { choice, counts_hidden: true, ..FirstRows::default() };
-            let read = workbook_rows(file, format, size, Patience::UPLOAD, &mut |line, row, _| first.add(line, row));
-            match read {
-                // What is wrong behind the head is told when it is imported.
-                Err(Unread::Refused(_)) if first.rows.len() > N_SAMPLE_ROWS => {}
-                read => read?,
-            }
-            Ok(first.head(format, None, None, Refusal::NoSheet)?)
+        Format::Xls | Format::Xlsx => read_workbook_head(file, format, size, choice),
+    }
+}
+
+/// The head of the sheet that is chosen, or else of the first in which phone numbers certainly stand, or else of
+/// the first that is a table.
+fn read_workbook_head(file: &File, format: Format, size: u64, choice: ReadingChoice) -> Result<TableHead, Unread> {
+    let began = Instant::now();
+    let wanted = choice.sheet.unwrap_or(0);
+    let (names, mut best) = read_sheet_head(file, format, size, wanted, choice);
+    let is_certain = |head: &TableHead| Mapping::guess(&head.headers, &head.sample).is_certain(head);
+    if choice.sheet.is_some_and(|sheet| sheet < names.len()) || best.as_ref().is_ok_and(is_certain) {
+        return best;
+    }
+    for sheet in (0..names.len().min(MOST_LOOKED_AT)).filter(|sheet| *sheet != wanted) {
+        if began.elapsed() > COUNTING || matches!(best, Err(Unread::Broken(_))) {
+            break;
+        }
+        match read_sheet_head(file, format, size, sheet, choice).1 {
+            Ok(head) if is_certain(&head) => return Ok(head),
+            Ok(head) if best.is_err() => best = Ok(head),
+            Ok(_) | Err(_) => {}
         }
     }
+    best
+}
+
+/// The names of all sheets, as far as they could be read, and the head of one.
+fn read_sheet_head(
+    file: &File,
+    format: Format,
+    size: u64,
+    sheet: usize,
+    choice: ReadingChoice,
+) -> (Vec<String>, Result<TableHead, Unread>) {
+    let mut sheets = Vec::new();
+    let mut first = FirstRows { choice, counts_hidden: true, ..FirstRows::default() };
+    let mut named = |names: &[String]| sheets = names.to_vec();
+    let mut add = |line, row: &Record, _| first.add(line, row);
+    let read = workbook_rows(file, format, size, sheet, Patience::UPLOAD, &mut named, &mut add);
+    let head = match read {
+        // What is wrong behind the head is told when it is imported.
+        Err(error) if first.rows.len() <= N_SAMPLE_ROWS || matches!(error, Unread::Broken(_)) => Err(error),
+        Ok(()) | Err(_) => first.head(format, None, None, Refusal::NoSheet).map_err(Unread::from),
+    };
+    let head = head.map(|head| TableHead { sheets: sheets.clone(), sheet, ..head });
+    (sheets, head)
 }
 
 /// The encoding of text as far as it is certain, or what it is instead of text.
@@ -327,7 +365,19 @@ impl FirstRows {
         let sample = below.iter().take(N_SAMPLE_ROWS);
         let sample = sample.map(|row| columns.iter().map(|&column| cut(row.get(column))).collect()).collect();
         let takes_hidden = self.choice.takes_hidden;
-        Ok(TableHead { format, encoding, delimiter, header_row: line as i64, n_hidden, takes_hidden, headers, sample })
+        let (sheets, sheet, header_row) = (Vec::new(), 0, line as i64);
+        Ok(TableHead {
+            format,
+            encoding,
+            delimiter,
+            sheets,
+            sheet,
+            header_row,
+            n_hidden,
+            takes_hidden,
+            headers,
+            sample,
+        })
     }
 }
 

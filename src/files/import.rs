@@ -247,7 +247,8 @@ fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Resu
             while let Some(bytes) = chunks.next()? {
                 spool.write_all(bytes)?;
             }
-            workbook_rows(&spool, file.head.format, file.size_bytes as u64, Patience::IMPORT, each)
+            let (format, size) = (file.head.format, file.size_bytes as u64);
+            workbook_rows(&spool, format, size, file.head.sheet, Patience::IMPORT, &mut |_| {}, each)
         }
     };
     match read {

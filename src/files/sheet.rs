@@ -1,4 +1,4 @@
-//! io: Reading the first sheet of a workbook row by row. Only a process that was made for it does this:
+//! io: Reading a sheet of a workbook row by row. Only a process that was made for it does this:
 //! see [`workbook`](super::workbook).
 //!
 //! An .xlsx is read by [`xlsx`](super::xlsx); an .xls is held in memory as a whole.
@@ -6,13 +6,13 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use calamine::{Data, Reader, SheetType, SheetVisible, Xls};
+use calamine::{Data, Reader, Sheet, SheetType, SheetVisible, Xls};
 
 use super::domain::{Format, Record};
 use super::number_format::{general, instant};
 use super::refusal::Refusal;
-use super::table::{EachRow, LONGEST_ROW, Unread};
-use super::xlsx::xlsx_rows;
+use super::table::{EachRow, LONGEST_ROW, Named, Unread};
+use super::xlsx::{MOST_SHEETS, xlsx_rows};
 
 /// What the parts of an .xlsx may unpack to. More is no table of contacts, but a trap.
 const MOST_UNPACKED: u64 = 4 << 30;
@@ -55,35 +55,43 @@ fn look_into(archive: impl Read + Seek) -> Result<(), Refusal> {
     }
 }
 
-/// Reads the rows of the first visible sheet until the end or until `each`
-/// breaks. `size`: of the file, for telling how far the reading has come.
-pub fn sheet_rows(mut from: impl Read + Seek, format: Format, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
+/// Reads the rows of a sheet until the end or until `each` breaks. `size`: of the file, for telling how far
+/// the reading has come; `sheet`: which of those that can be seen, counted from 0.
+pub fn sheet_rows(
+    mut from: impl Read + Seek,
+    format: Format,
+    size: u64,
+    sheet: usize,
+    named: &mut Named<'_>,
+    each: &mut EachRow<'_>,
+) -> Result<(), Unread> {
     // One that trips the parser is a bad workbook.
     catch_unwind(AssertUnwindSafe(|| match format {
         Format::Xlsx => {
             look_into(&mut from)?;
             from.seek(SeekFrom::Start(0))?;
-            xlsx_rows(from, size, each)
+            xlsx_rows(from, size, sheet, named, each)
         }
-        Format::Xls => xls_rows(from, size, each),
+        Format::Xls => xls_rows(from, size, sheet, named, each),
         Format::Csv => Err(Refusal::BadWorkbook.into()),
     }))
     .unwrap_or(Err(Unread::Refused(Refusal::BadWorkbook)))
 }
 
-fn first_sheet<R: Reader<RS>, RS: Read + Seek>(workbook: &R) -> Result<String, Refusal> {
-    workbook
-        .sheets_metadata()
-        .iter()
-        .find(|sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible)
-        .map(|sheet| sheet.name.clone())
-        .ok_or(Refusal::NoSheet)
-}
-
-fn xls_rows(file: impl Read + Seek, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
+fn xls_rows(
+    file: impl Read + Seek,
+    size: u64,
+    sheet: usize,
+    named: &mut Named<'_>,
+    each: &mut EachRow<'_>,
+) -> Result<(), Unread> {
     let mut workbook = Xls::new(file).map_err(|_| Refusal::BadWorkbook)?;
-    let sheet = first_sheet(&workbook)?;
-    let range = workbook.worksheet_range(&sheet).map_err(|_| Refusal::BadWorkbook)?;
+    let is_shown = |it: &&Sheet| it.typ == SheetType::WorkSheet && it.visible == SheetVisible::Visible;
+    let shown = workbook.sheets_metadata().iter().filter(is_shown).take(MOST_SHEETS);
+    let names: Vec<String> = shown.map(|it| it.name.clone()).collect();
+    named(&names);
+    let sheet = names.get(sheet).ok_or(Refusal::NoSheet)?;
+    let range = workbook.worksheet_range(sheet).map_err(|_| Refusal::BadWorkbook)?;
     let Some((top, left)) = range.start() else { return Ok(()) };
     let n_rows = range.height() as u64;
 

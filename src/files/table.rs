@@ -25,6 +25,9 @@ pub enum Unread {
     Broken(#[from] io::Error),
 }
 
+/// Called with the names of the sheets that a workbook shows, before any row.
+pub type Named<'a> = dyn FnMut(&[String]) + 'a;
+
 /// Called with each row that is not blank: its number as a spreadsheet shows it
 /// (the first row of the file is 1), the row, and how many bytes are read.
 pub type EachRow<'a> = dyn FnMut(u64, &Record, u64) -> ControlFlow<()> + 'a;

@@ -153,7 +153,8 @@ impl Panel {
             Some(_) | None => "",
         };
         let encoding = head.encoding.map(|encoding| format!(" in {}", encoding.label())).unwrap_or_default();
-        format!("{}{encoding}{separated}", head.format.label())
+        let sheet = head.sheet_name().map(|name| format!(", sheet “{name}”")).unwrap_or_default();
+        format!("{}{encoding}{separated}{sheet}", head.format.label())
     }
 
     /// Rows that may name the columns.
@@ -250,6 +251,7 @@ impl MappingForm {
 #[derive(Deserialize)]
 struct ReadingForm {
     encoding: Option<String>,
+    sheet: Option<usize>,
     header_row: Option<i64>,
     hidden: Option<String>,
 }
@@ -261,7 +263,12 @@ impl ReadingForm {
         ReadingChoice {
             encoding: self.encoding.as_deref().and_then(FileEncoding::of_word).or(head.encoding),
             likely: None,
-            header_row: Some(self.header_row.unwrap_or(head.header_row)),
+            sheet: Some(self.sheet.unwrap_or(head.sheet)),
+            // Another sheet has a header row of its own.
+            header_row: match self.sheet.is_some_and(|sheet| sheet != head.sheet) {
+                true => None,
+                false => Some(self.header_row.unwrap_or(head.header_row)),
+            },
             takes_hidden: self.hidden.is_some(),
         }
     }

@@ -5,6 +5,7 @@
 //! command `read-workbook`, [confined](super::confine), and is told the rows through a pipe. Whatever
 //! becomes of that process is a refusal with a reason here.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::ops::ControlFlow;
@@ -20,8 +21,8 @@ use super::confine::confine;
 use super::domain::{Format, Record};
 use super::refusal::Refusal;
 use super::sheet;
-use super::table::{EachRow, LONGEST_ROW, Unread};
-use super::xlsx::MOST_COLUMNS;
+use super::table::{EachRow, LONGEST_ROW, Named, Unread};
+use super::xlsx::{MOST_COLUMNS, MOST_SHEETS};
 
 /// How long somebody waits for a workbook.
 #[derive(Clone, Copy, Debug)]
@@ -49,18 +50,21 @@ pub fn read_with(program: impl Into<PathBuf>) {
     PROGRAM.get_or_init(|| program.into());
 }
 
-/// Reads the rows of the first visible sheet until the end or until `each` breaks.
+/// Reads the rows of a sheet until the end or until `each` breaks.
 ///
-/// `size`: of the file, for telling how far the reading has come.
+/// `size`: of the file, for telling how far the reading has come; `sheet`: which of those that can be seen,
+/// counted from 0.
 pub fn workbook_rows(
     file: &File,
     format: Format,
     size: u64,
+    sheet: usize,
     patience: Patience,
+    named: &mut Named<'_>,
     each: &mut EachRow<'_>,
 ) -> Result<(), Unread> {
     let _place = PLACES.take(patience.place).ok_or(Refusal::WorkbooksBusy)?;
-    let mut reader = Reader::start(file, format, size, patience.reader)?;
+    let mut reader = Reader::start(file, format, size, sheet, patience.reader)?;
     let mut record = Record::default();
     loop {
         match told(&mut reader.pipe, &mut record) {
@@ -69,6 +73,7 @@ pub fn workbook_rows(
                     return Ok(());
                 }
             }
+            Ok(Told::Sheets(names)) => named(&names),
             Ok(Told::End) => return Ok(()),
             Ok(Told::Refused(refusal)) => return Err(refusal.into()),
             Err(error) => return Err(reader.gone(error)),
@@ -84,6 +89,8 @@ mod word {
     pub const ROW: u8 = b'r';
     /// The same of a row that the workbook does not show.
     pub const HIDDEN_ROW: u8 = b'h';
+    /// Number of sheets, then the length and the letters of each one's name.
+    pub const SHEETS: u8 = b's';
     pub const END: u8 = b'e';
     /// Place in the list of [`refusals`](super::refusals).
     pub const REFUSED: u8 = b'x';
@@ -103,9 +110,14 @@ pub enum Told {
         line: u64,
         bytes_done: u64,
     },
+    /// The names of those that can be seen.
+    Sheets(Vec<String>),
     End,
     Refused(Refusal),
 }
+
+/// The letters of a sheet's name that are told; spreadsheets allow 31.
+const LONGEST_NAME: usize = 100;
 
 /// Hears what a reader says next. It is not believed: nothing that it can say takes more than a row's memory.
 pub fn told(from: &mut impl Read, record: &mut Record) -> io::Result<Told> {
@@ -130,6 +142,23 @@ pub fn told(from: &mut impl Read, record: &mut Record) -> io::Result<Told> {
             let whole = text.len() == length && record.ends.iter().all(|end| text.is_char_boundary(*end));
             if whole { Ok(Told::Row { line, bytes_done }) } else { Err(ErrorKind::UnexpectedEof.into()) }
         }
+        [word::SHEETS] => {
+            let n_sheets = usize::from(u16::from_le_bytes(bytes(from)?));
+            if n_sheets > MOST_SHEETS {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            let mut names = Vec::with_capacity(n_sheets);
+            for _ in 0..n_sheets {
+                let length = u16::from_le_bytes(bytes(from)?);
+                let mut name = String::new();
+                from.take(u64::from(length)).read_to_string(&mut name)?;
+                if name.len() < usize::from(length) {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+                names.push(name);
+            }
+            Ok(Told::Sheets(names))
+        }
         [word::END] => Ok(Told::End),
         [word::REFUSED] => {
             let [n] = bytes(from)?;
@@ -151,13 +180,13 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(file: &File, format: Format, size: u64, patience: Duration) -> io::Result<Self> {
+    fn start(file: &File, format: Format, size: u64, sheet: usize, patience: Duration) -> io::Result<Self> {
         // Opened anew it has a position of its own, and cannot be written to.
         let file = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         // As it was started, whatever lies under that name since an upgrade.
         let program = PROGRAM.get().cloned().unwrap_or_else(|| "/proc/self/exe".into());
         let mut child = Command::new(program)
-            .args(["read-workbook", format.word(), &size.to_string()])
+            .args(["read-workbook", format.word(), &size.to_string(), &sheet.to_string()])
             .env_clear()
             .current_dir("/")
             .stdin(file)
@@ -259,25 +288,34 @@ impl Drop for Place {
 }
 
 /// What the command `read-workbook` does: reads the workbook on standard input and tells its rows on standard output.
-pub fn read(format: &str, size: u64) -> ExitCode {
+pub fn read(format: &str, size: u64, sheet: usize) -> ExitCode {
     let Some(format) = Format::of_word(format) else { return ExitCode::FAILURE };
-    match confine().and_then(|sealed| tell(format, size, sealed)) {
+    match confine().and_then(|sealed| tell(format, size, sheet, sealed)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn tell(format: Format, size: u64, sealed: bool) -> io::Result<()> {
+fn tell(format: Format, size: u64, sheet: usize, sealed: bool) -> io::Result<()> {
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut out = BufWriter::with_capacity(64 << 10, File::from(io::stdout().as_fd().try_clone_to_owned()?));
-    out.write_all(&[word::BEGUN, u8::from(sealed)])?;
-    out.flush()?;
-    let mut told = Ok(());
-    let read = sheet::sheet_rows(BufReader::new(file), format, size, &mut |line, record, bytes_done| {
-        told = tell_row(&mut out, line, record, bytes_done);
-        if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    told?;
+    let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let out = RefCell::new(BufWriter::with_capacity(64 << 10, out));
+    out.borrow_mut().write_all(&[word::BEGUN, u8::from(sealed)])?;
+    out.borrow_mut().flush()?;
+    let (mut told, mut named) = (Ok(()), Ok(()));
+    let read = sheet::sheet_rows(
+        BufReader::new(file),
+        format,
+        size,
+        sheet,
+        &mut |names| named = tell_sheets(&mut *out.borrow_mut(), names),
+        &mut |line, record, bytes_done| {
+            told = tell_row(&mut *out.borrow_mut(), line, record, bytes_done);
+            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        },
+    );
+    named.and(told)?;
+    let mut out = out.into_inner();
     match read {
         Ok(()) => out.write_all(&[word::END])?,
         Err(Unread::Refused(refusal)) => {
@@ -287,6 +325,17 @@ fn tell(format: Format, size: u64, sealed: bool) -> io::Result<()> {
         Err(Unread::Broken(error)) => return Err(error),
     }
     out.flush()
+}
+
+fn tell_sheets(out: &mut impl Write, names: &[String]) -> io::Result<()> {
+    out.write_all(&[word::SHEETS])?;
+    out.write_all(&(names.len() as u16).to_le_bytes())?;
+    for name in names {
+        let name: String = name.chars().take(LONGEST_NAME).collect();
+        out.write_all(&(name.len() as u16).to_le_bytes())?;
+        out.write_all(name.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn tell_row(out: &mut impl Write, line: u64, record: &Record, bytes_done: u64) -> io::Result<()> {
@@ -320,6 +369,11 @@ mod tests {
         (row.hidden, said) = (true, Vec::new());
         tell_row(&mut said, 8, &row, 99).unwrap();
         assert_eq!(heard(&said).unwrap(), (Told::Row { line: 8, bytes_done: 99 }, row));
+        let sheets = ["People".to_owned(), String::new(), "Übersicht".to_owned()];
+        let mut said = Vec::new();
+        tell_sheets(&mut said, &sheets).unwrap();
+        assert_eq!(heard(&said).unwrap().0, Told::Sheets(sheets.to_vec()));
+        assert_eq!(heard(&said[..said.len() - 1]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
         for (n, refusal) in refusals().enumerate() {
             assert_eq!(heard(&[word::REFUSED, n as u8]).unwrap().0, Told::Refused(refusal));
         }

@@ -1,4 +1,4 @@
-//! io: Reading the first visible sheet of an .xlsx row by row, with what people see of it: formats of
+//! io: Reading one of the visible sheets of an .xlsx row by row, with what people see of it: formats of
 //! numbers, rows that are hidden, formulas that nobody has calculated. Only a process that was made for
 //! it does this: see [`workbook`](super::workbook).
 //!
@@ -14,10 +14,12 @@ use zip::read::ZipFile;
 use super::domain::{NEVER_CALCULATED, Record};
 use super::number_format::NumberFormat;
 use super::refusal::Refusal;
-use super::table::{EachRow, LONGEST_ROW, Unread};
+use super::table::{EachRow, LONGEST_ROW, Named, Unread};
 
 /// Columns in the widest sheet there is.
 pub const MOST_COLUMNS: u32 = 16_384;
+/// Sheets of a workbook that one of can be chosen from.
+pub const MOST_SHEETS: usize = 200;
 const MOST_ROWS: u32 = 1 << 20;
 /// Parts that describe have so many entries at most in any workbook that a spreadsheet opens.
 const MOST_STYLES: usize = 70_000;
@@ -39,11 +41,19 @@ impl From<quick_xml::Error> for Bad {
     }
 }
 
-/// Reads rows until the end or until `each` breaks. `size`: of the file, for telling how far the reading has come.
-pub fn xlsx_rows<R: Read + Seek>(file: R, size: u64, each: &mut EachRow<'_>) -> Result<(), Unread> {
+/// Reads rows until the end or until `each` breaks. `size`: of the file, for telling how far the reading has come;
+/// `sheet`: which of those that can be seen, counted from 0.
+pub fn xlsx_rows<R: Read + Seek>(
+    file: R,
+    size: u64,
+    sheet: usize,
+    named: &mut Named<'_>,
+    each: &mut EachRow<'_>,
+) -> Result<(), Unread> {
     let mut zip = ZipArchive::new(file).map_err(|_| Bad)?;
     let book = Book::read(&mut zip)?;
-    let sheet = book.sheet.as_deref().ok_or(Refusal::NoSheet)?;
+    named(&book.sheets.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    let (_, sheet) = book.sheets.get(sheet).ok_or(Refusal::NoSheet)?;
     let styles = read_styles(&mut zip, &book.styles)?;
     let texts = Texts::read(&mut zip, &book.texts)?;
     let xml = part(&mut zip, sheet)?.ok_or(Bad)?;
@@ -96,8 +106,8 @@ fn elements<R: Read + Seek>(
 
 /// Where the parts are that matter.
 struct Book {
-    /// The first sheet that can be seen.
-    sheet: Option<String>,
+    /// Those that can be seen: name and part.
+    sheets: Vec<(String, String)>,
     styles: String,
     texts: String,
     /// Days are counted from 1904 on.
@@ -107,7 +117,7 @@ struct Book {
 impl Book {
     fn read<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<Book, Bad> {
         let mut book = Book {
-            sheet: None,
+            sheets: Vec::new(),
             styles: "xl/styles.xml".to_owned(),
             texts: "xl/sharedStrings.xml".to_owned(),
             is_1904: false,
@@ -117,8 +127,8 @@ impl Book {
             "workbookPr" => book.is_1904 = is_true(attribute(element, "date1904")),
             "sheet" => {
                 let is_hidden = attribute(element, "state").is_some_and(|it| it != "visible");
-                if let Some(id) = attribute(element, "id").filter(|_| !is_hidden && visible.len() < MOST_STYLES) {
-                    visible.push(id);
+                if let Some(id) = attribute(element, "id").filter(|_| !is_hidden && visible.len() < MOST_SHEETS) {
+                    visible.push((attribute(element, "name").unwrap_or_default(), id));
                 }
             }
             _ => {}
@@ -141,7 +151,7 @@ impl Book {
             }
         })?;
         let path = |id: &String| sheets.iter().find(|(it, _)| it == id).map(|(_, path)| path.clone());
-        book.sheet = visible.iter().find_map(path);
+        book.sheets = visible.into_iter().filter_map(|(name, id)| Some((name, path(&id)?))).collect();
         Ok(book)
     }
 }
@@ -454,7 +464,7 @@ mod tests {
 
     fn rows(parts: &[(&str, &str)]) -> Result<Vec<(u64, bool, String)>, Unread> {
         let mut rows = Vec::new();
-        xlsx_rows(Cursor::new(book(parts)), 100, &mut |line, row, _| {
+        xlsx_rows(Cursor::new(book(parts)), 100, 0, &mut |_| {}, &mut |line, row, _| {
             rows.push((line, row.hidden, row.iter().collect::<Vec<_>>().join("|")));
             ControlFlow::Continue(())
         })?;

@@ -211,7 +211,7 @@ async fn whatever_is_wrong_in_a_workbook_ends_in_an_answer() {
         bytes.truncate(if n % 5 == 0 { random(bytes.len()) } else { bytes.len() });
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
-        let read = workbook_rows(&file, format, bytes.len() as u64, Patience::UPLOAD, &mut |_, row, _| {
+        let read = workbook_rows(&file, format, bytes.len() as u64, 0, Patience::UPLOAD, &mut |_| {}, &mut |_, row, _| {
             row.iter().for_each(drop);
             ControlFlow::Continue(())
         });
@@ -304,7 +304,7 @@ fn who_reads_workbooks_knows_nothing_of_our_surroundings() {
     // Whoever makes the server says as well where the program is.
     crate::desk::empty_database("reads_workbooks");
     let mut seen = Vec::new();
-    workbook_rows(&file, Format::Xlsx, book.len() as u64, Patience::UPLOAD, &mut |_, _, _| {
+    workbook_rows(&file, Format::Xlsx, book.len() as u64, 0, Patience::UPLOAD, &mut |_| {}, &mut |_, _, _| {
         // It stands still meanwhile, with the rest of its rows before it.
         seen = readers(book.len())
             .iter()

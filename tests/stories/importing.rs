@@ -275,6 +275,48 @@ async fn a_title_above_the_header_row_is_passed_over() {
     assert!(desk.problems(1)[0].starts_with("5 Phone missing_address"), "{:?}", desk.problems(1));
 }
 
+/// Rows of a sheet, each with its cells.
+fn sheet_of(rows: &[&[&str]]) -> String {
+    let cell = |text: &&str| format!("<c t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    let row = |(n, cells): (usize, &&[&str])| {
+        format!("<row r=\"{}\">{}</row>", n + 1, cells.iter().map(cell).collect::<String>())
+    };
+    rows.iter().enumerate().map(row).collect()
+}
+
+#[actix_web::test]
+async fn the_sheet_with_the_contacts_is_found_named_and_can_be_chosen() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let notes = sheet_of(&[&["Topic", "Note"], &["Opening", "Later this week"]]);
+    let people = sheet_of(&[&["Phone", "Name"], &["+353861234501", "Ann"]]);
+    let others = sheet_of(&[&["Whom", "Goal"], &["Bob", "+353861234502"]]);
+    let book = workbook(&[("Empty", ""), ("Notes", &notes), ("People", &people), ("Of March", &others)]);
+    desk.upload("/files", "march.xlsx", &book, &[]).await;
+    let page = desk.visit("/files/1").await;
+    page.shows("Excel workbook (.xlsx), sheet “People”.");
+    page.shows("+353861234501");
+    page.shows(r#"<option value="3">Of March</option>"#);
+
+    // Another one is chosen, with a header row of its own.
+    let page = desk.fill_in("/files/1/read", &[("sheet", "3"), ("header_row", "1")]).await;
+    assert_eq!(page.status, 303, "{}", page.html);
+    desk.visit("/files/1").await.shows("sheet “Of March”.");
+    let form = [("use-0", "data"), ("use-1", "channel_id"), ("region", "IE")];
+    assert_eq!(desk.fill_in("/files/1/import", &form).await.status, 303);
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    let taken = desk.number("SELECT address::bigint AS n FROM file_rows");
+    assert_eq!(taken, 353_861_234_502, "what the page showed is what is taken");
+    let noted = "SELECT count(*) AS n FROM journal WHERE was LIKE '%sheet “People”%' AND became LIKE '%sheet “Of March”%'";
+    assert_eq!(desk.number(noted), 1);
+
+    // Where no sheet certainly has phone numbers, it is the first that is a table; of one sheet nothing is said.
+    let book = workbook(&[("Empty", ""), ("Notes", &notes), ("Of March", &others)]);
+    desk.upload("/files", "april.xlsx", &book, &[]).await;
+    desk.visit("/files/2").await.shows("sheet “Notes”.");
+    desk.upload("/files", "may.xlsx", &xlsx(&people), &[]).await;
+    desk.visit("/files/3").await.lacks("sheet “");
+}
+
 #[actix_web::test]
 async fn rows_that_a_workbook_hides_are_left_out_unless_somebody_wants_them() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
@@ -532,30 +574,32 @@ fn archive(parts: &[(&str, &str)]) -> Vec<u8> {
 
 /// The smallest workbook with these rows.
 fn xlsx(rows: &str) -> Vec<u8> {
+    workbook(&[("S", rows)])
+}
+
+/// A workbook of these sheets, each with its name and rows.
+fn workbook(sheets: &[(&str, &str)]) -> Vec<u8> {
     const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     const REL: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     const PACKAGE_REL: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
-    archive(&[
-        (
-            "_rels/.rels",
-            &format!(
-                "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
-            ),
-        ),
-        (
-            "xl/workbook.xml",
-            &format!(
-                "<workbook xmlns=\"{MAIN}\" xmlns:r=\"{REL}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
-            ),
-        ),
-        (
-            "xl/_rels/workbook.xml.rels",
-            &format!(
-                "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>"
-            ),
-        ),
-        ("xl/worksheets/sheet1.xml", &format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>")),
-    ])
+    let (mut list, mut relationships, mut parts) = (String::new(), String::new(), Vec::new());
+    for (n, (name, rows)) in (1..).zip(sheets) {
+        list.push_str(&format!("<sheet name=\"{name}\" sheetId=\"{n}\" r:id=\"r{n}\"/>"));
+        relationships.push_str(&format!(
+            "<Relationship Id=\"r{n}\" Type=\"{REL}/worksheet\" Target=\"worksheets/sheet{n}.xml\"/>"
+        ));
+        let sheet = format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>");
+        parts.push((format!("xl/worksheets/sheet{n}.xml"), sheet));
+    }
+    let package = format!(
+        "<Relationships xmlns=\"{PACKAGE_REL}\"><Relationship Id=\"r1\" Type=\"{REL}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+    );
+    let book = format!("<workbook xmlns=\"{MAIN}\" xmlns:r=\"{REL}\"><sheets>{list}</sheets></workbook>");
+    parts.push(("_rels/.rels".to_owned(), package));
+    parts.push(("xl/workbook.xml".to_owned(), book));
+    let relationships = format!("<Relationships xmlns=\"{PACKAGE_REL}\">{relationships}</Relationships>");
+    parts.push(("xl/_rels/workbook.xml.rels".to_owned(), relationships));
+    archive(&parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
 }
 
 impl Desk {

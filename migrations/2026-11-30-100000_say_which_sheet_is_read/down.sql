@@ -1,0 +1,3 @@
+ALTER TABLE files
+    DROP COLUMN sheets,
+    DROP COLUMN sheet;
