@@ -340,8 +340,6 @@ diesel::table! {
         sha256 -> Bytea,
         state -> Text,
         format -> Text,
-        encoding -> Nullable<Text>,
-        delimiter -> Nullable<Text>,
         headers -> Jsonb,
         sample -> Jsonb,
         mapping -> Nullable<Jsonb>,
@@ -361,11 +359,7 @@ diesel::table! {
         uploaded_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
         tries -> Int2,
-        header_row -> Int8,
-        hidden_rows -> Int8,
-        takes_hidden -> Bool,
-        sheets -> Jsonb,
-        sheet -> Int2,
+        reading -> Jsonb,
     }
 }
 

@@ -8,6 +8,7 @@ use diesel::pg::{CopyFormat, Pg};
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::domain::{File, FileCounts, FileEncoding, Format, RowProblem, State, TableHead, Use};
@@ -38,13 +39,7 @@ pub fn insert(conn: &mut PgConnection, upload: &Upload<'_>, by: UserId, now: Dat
             files::sha256.eq(upload.sha256),
             files::kind.eq(upload.kind),
             files::format.eq(head.format),
-            files::encoding.eq(head.encoding.map(FileEncoding::word)),
-            files::delimiter.eq(head.delimiter.map(|byte| char::from(byte).to_string())),
-            files::sheets.eq(serde_json::json!(head.sheets)),
-            files::sheet.eq(head.sheet as i16),
-            files::header_row.eq(head.header_row),
-            files::hidden_rows.eq(head.n_hidden),
-            files::takes_hidden.eq(head.takes_hidden),
+            files::reading.eq(Reading::of(head)),
             files::headers.eq(serde_json::json!(head.headers)),
             files::sample.eq(serde_json::json!(head.sample)),
             files::uploaded_by.eq(by),
@@ -104,13 +99,7 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
 pub fn save_head(conn: &mut PgConnection, id: FileId, head: &TableHead) -> QueryResult<()> {
     diesel::update(files::table.find(id))
         .set((
-            files::encoding.eq(head.encoding),
-            files::delimiter.eq(head.delimiter.map(|byte| char::from(byte).to_string())),
-            files::sheets.eq(serde_json::json!(head.sheets)),
-            files::sheet.eq(head.sheet as i16),
-            files::header_row.eq(head.header_row),
-            files::hidden_rows.eq(head.n_hidden),
-            files::takes_hidden.eq(head.takes_hidden),
+            files::reading.eq(Reading::of(head)),
             files::headers.eq(serde_json::json!(head.headers)),
             files::sample.eq(serde_json::json!(head.sample)),
             files::mapping.eq(None::<serde_json::Value>),
@@ -687,13 +676,7 @@ struct Row {
     size_bytes: i64,
     state: String,
     format: Format,
-    encoding: Option<FileEncoding>,
-    delimiter: Option<String>,
-    sheets: serde_json::Value,
-    sheet: i16,
-    header_row: i64,
-    hidden_rows: i64,
-    takes_hidden: bool,
+    reading: serde_json::Value,
     headers: serde_json::Value,
     sample: serde_json::Value,
     mapping: Option<serde_json::Value>,
@@ -709,6 +692,33 @@ struct Row {
     cancelling: bool,
     uploaded_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
+}
+
+/// How a file is read, as it is kept.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Reading {
+    encoding: Option<String>,
+    delimiter: Option<String>,
+    sheets: Vec<String>,
+    sheet: usize,
+    header_row: i64,
+    n_hidden: i64,
+    takes_hidden: bool,
+}
+
+impl Reading {
+    fn of(head: &TableHead) -> serde_json::Value {
+        serde_json::json!(Reading {
+            encoding: head.encoding.map(|encoding| encoding.word().to_owned()),
+            delimiter: head.delimiter.map(|byte| char::from(byte).to_string()),
+            sheets: head.sheets.clone(),
+            sheet: head.sheet,
+            header_row: head.header_row,
+            n_hidden: head.n_hidden,
+            takes_hidden: head.takes_hidden,
+        })
+    }
 }
 
 impl TryFrom<Row> for File {
@@ -728,19 +738,20 @@ impl TryFrom<Row> for File {
             _ => return Err(not_a_file()),
         };
         let missing: std::collections::BTreeMap<String, i64> = json(row.missing)?;
+        let reading: Reading = json(row.reading)?;
         Ok(File {
             id: row.id,
             name: row.name,
             size_bytes: row.size_bytes,
             head: TableHead {
                 format: row.format,
-                encoding: row.encoding,
-                delimiter: row.delimiter.as_ref().and_then(|text| text.bytes().next()),
-                sheets: json(row.sheets)?,
-                sheet: row.sheet as usize,
-                header_row: row.header_row,
-                n_hidden: row.hidden_rows,
-                takes_hidden: row.takes_hidden,
+                encoding: reading.encoding.as_deref().and_then(FileEncoding::of_word),
+                delimiter: reading.delimiter.as_ref().and_then(|text| text.bytes().next()),
+                sheets: reading.sheets,
+                sheet: reading.sheet,
+                header_row: reading.header_row,
+                n_hidden: reading.n_hidden,
+                takes_hidden: reading.takes_hidden,
                 headers: json(row.headers)?,
                 sample: json(row.sample)?,
             },

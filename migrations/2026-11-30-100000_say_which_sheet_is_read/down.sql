@@ -1,3 +1,0 @@
-ALTER TABLE files
-    DROP COLUMN sheets,
-    DROP COLUMN sheet;
