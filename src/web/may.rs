@@ -58,6 +58,8 @@ pub struct Frame {
     pub path: String,
     /// Whether everything is held, because history was lost.
     pub held: bool,
+    /// What was done on the page before.
+    pub said: Option<String>,
 }
 
 impl Frame {
@@ -92,6 +94,9 @@ impl FromRequest for Frame {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let held = req.app_data::<Data<App>>().is_some_and(|app| app.marks.is_held());
-        ready(who_asks(req).map(|person| Frame { person, path: req.path().to_owned(), held }))
+        ready(who_asks(req).map(|person| {
+            let said = super::said::heard(req);
+            Frame { person, path: req.path().to_owned(), held, said }
+        }))
     }
 }
