@@ -19,7 +19,7 @@ use crate::ids::{CampaignId, ChannelId};
 use crate::providers::form::{Fields, Mistakes};
 use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
-use crate::web::{FieldErrors, Frame, May, Problem, page, page_with, plain_host, see_other};
+use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, plain_host, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list).service(new_page).service(add).service(show).service(change);
@@ -206,6 +206,7 @@ async fn add(
     may: May<Administer>,
     frame: Frame,
     app: Data<App>,
+    say: Say,
     req: HttpRequest,
     form: Form<ChannelForm>,
 ) -> Result<HttpResponse, Problem> {
@@ -224,10 +225,16 @@ async fn add(
         (_, Err(errors)) => return again(errors),
         (None, Ok(_)) => return again(FieldErrors::default()),
     };
+    let name = setup.name.clone();
     match app.db.run(move |conn| actions::add(conn, kind, &setup, by, now)).await {
         // What a site needs to hold it stands on its page.
-        Ok(id) if provider == ProviderName::Webchat => Ok(see_other(format!("/channels/{id}"))),
-        Ok(_) => Ok(see_other("/channels")),
+        Ok(id) => {
+            say.that(format!("The channel “{name}” is added."));
+            Ok(see_other(match provider {
+                ProviderName::Webchat => format!("/channels/{id}"),
+                _ => "/channels".to_owned(),
+            }))
+        }
         Err(DbError::Work(Error::Refused(refused))) => again(name_error(&refused)),
         Err(error) => Err(error.into()),
     }

@@ -202,6 +202,7 @@ async fn set_plan(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     typed: Form<Typed>,
 ) -> Result<HttpResponse, Problem> {
@@ -211,10 +212,10 @@ async fn set_plan(
         Err(errors) => (StatusCode::UNPROCESSABLE_ENTITY, errors, None),
         Ok(plan) => match app.db.run(move |conn| actions::set_plan(conn, id, &plan, by, now)).await {
             Ok(()) => {
-                return Ok(see_other(match campaign.state {
-                    CampaignState::Draft => format!("/campaigns/{id}/edit#daily"),
-                    _ => format!("/campaigns?open={id}#drops-{id}"),
-                }));
+                return Ok(match campaign.state {
+                    CampaignState::Draft => htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#daily")),
+                    _ => htmx.leave_for(&format!("/campaigns?open={id}#drops-{id}")),
+                });
             }
             Err(DbError::Work(Error::Refused(why))) => {
                 (StatusCode::CONFLICT, FieldErrors::default(), Some(why.to_string()))

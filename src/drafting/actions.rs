@@ -11,6 +11,7 @@ use crate::control::clockwork::{Planned, plan_run};
 use crate::db::{Error, locks, unless_taken};
 use crate::drafting::Refused;
 use crate::drafting::approvals;
+use crate::drafting::audience;
 use crate::drafting::obstacles::obstacles;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
@@ -251,7 +252,7 @@ fn must_group(conn: &mut PgConnection, campaign: &Campaign, field: &str) -> Resu
     let Some(file) = file.filter(|file| matches!(file.state, files::domain::State::Imported { .. })) else {
         return Err(Refused::ImportFirst.into());
     };
-    if !crate::drafting::audience::data_fields(&file).iter().any(|it| it == field) {
+    if !audience::data_fields(&file).iter().any(|it| it == field) {
         return Err(Refused::NotAColumn.into());
     }
     match files::store::counted_groups(conn, file.id, field)? {
@@ -358,10 +359,26 @@ fn lock_draft(conn: &mut PgConnection, id: CampaignId) -> Result<Campaign, Error
 /// writes the deliveries and starts each run at its time. What recurs gets its next
 /// date, and what is daily waits for its file.
 pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
+    launch_as_seen(conn, id, None, by, now)
+}
+
+/// The same, unless it is no longer what somebody has looked at: `seen` is the fingerprint of that.
+pub fn launch_as_seen(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    seen: Option<&str>,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
         locks::take_halt(conn, false)?;
         let campaign = store::lock(conn, id)?;
         let state = campaign.state.launch()?;
+        if let Some(seen) = seen
+            && audience::fingerprint_of(conn, &campaign)?.0 != seen
+        {
+            return Err(Refused::ChangedMeanwhile.into());
+        }
         if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
             return Err(obstacle.into());
         }

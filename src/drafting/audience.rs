@@ -162,8 +162,31 @@ pub fn contacts(
 
 /// The values of the first contact of a file whose field has this value.
 pub fn first_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str) -> QueryResult<Option<Value>> {
+    nth_of_group(conn, file, field, value, 1)
+}
+
+/// The values of the `n`th contact of a draft, or of those of one of its groups.
+pub fn nth_contact(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    contacts: &Contacts,
+    group: &str,
+    n: i32,
+) -> QueryResult<Option<Value>> {
+    let Some(file) = contacts.file() else {
+        let Lists { include, exclude } = store::lists(conn, id)?;
+        let mut first = lists::store::audience_after(conn, &include, &exclude, contacts.kind, 0, n.into())?;
+        return Ok(if first.len() as i32 == n { first.pop().map(|it| it.values) } else { None });
+    };
+    match store::find(conn, id)?.group_by.filter(|_| !group.is_empty()) {
+        Some(field) => nth_of_group(conn, file.id, &field, group, n),
+        None => Ok(files::store::row(conn, file.id, n)?.map(|row| row.values)),
+    }
+}
+
+fn nth_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str, n: i32) -> QueryResult<Option<Value>> {
     let counted = files::store::counted_groups(conn, file, field)?.unwrap_or_default();
     let spellings: Vec<String> =
         counted.into_iter().filter_map(|(spelt, _)| spelt).filter(|spelt| same_group(value, spelt)).collect();
-    files::store::first_row_with(conn, file, field, &spellings).map(|row| row.map(|row| row.values))
+    files::store::row_with(conn, file, field, &spellings, n).map(|row| row.map(|row| row.values))
 }

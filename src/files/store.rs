@@ -254,12 +254,23 @@ pub fn first_rows(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Ve
         .load(conn)
 }
 
-/// The first row whose field has one of these values.
-pub fn first_row_with(
+/// The `n`th row that was taken.
+pub fn row(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Option<Taken>> {
+    file_rows::table
+        .filter(file_rows::file_id.eq(id))
+        .filter(file_rows::seq.eq(n))
+        .select(Taken::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The `n`th row whose field has one of these values.
+pub fn row_with(
     conn: &mut PgConnection,
     id: FileId,
     field: &str,
     values: &[String],
+    n: i32,
 ) -> QueryResult<Option<Taken>> {
     use diesel::dsl::sql;
     use diesel::sql_types::Bool;
@@ -273,6 +284,7 @@ pub fn first_row_with(
                 .sql(")"),
         )
         .order(file_rows::seq)
+        .offset(i64::from(n - 1))
         .select(Taken::as_select())
         .first(conn)
         .optional()

@@ -23,7 +23,7 @@ use crate::contacts::regions;
 use crate::db::{DbError, Error};
 use crate::ids::{CampaignId, FileId};
 use crate::providers::Kind;
-use crate::web::{Frame, Htmx, Incoming, May, Problem, page, page_with, see_other, table_in_turn};
+use crate::web::{Frame, Htmx, Incoming, May, Problem, page, page_with, see_other, table_in_turn, tell_draft};
 
 /// On the form: every number has its country code.
 const EVERYWHERE: &str = "everywhere";
@@ -392,7 +392,12 @@ async fn renew(
 ) -> Result<HttpResponse, Problem> {
     let (id, by) = (id.into_inner(), may.person.id);
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
-    page(Panel::new(look, purpose.into_inner(), may.person.role))
+    let goes_on = matches!(look.file.state, State::Importing { .. });
+    let mut answer = page(Panel::new(look, purpose.into_inner(), may.person.role))?;
+    if !goes_on {
+        tell_draft(&mut answer);
+    }
+    Ok(answer)
 }
 
 /// Reads a file anew as somebody says, and shows its first rows again.
@@ -489,7 +494,12 @@ async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let by = may.person.id;
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
-    htmx.fragment_or_redirect(Panel::new(look, purpose, may.person.role), format!("/files/{id}{}", purpose.query()))
+    let panel = Panel::new(look, purpose, may.person.role);
+    let mut answer = htmx.fragment_or_redirect(panel, format!("/files/{id}{}", purpose.query()))?;
+    if htmx.0 {
+        tell_draft(&mut answer);
+    }
+    Ok(answer)
 }
 
 /// All problems, fetched and sent page by page.

@@ -26,7 +26,7 @@ use crate::ids::{ContactId, FileId, ListId};
 use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Htmx, Incoming, May, Parts, Problem, csv, heavy, in_turn, page, page_with, see_other,
+    FieldErrors, Frame, Htmx, Incoming, May, Parts, Problem, Say, csv, heavy, in_turn, page, page_with, see_other,
     table_in_turn,
 };
 
@@ -237,7 +237,13 @@ async fn check(_may: May<Operate>, form: Incoming) -> Result<HttpResponse, Probl
 
 /// Makes a list of the good addresses; the bad ones are named on its page.
 #[post("/lists")]
-async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
+async fn create(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    say: Say,
+    form: Incoming,
+) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let form = PasteForm::read(form).await?;
     let (kind, pasted) = (form.kind(), form.pasted().await?);
@@ -258,7 +264,10 @@ async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
     }
     let (name, good) = (form.name.clone(), pasted.good.clone());
     match app.db.run(move |conn| actions::create(conn, &name, kind, &good, by, now)).await {
-        Ok(id) if pasted.bad.is_empty() => Ok(see_other(format!("/lists/{id}"))),
+        Ok(id) if pasted.bad.is_empty() => {
+            say.that("The list is made.");
+            Ok(see_other(format!("/lists/{id}")))
+        }
         Ok(id) => {
             let pasted = (pasted.good.len(), pasted);
             added(&app, frame, id, &form.region, pasted).await
@@ -316,6 +325,7 @@ async fn create_from_file(
     may: May<Operate>,
     frame: Frame,
     app: Data<App>,
+    say: Say,
     form: Form<FileForm>,
 ) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
@@ -330,7 +340,10 @@ async fn create_from_file(
     if let (Some(file), true) = (file, errors.is_empty()) {
         let name = form.name.clone();
         match app.db.run(move |conn| actions::create_from_file(conn, &name, file, by, now)).await {
-            Ok(id) => return Ok(see_other(format!("/lists/{id}"))),
+            Ok(id) => {
+                say.that("The list is made.");
+                return Ok(see_other(format!("/lists/{id}")));
+            }
             Err(DbError::Work(Error::Refused(refused @ Refused::NotImported))) => {
                 errors.add("file", refused.to_string());
             }
@@ -511,6 +524,7 @@ async fn create_filter(
     may: May<Operate>,
     frame: Frame,
     app: Data<App>,
+    say: Say,
     form: Form<Vec<(String, String)>>,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
@@ -530,7 +544,10 @@ async fn create_filter(
     if let (Some(filter), true) = (filter, errors.is_empty()) {
         let (name, kind) = (form.name.clone(), form.kind());
         match app.db.run(move |conn| actions::create_filter(conn, &name, kind, &filter, by, now)).await {
-            Ok(id) => return Ok(htmx.leave_for(&format!("/lists/{id}"))),
+            Ok(id) => {
+                say.that("The list is made.");
+                return Ok(htmx.leave_for(&format!("/lists/{id}")));
+            }
             Err(DbError::Work(Error::Refused(refused))) => errors.add("name", refused.to_string()),
             Err(error) => return Err(error.into()),
         }

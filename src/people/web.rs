@@ -20,7 +20,9 @@ use crate::app::App;
 use crate::config::Settings;
 use crate::db::{DbError, Error};
 use crate::ids::UserId;
-use crate::web::{FieldErrors, Frame, Htmx, May, Problem, caller, local_path, page, page_with, see_other, who_asks};
+use crate::web::{
+    FieldErrors, Frame, Htmx, May, Problem, Say, caller, local_path, page, page_with, see_other, who_asks,
+};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(sign_in_page)
@@ -269,7 +271,13 @@ async fn new_page(_may: May<Administer>, frame: Frame) -> Result<HttpResponse, P
 }
 
 #[post("/settings/people")]
-async fn add(may: May<Administer>, frame: Frame, app: Data<App>, form: Form<NewForm>) -> Result<HttpResponse, Problem> {
+async fn add(
+    may: May<Administer>,
+    frame: Frame,
+    app: Data<App>,
+    say: Say,
+    form: Form<NewForm>,
+) -> Result<HttpResponse, Problem> {
     let again =
         |errors: FieldErrors| page_with(StatusCode::UNPROCESSABLE_ENTITY, New { frame, form: &form, errors: &errors });
 
@@ -279,7 +287,10 @@ async fn add(may: May<Administer>, frame: Frame, app: Data<App>, form: Form<NewF
     };
     let (by, now) = (may.person.id, app.clock.now());
     match app.db.run(move |conn| actions::add_user(conn, &new, by.into(), now)).await {
-        Ok(_) => Ok(see_other("/settings/people")),
+        Ok(_) => {
+            say.that(format!("{} is added.", form.name.trim()));
+            Ok(see_other("/settings/people"))
+        }
         Err(DbError::Work(Error::Refused(Refused::EmailTaken))) => {
             let mut errors = FieldErrors::default();
             errors.add("email", Refused::EmailTaken.to_string());

@@ -60,6 +60,8 @@ pub struct Frame {
     pub held: bool,
     /// How far the demo is, while it is written.
     pub demo: Option<DemoProgress>,
+    /// What was done on the page before.
+    pub said: Option<String>,
 }
 
 impl Frame {
@@ -96,6 +98,9 @@ impl FromRequest for Frame {
         let app = req.app_data::<Data<App>>();
         let held = app.is_some_and(|app| app.marks.is_held());
         let demo = app.and_then(|app| app.pulse.demo());
-        ready(who_asks(req).map(|person| Frame { person, path: req.path().to_owned(), held, demo }))
+        ready(who_asks(req).map(|person| {
+            let said = super::said::heard(req);
+            Frame { person, path: req.path().to_owned(), held, demo, said }
+        }))
     }
 }

@@ -14,6 +14,8 @@ mod multipart;
 mod panics;
 mod peer;
 mod problem;
+mod said;
+mod wrongs;
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
@@ -31,6 +33,7 @@ pub use multipart::{Budget, Incoming, Parts, Unfit};
 pub use panics::{survive, tell_of_panics};
 pub use peer::{caller, is_local};
 pub use problem::{Click, Problem};
+pub use said::Say;
 
 /// Answers with a rendered template.
 pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {
@@ -38,12 +41,24 @@ pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {
 }
 
 pub fn page_with(status: StatusCode, template: impl Template) -> Result<HttpResponse, Problem> {
-    let html = template.render().map_err(|error| Problem::Unexpected(error.into()))?;
+    let mut html = template.render().map_err(|error| Problem::Unexpected(error.into()))?;
+    if status.is_client_error() {
+        html = wrongs::with_wrongs(html);
+    }
     Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html))
 }
 
 pub fn see_other(location: impl Into<String>) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location.into())).finish()
+}
+
+/// Tells a page with a draft on it that the draft, or what is known of it, is another one.
+const DRAFT_CHANGED: (&str, &str) = ("hx-trigger", "draft-changed");
+
+/// What a fragment answers for is another one now: a page with a draft on it draws what follows from that.
+pub fn tell_draft(answer: &mut HttpResponse) {
+    let (name, event) = DRAFT_CHANGED;
+    answer.headers_mut().insert(header::HeaderName::from_static(name), header::HeaderValue::from_static(event));
 }
 
 impl Htmx {
@@ -52,6 +67,14 @@ impl Htmx {
     pub fn leave_for(self, location: &str) -> HttpResponse {
         match self {
             Htmx(true) => HttpResponse::Ok().insert_header(("HX-Redirect", location)).finish(),
+            Htmx(false) => see_other(location),
+        }
+    }
+
+    /// After a change of a draft: htmx is told of it, and what depends on the draft is drawn anew; a plain form is led on.
+    pub fn draft_changed_or_redirect(self, location: impl Into<String>) -> HttpResponse {
+        match self {
+            Htmx(true) => HttpResponse::NoContent().insert_header(DRAFT_CHANGED).finish(),
             Htmx(false) => see_other(location),
         }
     }

@@ -110,6 +110,9 @@ async fn every_message_is_written_and_weighed_before_one_leaves() {
 
     let page = desk.visit(&format!("{path}/edit")).await;
     page.shows("3 of 6");
+    // The cost above says the same as the check below.
+    page.shows("<dt>Cost</dt><dd>9 SMS for 3 contacts, 1 of them in Unicode</dd>");
+    page.lacks("about ");
     page.shows("2 contacts are in no group that a schedule serves.");
     page.shows("Left out at the import: 1 row came twice, 1 row could not be taken.");
     page.shows("1 row has a value that no schedule serves: “Galway”. 1 row has nothing in #city.");

@@ -52,7 +52,7 @@ async fn a_newcomer_is_led_from_a_name_to_a_running_campaign() {
     let page = desk.visit(&answer.location.unwrap()).await;
     shows(&page, "Upload the contacts first.");
     shows(&page, "Add a file with contacts first.");
-    shows(&page, r#"<button class="button primary" disabled>Launch</button>"#);
+    shows(&page, r#"<button class="button primary" id="launch" disabled>Launch</button>"#);
 
     let path = draft(&desk, "Autumn offer").await;
     let page = desk.visit(&format!("{path}/edit")).await;
@@ -113,7 +113,7 @@ async fn mistakes_are_named_where_they_were_made_and_nothing_typed_is_lost() {
 
     let page = desk.upload(&format!("{path}/file"), "nothing.csv", b"", &[]).await;
     assert_eq!(page.status, 422);
-    shows(&page, r#"<p class="note bad" role="alert">"#);
+    shows(&page, r#"<p class="note bad" role="alert" id="file-error">"#);
     shows(&page, "3 contacts from people.csv");
 }
 
@@ -238,11 +238,151 @@ async fn a_file_can_be_left_out_and_another_taken() {
     desk.upload(&format!("{path}/file"), "others.csv", PEOPLE.as_bytes(), &[]).await;
     let page = desk.visit(&format!("{path}/edit")).await;
     shows(&page, "What are the columns of others.csv?");
-    // Until it is imported the review asks again by itself.
-    shows(&page, &format!(r#"hx-get="{path}/review" hx-trigger="every 2s""#));
-    let part = desk.peek(&format!("{path}/review")).await;
-    shows(&part, "The file is not imported yet.");
-    lacks(&part, "<html");
+    shows(&page, "The file is not imported yet.");
+}
+
+/// Whether an answer has the page of a draft draw what follows from it.
+fn tells_draft(answer: &Answer) -> bool {
+    answer.headers.get("hx-trigger").is_some_and(|it| it == "draft-changed")
+}
+
+#[actix_web::test]
+async fn what_follows_from_the_columns_is_there_once_the_file_is_imported() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let answer = desk.fill_in("/campaigns", &[("name", "Offer"), ("time_zone", "UTC")]).await;
+    let edit = answer.location.unwrap();
+    let (path, campaign) = (edit.strip_suffix("/edit").unwrap(), edit.split('/').nth(2).unwrap());
+    let answer = desk.upload_with_htmx(&format!("{path}/file"), "people.csv", PEOPLE.as_bytes()).await;
+    assert_eq!((answer.status, tells_draft(&answer)), (204, true), "{}", answer.html);
+    let page = desk.peek(&edit).await;
+    shows(
+        &page,
+        &format!(r##"hx-get="{edit}" hx-trigger="draft-changed from:body" hx-target="this" hx-select="#draft""##),
+    );
+    lacks(&page, "Not grouped");
+
+    let file = desk.number("SELECT max(id) AS n FROM files");
+    let mapping = [("use-0", "channel_id"), ("use-1", "data"), ("use-2", "data"), ("region", "everywhere")];
+    let panel = format!("/files/{file}/panel?campaign={campaign}");
+    assert!(tells_draft(&desk.fill_in_with_htmx(&format!("/files/{file}/import?campaign={campaign}"), &mapping).await));
+    assert!(!tells_draft(&desk.peek(&panel).await), "as long as it is imported nothing follows from it");
+    assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
+    assert!(tells_draft(&desk.peek(&panel).await));
+    shows(&desk.peek(&edit).await, "Not grouped: every schedule sends to every contact");
+}
+
+#[actix_web::test]
+async fn each_form_of_a_draft_is_saved_by_itself_and_the_others_stay() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let channel = desk.channel.to_string();
+    let forms: [(&str, &[(&str, &str)]); 4] = [
+        ("edit", &[("name", "Spring"), ("kind", "once_off"), ("time_zone", "Europe/Dublin")]),
+        ("group", &[("group_by", "city")]),
+        ("quiet", &[("quiet", "none"), ("blackouts", "apply")]),
+        ("validity", &[("validity", "3"), ("validity_unit", "days")]),
+    ];
+    for (verb, fields) in forms {
+        let answer = desk.fill_in_with_htmx(&format!("{path}/{verb}"), fields).await;
+        assert_eq!((answer.status, tells_draft(&answer)), (204, true), "{verb}: {}", answer.html);
+    }
+    // What is open stays open when the page is drawn anew, and its address says so.
+    let open = format!("{path}/edit?schedule=new&group=Cork");
+    let page = desk.peek(&open).await;
+    shows(&page, r#"id="schedule-form""#);
+    assert_eq!(page.headers.get("hx-replace-url").unwrap(), open.as_str());
+    page.shows(&format!(r#"hx-get="{}""#, open.replace('&', "&#38;")).replace("&#38;", "&"));
+
+    // A schedule that is saved closes its form; one that is wrong brings it back.
+    let grouped = |end: &'static str| {
+        let mut fields = schedule(&channel, "Hi #name|there#", "09:15", end).to_vec();
+        fields.push(("group", "Cork"));
+        fields
+    };
+    let wrong = desk.fill_in_with_htmx(&format!("{path}/schedules"), &grouped("25:00")).await;
+    assert_eq!(wrong.status, 422);
+    shows(&wrong, r#"id="end-error""#);
+    let saved = desk.fill_in_with_htmx(&format!("{path}/schedules"), &grouped("10:15")).await;
+    let there = saved.headers.get("hx-location").unwrap().to_str().unwrap();
+    assert!(there.contains(&format!(r#""path":"{path}/edit""#)), "{there}");
+    let launched = desk.fill_in_with_htmx(&format!("{path}/launch"), &[]).await;
+    assert!(launched.headers.get("hx-redirect").unwrap().to_str().unwrap().ends_with("&launched=yes"));
+    let edit = desk.peek(&format!("{path}/edit")).await;
+    assert!(edit.headers.contains_key("hx-redirect"), "there is no draft any more to draw");
+}
+
+#[actix_web::test]
+async fn what_a_colleague_changed_meanwhile_is_not_launched_unseen() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let channel = desk.channel.to_string();
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, "One", "10:00", "11:00")).await;
+    let seen = fingerprint_on(&desk.visit(&format!("{path}/edit")).await);
+    let id = desk.number("SELECT id AS n FROM schedules");
+    desk.fill_in(&format!("{path}/schedules/{id}"), &schedule(&channel, "Two", "10:00", "11:00")).await;
+    let refused = desk.fill_in(&format!("{path}/launch"), &[("fingerprint", &seen)]).await;
+    assert_eq!(refused.status, 422);
+    shows(&refused, "It was not launched. The campaign was changed while you looked at it.");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE state = 'draft'"), 1);
+    let seen = fingerprint_on(&refused);
+    assert_eq!(desk.fill_in(&format!("{path}/launch"), &[("fingerprint", &seen)]).await.status, 303);
+}
+
+fn fingerprint_on(page: &Answer) -> String {
+    let (_, rest) = page.html.split_once(r#"name="fingerprint" value=""#).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn the_bar_says_in_a_line_what_a_launch_comes_to_or_what_is_missing() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(&page, r##"<a href="#schedules">No schedules belong to this campaign. Add one first.</a>"##);
+    let channel = desk.channel.to_string();
+    desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, "Hi", "09:15", "09:17")).await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    shows(
+        &page,
+        "<span>3 contacts</span><span>1 schedule</span><span>Mon 2 Mar 09:15 – ends 09:17, 1 contact not reached</span>",
+    );
+    let id = desk.number("SELECT id AS n FROM schedules");
+    desk.fill_in(&format!("{path}/schedules/{id}"), &schedule(&channel, "Hi", "09:15", "09:30")).await;
+    shows(&desk.visit(&format!("{path}/edit")).await, "<span>Mon 2 Mar 09:15 – done 09:17</span>");
+    desk.at("2026-03-02 09:16");
+    shows(&desk.visit(&format!("{path}/edit")).await, "<span>at once – done 09:17</span>");
+}
+
+#[actix_web::test]
+async fn a_page_that_was_refused_begins_with_what_is_wrong() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let path = draft(&desk, "Offer").await;
+    let page = desk.fill_in(&format!("{path}/schedules"), &schedule("4711", "", "later", "25:00")).await;
+    shows(&page, "There are 4 things to correct");
+    shows(&page, r##"<a href="#channel">Channel: Choose a channel.</a>"##);
+    shows(&page, r##"<a href="#start">Start: A time, such as 09:00.</a>"##);
+    lacks(&desk.visit(&format!("{path}/edit")).await, "to correct");
+    // The same for every form there is.
+    let people =
+        desk.fill_in("/settings/people", &[("name", ""), ("email", "x"), ("password", "y"), ("role", "viewer")]);
+    shows(&people.await, r##"<a href="#email">"##);
+}
+
+#[actix_web::test]
+async fn what_was_made_is_said_once() {
+    let desk = Desk::open_at("2026-03-02 09:05").await;
+    let made = desk.fill_in(
+        "/settings/people",
+        &[("name", "Olga"), ("email", "olga@example.org"), ("password", "a long enough phrase"), ("role", "operator")],
+    );
+    let there = made.await.location.expect("made");
+    lacks(&desk.peek("/campaigns").await, "Olga is added.");
+    shows(&desk.visit(&there).await, r#"<p class="note good" id="said" role="status">Olga is added.</p>"#);
+    lacks(&desk.visit(&there).await, "is added.");
+
+    let path = draft(&desk, "Offer").await;
+    let copy = desk.submit(&format!("{path}/duplicate")).await.location.unwrap();
+    shows(&desk.visit(&copy).await, "This is the copy. Nothing is sent before you launch it.");
 }
 
 #[actix_web::test]
@@ -262,6 +402,20 @@ async fn the_text_is_measured_as_it_is_typed() {
     shows(&measure("Ĝis").await, "“Ĝ” is not in the SMS alphabet");
     shows(&measure("Hi #nmae").await, "#nmae is no field of these contacts.");
     shows(&measure("Hi #phone").await, "no value for #phone");
+
+    // The text is shown as a contact gets it, and one can step to the next.
+    shows(&short, r#"<div class="bubble">Hi Anna</div>"#);
+    let of = async |row: &str| {
+        desk.fill_in_with_htmx("/wording/measure", &[("body", "Hi #name"), ("campaign", campaign), ("row", row)]).await
+    };
+    let second = of("2").await;
+    shows(&second, r#"<div class="bubble">Hi Ben</div>"#);
+    shows(&second, "as contact 2 gets it");
+    shows(&of("3").await, "Contact 3 has no value for #name and would get nothing.");
+    shows(&of("4").await, r#"<div class="bubble">Hi Anna</div>"#);
+    let grouped = [("body", "Hi #name"), ("campaign", campaign), ("group", "galway")];
+    assert_eq!(desk.fill_in(&format!("{path}/group"), &[("group_by", "city")]).await.status, 303);
+    shows(&desk.fill_in_with_htmx("/wording/measure", &grouped).await, "The first contact has no value for #name");
 }
 
 #[actix_web::test]

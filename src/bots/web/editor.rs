@@ -23,7 +23,7 @@ use crate::bots::store::{self, UsedBy};
 use crate::contacts::store::usual_fields;
 use crate::db::{DbError, Error};
 use crate::ids::BotId;
-use crate::web::{FieldErrors, Frame, Htmx, May, Problem, page, page_with, reckon, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, May, Problem, Say, page, page_with, reckon, see_other};
 
 /// One step of the draft.
 #[derive(Template)]
@@ -592,6 +592,7 @@ pub(super) async fn publish(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    say: Say,
     id: Path<BotId>,
     form: Form<PublishForm>,
 ) -> Result<HttpResponse, Problem> {
@@ -599,7 +600,10 @@ pub(super) async fn publish(
     let PublishForm { revision, note } = form.into_inner();
     let kept = note.replace('\0', "");
     match app.db.run(move |conn| actions::publish(conn, id, revision, &kept, by, now)).await {
-        Ok(_) => Ok(see_other(format!("/bots/{id}/versions"))),
+        Ok(version) => {
+            say.that(format!("Version {version} is published."));
+            Ok(see_other(format!("/bots/{id}/versions")))
+        }
         Err(error) => {
             let says = refused(error)?;
             let seen = look(&app, id).await?;

@@ -2,7 +2,6 @@
 
 use actix_session::Session;
 use actix_web::http::StatusCode;
-use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
@@ -14,21 +13,20 @@ use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, Freeze, stor
 use crate::contacts::addresses::normalise;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
-use crate::drafting::approvals::{self, ApprovalStanding};
+use crate::drafting::approvals;
 use crate::drafting::review::{self, Facts};
 use crate::drafting::test_send::{self};
 use crate::drafting::web::basics::{BasicsForm, KINDS, zones};
 use crate::drafting::web::contacts::ListsForm;
 use crate::drafting::web::page::{Edit, Typed, again, facts, one_error};
-use crate::drafting::web::review::{NUMBER_IN_SESSION, Test, last_number, rate_text};
+use crate::drafting::web::review::{NUMBER_IN_SESSION, Test, last_number};
 use crate::drafting::web::schedules::ScheduleForm;
 use crate::drafting::{self};
 use crate::files::upload;
 use crate::ids::{CampaignId, ScheduleId, UserId};
 use crate::providers::Kind;
 use crate::settings::QuietForm;
-use crate::web::chart::thousands;
-use crate::web::{FieldErrors, Frame, Htmx, Incoming, May, Problem, in_turn, page, page_with, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, Incoming, May, Problem, page, page_with, see_other};
 
 #[derive(Template)]
 #[template(path = "campaigns/new.html")]
@@ -87,6 +85,7 @@ pub async fn edit(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Form<BasicsForm>,
 ) -> Result<HttpResponse, Problem> {
@@ -108,7 +107,9 @@ pub async fn edit(
                 })
                 .await
             {
-                Ok(()) if is_draft => return Ok(see_other(format!("/campaigns/{id}/edit#contacts"))),
+                Ok(()) if is_draft => {
+                    return Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#contacts")));
+                }
                 Ok(()) => return Ok(see_other(format!("/campaigns?open={id}"))),
                 Err(DbError::Work(Error::Refused(refused @ Refused::Campaign(campaigns::Refused::NameTaken(_))))) => {
                     one_error("name", refused.to_string())
@@ -132,6 +133,7 @@ pub async fn upload_file(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Incoming,
 ) -> Result<HttpResponse, Problem> {
@@ -150,7 +152,7 @@ pub async fn upload_file(
     match received {
         Ok(file) => {
             app.db.run(move |conn| drafting::actions::set_file(conn, id, Some(file), by, now)).await?;
-            Ok(see_other(format!("/campaigns/{id}/edit#contacts")))
+            Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#contacts")))
         }
         Err(upload::Failed::Refused(refusal)) => {
             let why = refusal.to_string();
@@ -161,10 +163,15 @@ pub async fn upload_file(
 }
 
 #[post("/campaigns/{id}/file/remove")]
-pub async fn leave_file(may: May<Manage>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
+pub async fn leave_file(
+    may: May<Manage>,
+    app: Data<App>,
+    htmx: Htmx,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| drafting::actions::set_file(conn, id, None, by, now)).await?;
-    Ok(see_other(format!("/campaigns/{id}/edit#contacts")))
+    Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#contacts")))
 }
 
 #[post("/campaigns/{id}/lists")]
@@ -172,6 +179,7 @@ pub async fn set_lists(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Form<Vec<(String, String)>>,
 ) -> Result<HttpResponse, Problem> {
@@ -184,7 +192,7 @@ pub async fn set_lists(
     }
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| drafting::actions::set_lists(conn, id, &form.chosen, freeze, by, now)).await?;
-    Ok(see_other(format!("/campaigns/{id}/edit#contacts")))
+    Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#contacts")))
 }
 
 #[derive(Default, Deserialize)]
@@ -198,6 +206,7 @@ pub async fn set_group(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Form<GroupForm>,
 ) -> Result<HttpResponse, Problem> {
@@ -205,7 +214,7 @@ pub async fn set_group(
     let (field, by, now) = (Some(typed.clone()).filter(|field| !field.is_empty()), may.person.id, app.clock.now());
     let set = app.db.run(move |conn| drafting::actions::set_group_by(conn, id, field.as_deref(), by, now)).await;
     match set {
-        Ok(()) => Ok(see_other(format!("/campaigns/{id}/edit#groups"))),
+        Ok(()) => Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#groups"))),
         Err(DbError::Work(Error::Refused(
             refused @ (Refused::ImportFirst | Refused::NotAColumn | Refused::TooManyGroups),
         ))) => {
@@ -225,6 +234,7 @@ pub async fn set_quiet(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Form<QuietForm>,
 ) -> Result<HttpResponse, Problem> {
@@ -234,7 +244,7 @@ pub async fn set_quiet(
         Some(own) => {
             let (by, now) = (may.person.id, app.clock.now());
             app.db.run(move |conn| drafting::actions::set_quiet(conn, id, &own, by, now)).await?;
-            Ok(see_other(format!("/campaigns/{id}/edit#quiet")))
+            Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#quiet")))
         }
         None => {
             let typed = |facts: &Facts| Typed { quiet: form, quiet_errors: errors, ..Typed::nothing(facts) };
@@ -248,10 +258,11 @@ pub async fn add_schedule(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Form<ScheduleForm>,
 ) -> Result<HttpResponse, Problem> {
-    save_schedule(&app, may.person.id, frame, id.into_inner(), None, form.into_inner()).await
+    save_schedule(&app, may.person.id, (frame, htmx), id.into_inner(), None, form.into_inner()).await
 }
 
 #[post("/campaigns/{id}/schedules/{schedule}")]
@@ -259,17 +270,18 @@ pub async fn change_schedule(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     path: Path<(CampaignId, ScheduleId)>,
     form: Form<ScheduleForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, schedule) = path.into_inner();
-    save_schedule(&app, may.person.id, frame, id, Some(schedule), form.into_inner()).await
+    save_schedule(&app, may.person.id, (frame, htmx), id, Some(schedule), form.into_inner()).await
 }
 
 async fn save_schedule(
     app: &App,
     by: UserId,
-    frame: Frame,
+    (frame, htmx): (Frame, Htmx),
     id: CampaignId,
     schedule: Option<ScheduleId>,
     form: ScheduleForm,
@@ -287,7 +299,7 @@ async fn save_schedule(
                 None => drafting::actions::add_schedule(conn, id, &plan, by, now).map(drop),
             });
             match saved.await {
-                Ok(()) => return Ok(see_other(format!("/campaigns/{id}/edit#schedules"))),
+                Ok(()) => return Ok(without_its_form(htmx, id)),
                 Err(DbError::Work(Error::Refused(refused @ Refused::ScheduleNameTaken))) => {
                     one_error("schedule_name", refused.to_string())
                 }
@@ -299,37 +311,30 @@ async fn save_schedule(
     page_with(StatusCode::UNPROCESSABLE_ENTITY, Edit::new(frame, facts, typed, now))
 }
 
+/// The page of a draft without the form of a schedule, now that this is saved.
+fn without_its_form(htmx: Htmx, id: CampaignId) -> HttpResponse {
+    match htmx {
+        Htmx(true) => {
+            let there = serde_json::json!({
+                "path": format!("/campaigns/{id}/edit"), "target": "#draft", "select": "#draft", "swap": "outerHTML",
+            });
+            HttpResponse::Ok().insert_header(("HX-Location", there.to_string())).finish()
+        }
+        Htmx(false) => see_other(format!("/campaigns/{id}/edit#schedules")),
+    }
+}
+
 #[post("/campaigns/{id}/schedules/{schedule}/remove")]
 pub async fn remove_schedule(
     may: May<Manage>,
     app: Data<App>,
+    htmx: Htmx,
     path: Path<(CampaignId, ScheduleId)>,
 ) -> Result<HttpResponse, Problem> {
     let (id, schedule) = path.into_inner();
     let (by, now) = (may.person.id, app.clock.now());
     app.db.run(move |conn| drafting::actions::remove_schedule(conn, id, schedule, by, now)).await?;
-    Ok(see_other(format!("/campaigns/{id}/edit#schedules")))
-}
-
-/// The part of `edit.html` that changes while the file is being imported.
-#[derive(Template)]
-#[template(path = "campaigns/edit.html", block = "review")]
-struct Reviewed {
-    facts: Facts,
-    typed: Typed,
-}
-
-#[get("/campaigns/{id}/review", wrap = "from_fn(in_turn)")]
-pub async fn review_again(
-    may: May<Manage>,
-    app: Data<App>,
-    session: Session,
-    id: Path<CampaignId>,
-) -> Result<HttpResponse, Problem> {
-    let facts = facts(&app, id.into_inner(), may.person.id).await?;
-    let mut typed = Typed::nothing(&facts);
-    typed.number = last_number(&session);
-    page(Reviewed { facts, typed })
+    Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#schedules")))
 }
 
 #[derive(Default, Deserialize)]
@@ -403,6 +408,7 @@ pub async fn approve(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
     form: Form<ApprovalForm>,
 ) -> Result<HttpResponse, Problem> {
@@ -414,7 +420,7 @@ pub async fn approve(
         approvals::approve(conn, id, &form.fingerprint, said, by, now)
     });
     match approved.await {
-        Ok(()) => Ok(see_other(format!("/campaigns/{id}/edit#approval"))),
+        Ok(()) => Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#approval"))),
         Err(DbError::Work(Error::Refused(refused @ Refused::ChangedMeanwhile))) => {
             let why = refused.to_string();
             let typed = |facts: &Facts| Typed { approval_error: Some(why), note, ..Typed::nothing(facts) };
@@ -426,23 +432,33 @@ pub async fn approve(
 
 // Launch
 
+/// What is launched, as whoever presses the button has seen it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct LaunchForm {
+    fingerprint: String,
+}
+
 #[post("/campaigns/{id}/launch")]
 pub async fn launch(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
+    htmx: Htmx,
     id: Path<CampaignId>,
+    form: Form<LaunchForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    match app.db.run(move |conn| drafting::actions::launch(conn, id, by, now)).await {
-        Ok(()) => Ok(see_other(format!("/campaigns?open={id}&launched=yes"))),
+    let seen = Some(form.into_inner().fingerprint).filter(|seen| !seen.is_empty());
+    match app.db.run(move |conn| drafting::actions::launch_as_seen(conn, id, seen.as_deref(), by, now)).await {
+        Ok(()) => Ok(htmx.leave_for(&format!("/campaigns?open={id}&launched=yes"))),
         // Pressed twice: it is where one wants it.
         Err(DbError::Work(Error::Refused(
             Refused::Campaign(campaigns::Refused::AlreadyLaunched)
             | Refused::Campaign(
                 campaigns::Refused::Stopped | campaigns::Refused::Finished | campaigns::Refused::Archived,
             ),
-        ))) => Ok(see_other(format!("/campaigns?open={id}"))),
+        ))) => Ok(htmx.leave_for(&format!("/campaigns?open={id}"))),
         Err(DbError::Work(Error::Refused(refused))) => {
             let why = refused.to_string();
             again(&app, frame, id, |facts| Typed { launch_error: Some(why), ..Typed::nothing(facts) }).await

@@ -14,6 +14,7 @@ mod review;
 mod schedules;
 
 use actix_session::Session;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
@@ -30,7 +31,7 @@ use crate::access::{Manage, Right, View};
 use crate::app::App;
 use crate::campaigns::{CampaignKind, CampaignState, store};
 use crate::ids::{CampaignId, ScheduleId};
-use crate::web::{FieldErrors, Frame, May, Problem, in_turn, page, see_other};
+use crate::web::{FieldErrors, Frame, Htmx, May, Problem, in_turn, page, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     // `new` before `{id}`, which would take it for one.
@@ -51,7 +52,6 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(changes::change_schedule)
         .service(changes::remove_schedule)
         .service(measure::measure)
-        .service(changes::review_again)
         .service(review::check_messages)
         .service(review::check_goes_on)
         .service(changes::send_test)
@@ -72,12 +72,29 @@ struct Opened {
     group: String,
 }
 
+impl Opened {
+    /// Of the page on which the same is open.
+    fn address(&self, id: CampaignId) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("schedule", &self.schedule), ("group", &self.group)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        match query.finish() {
+            nothing if nothing.is_empty() => format!("/campaigns/{id}/edit"),
+            query => format!("/campaigns/{id}/edit?{query}"),
+        }
+    }
+}
+
 #[get("/campaigns/{id}/edit", wrap = "from_fn(in_turn)")]
 async fn edit_page(
     may: May<Manage>,
     frame: Frame,
     app: Data<App>,
     session: Session,
+    htmx: Htmx,
     id: Path<CampaignId>,
     opened: Query<Opened>,
 ) -> Result<HttpResponse, Problem> {
@@ -88,6 +105,10 @@ async fn edit_page(
         return Ok(see_other(format!("/campaigns/{id}/inbound")));
     }
     if campaign.state != CampaignState::Draft {
+        if htmx.0 {
+            // Somebody else has launched it: there is no draft any more to draw.
+            return Ok(htmx.leave_for(&format!("/campaigns?open={id}")));
+        }
         return page(Rename {
             frame,
             form: &BasicsForm::of(&campaign),
@@ -109,7 +130,13 @@ async fn edit_page(
         }
         Err(_) => None,
     };
-    page(Edit::new(frame, facts, typed, now))
+    let here = opened.address(id);
+    let edit = Edit { here: here.clone(), ..Edit::new(frame, facts, typed, now) };
+    let mut answer = page(edit)?;
+    if let (true, Ok(here)) = (htmx.0, HeaderValue::from_str(&here)) {
+        answer.headers_mut().insert(HeaderName::from_static("hx-replace-url"), here);
+    }
+    Ok(answer)
 }
 
 /// A campaign has no page of its own: a draft is edited, any other stands on the Campaigns screen.

@@ -82,6 +82,8 @@ impl Typed {
 #[template(path = "campaigns/edit.html")]
 pub(super) struct Edit {
     pub(super) frame: Frame,
+    /// Its address, with what is open on it.
+    pub(super) here: String,
     pub(super) facts: Facts,
     pub(super) typed: Typed,
     pub(super) panel: Option<Panel>,
@@ -96,10 +98,25 @@ impl Edit {
             Panel::new(look, FilePurpose { campaign: Some(facts.campaign.id) }, frame.person.role)
         });
         let form = typed.schedule.as_ref().map(|(_, form)| form);
-        let measured = form.map(|form| Measured::of(&form.body, facts.contacts.as_ref()));
+        // Of a group the first contact is asked for when the page is there.
+        let contacts = facts.contacts.as_ref();
+        let measured = form.map(|form| match facts.groups.is_some() {
+            true => Measured::unfilled(&form.body, contacts),
+            false => Measured::of(&form.body, contacts),
+        });
         let (kind, zone) = (facts.campaign.kind, facts.campaign.zone);
         let instants = form.map(|form| Instants::of(form, kind, zone, now));
-        Edit { frame, facts, typed, panel, measured, instants }
+        let here = format!("/campaigns/{}/edit", facts.campaign.id);
+        Edit { frame, here, facts, typed, panel, measured, instants }
+    }
+
+    /// Where a form of the page is handed in.
+    pub(super) fn path(&self, verb: &str) -> String {
+        format!("/campaigns/{}/{verb}", self.facts.campaign.id)
+    }
+
+    pub(super) fn path_of(&self, schedule: &ScheduleId, verb: &str) -> String {
+        format!("/campaigns/{}/schedules/{schedule}/{verb}", self.facts.campaign.id)
     }
 
     /// Kinds of the channels there are, to choose what the addresses of a file are.

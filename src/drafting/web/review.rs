@@ -13,17 +13,17 @@ use crate::app::App;
 use crate::campaigns::{CampaignKind, store};
 use crate::daily::web::PlanForm;
 use crate::drafting::Refused;
-use crate::drafting::audience::{Contacts, fingerprint_of};
+use crate::drafting::audience::fingerprint_of;
 use crate::drafting::dry_run::{self, Checked, DryRun, MOST_CHARACTERS, MOST_PARTS, UNASKED, Weighed};
 use crate::drafting::review::{Facts, Review, ReviewOutlook};
 use crate::drafting::test_send::Trial;
-use crate::files::domain::State;
+use crate::drafting::web::contacts::total;
 use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::{LatePolicy, Rate};
 use crate::providers::Kind;
 use crate::schedules::{Draft, When};
 use crate::web::chart::{Course, Timeline, thousands};
-use crate::web::{Htmx, May, Problem, page};
+use crate::web::{Htmx, May, Problem, page, tell_draft};
 
 impl Review {
     /// What late start means here, if it would start late.
@@ -45,11 +45,14 @@ impl Review {
     }
 
     /// SMS over all contacts, should the others' texts be as long as the first one's.
-    pub fn estimate(&self) -> Option<String> {
+    fn estimate(&self) -> Option<String> {
         let parts = self.segments?.parts as i64;
         let contacts = self.contacts - self.lacking.unwrap_or(0);
         let total = thousands(parts * contacts);
-        Some(format!("about {total} SMS: {parts} for each of {} contacts", thousands(contacts)))
+        Some(format!(
+            "about {total} SMS: {parts} for each of {} contacts, if all texts are like the first",
+            thousands(contacts)
+        ))
     }
 
     /// Contacts that get nothing for want of a value, as far as is known without a look at every message.
@@ -90,6 +93,65 @@ pub fn rate_text(rate: f64) -> String {
 }
 
 impl Facts {
+    /// What a schedule costs: as every message was weighed, if that was done to what is there now.
+    pub fn cost(&self, review: &Review) -> Option<String> {
+        let holds = self.dry_run.as_ref().filter(|it| it.fingerprint == self.fingerprint);
+        let checked = holds.and_then(|it| it.done.as_ref()).map(|(_, checked)| checked);
+        let weighed = checked.and_then(|it| it.schedules.iter().find(|it| it.schedule == review.schedule.id));
+        match weighed.filter(|it| it.is_sms) {
+            Some(it) => {
+                let (parts, sent) = (thousands(it.parts), total(it.sent()));
+                let unicode = match it.unicode {
+                    0 => String::new(),
+                    n => format!(", {} of them in Unicode", thousands(n)),
+                };
+                Some(format!("{parts} SMS for {sent}{unicode}"))
+            }
+            None => review.estimate(),
+        }
+    }
+
+    /// The first thing that keeps it from being launched, and how many more there are.
+    pub fn missing(&self) -> Option<(&Refused, usize)> {
+        let (first, more) = self.obstacles.split_first()?;
+        Some((first, more.len()))
+    }
+
+    /// What a launch comes to, in a line: whom it reaches, by how many schedules, from when to when.
+    pub fn in_short(&self) -> Vec<String> {
+        let n = self.contacts.as_ref().map_or(0, |contacts| contacts.n);
+        let n = self.groups.as_ref().map_or(n, |groups| n - groups.unserved() - groups.blank);
+        let sample = if self.campaign.kind == CampaignKind::Daily { " as in the sample" } else { "" };
+        let schedules = match self.schedules.len() {
+            1 => "1 schedule".to_owned(),
+            n => format!("{n} schedules"),
+        };
+        let mut parts = vec![format!("{}{sample}", total(n)), schedules];
+        let outlooks = || self.reviews.iter().map(|it| &it.outlook);
+        let Some(starts) = outlooks().map(|it| it.window.starts).min() else { return parts };
+        let local = |at: DateTime<Utc>| at.with_timezone(&self.campaign.zone);
+        let begins = match starts <= self.now {
+            true => "at once".to_owned(),
+            false => local(starts).format("%a %-d %b %H:%M").to_string(),
+        };
+        let unsent: i64 = outlooks().map(|it| it.forecast.unsent).sum();
+        let last = match unsent {
+            0 => outlooks().filter_map(|it| it.forecast.finishes).max(),
+            _ => outlooks().map(|it| it.window.ends).max(),
+        };
+        let day = local(starts.max(self.now)).date_naive();
+        let until = last.map(|at| match local(at).date_naive() == day {
+            true => local(at).format("%H:%M").to_string(),
+            false => local(at).format("%a %-d %b %H:%M").to_string(),
+        });
+        parts.push(match (until, unsent) {
+            (Some(at), 0) => format!("{begins} – done {at}"),
+            (Some(at), n) => format!("{begins} – ends {at}, {} not reached", total(n)),
+            (None, _) => begins,
+        });
+        parts
+    }
+
     pub fn timeline(&self, review: &Review) -> Timeline {
         let ReviewOutlook { window, forecast, holds, .. } = &review.outlook;
         let held: Vec<_> = holds.iter().map(|hold| (hold.from, hold.to)).collect();
@@ -98,15 +160,6 @@ impl Facts {
 
     pub fn ready(&self) -> bool {
         self.obstacles.is_empty()
-    }
-
-    /// The file may still become ready, so the review asks again.
-    pub fn file_is_on_its_way(&self) -> bool {
-        let file = self.contacts.as_ref().and_then(Contacts::file);
-        file.is_some_and(|file| match file.state {
-            State::Received | State::Importing { .. } => true,
-            State::Imported { .. } | State::Refused { .. } | State::Cancelled { .. } => false,
-        })
     }
 
     /// Whether only a second person is missing, or nothing at all.
@@ -273,7 +326,14 @@ pub async fn check_messages(
 
 #[get("/campaigns/{id}/check")]
 pub async fn check_goes_on(_may: May<Manage>, app: Data<App>, id: Path<CampaignId>) -> Result<HttpResponse, Problem> {
-    page(check_of(&app, id.into_inner()).await?)
+    let check = check_of(&app, id.into_inner()).await?;
+    let is_done = check.check.as_ref().is_some_and(|it| it.done.is_some());
+    let mut answer = page(check)?;
+    if is_done {
+        // What the review says of the cost follows from it.
+        tell_draft(&mut answer);
+    }
+    Ok(answer)
 }
 
 /// The check alone. What the draft has become meanwhile is asked only when it is through.

@@ -27,7 +27,7 @@ use crate::screen::web::plans::plan;
 use crate::screen::web::stop::{ask, carry_out, escaped, still};
 use crate::settings::calendars;
 use crate::web::chart::thousands;
-use crate::web::{Click, Frame, Htmx, May, Problem, see_other};
+use crate::web::{Click, Frame, Htmx, May, Problem, Say, see_other};
 
 pub fn routes(pages: &mut ServiceConfig) {
     pages
@@ -554,11 +554,13 @@ async fn ask_stop_campaign(
 #[post("/campaigns/{id}/duplicate")]
 async fn duplicate(
     app: Data<App>,
+    say: Say,
     may: May<Manage>,
     htmx: Htmx,
     id: Path<CampaignId>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (*id, may.person.id, app.clock.now());
     let copy = app.db.run(move |conn| drafting::actions::duplicate(conn, id, by, now)).await?;
+    say.that("This is the copy. Nothing is sent before you launch it.");
     Ok(htmx.leave_for(&format!("/campaigns/{copy}/edit")))
 }

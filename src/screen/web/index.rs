@@ -67,7 +67,7 @@ impl Asked {
 async fn index(
     app: Data<App>,
     _may: May<View>,
-    frame: Frame,
+    mut frame: Frame,
     htmx: Htmx,
     asked: Query<Asked>,
 ) -> Result<HttpResponse, Problem> {
@@ -109,9 +109,10 @@ async fn index(
     for sheet in &sheets {
         let is_open = Some(sheet.campaign.id) == place.open;
         let inside = if is_open { inside.take() } else { None };
-        let note = asked.launched.as_ref().filter(|_| is_open).and_then(|_| sheet.launched(now));
-        let note = note.map(|text| Note { tone: "good", text });
-        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, note, None, None, now).await?);
+        if is_open && asked.launched.is_some() {
+            frame.said = sheet.launched(now);
+        }
+        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, None, None, None, now).await?);
     }
     let (zone, operates) = (app.settings.time_zone, frame.may(&Role::Operator));
     let paused = draw(&PausedTogether { pauses, zone, now, operates })?;

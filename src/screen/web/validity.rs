@@ -33,6 +33,9 @@ async fn set_validity(
     let mut errors = FieldErrors::default();
     let Some(validity) = form.parse(&mut errors) else {
         let is_draft = app.db.run(move |conn| store::find(conn, id)).await?.state == CampaignState::Draft;
+        if is_draft {
+            return validity_again(&app, frame, id, form.into_inner(), errors).await;
+        }
         let why = errors.of("validity").unwrap_or_default().to_owned();
         return match htmx {
             Htmx(true) => {
@@ -41,19 +44,20 @@ async fn set_validity(
                 *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
                 Ok(answer)
             }
-            Htmx(false) if is_draft => validity_again(&app, frame, id, form.into_inner(), errors).await,
             Htmx(false) => Err(Problem::Invalid(why)),
         };
     };
     app.db.run(move |conn| actions::set_validity(conn, id, validity, by, now)).await?;
     let state = app.db.run(move |conn| store::find(conn, id)).await?.state;
     match htmx {
+        htmx if state == CampaignState::Draft => {
+            Ok(htmx.draft_changed_or_redirect(format!("/campaigns/{id}/edit#validity-of-it")))
+        }
         Htmx(true) => {
             let text = format!("Conversations can be continued for {}, from now on.", validity.words());
             let note = Note { tone: "good", text };
             answer_row(&app, &may.person, id, asked.place(), Some(note), None).await.map(html)
         }
-        Htmx(false) if state == CampaignState::Draft => Ok(see_other(format!("/campaigns/{id}/edit#validity-of-it"))),
         Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#campaign-{id}"))),
     }
 }

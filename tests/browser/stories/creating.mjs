@@ -61,6 +61,66 @@ export const stories = {
     await row.becomes("finished");
   },
 
+  async "what is typed in one form of a draft stays when another is saved, and a launch without it asks"(desk) {
+    const page = await desk.signedIn();
+    await draft(page, "Side by side");
+    const address = page.url();
+    const cities = contacts(12).replaceAll(/(Person \d+)/g, "$1,Cork").replace("phone,name", "phone,name,city");
+    await upload(page.getByLabel("A file with your contacts"), "side.csv", cities);
+    await page.locator("#unsaved").getByText("Not saved: the file").waitFor();
+    await page.getByRole("button", { name: "Upload", exact: true }).click();
+
+    // The text is begun before the file is imported; what follows from its columns comes without a reload.
+    const text = page.getByLabel("Text", { exact: true });
+    await text.fill("Hello #name, first draft");
+    await page.locator("#unsaved").getByText("Not saved: the schedule").waitFor();
+    await page.getByLabel("Numbers without a country code are from").selectOption("IE");
+    await page.getByRole("button", { name: "Import", exact: true }).click();
+    await page.locator("#groups > summary").getByText("Not grouped").waitFor();
+    assert.equal(await text.inputValue(), "Hello #name, first draft");
+    assert.equal(page.url().split("#")[0], address);
+    await page.locator("#measure .bubble").getByText("Hello Person 1, first draft").waitFor();
+    await page.getByRole("button", { name: "Next contact" }).click();
+    await page.locator("#measure .bubble").getByText("Hello Person 2, first draft").waitFor();
+    assert.ok(await page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true }))), "leaving asks");
+
+    // Another form is saved beside it: the text stays, and so does the focus.
+    await page.locator("#quiet > summary").click();
+    await page.locator("#quiet").getByRole("radio", { name: /^None/ }).check();
+    await page.getByRole("button", { name: "Save the quiet hours" }).click();
+    await page.locator("#quiet > summary").getByText("Quiet hours: none").waitFor();
+    assert.equal(await text.inputValue(), "Hello #name, first draft");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "quiet-save");
+
+    // What is wrong comes into sight with the focus, and nothing else moves.
+    await page.getByLabel("Date", { exact: true }).fill("2020-02-29");
+    await page.getByRole("button", { name: "Save the schedule" }).click();
+    await page.locator("#end-error").waitFor();
+    await until("the field that is wrong has the focus", () => page.evaluate(() => document.activeElement.id === "end"));
+    assert.ok(await page.evaluate(() => {
+      const { top, bottom } = document.activeElement.getBoundingClientRect();
+      return top > 0 && bottom < innerHeight;
+    }), "and is in sight");
+    await looksRight(page, "draft-side-by-side");
+
+    await plan(page, { text: "Hello #name, as it is saved", rate: 600 });
+    await page.locator("#unsaved").waitFor({ state: "hidden" });
+    await page.locator(".draft-bar-sum").getByText("12 contacts").waitFor();
+    await page.getByRole("link", { name: "Change Main" }).click();
+    await text.fill("Hello #name, never saved");
+    await page.getByRole("button", { name: "Launch" }).click();
+    const asks = page.getByRole("dialog");
+    await asks.getByText("Launch without what is not saved?").waitFor();
+    await looksRight(page, "draft-launch-unsaved");
+    await asks.getByRole("button", { name: "Back to the draft" }).click();
+    assert.equal(await text.inputValue(), "Hello #name, never saved");
+    await page.getByRole("button", { name: "Launch" }).click();
+    await asks.getByRole("button", { name: "Launch without it" }).click();
+    await page.waitForURL("**/campaigns?open=*");
+    await page.locator("#said").getByText("Launched.").waitFor();
+    assert.equal(desk.bugle.ask("SELECT body FROM schedules WHERE body LIKE 'Hello #name, %'"), "Hello #name, as it is saved");
+  },
+
   async "two campaigns cannot have one name"(desk) {
     const page = await desk.signedIn();
     await page.goto("/campaigns/new");
@@ -104,7 +164,7 @@ export const stories = {
     await page.getByRole("link", { name: "STOP", exact: true }).click();
     await page.getByLabel("Type STOP to go on").fill("stop");
     await page.getByRole("button", { name: "STOP everything" }).click();
-    await page.getByText("Nothing was stopped").waitFor();
+    await page.locator("#word-error").getByText("Nothing was stopped").waitFor();
     await page.getByLabel("Type STOP to go on").fill("STOP");
     await page.getByRole("button", { name: "STOP everything" }).click();
     await page.locator("#settling").waitFor();

@@ -1,0 +1,39 @@
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use actix_session::{Session, SessionExt};
+use actix_web::http::Method;
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+
+use super::Htmx;
+
+/// Where the session keeps it.
+const SAID: &str = "said";
+
+/// Says once, on the page that is led to, that something is done.
+pub struct Say(Session);
+
+impl Say {
+    /// In a sentence. What was said before and not heard yet is forgotten.
+    pub fn that(&self, words: impl Into<String>) {
+        // A confirmation that is lost undoes nothing of what it confirms.
+        let _ = self.0.insert(SAID, words.into());
+    }
+}
+
+impl FromRequest for Say {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Say(req.get_session())))
+    }
+}
+
+/// What is to be said on this page. A fragment of a page says nothing, and leaves it for the next one.
+pub(super) fn heard(req: &HttpRequest) -> Option<String> {
+    if req.method() != Method::GET || Htmx::of(req).0 {
+        return None;
+    }
+    req.get_session().remove_as(SAID)?.ok()
+}
