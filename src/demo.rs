@@ -18,6 +18,7 @@ use crate::bots::examples::Example;
 use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
 use crate::clock::Clock;
+use crate::contacts::addresses::TwoWays;
 use crate::control;
 use crate::conversations::intake;
 use crate::daily::{self, domain::DailyPlan};
@@ -510,7 +511,7 @@ impl Story {
             .run(move |conn| {
                 let head = files::store::find(conn, file)?.head;
                 let mapping = Mapping::guess(&head.headers, &head.sample);
-                files::actions::import(conn, file, mapping, String::new(), by, now)
+                files::actions::import(conn, file, mapping, String::new(), TwoWays::LeaveOut, by, now)
             })
             .await?;
         importer::tick(&self.app).await?;

@@ -110,6 +110,7 @@ diesel::table! {
         validity_minutes -> Int4,
         inbound -> Nullable<Jsonb>,
         paused_with_all -> Nullable<Int8>,
+        copied_from -> Nullable<Int8>,
     }
 }
 
@@ -364,6 +365,8 @@ diesel::table! {
         header_row -> Int8,
         hidden_rows -> Int8,
         takes_hidden -> Bool,
+        two_ways -> Text,
+        rows_two_ways -> Int8,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::contacts::addresses::normalise;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
 use crate::drafting::approvals::{self, ApprovalStanding};
+use crate::drafting::own_yes::Matter;
 use crate::drafting::review::{self, Facts};
 use crate::drafting::test_send::{self};
 use crate::drafting::web::basics::{BasicsForm, KINDS, zones};
@@ -432,9 +433,12 @@ pub async fn launch(
     frame: Frame,
     app: Data<App>,
     id: Path<CampaignId>,
+    form: Form<Vec<(String, String)>>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    match app.db.run(move |conn| drafting::actions::launch(conn, id, by, now)).await {
+    let of_field = |(matter, n): (String, String)| Some((Matter::of_word(&matter)?, n.parse().ok()?));
+    let agreed: Vec<(Matter, i64)> = form.into_inner().into_iter().filter_map(of_field).collect();
+    match app.db.run(move |conn| drafting::actions::launch_agreed(conn, id, &agreed, by, now)).await {
         Ok(()) => Ok(see_other(format!("/campaigns?open={id}&launched=yes"))),
         // Pressed twice: it is where one wants it.
         Err(DbError::Work(Error::Refused(

@@ -38,7 +38,7 @@ impl Measured {
         let body = body.replace("\r\n", "\n");
         let fields = contacts.map(|contacts| contacts.fields.as_slice()).unwrap_or_default();
         let text = Text::parse(&body, fields);
-        let values = contacts.and_then(|contacts| contacts.first.as_ref()).and_then(Value::as_object);
+        let values = contacts.and_then(Contacts::first).and_then(Value::as_object);
         let rendered = values.map(|values| text.render(values));
         let missing = match &rendered {
             Some(Err(missing)) => Some(missing.field.clone()),
