@@ -266,7 +266,9 @@ async fn a_ledger_page_is_of_one_instant() {
 #[actix_web::test]
 async fn a_ledger_that_is_taken_away_can_be_uploaded_again() {
     let desk = Desk::open_at("2026-03-02 08:59").await;
-    let (_, _, run) = desk.campaign("Spring", 3, "09:00-10:00", 60.0).await;
+    let people: Vec<String> = (0..3).map(|n| format!("120220000{n:02}")).collect();
+    let late = bugle::pacing::LatePolicy::CatchUp;
+    let (_, _, run) = desk.campaign_to("Spring", &people, "09:00-10:00", 60.0, late).await;
     desk.sql(
         "UPDATE deliveries SET \"values\" = jsonb_build_object('name', 'Ann; \"B\"', 'Why', '=1+1', 'city', 'Cork\n' || seq, 'empty', '')",
     );

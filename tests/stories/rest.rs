@@ -98,13 +98,18 @@ async fn who_was_reached_by_another_run_of_the_schedule_is_not_among_the_rest() 
     desk.sql("DELETE FROM schedule_runs WHERE id = (SELECT max(id) FROM schedule_runs)");
 }
 
+/// `n` different numbers that exist, so that an import takes them.
+fn existing(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("1202{:05}{:02}", 20_000 + n / 80, n % 80)).collect()
+}
+
 /// A campaign of two groups, stopped: its runs and the two schedules' names.
 async fn of_two_groups(desk: &Desk) -> (bugle::ids::CampaignId, Vec<bugle::ids::RunId>) {
     let main = [("Cork", "09:00-10:00", 1.0, Some("Cork")), ("Galway", "09:00-10:00", 1.0, Some("Galway"))];
     let (campaign, _) = desk.daily("Arrears", "", &main).await;
     let city = |n: usize| if n < 4 { "Cork" } else { "Galway" };
     let row = |(n, phone): (usize, &String)| format!("+{phone},Name{n},{n},{}\n", city(n));
-    let people = phones(8);
+    let people = existing(8);
     let rows: String = people.iter().enumerate().map(row).collect();
     let file = format!("phone,name,balance,city\n{rows}");
     desk.upload_with_htmx(&format!("/campaigns/{campaign}/drops"), "one.csv", file.as_bytes()).await;
@@ -140,7 +145,7 @@ async fn the_rest_of_a_grouped_campaign_is_one_draft_with_its_groups() {
     assert_eq!(desk.lines("SELECT group_by AS line FROM campaigns WHERE id = 2"), ["city"]);
     let rows = "SELECT concat_ws(' ', address, \"values\" ->> 'name', \"values\" ->> 'city') AS line FROM file_rows
                 WHERE file_id = (SELECT file_id FROM campaigns WHERE id = 2) ORDER BY seq";
-    let people = phones(8);
+    let people = existing(8);
     let left = [2, 3, 6, 7].map(|n| format!("{} Name{n} {}", people[n], if n < 4 { "Cork" } else { "Galway" }));
     assert_eq!(desk.lines(rows), left);
     desk.visit("/campaigns/2/edit").await.shows("Choose the day on which “Cork” is sent.");
@@ -179,7 +184,7 @@ async fn the_rest_over_two_runs_knows_no_reply_not_delivered_and_left_out() {
     assert_eq!(whom(&["left_out"]).await, ["Name2"], "the other one left out was reached in Cork");
     assert_eq!(whom(&["silent"]).await, ["Name0", "Name1", "Name3", "Name4", "Name5", "Name7"]);
     // One of them writes: then there is a reply.
-    let first = phones(8)[0].clone();
+    let first = existing(8)[0].clone();
     desk.hears(&first, "Thank you").await;
     assert_eq!(whom(&["silent"]).await, ["Name1", "Name3", "Name4", "Name5", "Name7"]);
     assert!(whom(&["unconfirmed"]).await[0].contains("Nobody stands so"));
