@@ -21,6 +21,7 @@ use crate::campaigns::store::Lists;
 use crate::campaigns::{self, CampaignKind, Freeze};
 use crate::channels::domain::{ChannelSetup, Own};
 use crate::clock::Clock;
+use crate::contacts::addresses::TwoWays;
 use crate::control;
 use crate::conversations::intake;
 use crate::daily::{self, domain::DailyPlan};
@@ -557,7 +558,7 @@ impl Story {
             .run(move |conn| {
                 let head = files::store::find(conn, file)?.head;
                 let mapping = Mapping::guess(&head.headers, &head.sample);
-                files::actions::import(conn, file, mapping, String::new(), by, now)
+                files::actions::import(conn, file, mapping, String::new(), TwoWays::LeaveOut, by, now)
             })
             .await?;
         importer::tick(&self.app).await?;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use bugle::contacts::addresses::TwoWays;
 use bugle::files;
 use bugle::files::domain::Mapping;
 use bugle::providers::Kind;
@@ -30,7 +31,7 @@ pub async fn import(ground: &Ground) -> anyhow::Result<Vec<Row>> {
                 let conn = &mut house.conn()?;
                 let head = files::store::find(conn, id)?.head;
                 let mapping = Mapping::guess(&head.headers, &head.sample);
-                files::actions::import(conn, id, mapping, "GB".to_owned(), house.admin, now)?;
+                files::actions::import(conn, id, mapping, "GB".to_owned(), TwoWays::LeaveOut, house.admin, now)?;
                 let told = child::run("import", &house.url)?;
                 let good = house.number("SELECT rows_good AS n FROM files WHERE state = 'imported'")?;
                 anyhow::ensure!(good > n as i64 * 98 / 100, "only {good} rows were good");

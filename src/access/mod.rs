@@ -47,6 +47,13 @@ impl Person {
         if self.has::<SeeAddresses>() { address.to_owned() } else { masked(address) }
     }
 
+    /// A value or a text about somebody as this person is shown it: where their address stands in it, however it is
+    /// written, it is hidden as everywhere else.
+    pub fn sees_text(&self, text: impl AsRef<str>, address: impl AsRef<str>) -> String {
+        let (text, address) = (text.as_ref(), address.as_ref());
+        if self.has::<SeeAddresses>() { text.to_owned() } else { without_address(text, address) }
+    }
+
     /// Whether something was found by a part of an address that this person does not see: digit by digit
     /// one would find out the rest. Asked for in full, it is shown.
     ///
@@ -74,6 +81,30 @@ pub fn masked(address: &str) -> String {
     let hidden = "•".repeat(n.saturating_sub(country + 2 + 4));
     let gap = if hidden.is_empty() { "" } else { " " };
     format!("+{} {}{gap}{hidden} ••{}", part(0, country), part(country, country + 2), part(n - 2, n))
+}
+
+/// Digits at the end of a number that make it the same, whether its country code or a zero stands in front.
+const SAME_END: usize = 7;
+
+/// A text without somebody's address: numbers that end like theirs are shown as it is, [`masked`].
+pub fn without_address(text: &str, address: &str) -> String {
+    let digits = |text: &[char]| text.iter().filter(|c| c.is_ascii_digit()).collect::<String>();
+    let address = address.strip_prefix('+').unwrap_or(address);
+    if address.len() < SAME_END || !address.chars().all(|c| c.is_ascii_digit()) {
+        return if address.is_empty() { text.to_owned() } else { text.replace(address, &masked(address)) };
+    }
+    let end: String = address.chars().skip(address.len() - SAME_END).collect();
+    let chars: Vec<char> = text.chars().collect();
+    let parts = chars.chunk_by(|a, b| may_be_of_number(*a) == may_be_of_number(*b));
+    let shown = |part: &[char]| {
+        let whole: String = part.iter().collect();
+        if !digits(part).contains(&end) {
+            return whole;
+        }
+        let blank = |is: bool| if is { " " } else { "" };
+        format!("{}{}{}", blank(whole.starts_with(' ')), masked(address), blank(whole.ends_with(' ')))
+    };
+    parts.map(shown).collect()
 }
 
 /// A text with everything hidden that may be a number of somebody.
@@ -187,6 +218,17 @@ mod tests {
 
     fn person(role: Role) -> Person {
         Person { id: UserId(1), name: "Vic".into(), email: "vic@example.org".into(), role }
+    }
+
+    #[test]
+    fn an_address_is_hidden_in_texts_however_it_is_written() {
+        for text in ["353861234567", "+353 86 123 4567", "086-123 4567", "(086) 123.4567", "00353861234567"] {
+            assert_eq!(without_address(text, "353861234567"), masked("353861234567"), "{text}");
+        }
+        let said = without_address("Call 086 123 4567 after 12:30, or 01 555 0199.", "353861234567");
+        assert_eq!(said, format!("Call {} after 12:30, or 01 555 0199.", masked("353861234567")));
+        assert_eq!(without_address("I am visitor-1234567, hello", "visitor-1234567"), "I am vi••••67, hello");
+        assert_eq!(without_address("Anna, Cork, 17", "353861234567"), "Anna, Cork, 17");
     }
 
     #[test]

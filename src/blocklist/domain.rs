@@ -1,7 +1,7 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use crate::contacts::addresses::{AddressProblem, normalise};
+use crate::contacts::addresses::{AddressProblem, Doubtful, TwoWays, normalise};
 use crate::contacts::domain::{MOST_NAMED, keep_first};
 use crate::ids::UserId;
 use crate::pacing;
@@ -66,6 +66,7 @@ pub struct Reading<'a> {
     pub kind: Kind,
     /// The country of numbers without their code; empty when all have one.
     pub region: &'a str,
+    pub two_ways: TwoWays,
     /// The zone in which the last day ends.
     pub zone: Tz,
     pub now: DateTime<Utc>,
@@ -75,7 +76,9 @@ impl Reading<'_> {
     /// Reads one entry; what is wrong is told for every field.
     pub fn entry(&self, typed: TypedAddress<'_>) -> Result<Block, Vec<WrongAddress>> {
         let mut wrong = Vec::new();
-        let address = normalise(self.kind, typed.address, self.region).map_err(WrongAddress::Address);
+        let address = normalise(self.kind, typed.address, self.region)
+            .or_else(|problem| problem.settled(self.two_ways))
+            .map_err(WrongAddress::Address);
         let until = self.until(typed.until);
         let why = typed.why.trim();
         let why = match why.chars().count() {
@@ -137,10 +140,14 @@ impl Reading<'_> {
             let [address, until, why] = columns.map(|at| at.and_then(|at| record.get(at)).unwrap_or_default());
             // Texts that a download of ours kept from being a formula.
             let why = why.strip_prefix('\'').filter(|it| it.starts_with(['=', '+', '-', '@'])).unwrap_or(why);
+            lines.doubtful.see(address, &normalise(self.kind, address, self.region));
             match self.entry(TypedAddress { address, until, why }) {
                 Ok(block) => lines.good.push(block),
                 Err(wrong) => {
                     lines.n_bad += 1;
+                    if wrong.iter().any(|it| matches!(it, WrongAddress::Address(AddressProblem::TwoWays { .. }))) {
+                        lines.unsettled.push([address, until, why].map(str::to_owned));
+                    }
                     if lines.n_bad <= MOST_NAMED {
                         let text: String = address.chars().take(60).collect();
                         let says = wrong.iter().map(|wrong| self.says(wrong, &text)).collect::<Vec<_>>().join(" ");
@@ -173,6 +180,10 @@ pub struct TypedLines {
     pub n_bad: usize,
     /// Lines whose address an earlier line has.
     pub repeated: usize,
+    /// Numbers that could be read in two ways, whatever was made of them.
+    pub doubtful: Doubtful,
+    /// Address, last day and why of the lines that were left out for that.
+    pub unsettled: Vec<[String; 3]>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -208,7 +219,7 @@ mod tests {
 
     fn reading() -> Reading<'static> {
         let now = "2026-03-10T12:00:00Z".parse().unwrap();
-        Reading { kind: Kind::Sms, region: "IE", zone: chrono_tz::Europe::Dublin, now }
+        Reading { kind: Kind::Sms, region: "IE", two_ways: TwoWays::LeaveOut, zone: chrono_tz::Europe::Dublin, now }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::domain::{BlockedAddress, Reading, TypedAddress, TypedLines, WrongAddr
 use super::{actions, store};
 use crate::access::{Export, Manage, Operate, Role, View};
 use crate::app::App;
+use crate::contacts::addresses::TwoWays;
 use crate::contacts::addresses::in_full;
 use crate::contacts::domain::last_day;
 use crate::contacts::quiet;
@@ -174,7 +175,7 @@ async fn new_page(
 async fn add(may: May<Operate>, frame: Frame, app: Data<App>, form: Form<EntryForm>) -> Result<HttpResponse, Problem> {
     let (by, now, zone) = (may.person.id, app.clock.now(), app.settings.time_zone);
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
-    let reading = Reading { kind, region: &form.region, zone, now };
+    let reading = Reading { kind, region: &form.region, two_ways: TwoWays::LeaveOut, zone, now };
     let typed = TypedAddress { address: &form.address, until: &form.until, why: &form.why };
     match reading.entry(typed) {
         Ok(block) => {
@@ -215,6 +216,7 @@ async fn unblock(
 struct ImportForm {
     kind: String,
     region: String,
+    two_ways: TwoWays,
     text: String,
 }
 
@@ -250,8 +252,10 @@ async fn import_page(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<
 #[post("/blocklist/import")]
 async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
-    let parts = Parts::read(form, &["kind", "region", "text", "file"]).await?;
-    let form = ImportForm { kind: parts.text("kind"), region: parts.text("region"), text: parts.text("text") };
+    let parts = Parts::read(form, &["kind", "region", "two_ways", "text", "file"]).await?;
+    let two_ways = TwoWays::of_word(&parts.text("two_ways")).unwrap_or_default();
+    let form =
+        ImportForm { kind: parts.text("kind"), region: parts.text("region"), two_ways, text: parts.text("text") };
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
     let file = parts.text("file");
     let mut errors = FieldErrors::default();
@@ -262,7 +266,7 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
     }
     let text = if file.trim().is_empty() { form.text.clone() } else { file };
     let (region, zone) = (form.region.clone(), app.settings.time_zone);
-    let lines = heavy(move || Reading { kind, region: &region, zone, now }.lines(&text)).await?;
+    let lines = heavy(move || Reading { kind, region: &region, two_ways, zone, now }.lines(&text)).await?;
     if lines.good.is_empty() {
         errors.add(
             "text",
@@ -278,7 +282,12 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
     let good = lines.good.clone();
     app.db.run(move |conn| actions::block(conn, kind, &good, by, now)).await?;
     quiet::wait(&app, Whom::Barred).await;
-    // What was taken need not be typed again.
-    let form = ImportForm { text: String::new(), ..form };
+    // What was taken need not be typed again; what waits for a choice need not either.
+    let mut unsettled = ::csv::Writer::from_writer(Vec::new());
+    for line in &lines.unsettled {
+        unsettled.write_record(line).map_err(|error| Problem::Unexpected(error.into()))?;
+    }
+    let text = unsettled.into_inner().map_err(|error| Problem::Unexpected(error.into_error().into()))?;
+    let form = ImportForm { text: String::from_utf8_lossy(&text).into_owned(), ..form };
     page(Import { frame, form: &form, errors: &errors, lines: Some(&lines) })
 }

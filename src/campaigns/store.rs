@@ -277,12 +277,14 @@ pub fn free_name(conn: &mut PgConnection, name: &str, what: &str) -> QueryResult
     Ok(names.find(|name| !taken.contains(&name.to_lowercase())).unwrap_or_default())
 }
 
-/// Gives the new draft `copy` what a campaign has beside its schedules: file, lists, groups and quiet hours.
+/// Gives the new draft `copy` what a campaign has beside its schedules: file, lists, groups and quiet hours. It
+/// remembers which one that was.
 pub fn copy_plan(conn: &mut PgConnection, id: CampaignId, copy: CampaignId) -> QueryResult<()> {
     diesel::sql_query(
         "UPDATE campaigns c
          SET file_id = o.file_id, group_by = o.group_by, \"freeze\" = o.\"freeze\", quiet = o.quiet, quiet_from = o.quiet_from,
-             quiet_to = o.quiet_to, blackouts_apply = o.blackouts_apply, validity_minutes = o.validity_minutes, inbound = o.inbound
+             quiet_to = o.quiet_to, blackouts_apply = o.blackouts_apply, validity_minutes = o.validity_minutes, inbound = o.inbound,
+             copied_from = o.id
          FROM campaigns o WHERE c.id = $1 AND o.id = $2",
     )
     .bind::<Int8, _>(copy)

@@ -10,13 +10,16 @@
 //!   and it puts on what one need not dial inside: the country code, the one area code of a small country;
 //! * what changed in whole countries: `+52 1 …` is `+52 …`, and mobile numbers of Brazil have their ninth digit.
 //!
-//! What could be read in two ways is never decided here, and no two numbers become one.
+//! What could be read in two ways is decided by a person ([`TwoWays`]) and never here, and no two numbers become one.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType, Region};
+use serde::{Deserialize, Serialize};
 
 use super::regions;
 use crate::folding::is_invisible;
 use crate::providers::Kind;
+use crate::web::chart::thousands;
+use crate::words::words;
 
 /// The longest address of a kind that is not a phone.
 const LONGEST_ADDRESS: usize = 200;
@@ -26,6 +29,9 @@ const LONGEST_WRITING: usize = 120;
 const SHORTEST_PHONE: usize = 4;
 /// Digits of a number beside which another one may stand; what has fewer is an extension.
 const SHORTEST_OF_SEVERAL: usize = 7;
+
+/// The code of [`AddressProblem::TwoWays`] in the list of problems.
+pub const TWO_WAYS: &str = "two_ways";
 
 /// Why a text is not an address. [`AddressProblem::says`] has the words for the
 /// person whose file it stands in.
@@ -55,12 +61,92 @@ pub enum AddressProblem {
     HasSpaces,
 }
 
+words! {
+    /// What somebody has made of numbers that could be read in two ways.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum TwoWays {
+        #[default]
+        LeaveOut = "leave_out" => "Leave them out",
+        Inside = "inside" => "Read them as they are dialled inside the country",
+        WithCode = "with_code" => "Read them with their country code in front",
+    }
+}
+
+impl TwoWays {
+    /// What was done with so many `them`, to say behind how many there were.
+    pub fn done(self) -> &'static str {
+        match self {
+            TwoWays::LeaveOut => "left out",
+            TwoWays::Inside => "read as they are dialled inside the country",
+            TwoWays::WithCode => "read with their country code in front",
+        }
+    }
+}
+
+/// Numbers that could be read in two ways, whatever was made of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Doubtful {
+    pub n: usize,
+    /// The first of them.
+    pub first: Vec<DoubtfulNumber>,
+}
+
+/// A number that could be read in two ways, and both of them as people read them aloud.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoubtfulNumber {
+    pub text: String,
+    pub with_code: String,
+    pub inside: String,
+}
+
+impl Doubtful {
+    /// So many are shown with both readings.
+    pub const SHOWN: usize = 5;
+
+    /// How many there are and what was made of them; `None` when there are none. `of`: what they are called.
+    pub fn words(&self, of: &(&str, &str), two_ways: &TwoWays) -> Option<String> {
+        let (they, was) = match self.n {
+            0 => return None,
+            1 => (format!("1 {}", of.0), "was"),
+            n => (format!("{} {}", thousands(n as i64), of.1), "were"),
+        };
+        Some(format!("{they} could be read two ways and {was} {}.", two_ways.done()))
+    }
+
+    /// Counts a text in whose reading came out in two ways.
+    pub fn see(&mut self, text: &str, read: &Result<String, AddressProblem>) {
+        let Err(AddressProblem::TwoWays { with_code, without_code }) = read else { return };
+        self.n += 1;
+        if self.first.len() < Self::SHOWN {
+            self.first.push(DoubtfulNumber {
+                text: text.trim().chars().take(60).collect(),
+                with_code: spaced(with_code),
+                inside: spaced(without_code),
+            });
+        }
+    }
+}
+
 impl AddressProblem {
+    /// What a choice makes of it: the number, where it could be read in two ways and one of them was chosen.
+    ///
+    /// # Errors
+    ///
+    /// Whatever else is wrong stays wrong, and so does this while nobody has chosen.
+    pub fn settled(self, choice: TwoWays) -> Result<String, AddressProblem> {
+        match (self, choice) {
+            (AddressProblem::TwoWays { without_code, .. }, TwoWays::Inside) => Ok(without_code),
+            (AddressProblem::TwoWays { with_code, .. }, TwoWays::WithCode) => Ok(with_code),
+            (problem, _) => Err(problem),
+        }
+    }
+
     /// The word in the list of problems.
     pub fn code(&self) -> &'static str {
         match self {
             AddressProblem::Missing => "missing_address",
-            AddressProblem::TwoWays { .. } => "two_ways",
+            AddressProblem::TwoWays { .. } => TWO_WAYS,
             AddressProblem::NotAPhone
             | AddressProblem::Rounded
             | AddressProblem::NoSuchNumber
@@ -136,7 +222,7 @@ fn example(region: &str) -> String {
 ///
 /// # Errors
 ///
-/// Also when it could be read in two ways: then the person decides.
+/// Also when it could be read in two ways: then the person decides, and [`AddressProblem::settled`] does as they say.
 pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, AddressProblem> {
     let text: String = text.chars().filter(|c| !is_nothing(*c)).collect();
     let text = unwrapped(text.trim());
@@ -688,8 +774,75 @@ mod tests {
         assert!(n > 1000 && asked * 20 < n, "{asked} of {n}");
     }
 
+    /// A choice changes nothing but what could be read in two ways, and makes of that what it says.
+    fn must_settle(text: &str, region: &str) -> bool {
+        let read = sms(text, region);
+        let settled = TwoWays::ALL.map(|choice| read.clone().or_else(|problem| problem.settled(choice)));
+        let mut doubtful = Doubtful::default();
+        doubtful.see(text, &read);
+        match &read {
+            Err(AddressProblem::TwoWays { with_code, without_code }) => {
+                assert_ne!(with_code, without_code, "{text} in {region}");
+                assert_eq!(
+                    settled,
+                    [read.clone(), Ok(without_code.clone()), Ok(with_code.clone())],
+                    "{text} in {region}"
+                );
+                let (inside, outside) = (sms(&doubtful.first[0].inside, ""), sms(&doubtful.first[0].with_code, ""));
+                assert_eq!((inside, outside), (Ok(without_code.clone()), Ok(with_code.clone())), "{text} in {region}");
+                let says = read.as_ref().unwrap_err().says(Kind::Sms, text, region);
+                assert!(says.contains(&spaced(with_code)) && says.contains(&spaced(without_code)), "{says}");
+            }
+            Ok(_) | Err(_) => {
+                assert_eq!(settled, [read.clone(), read.clone(), read.clone()], "{text} in {region}");
+                assert_eq!(doubtful, Doubtful::default());
+            }
+        }
+        doubtful.n == 1
+    }
+
+    #[test]
+    fn of_two_readings_the_chosen_one_is_taken_and_none_without_a_choice() {
+        assert!(must_settle("49331123456", "DE"));
+        let read = |choice| sms("49331123456", "DE").or_else(|problem| problem.settled(choice));
+        assert_eq!(read(TwoWays::Inside).as_deref(), Ok("4949331123456"));
+        assert_eq!(read(TwoWays::WithCode).as_deref(), Ok("49331123456"));
+        assert_eq!(read(TwoWays::LeaveOut).unwrap_err().code(), "two_ways");
+        assert!(!must_settle("+49331123456", "DE") && !must_settle("07911 1", "IE"));
+
+        let mut doubtful = Doubtful::default();
+        (0..9).for_each(|_| doubtful.see("49331123456", &sms("49331123456", "DE")));
+        assert_eq!((doubtful.n, doubtful.first.len()), (9, Doubtful::SHOWN));
+    }
+
+    #[test]
+    fn in_every_country_a_choice_takes_one_of_the_readings_that_were_named() {
+        let of_region = |(region, number): (Region, PhoneNumber)| {
+            let code = region.as_region_str().to_string();
+            let national = number.get_national_significant_number();
+            let twice = format!("{}{}", number.country_code, written(&number));
+            usize::from(must_settle(&written(&number), &code))
+                + usize::from(must_settle(&national, &code))
+                + usize::from(must_settle(&twice, &code))
+        };
+        let asked: usize = examples().into_iter().map(of_region).sum();
+        assert!(asked > 20, "{asked}");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// Whatever stands there, in whatever country.
+        #[test]
+        fn a_choice_settles_two_readings_and_nothing_else(
+            rest in "[0-9]{5,10}",
+            (at, has_code) in (0..245_usize, proptest::bool::weighted(0.8)),
+        ) {
+            let regions: Vec<_> = regions::all().collect();
+            let region = &regions[at % regions.len()];
+            let text = if has_code { format!("{}{rest}", region.dial_code) } else { rest };
+            must_settle(&text, region.code);
+        }
 
         /// Nothing is made of a text but what its digits say; and what is kept reads as itself everywhere.
         #[test]

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::addresses::normalise;
+use super::addresses::{Doubtful, TwoWays, normalise};
 use crate::providers::Kind;
 
 /// The last day on which a block holds that ends at this instant.
@@ -24,6 +24,9 @@ pub struct Pasted {
     pub n_bad: usize,
     /// How many stood there again.
     pub repeated: usize,
+    /// Those that could be read in two ways, whatever was made of them.
+    pub doubtful: Doubtful,
+    pub two_ways: TwoWays,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +37,12 @@ pub struct BadAddress {
 }
 
 /// Reads addresses that stand one in a line, or with commas or semicolons between them.
-pub fn read_pasted(kind: Kind, text: &str, region: &str) -> Pasted {
-    let mut pasted = Pasted::default();
+pub fn read_pasted(kind: Kind, text: &str, region: &str, two_ways: TwoWays) -> Pasted {
+    let mut pasted = Pasted { two_ways, ..Pasted::default() };
     for piece in text.split(['\n', '\r', ',', ';', '\t']).map(str::trim).filter(|piece| !piece.is_empty()) {
-        match normalise(kind, piece, region) {
+        let read = normalise(kind, piece, region);
+        pasted.doubtful.see(piece, &read);
+        match read.or_else(|problem| problem.settled(two_ways)) {
             Ok(address) => pasted.good.push(address),
             Err(problem) => {
                 pasted.n_bad += 1;
@@ -91,11 +96,24 @@ mod tests {
 
     #[test]
     fn pasted_numbers_are_sorted_out() {
-        let pasted = read_pasted(Kind::Sms, "086 123 4567, +353 86 123 4568\n\n07911 1;0861234567\r\n", "IE");
+        let pasted =
+            read_pasted(Kind::Sms, "086 123 4567, +353 86 123 4568\n\n07911 1;0861234567\r\n", "IE", TwoWays::LeaveOut);
         assert_eq!(pasted.good, ["353861234567", "353861234568"]);
         assert_eq!(pasted.repeated, 1);
         assert_eq!(pasted.bad.iter().map(|bad| bad.text.as_str()).collect::<Vec<_>>(), ["07911 1"]);
         assert!(pasted.bad[0].says.contains("is not a phone number in Ireland"));
+    }
+
+    #[test]
+    fn pasted_numbers_with_two_readings_follow_the_choice() {
+        let read = |two_ways| read_pasted(Kind::Sms, "49331123456; 0331 123456", "DE", two_ways);
+        let left = read(TwoWays::LeaveOut);
+        assert_eq!((left.good, left.n_bad, left.doubtful.n), (vec!["49331123456".to_owned()], 1, 1));
+        let inside = read(TwoWays::Inside);
+        assert_eq!((inside.good.len(), inside.good[0].as_str(), inside.n_bad), (2, "4949331123456", 0));
+        let with_code = read(TwoWays::WithCode);
+        assert_eq!((with_code.good, with_code.repeated), (vec!["49331123456".to_owned()], 1));
+        assert_eq!(with_code.doubtful.first[0].inside, "+49 4933 1123456");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::domain::{
 use super::store::{self, Tally};
 use crate::access::Actor;
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
+use crate::contacts::addresses::TwoWays;
 use crate::control::clockwork::{Planned, plan_run};
 use crate::db::Error;
 use crate::deliveries::actions::{NotAppended, append, take_back};
@@ -320,7 +321,7 @@ fn order_import(
         let why = format!("{} came with {}", new_columns.join(", "), dropped.name);
         journal::note(conn, Entry::new(Happened::ColumnsAdded, id, by).of(dropped.campaign).why(&why), now)?;
     }
-    match files::actions::import(conn, id, template.mapping(&headers), template.region, by, now) {
+    match files::actions::import(conn, id, template.mapping(&headers), template.region, template.two_ways, by, now) {
         Ok(_) => {}
         Err(Error::Database(error)) => return Err(error.into()),
         Err(Error::Refused(why)) => {
@@ -328,6 +329,28 @@ fn order_import(
         }
     }
     Ok(new_columns)
+}
+
+/// Says what is made of numbers that could be read in two ways in the files that come from now on.
+pub fn settle(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    two_ways: TwoWays,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        let campaign = campaigns::store::lock(conn, id)?;
+        must_take_files(&campaign)?;
+        let template = store::template(conn, id)?.ok_or(Refused::IsDraft)?;
+        if template.two_ways == two_ways {
+            return Ok(());
+        }
+        let (was, became) = (template.two_ways.done(), two_ways.done());
+        store::save_template(conn, id, &DropTemplate { two_ways, ..template })?;
+        let entry = Entry::new(Happened::DailyTwoWaysChosen, id, by).of(id).was(was).became(became);
+        Ok(journal::note(conn, entry, now)?)
+    })
 }
 
 // ---- its runs --------------------------------------------------------------------

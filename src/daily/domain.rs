@@ -2,6 +2,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::contacts::addresses::TwoWays;
 use crate::db::Reason;
 use crate::files::domain::{File, FileEncoding, Format, Mapping, ReadingChoice, State, TableHead, Use};
 use crate::folding::folded;
@@ -26,6 +27,9 @@ pub struct DailyPlan {
 pub struct DropTemplate {
     /// The country that numbers without a country code belong to; empty: all have theirs.
     pub region: String,
+    /// What is made of numbers that could be read in two ways.
+    #[serde(default)]
+    pub two_ways: TwoWays,
     /// Kind of channel that the addresses are for, as stored.
     pub kind: String,
     pub columns: Vec<Column>,
@@ -66,6 +70,7 @@ impl DropTemplate {
         DropTemplate {
             kind: kind.to_owned(),
             region: region.to_owned(),
+            two_ways: TwoWays::default(),
             columns: columns
                 .map(|(header, it)| Column { header: header.clone(), meaning: it.clone(), added: false })
                 .collect(),

@@ -63,7 +63,10 @@ pub fn template(conn: &mut PgConnection, id: CampaignId) -> QueryResult<Option<D
     let Some(sample) = sample else { return Ok(None) };
     let file = crate::files::store::find(conn, FileId(sample))?;
     let region = file.region.as_deref().unwrap_or_default();
-    let of = |mapping| DropTemplate::new(file.kind.word(), region, &file.head.headers, mapping).read_like(&file.head);
+    let of = |mapping| {
+        let template = DropTemplate::new(file.kind.word(), region, &file.head.headers, mapping);
+        DropTemplate { two_ways: file.two_ways, ..template.read_like(&file.head) }
+    };
     Ok(file.mapping.as_ref().map(of))
 }
 

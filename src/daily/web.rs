@@ -18,6 +18,7 @@ use super::store::{self, DayRun, ShownDrop};
 use crate::access::{Manage, Operate, Person, Role, View};
 use crate::app::App;
 use crate::campaigns::{self, CampaignKind, CampaignState};
+use crate::contacts::addresses::TwoWays;
 use crate::db::{DbError, Error};
 use crate::files::domain::{File, State};
 use crate::files::refusal::Refusal;
@@ -46,6 +47,7 @@ pub fn routes(pages: &mut ServiceConfig) {
         .service(give_new_end)
         .service(add)
         .service(replace)
+        .service(settle)
         .service(leave);
 }
 
@@ -238,6 +240,8 @@ struct Look {
     /// Whether its plan may be changed now.
     takes_plan: bool,
     plan: Option<DailyPlan>,
+    /// What is made of numbers that could be read in two ways, in files to come.
+    two_ways: Option<TwoWays>,
     role: Role,
     now: DateTime<Utc>,
     todays: Vec<ShownDrop>,
@@ -291,6 +295,7 @@ fn look(conn: &mut PgConnection, id: CampaignId, role: Role, now: DateTime<Utc>)
             && matches!(campaign.state, CampaignState::Active | CampaignState::Paused),
         takes_plan: actions::must_take_plan(&campaign).is_ok(),
         plan: store::plan(conn, id)?,
+        two_ways: store::template(conn, id)?.map(|template| template.two_ways),
         role,
         now,
         todays,
@@ -641,6 +646,31 @@ async fn decide(app: &App, person: &Person, id: DropId, mode: Mode, htmx: Htmx) 
     let (by, now) = (person.id, app.clock.now());
     let dropped = app.db.run(move |conn| actions::decide(conn, id, mode, by, now)).await;
     decided(app, person, id, String::new(), dropped, htmx).await
+}
+
+#[derive(Deserialize)]
+struct TwoWaysForm {
+    two_ways: String,
+}
+
+/// Says what is made of numbers that could be read in two ways in the files that come from now on.
+#[post("/campaigns/{id}/daily/two-ways")]
+async fn settle(
+    may: May<Manage>,
+    app: Data<App>,
+    id: Path<CampaignId>,
+    form: Form<TwoWaysForm>,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, role, now) = (id.into_inner(), may.person.id, may.person.role, app.clock.now());
+    let Some(two_ways) = TwoWays::of_word(&form.two_ways) else {
+        return Err(Problem::Invalid("Choose how numbers are read that could be read two ways.".to_owned()));
+    };
+    app.db.run(move |conn| actions::settle(conn, id, two_ways, by, now)).await?;
+    match htmx {
+        Htmx(true) => page(app.db.run(move |conn| DropPanel::load(conn, id, role, now)).await?),
+        Htmx(false) => Ok(see_other(format!("/campaigns?open={id}#drops-{id}"))),
+    }
 }
 
 #[post("/drops/{id}/leave")]

@@ -110,6 +110,7 @@ diesel::table! {
         validity_minutes -> Int4,
         inbound -> Nullable<Jsonb>,
         paused_with_all -> Nullable<Int8>,
+        copied_from -> Nullable<Int8>,
     }
 }
 
@@ -360,6 +361,8 @@ diesel::table! {
         finished_at -> Nullable<Timestamptz>,
         tries -> Int2,
         reading -> Jsonb,
+        two_ways -> Text,
+        rows_two_ways -> Int8,
     }
 }
 

@@ -79,6 +79,8 @@ pub struct LedgerEntry {
     pub detail: Option<String>,
     pub settled_at: Option<DateTime<Utc>>,
     pub next_try_at: Option<DateTime<Utc>>,
+    /// What the run knew of the contact, by field.
+    pub values: serde_json::Value,
 }
 
 /// One page of a ledger, and what stands above it.
@@ -152,6 +154,8 @@ struct Row {
     settled_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     next_try_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = diesel::sql_types::Jsonb)]
+    values: serde_json::Value,
 }
 
 /// Up to `n` rows of those up to number `until`, in the order of the run.
@@ -196,6 +200,7 @@ pub fn entries(
                 detail: row.detail,
                 settled_at: row.settled_at,
                 next_try_at: row.next_try_at,
+                values: row.values,
             })
         })
         .collect()

@@ -4,7 +4,7 @@
 -- a story holds the two against each other. Whoever asks wraps this and adds
 -- filters: Postgres moves them inside, so a page reads no more rows than it must.
 SELECT d.seq, d.address, d.customer_id, d.attempt, coalesce(d.detail, t.detail) AS detail, d.settled_at,
-       t.due_at AS next_try_at,
+       t.due_at AS next_try_at, d."values",
        CASE
            WHEN d.outcome IS NOT NULL THEN d.outcome
            WHEN d.progress = 2        THEN -5

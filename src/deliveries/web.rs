@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig};
@@ -6,6 +8,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::ledger::{self, GoesOn, LedgerAsk, LedgerEntry, LedgerLook};
 use super::{Show, Standing};
@@ -160,15 +163,17 @@ async fn export(
 
     // Without the mark in front Excel takes UTF-8 for something else.
     let mut first = "\u{feff}".as_bytes().to_vec();
-    first.extend(csv_lines([COLUMNS.map(str::to_owned)])?);
+    let fields = Arc::new(head.run.fields);
+    first.extend(csv_lines([column_names(&fields)])?);
     let pages = stream::try_unfold((Some(ask), first), move |(ask, mut lines)| {
-        let (app, zone, kind) = (app.clone(), head.zone, head.kind);
+        let (app, zone, kind, fields) = (app.clone(), head.zone, head.kind, fields.clone());
         async move {
             let Some(mut ask) = ask else { return Ok::<_, Problem>(None) };
             let wanted = ask.clone();
             let entries =
                 app.db.run(move |conn| ledger::entries(conn, id, &wanted, i32::MAX, EXPORTED_AT_ONCE)).await?;
-            let rows = entries.iter().map(|entry| cells(entry, kind, |at| at.with_timezone(&zone).to_rfc3339()));
+            let rows =
+                entries.iter().map(|entry| cells(entry, &fields, kind, |at| at.with_timezone(&zone).to_rfc3339()));
             lines.extend(csv_lines(rows)?);
             let more = entries.len() as i64 == EXPORTED_AT_ONCE;
             ask.after = entries.last().map_or(ask.after, |entry| entry.seq);
@@ -183,7 +188,15 @@ async fn export(
 
 const COLUMNS: [&str; 9] = ["row", "address", "customer id", "code", "outcome", "why", "detail", "attempt", "time"];
 
-fn cells(entry: &LedgerEntry, kind: Kind, time: impl Fn(DateTime<Utc>) -> String) -> [String; 9] {
+/// Our own columns, and behind them those of the values. One that is called like one of ours is told apart, so that
+/// the table can be uploaded again.
+fn column_names(fields: &[String]) -> Vec<String> {
+    let ours = |field: &str| COLUMNS.contains(&field.to_lowercase().as_str());
+    let of_values = fields.iter().map(|field| if ours(field) { format!("{field} of the file") } else { field.clone() });
+    COLUMNS.map(str::to_owned).into_iter().chain(of_values.map(|name| as_text(&name))).collect()
+}
+
+fn cells(entry: &LedgerEntry, fields: &[String], kind: Kind, time: impl Fn(DateTime<Utc>) -> String) -> Vec<String> {
     let code = match entry.standing {
         Standing::Final(outcome) => outcome.code().to_string(),
         Standing::Planned
@@ -193,7 +206,7 @@ fn cells(entry: &LedgerEntry, kind: Kind, time: impl Fn(DateTime<Utc>) -> String
         | Standing::Accepted
         | Standing::Sent => String::new(),
     };
-    [
+    let ours = [
         entry.seq.to_string(),
         in_full(kind, &entry.address),
         entry.customer_id.as_deref().map(as_text).unwrap_or_default(),
@@ -203,10 +216,12 @@ fn cells(entry: &LedgerEntry, kind: Kind, time: impl Fn(DateTime<Utc>) -> String
         entry.detail.as_deref().map(as_text).unwrap_or_default(),
         entry.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
         entry.settled_at.map(time).unwrap_or_default(),
-    ]
+    ];
+    let value = |field: &String| entry.values.get(field).and_then(Value::as_str).map(as_text).unwrap_or_default();
+    ours.into_iter().chain(fields.iter().map(value)).collect()
 }
 
-fn csv_lines(rows: impl IntoIterator<Item = [String; 9]>) -> Result<Vec<u8>, Problem> {
+fn csv_lines(rows: impl IntoIterator<Item = Vec<String>>) -> Result<Vec<u8>, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(&row).map_err(|error| Problem::Unexpected(error.into()))?;
@@ -230,8 +245,15 @@ mod tests {
             detail: Some("no, \"really\"".into()),
             settled_at: None,
             next_try_at: None,
+            values: serde_json::json!({"name": "Ann", "Why": "=1"}),
         };
-        let line = String::from_utf8(csv_lines([cells(&entry, Kind::Sms, |at| at.to_rfc3339())]).unwrap()).unwrap();
-        assert_eq!(line, "7,+353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,\n");
+        let fields = ["name", "city", "Why"].map(str::to_owned);
+        let line =
+            String::from_utf8(csv_lines([cells(&entry, &fields, Kind::Sms, |at| at.to_rfc3339())]).unwrap()).unwrap();
+        assert_eq!(
+            line,
+            "7,+353871234567,'=cmd,12,rejected,The provider refused it.,\"no, \"\"really\"\"\",2,,Ann,,'=1\n"
+        );
+        assert_eq!(column_names(&fields)[COLUMNS.len()..], ["name", "city", "Why of the file"]);
     }
 }

@@ -13,6 +13,8 @@ use crate::drafting::Refused;
 use crate::drafting::approvals;
 use crate::drafting::audience;
 use crate::drafting::obstacles::obstacles;
+use crate::drafting::own_yes::{self, Matter};
+use crate::drafting::review;
 use crate::ids::{CampaignId, FileId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::lists::store::AudienceTarget;
@@ -355,18 +357,52 @@ fn lock_draft(conn: &mut PgConnection, id: CampaignId) -> Result<Campaign, Error
     }
 }
 
+/// Launches a draft that somebody has looked at, provided that it is still what they have `seen`, by its
+/// fingerprint, and that they have `agreed` to what of it wants a yes of its own, each with at least the figure
+/// that it has now.
+pub fn launch_agreed(
+    conn: &mut PgConnection,
+    id: CampaignId,
+    seen: Option<&str>,
+    agreed: &[(Matter, i64)],
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        locks::take_halt(conn, false)?;
+        let campaign = store::lock(conn, id)?;
+        campaign.state.launch()?;
+        if let Some(seen) = seen
+            && audience::fingerprint_of(conn, &campaign)?.0 != seen
+        {
+            return Err(Refused::ChangedMeanwhile.into());
+        }
+        let facts = review::gather(conn, id, by, now)?;
+        if let Some(obstacle) = facts.obstacles.into_iter().next() {
+            return Err(obstacle.into());
+        }
+        let asked = facts.own_yes;
+        if let Some(it) = own_yes::not_agreed(&asked, agreed) {
+            let before = agreed.iter().find(|(matter, _)| *matter == it.matter).map(|(_, n)| *n);
+            return Err(Refused::NotAgreed(it.is_asked(before)).into());
+        }
+        let noted: Vec<String> = asked.iter().map(|it| it.noted(it.n)).collect();
+        launch_noting(conn, id, &noted.join(", "), by, now)
+    })
+}
+
 /// Launches a draft. What runs once gets its waiting run, its text pinned; the engine
 /// writes the deliveries and starts each run at its time. What recurs gets its next
 /// date, and what is daily waits for its file.
 pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
-    launch_as_seen(conn, id, None, by, now)
+    launch_noting(conn, id, "", by, now)
 }
 
-/// The same, unless it is no longer what somebody has looked at: `seen` is the fingerprint of that.
-pub fn launch_as_seen(
+/// `agreed`: what somebody has said yes to, for the journal.
+fn launch_noting(
     conn: &mut PgConnection,
     id: CampaignId,
-    seen: Option<&str>,
+    agreed: &str,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<(), Error<Refused>> {
@@ -374,10 +410,8 @@ pub fn launch_as_seen(
         locks::take_halt(conn, false)?;
         let campaign = store::lock(conn, id)?;
         let state = campaign.state.launch()?;
-        if let Some(seen) = seen
-            && audience::fingerprint_of(conn, &campaign)?.0 != seen
-        {
-            return Err(Refused::ChangedMeanwhile.into());
+        if let Some(file) = campaign.file_id {
+            files::store::hold(conn, file)?;
         }
         if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
             return Err(obstacle.into());
@@ -423,7 +457,11 @@ pub fn launch_as_seen(
         store::save_state(conn, id, state, now)?;
         journal::note(
             conn,
-            Entry::new(Happened::CampaignLaunched, id, by).of(id).was(campaign.state.word()).became(state.word()),
+            Entry::new(Happened::CampaignLaunched, id, by)
+                .of(id)
+                .was(campaign.state.word())
+                .became(state.word())
+                .why(agreed),
             now,
         )?;
         Ok(())

@@ -26,9 +26,19 @@ pub struct Contacts {
     pub n: i64,
     /// What a text may name, as the run will read it.
     pub fields: Vec<String>,
-    /// The values of the first contact, once there is one.
-    pub first: Option<Value>,
+    /// The first of them, once there are some.
+    pub firsts: Vec<FirstContact>,
 }
+
+/// One of the first contacts of a draft.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstContact {
+    pub address: String,
+    pub values: Value,
+}
+
+/// So many of the first contacts are shown with what they get.
+const FIRST: i64 = 5;
 
 pub enum Source {
     File(Box<Look>),
@@ -36,6 +46,11 @@ pub enum Source {
 }
 
 impl Contacts {
+    /// The values of the first contact.
+    pub fn first(&self) -> Option<&Value> {
+        self.firsts.first().map(|it| &it.values)
+    }
+
     pub fn look(&self) -> Option<&Look> {
         match &self.source {
             Source::File(look) => Some(look),
@@ -101,7 +116,8 @@ impl Audience {
             Audience::Nobody => String::new(),
             Audience::File(file, sha256) => {
                 let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("{sha256} {} {} {:?} {:?}", file.kind.word(), file.counts.good, file.region, file.mapping)
+                let (kind, n, two_ways) = (file.kind.word(), file.counts.good, file.two_ways.word());
+                format!("{sha256} {kind} {n} {:?} {two_ways} {:?}", file.region, file.mapping)
             }
             Audience::Lists { kind, n, digest } => format!("{} {n} {digest}", kind.word()),
         }
@@ -145,7 +161,10 @@ pub fn contacts(
             kind: file.kind,
             n: file.counts.good,
             fields: deliveries::prepare::fields(conn, file.id)?,
-            first: files::store::first_rows(conn, file.id, 1)?.pop().map(|row| row.values),
+            firsts: files::store::first_rows(conn, file.id, FIRST as i32)?
+                .into_iter()
+                .map(FirstContact::from)
+                .collect(),
         }),
         Audience::Lists { kind, n, .. } => {
             let (include, exclude) = (&chosen.include, &chosen.exclude);
@@ -154,15 +173,13 @@ pub fn contacts(
                 kind: *kind,
                 n: *n,
                 fields: lists::store::audience_fields(conn, include, exclude, *kind, COUNTED)?,
-                first: lists::store::audience_after(conn, include, exclude, *kind, 0, 1)?.pop().map(|it| it.values),
+                firsts: lists::store::audience_after(conn, include, exclude, *kind, 0, FIRST)?
+                    .into_iter()
+                    .map(|it| FirstContact { address: it.address, values: it.values })
+                    .collect(),
             })
         }
     })
-}
-
-/// The values of the first contact of a file whose field has this value.
-pub fn first_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str) -> QueryResult<Option<Value>> {
-    nth_of_group(conn, file, field, value, 1)
 }
 
 /// The values of the `n`th contact of a draft, or of those of one of its groups.
@@ -179,14 +196,38 @@ pub fn nth_contact(
         return Ok(if first.len() as i32 == n { first.pop().map(|it| it.values) } else { None });
     };
     match store::find(conn, id)?.group_by.filter(|_| !group.is_empty()) {
-        Some(field) => nth_of_group(conn, file.id, &field, group, n),
+        Some(field) => Ok(rows_of_group(conn, file.id, &field, group, i64::from(n - 1), 1)?.pop().map(|it| it.values)),
         None => Ok(files::store::row(conn, file.id, n)?.map(|row| row.values)),
     }
 }
 
-fn nth_of_group(conn: &mut PgConnection, file: FileId, field: &str, value: &str, n: i32) -> QueryResult<Option<Value>> {
+impl From<files::store::Taken> for FirstContact {
+    fn from(row: files::store::Taken) -> Self {
+        FirstContact { address: row.address, values: row.values }
+    }
+}
+
+/// The first contacts of a file whose field has this value.
+pub fn firsts_of_group(
+    conn: &mut PgConnection,
+    file: FileId,
+    field: &str,
+    value: &str,
+) -> QueryResult<Vec<FirstContact>> {
+    let rows = rows_of_group(conn, file, field, value, 0, FIRST)?;
+    Ok(rows.into_iter().map(FirstContact::from).collect())
+}
+
+fn rows_of_group(
+    conn: &mut PgConnection,
+    file: FileId,
+    field: &str,
+    value: &str,
+    after: i64,
+    n: i64,
+) -> QueryResult<Vec<files::store::Taken>> {
     let counted = files::store::counted_groups(conn, file, field)?.unwrap_or_default();
     let spellings: Vec<String> =
         counted.into_iter().filter_map(|(spelt, _)| spelt).filter(|spelt| same_group(value, spelt)).collect();
-    files::store::row_with(conn, file, field, &spellings, n).map(|row| row.map(|row| row.values))
+    files::store::rows_with(conn, file, field, &spellings, after, n)
 }

@@ -52,11 +52,13 @@ pub enum Refused {
     ChangedMeanwhile,
     #[error("A second person has to approve this launch first.")]
     NotApproved,
+    #[error("{0} Say yes to it below, or change the schedule.")]
+    NotAgreed(String),
     #[error("You approved this launch yourself. Somebody else must approve it, or launch it.")]
     ApprovedByYourself,
     #[error("{run} is not over. Whom it has not reached, it may still reach.")]
     RunGoesOn { run: String },
-    #[error("Nobody of this run stands so, or another run of its schedule has reached them.")]
+    #[error("Nobody stands so, or another run has reached them.")]
     NobodyLeft,
     #[error("Choose the day on which “{schedule}” is sent.")]
     NoDay { schedule: String },

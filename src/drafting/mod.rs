@@ -5,6 +5,8 @@
 //! [`approvals`] asks for one. What these found out holds for one [`fingerprint`] of the draft;
 //! [`audience`] has whom it goes to, [`obstacles`] what keeps it from being launched. [`rest`] begins one for those whom a run did not reach.
 //!
+//! What of a launch is out of the ordinary wants a yes of its own, with its figure: [`own_yes`].
+//!
 //! Every edit is in the journal with what it was before.
 
 mod domain;
@@ -17,6 +19,7 @@ pub mod obstacles;
 pub mod actions;
 pub mod rest;
 pub mod review;
+pub mod own_yes;
 pub mod web;
 
 pub use domain::Refused;

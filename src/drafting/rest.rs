@@ -1,4 +1,4 @@
-//! actions: A new campaign for those whom a run did not reach.
+//! actions: A new campaign for those whom the runs of another did not reach.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,7 +13,7 @@ use crate::db::{Error, N};
 use crate::deliveries::Outcome;
 use crate::files::domain::{FileEncoding, Format, Mapping, TableHead, Use};
 use crate::files::store::Upload;
-use crate::ids::{CampaignId, FileId, RunId, UserId};
+use crate::ids::{CampaignId, FileId, RunId, ScheduleId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::runs;
 use crate::schedules::{self, Draft, When};
@@ -58,25 +58,36 @@ impl Unreached {
     }
 }
 
-/// Begins a draft with the text of a run's schedule and a file of those who stand so, each with the values that
-/// the run had of them. It has no day yet. Called “name rest”, “name rest 2” and so on.
+/// Begins a draft with the schedules of these runs of a campaign and a file of those who stand so, each once and with
+/// the values that the last run had of them. Of several groups each keeps its schedule. It has no day yet. Called
+/// “name rest”, “name rest 2” and so on.
 ///
 /// # Errors
 ///
-/// While the run goes on: those whom it has not reached it may still reach. And when nobody stands so.
+/// While one of the runs goes on: those whom it has not reached it may still reach. And when nobody stands so.
 pub fn begin(
     conn: &mut PgConnection,
-    run: RunId,
+    runs: &[RunId],
     whom: &[Unreached],
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<CampaignId, Error<Refused>> {
     conn.transaction(|conn| {
-        let run = runs::store::lock(conn, run)?;
-        if !run.state.has_ended() {
-            return Err(Refused::RunGoesOn { run: run.name }.into());
+        let mut ids = runs.to_vec();
+        ids.sort_unstable();
+        let runs = ids.into_iter().map(|id| runs::store::lock(conn, id)).collect::<QueryResult<Vec<_>>>()?;
+        if let Some(run) = runs.iter().find(|run| !run.state.has_ended()) {
+            return Err(Refused::RunGoesOn { run: run.name.clone() }.into());
         }
-        let campaign = store::find(conn, run.campaign_id)?;
+        let first = runs.first().ok_or(Refused::NobodyLeft)?;
+        if runs.iter().any(|run| run.campaign_id != first.campaign_id) {
+            return Err(diesel::result::Error::NotFound.into());
+        }
+        let campaign = store::find(conn, first.campaign_id)?;
+        let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        let mut served: Vec<ScheduleId> = runs.iter().map(|run| run.schedule_id).collect();
+        served.sort_unstable();
+        served.dedup();
         let name = store::free_name(conn, &campaign.name, "rest")?;
         let zone = campaign.zone;
         let id = named(store::insert(conn, &name, CampaignKind::OnceOff, zone, by, now), &name)?;
@@ -85,17 +96,23 @@ pub fn begin(
             Entry::new(Happened::CampaignCreated, id, by)
                 .of(id)
                 .became(CampaignState::Draft.word())
-                .why(&format!("those of {} whom it did not reach", run.name)),
+                .why(&format!("those of {} who were not reached", names.join(", "))),
             now,
         )?;
         store::copy_plan(conn, campaign.id, id)?;
         store::set_lists(conn, id, &store::Lists::default())?;
-        let file = file_of(conn, &run, &name, whom, by, now)?;
+        let file = file_of(conn, &runs, &name, whom, by, now)?;
         store::set_file(conn, id, Some(file))?;
-        // A run of one group has nobody of another.
-        store::set_group_by(conn, id, None)?;
-        let plan = schedules::store::find(conn, run.schedule_id)?.plan;
-        schedules::store::insert(conn, id, &Draft { when: When::Undecided, group: None, ..plan })?;
+        // One group has nobody of another.
+        let one = served.len() == 1;
+        if one {
+            store::set_group_by(conn, id, None)?;
+        }
+        for schedule in served {
+            let plan = schedules::store::find(conn, schedule)?.plan;
+            let group = plan.group.clone().filter(|_| !one);
+            schedules::store::insert(conn, id, &Draft { when: When::Undecided, group, ..plan })?;
+        }
         Ok(id)
     })
 }
@@ -103,18 +120,25 @@ pub fn begin(
 /// Their file, as if it had been uploaded and imported.
 fn file_of(
     conn: &mut PgConnection,
-    run: &runs::Run,
+    runs: &[runs::Run],
     name: &str,
     whom: &[Unreached],
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<FileId, Error<Refused>> {
-    let kind = crate::channels::store::find(conn, run.channel_id)?.kind;
+    let first = runs.first().ok_or(Refused::NobodyLeft)?;
+    let kind = crate::channels::store::find(conn, first.channel_id)?.kind;
+    let mut fields: Vec<String> = Vec::new();
+    for field in runs.iter().flat_map(|run| &run.fields) {
+        if !fields.iter().any(|it| it.to_lowercase() == field.to_lowercase()) {
+            fields.push(field.clone());
+        }
+    }
     let mut address = "phone".to_owned();
-    while run.fields.iter().any(|field| field.to_lowercase() == address) {
+    while fields.iter().any(|field| field.to_lowercase() == address) {
         address.push_str(" of the run");
     }
-    let columns = std::iter::once(Use::ChannelId).chain(run.fields.iter().map(|it| Use::Data { field: it.clone() }));
+    let columns = std::iter::once(Use::ChannelId).chain(fields.iter().map(|it| Use::Data { field: it.clone() }));
     let mapping = Mapping { columns: columns.collect() };
     let head = TableHead {
         format: Format::Csv,
@@ -125,7 +149,7 @@ fn file_of(
         header_row: 1,
         n_hidden: 0,
         takes_hidden: false,
-        headers: std::iter::once(address).chain(run.fields.iter().cloned()).collect(),
+        headers: std::iter::once(address).chain(fields.iter().cloned()).collect(),
         sample: Vec::new(),
     };
     let upload = Upload { name: &format!("{name}.csv"), size_bytes: 0, sha256: &[], kind, head: &head };
@@ -133,7 +157,7 @@ fn file_of(
     let codes: Vec<i16> = whom.iter().flat_map(|it| it.codes()).collect();
     let n = diesel::sql_query(include_str!("rest.sql"))
         .bind::<Int8, _>(file)
-        .bind::<Int8, _>(run.id)
+        .bind::<Array<Int8>, _>(runs.iter().map(|run| run.id).collect::<Vec<_>>())
         .bind::<Array<Int2>, _>(codes)
         .bind::<Bool, _>(whom.contains(&Unreached::Silent))
         .get_result::<N>(conn)?
@@ -147,7 +171,7 @@ fn file_of(
                WHERE file_id = $1 AND coalesce(\"values\" ->> field, '') = '' GROUP BY field) lacking",
     )
     .bind::<Int8, _>(file)
-    .bind::<Array<Text>, _>(&run.fields)
+    .bind::<Array<Text>, _>(&fields)
     .get_result::<Missing>(conn)?
     .missing;
     let mapping = serde_json::to_value(&mapping)
@@ -163,7 +187,7 @@ fn file_of(
             files::finished_at.eq(now),
         ))
         .execute(conn)?;
-    contacts::store::make_known(conn, &run.fields.iter().map(String::as_str).collect::<Vec<_>>())?;
+    contacts::store::make_known(conn, &fields.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok(file)
 }
 

@@ -7,20 +7,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int8, Text as SqlText};
-use serde_json::Value;
 
 use crate::bots::domain::{Pinned, Sendable};
 use crate::campaigns::store::{self, Lists};
 use crate::campaigns::{Campaign, CampaignKind};
 use crate::channels::domain::Channel;
+use crate::contacts::addresses::spaced;
 use crate::daily::domain::DailyPlan;
 use crate::db::{N, schema};
 use crate::drafting;
 use crate::drafting::Refused;
 use crate::drafting::approvals::{self, ApprovalStanding};
-use crate::drafting::audience::{COUNTED, Contacts, audience, contacts, data_fields, first_of_group};
+use crate::drafting::audience::{COUNTED, Contacts, audience, contacts, data_fields, firsts_of_group};
 use crate::drafting::dry_run::{self, DryRun};
 use crate::drafting::fingerprint::{Decides, fingerprint};
+use crate::drafting::own_yes::{self, LateStart, OwnYes};
 use crate::drafting::test_send::{self, Trial};
 use crate::files::domain::File;
 use crate::ids::{BotId, CampaignId, FileId, ListId, ScheduleId, UserId};
@@ -48,6 +49,8 @@ pub struct Facts {
     pub house: House,
     pub quiet: Override,
     pub obstacles: Vec<Refused>,
+    /// What of the launch wants a yes of its own.
+    pub own_yes: Vec<OwnYes>,
     pub reviews: Vec<Review>,
     /// Launched campaigns that went to the same contacts.
     pub used_by: Vec<String>,
@@ -132,8 +135,8 @@ pub struct Review {
     pub channel: String,
     pub contacts: i64,
     pub outlook: ReviewOutlook,
-    /// What the first contact gets, or the field that it lacks.
-    pub first_text: Option<Result<String, String>>,
+    /// What the first contacts get.
+    pub texts: Vec<FirstText>,
     pub segments: Option<Segments>,
     /// Contacts that get nothing because they lack a value; `None` where only the
     /// check of every message knows.
@@ -146,7 +149,27 @@ pub struct Review {
     pub next_runs: Vec<DateTime<Utc>>,
 }
 
+/// What one of the first contacts gets.
+pub struct FirstText {
+    /// As it will be dialled.
+    pub to: String,
+    /// The text, or why there is none.
+    pub text: Result<String, String>,
+}
+
 impl Facts {
+    /// The addresses of the first contacts, phone numbers as they will be dialled.
+    pub fn first_addresses(&self) -> String {
+        let contacts = self.contacts.iter();
+        let firsts = contacts.flat_map(|it| it.firsts.iter().take(3).map(|first| shown(it.kind, &first.address)));
+        firsts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Rows of the file that are not sent to.
+    pub fn left_out(&self) -> i64 {
+        self.contacts.as_ref().and_then(Contacts::file).map_or(0, |file| file.counts.bad + file.counts.duplicate)
+    }
+
     /// What a bot is called, and which version of it that is.
     pub fn bot_words(&self, it: &Pinned) -> String {
         let name = self.bots.iter().find(|bot| bot.id == it.bot).map_or("", |bot| &bot.name);
@@ -201,12 +224,25 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
     let mut obstacles = drafting::obstacles::obstacles(conn, id, now)?;
     let approval = approvals::standing(conn, id, &fingerprint, house.approval.is_needed(audience.n()), by)?;
     obstacles.extend(approval.obstacle());
+    let users = match contacts.as_ref().and_then(Contacts::file) {
+        Some(file) => used_by(conn, file.id, id)?,
+        None => Vec::new(),
+    };
+    let late = reviews.iter().filter(|review| review.outlook.late).map(|review| LateStart {
+        policy: review.schedule.plan.late,
+        contacts: review.contacts,
+        burst: review.outlook.burst,
+        rate: review.outlook.rate,
+    });
+    let mut own_yes = own_yes::of_starts(late);
+    if let Some(contacts) = contacts.as_ref().filter(|contacts| contacts.ready()) {
+        let same_file: Vec<CampaignId> = users.iter().map(|(id, _)| *id).collect();
+        own_yes.extend(own_yes::of_originals(conn, id, contacts, &chosen, &same_file)?);
+    }
     Ok(Facts {
         obstacles,
-        used_by: match contacts.as_ref().and_then(Contacts::file) {
-            Some(file) => used_by(conn, file.id, id)?,
-            None => Vec::new(),
-        },
+        own_yes,
+        used_by: users.into_iter().map(|(_, name)| name).collect(),
         lists: choice(conn, &campaign, chosen)?,
         dry_run: dry_run::find(conn, id)?,
         trials: test_send::last(conn, id)?,
@@ -283,16 +319,23 @@ fn review(
     if outlook.window.ends <= now {
         return Ok(None);
     }
-    let first = match (group, contacts.file()) {
-        (Some((groups, value)), Some(file)) => first_of_group(conn, file.id, &groups.field, value)?,
-        _ => contacts.first.clone(),
+    let firsts = match (group, contacts.file()) {
+        (Some((groups, value)), Some(file)) => firsts_of_group(conn, file.id, &groups.field, value)?,
+        _ => contacts.firsts.clone(),
     };
     let text = Text::parse(&plan.body, &contacts.fields);
     let says = bots::store::first(conn, &plan.body, plan.bot, &contacts.fields, campaign.zone)?;
-    let first_text = first.as_ref().and_then(Value::as_object).map(|values| says.render(values, outlook.window.starts));
+    let texts: Vec<FirstText> = firsts
+        .iter()
+        .filter_map(|first| {
+            let said = says.render(first.values.as_object()?, outlook.window.starts);
+            let text = said.map(|content| content.words().0.to_owned()).map_err(|unsaid| unsaid.to_string());
+            Some(FirstText { to: shown(contacts.kind, &first.address), text })
+        })
+        .collect();
     let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
-    let counted =
-        first_text.as_ref().and_then(|said| said.as_ref().ok()).map_or(plan.body.as_str(), |content| content.words().0);
+    let first_text = texts.first().and_then(|it| it.text.as_deref().ok());
+    let counted = first_text.unwrap_or(plan.body.as_str());
     Ok(Some(Review {
         channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
         contacts: n,
@@ -303,8 +346,7 @@ fn review(
         },
         outlook,
         segments: is_sms.then(|| segments(counted)),
-        first_text: first_text
-            .map(|said| said.map(|content| content.words().0.to_owned()).map_err(|unsaid| unsaid.to_string())),
+        texts,
         lacking: match (group, contacts.file()) {
             (None, Some(file)) if plan.bot.is_none() => Some(lacking(conn, file, &text.needed())?),
             _ => None,
@@ -313,6 +355,10 @@ fn review(
         unknown: text.unknown().to_vec(),
         schedule: schedule.clone(),
     }))
+}
+
+fn shown(kind: Kind, address: &str) -> String {
+    if kind.is_phone() { spaced(address) } else { address.to_owned() }
 }
 
 /// What would leave when, if the campaign were launched now.
@@ -394,9 +440,9 @@ fn lacking(conn: &mut PgConnection, file: &File, needed: &[&str]) -> QueryResult
     }
 }
 
-/// Names of up to five launched campaigns that went to the same contacts: with the
+/// Up to five launched campaigns that went to the same contacts, with their names: with the
 /// same file, or with one of the same content.
-fn used_by(conn: &mut PgConnection, file: FileId, except: CampaignId) -> QueryResult<Vec<String>> {
+fn used_by(conn: &mut PgConnection, file: FileId, except: CampaignId) -> QueryResult<Vec<(CampaignId, String)>> {
     use schema::{campaigns, files};
     let sha256: Vec<u8> = files::table.find(file).select(files::sha256).first(conn)?;
     campaigns::table
@@ -406,7 +452,7 @@ fn used_by(conn: &mut PgConnection, file: FileId, except: CampaignId) -> QueryRe
         .filter(files::id.eq(file).or(files::sha256.eq(sha256)))
         .order(campaigns::id.desc())
         .limit(5)
-        .select(campaigns::name)
+        .select((campaigns::id, campaigns::name))
         .load(conn)
 }
 

@@ -69,18 +69,19 @@ pub fn send(
         let contacts = crate::drafting::audience::contacts_of(conn, campaign.id, by)?
             .filter(Contacts::ready)
             .ok_or(Refused::NoContacts)?;
-        let first = match (&campaign.group_by, &schedule.plan.group, contacts.file()) {
+        let file_id = contacts.file().map(|file| file.id);
+        let firsts = match (&campaign.group_by, &schedule.plan.group, contacts.file()) {
             (Some(field), Some(value), Some(file)) => {
-                crate::drafting::audience::first_of_group(conn, file.id, field, value)?
+                crate::drafting::audience::firsts_of_group(conn, file.id, field, value)?
             }
-            _ => contacts.first.clone(),
+            _ => contacts.firsts,
         };
-        let values = first.ok_or(Refused::NoContacts)?;
+        let values = firsts.into_iter().next().ok_or(Refused::NoContacts)?.values;
         let run = NewRun {
             schedule_id: id,
             campaign_id: campaign.id,
             channel_id: schedule.plan.channel_id,
-            file_id: contacts.file().map(|file| file.id),
+            file_id,
             name: &format!("{}-test", campaign.name),
             date: now.with_timezone(&campaign.zone).date_naive(),
             body: &schedule.plan.body,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-use crate::contacts::addresses::{AddressProblem, normalise};
+use crate::contacts::addresses::{AddressProblem, Doubtful, TwoWays, normalise};
 use crate::db::Reason;
 use crate::folding::folded;
 use crate::ids::FileId;
@@ -442,6 +442,8 @@ pub struct RowProblem {
 #[derive(Clone, Debug, PartialEq)]
 pub struct GoodRow<'a> {
     pub address: String,
+    /// It could have been another one, and was chosen.
+    pub two_ways: bool,
     pub customer_id: Option<&'a str>,
 }
 
@@ -450,6 +452,7 @@ pub struct ImportRules<'a> {
     headers: &'a [String],
     kind: Kind,
     region: &'a str,
+    two_ways: TwoWays,
     format: Format,
     /// Where each column of the headers stands in a row.
     places: Vec<usize>,
@@ -471,6 +474,7 @@ impl<'a> ImportRules<'a> {
         format: Format,
         kind: Kind,
         region: &'a str,
+        two_ways: TwoWays,
     ) -> Result<Self, MappingProblem> {
         mapping.check(headers)?;
         let channel_id = mapping.channel_id().ok_or(MappingProblem::NoChannelId)?;
@@ -488,7 +492,7 @@ impl<'a> ImportRules<'a> {
             .map(|(column, field)| Data { column, key: format!("{}:", serde_json::Value::from(&**field)) })
             .collect();
         let places = (0..headers.len()).collect();
-        Ok(ImportRules { headers, kind, region, format, places, channel_id, customer_id, data })
+        Ok(ImportRules { headers, kind, region, two_ways, format, places, channel_id, customer_id, data })
     }
 
     /// Learns from the header row which columns are left out because they have no name.
@@ -513,8 +517,11 @@ impl<'a> ImportRules<'a> {
             return Err(self.in_no_column(row, column));
         }
         let address = self.value(row, self.channel_id)?;
-        let address =
-            normalise(self.kind, address, self.region).map_err(|problem| self.not_an_address(problem, address))?;
+        let read = normalise(self.kind, address, self.region);
+        let two_ways = matches!(read, Err(AddressProblem::TwoWays { .. }));
+        let address = read
+            .or_else(|problem| problem.settled(self.two_ways))
+            .map_err(|problem| self.not_an_address(problem, address))?;
         let customer_id = match self.customer_id {
             Some(column) => Some(self.value(row, column)?).filter(|id| !id.is_empty()),
             None => None,
@@ -547,7 +554,7 @@ impl<'a> ImportRules<'a> {
         for data in &self.data {
             missing[data.column] += u64::from(plain(self.cell(row, data.column)).is_empty());
         }
-        Ok(GoodRow { address, customer_id })
+        Ok(GoodRow { address, two_ways, customer_id })
     }
 
     /// The first place with something in it that no column of the headers has. A row that stops early
@@ -786,6 +793,14 @@ pub enum Refused {
     Mapping(#[from] MappingProblem),
     #[error("Choose the country that numbers without a country code belong to.")]
     NoSuchRegion,
+    #[error(
+        "Contacts of this file were sent to already, or are about to be: it stays as it was read. Upload it again to have it read otherwise."
+    )]
+    SentTo,
+    #[error("This file is not imported yet.")]
+    NotImported,
+    #[error("No number of this file could be read in two ways.")]
+    NothingToChoose,
 }
 
 impl Reason for Refused {}
@@ -800,6 +815,7 @@ pub struct File {
     pub kind: Kind,
     /// Empty when every number has its country code.
     pub region: Option<String>,
+    pub two_ways: TwoWays,
     pub mapping: Option<Mapping>,
     pub counts: FileCounts,
     /// Name of a field and how many good rows have nothing there; only fields where some have nothing.
@@ -817,6 +833,8 @@ pub struct FileCounts {
     pub good: i64,
     pub bad: i64,
     pub duplicate: i64,
+    /// Numbers that could be read in two ways, whatever was made of them.
+    pub two_ways: i64,
 }
 
 impl File {
@@ -824,7 +842,7 @@ impl File {
     ///
     /// `region`: the country that numbers without a country code belong to;
     /// empty when all have theirs.
-    pub fn import(&mut self, mapping: Mapping, region: String) -> Result<(), Refused> {
+    pub fn import(&mut self, mapping: Mapping, region: String, two_ways: TwoWays) -> Result<(), Refused> {
         self.may_be_read_anew()?;
         mapping.check(&self.head.headers)?;
         if !region.is_empty() && crate::contacts::regions::name(&region).is_none() {
@@ -832,9 +850,32 @@ impl File {
         }
         self.mapping = Some(mapping);
         self.region = Some(region);
+        self.two_ways = two_ways;
         self.counts = FileCounts::default();
         self.state = State::Importing { cancelling: false };
         Ok(())
+    }
+
+    /// Sends an imported file to be imported once more, with another choice of what numbers are that could be
+    /// read in two ways.
+    pub fn settle(&mut self, two_ways: TwoWays) -> Result<(), Refused> {
+        match self.state {
+            State::Imported { .. } if self.counts.two_ways == 0 => Err(Refused::NothingToChoose),
+            State::Imported { .. } => {
+                self.two_ways = two_ways;
+                self.counts = FileCounts::default();
+                self.state = State::Importing { cancelling: false };
+                Ok(())
+            }
+            State::Importing { .. } => Err(Refused::AlreadyImporting),
+            State::Received | State::Refused { .. } | State::Cancelled { .. } => Err(Refused::NotImported),
+        }
+    }
+
+    /// How many of its numbers could be read in two ways, and what was made of them; `None` when there are none.
+    pub fn two_ways_words(&self) -> Option<String> {
+        let doubtful = Doubtful { n: self.counts.two_ways as usize, first: Vec::new() };
+        doubtful.words(&("row", "rows"), &self.two_ways)
     }
 
     /// Whether somebody may say how it is to be read.
@@ -1013,7 +1054,7 @@ mod tests {
         let headers = names(&["Phone", "ID", "Na\"me", "City", "Note"]);
         let mapping =
             Mapping { columns: vec![Use::ChannelId, Use::CustomerId, data("Na\"me"), data("City"), Use::Ignore] };
-        let rules = ImportRules::new(&mapping, &headers, format, Kind::Sms, "IE").unwrap();
+        let rules = ImportRules::new(&mapping, &headers, format, Kind::Sms, "IE", TwoWays::LeaveOut).unwrap();
         let (mut json, mut missing) = (Vec::new(), vec![0; 5]);
         let row = record(row);
         let result =
@@ -1059,7 +1100,7 @@ mod tests {
     fn columns_without_a_name_are_stepped_over() {
         let headers = names(&["Phone", "Name"]);
         let mapping = Mapping { columns: vec![Use::ChannelId, data("Name")] };
-        let mut rules = ImportRules::new(&mapping, &headers, Format::Csv, Kind::Sms, "IE").unwrap();
+        let mut rules = ImportRules::new(&mapping, &headers, Format::Csv, Kind::Sms, "IE", TwoWays::LeaveOut).unwrap();
         rules.see_header(&record(&["", "Phone", " ", "Name", ""]));
         let mut json = Vec::new();
         let mut check = |row: &[&str]| {

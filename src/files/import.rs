@@ -25,6 +25,7 @@ use super::table::{EachRow, Unread, csv_rows};
 use super::workbook::{Patience, workbook_rows};
 use crate::access::Actor;
 use crate::clock::Clock;
+use crate::contacts::addresses::{TWO_WAYS, TwoWays};
 use crate::db::{self, Db, Error};
 use crate::ids::{FileId, UserId};
 use crate::journal::{self, Entry, Happened};
@@ -79,11 +80,23 @@ pub fn at_once(
     id: FileId,
     mapping: Mapping,
     region: String,
+    two_ways: TwoWays,
     by: UserId,
 ) -> anyhow::Result<Ended> {
     let now = clock.now();
     let claim = db.lend()?.transaction(|conn| {
-        actions::import(conn, id, mapping, region, by, now)?;
+        actions::import(conn, id, mapping, region, two_ways, by, now)?;
+        Ok::<_, Error<Refused>>(store::begin(conn, id, Uuid::new_v4(), now + LEASE)?)
+    })?;
+    run_counted(db, clock, &claim)
+}
+
+/// As [`at_once`], for a file that was imported before somebody chose what its numbers are that could be read in
+/// two ways.
+pub fn settle_at_once(db: &Db, clock: &Clock, id: FileId, two_ways: TwoWays, by: UserId) -> anyhow::Result<Ended> {
+    let now = clock.now();
+    let claim = db.lend()?.transaction(|conn| {
+        actions::settle(conn, id, two_ways, by, now)?;
         Ok::<_, Error<Refused>>(store::begin(conn, id, Uuid::new_v4(), now + LEASE)?)
     })?;
     run_counted(db, clock, &claim)
@@ -221,7 +234,7 @@ fn copy(
 fn read(db: &Db, file: &File, batches: SyncSender<Batch>) -> anyhow::Result<Result<(), Refusal>> {
     let mapping = file.mapping.as_ref().context("no mapping")?;
     let region = file.region.as_deref().unwrap_or_default();
-    let rules = ImportRules::new(mapping, &file.head.headers, file.head.format, file.kind, region)?;
+    let rules = ImportRules::new(mapping, &file.head.headers, file.head.format, file.kind, region, file.two_ways)?;
     let mut chunks = Chunks::open(db, file.id)?;
 
     let mut packing = Packing {
@@ -295,10 +308,12 @@ impl Packing<'_> {
         match self.rules.check(row, &mut self.json, &mut self.missing) {
             Ok(good) => {
                 self.counts.good += 1;
+                self.counts.two_ways += i64::from(good.two_ways);
                 self.rows.add_row(self.counts.good as i32, line, &good.address, good.customer_id, &self.json);
             }
             Err(problem) => {
                 self.counts.bad += 1;
+                self.counts.two_ways += i64::from(problem.code == TWO_WAYS);
                 if self.counts.bad <= MOST_LISTED {
                     self.problems.add_problem(line, &problem);
                 }

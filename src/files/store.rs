@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::domain::{File, FileCounts, FileEncoding, Format, RowProblem, State, TableHead, Use};
 use crate::contacts;
+use crate::contacts::addresses::{TWO_WAYS, TwoWays};
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{file_chunks, file_problems, file_rows, files, users};
 use crate::ids::{CampaignId, FileId, UserId};
@@ -85,6 +86,7 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
             files::state.eq(file.state.word()),
             files::mapping.eq(file.mapping.as_ref().map(|mapping| serde_json::json!(mapping))),
             files::region.eq(&file.region),
+            files::two_ways.eq(file.two_ways),
             files::cancelling.eq(cancelling),
             files::refusal.eq(refusal),
             files::finished_at.eq(finished_at),
@@ -145,6 +147,34 @@ pub fn used(conn: &mut PgConnection, ids: &[FileId]) -> QueryResult<HashSet<File
     }
     let used: Vec<Used> = diesel::sql_query(include_str!("used.sql")).bind::<Array<BigInt>, _>(ids).load(conn)?;
     Ok(used.into_iter().map(|used| used.id).collect())
+}
+
+/// Whether somebody of it was sent to, or is about to be: a run, a day's drop or a campaign that was launched
+/// refers to it.
+pub fn is_sent_to(conn: &mut PgConnection, id: FileId) -> QueryResult<bool> {
+    use crate::db::schema::{campaigns, drops, schedule_runs};
+    let file = Some(id.0);
+    let launched = campaigns::table.filter(campaigns::file_id.eq(file)).filter(campaigns::state.ne("draft"));
+    let run = schedule_runs::table.filter(schedule_runs::file_id.eq(file));
+    let dropped = drops::table.filter(drops::file_id.eq(file));
+    diesel::select(exists(launched).or(exists(run)).or(exists(dropped))).get_result(conn)
+}
+
+/// Keeps a file from being read anew until this transaction ends.
+pub fn hold(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
+    locks::take(Lock::File);
+    files::table.find(id).select(files::id).for_share().first::<i64>(conn).map(drop)
+}
+
+/// The first texts of a file that could be read in two ways and were left out.
+pub fn left_doubtful(conn: &mut PgConnection, id: FileId, n: i64) -> QueryResult<Vec<String>> {
+    file_problems::table
+        .filter(file_problems::file_id.eq(id))
+        .filter(file_problems::code.eq(TWO_WAYS))
+        .order(file_problems::line)
+        .limit(n)
+        .select(file_problems::value.assume_not_null())
+        .load(conn)
 }
 
 /// A file in the list of them.
@@ -264,14 +294,15 @@ pub fn row(conn: &mut PgConnection, id: FileId, n: i32) -> QueryResult<Option<Ta
         .optional()
 }
 
-/// The `n`th row whose field has one of these values.
-pub fn row_with(
+/// The `n` rows that follow the first `after` of those whose field has one of these values.
+pub fn rows_with(
     conn: &mut PgConnection,
     id: FileId,
     field: &str,
     values: &[String],
-    n: i32,
-) -> QueryResult<Option<Taken>> {
+    after: i64,
+    n: i64,
+) -> QueryResult<Vec<Taken>> {
     use diesel::dsl::sql;
     use diesel::sql_types::Bool;
     file_rows::table
@@ -284,10 +315,10 @@ pub fn row_with(
                 .sql(")"),
         )
         .order(file_rows::seq)
-        .offset(i64::from(n - 1))
+        .offset(after)
+        .limit(n)
         .select(Taken::as_select())
-        .first(conn)
-        .optional()
+        .load(conn)
 }
 
 /// The different values of a field in a file as they are spelt, `None` for rows with
@@ -385,6 +416,7 @@ pub fn begin(
             files::rows_good.eq(0),
             files::rows_bad.eq(0),
             files::rows_duplicate.eq(0),
+            files::rows_two_ways.eq(0),
             files::missing.eq(serde_json::json!({})),
         ))
         .returning((Row::as_returning(), files::tries))
@@ -626,6 +658,7 @@ pub fn missing_in_repeats(conn: &mut PgConnection, fields: &[&str]) -> QueryResu
 /// without gaps, and the staged problems its list of problems. `n_good`: rows
 /// without those that repeat another.
 pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64) -> QueryResult<i64> {
+    forget_rows(conn, file.id)?;
     let columns = file.mapping.iter().flat_map(|mapping| mapping.columns.iter().zip(&file.head.headers));
     let kept = columns.filter(|(column, _)| matches!(column, Use::Data { .. } | Use::CustomerId));
     let fields: Vec<&str> = kept.map(|(_, header)| header.as_str()).collect();
@@ -643,6 +676,14 @@ pub fn publish(conn: &mut PgConnection, file: &File, n_good: i64, n_repeats: i64
     .bind::<BigInt, _>(file.id)
     .execute(conn)?;
     Ok(n_rows as i64)
+}
+
+/// Forgets what an earlier import of the file has stored.
+fn forget_rows(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
+    use crate::db::schema::file_groups;
+    diesel::delete(file_rows::table.filter(file_rows::file_id.eq(id))).execute(conn)?;
+    diesel::delete(file_problems::table.filter(file_problems::file_id.eq(id))).execute(conn)?;
+    diesel::delete(file_groups::table.filter(file_groups::file_id.eq(id))).execute(conn).map(drop)
 }
 
 /// The import's last word: the audience stands, if the claim still holds and
@@ -663,6 +704,7 @@ pub fn finish(
             files::rows_good.eq(counts.good),
             files::rows_bad.eq(counts.bad),
             files::rows_duplicate.eq(counts.duplicate),
+            files::rows_two_ways.eq(counts.two_ways),
             files::missing.eq(missing),
             files::tries.eq(0),
             files::worker.eq(None::<Uuid>),
@@ -694,11 +736,13 @@ struct Row {
     mapping: Option<serde_json::Value>,
     kind: Kind,
     region: Option<String>,
+    two_ways: TwoWays,
     bytes_done: i64,
     rows_done: i64,
     rows_good: i64,
     rows_bad: i64,
     rows_duplicate: i64,
+    rows_two_ways: i64,
     missing: serde_json::Value,
     refusal: Option<String>,
     cancelling: bool,
@@ -769,6 +813,7 @@ impl TryFrom<Row> for File {
             },
             kind: row.kind,
             region: row.region,
+            two_ways: row.two_ways,
             mapping: row.mapping.map(json).transpose()?,
             counts: FileCounts {
                 bytes_done: row.bytes_done,
@@ -776,6 +821,7 @@ impl TryFrom<Row> for File {
                 good: row.rows_good,
                 bad: row.rows_bad,
                 duplicate: row.rows_duplicate,
+                two_ways: row.rows_two_ways,
             },
             missing: missing.into_iter().collect(),
             state,

@@ -19,6 +19,7 @@ use super::store::{self, Kept, Listed, Taken};
 use super::upload;
 use crate::access::{Export, Operate, Right, Role, SeeAddresses, View, without_numbers};
 use crate::app::App;
+use crate::contacts::addresses::{DoubtfulNumber, TwoWays};
 use crate::contacts::regions;
 use crate::db::{DbError, Error};
 use crate::ids::{CampaignId, FileId};
@@ -39,6 +40,7 @@ pub fn configure(pages: &mut ServiceConfig) {
         .service(read)
         .service(import)
         .service(cancel)
+        .service(settle)
         .service(delete)
         .service(download_problems)
         .service(preview);
@@ -95,6 +97,10 @@ pub struct Panel {
     /// Whether whoever looks sees people's numbers.
     in_full: bool,
     problems: Vec<Listed>,
+    /// The first addresses that were taken.
+    first: Vec<String>,
+    doubtful: Vec<DoubtfulNumber>,
+    may_settle: bool,
     form: MappingForm,
 }
 
@@ -103,11 +109,14 @@ impl Panel {
     pub fn new(look: Look, purpose: FilePurpose, role: Role) -> Self {
         let mut form = MappingForm::offer(&look);
         let in_full = role >= SeeAddresses::NEEDS;
+        let (first, doubtful) = if in_full { (look.first, look.doubtful) } else { (Vec::new(), Vec::new()) };
+        let may_settle = look.may_settle && role >= Role::Operator;
         if !in_full {
             form.columns.iter_mut().for_each(|column| column.examples.clear());
         }
         let (may_operate, may_export) = (role >= Role::Operator, role >= Export::NEEDS);
-        Panel { file: look.file, purpose, may_operate, may_export, in_full, problems: look.problems, form }
+        let (file, problems) = (look.file, look.problems);
+        Panel { file, purpose, may_operate, may_export, in_full, problems, first, doubtful, may_settle, form }
     }
 
     fn shown(&self, text: &str) -> String {
@@ -198,6 +207,7 @@ struct MappingForm {
     columns: Vec<Column>,
     /// Empty while nothing is chosen.
     region: String,
+    two_ways: TwoWays,
     error: Option<String>,
 }
 
@@ -225,10 +235,10 @@ impl MappingForm {
             Some(code) => code.to_owned(),
             None => String::new(),
         };
-        Self::of(&look.file, mapping, region, None)
+        Self::of(&look.file, mapping, region, look.file.two_ways, None)
     }
 
-    fn of(file: &File, mapping: Mapping, region: String, error: Option<String>) -> Self {
+    fn of(file: &File, mapping: Mapping, region: String, two_ways: TwoWays, error: Option<String>) -> Self {
         let head = &file.head;
         let columns = head.headers.iter().zip(mapping.columns).enumerate().map(|(i, (header, chosen))| Column {
             letters: letters(i),
@@ -243,7 +253,7 @@ impl MappingForm {
                 .collect(),
             chosen,
         });
-        MappingForm { columns: columns.collect(), region, error }
+        MappingForm { columns: columns.collect(), region, two_ways, error }
     }
 }
 
@@ -274,10 +284,11 @@ impl ReadingForm {
     }
 }
 
-/// The mapping form as it comes in: `use-0`, `use-1`, … and `region`.
+/// The mapping form as it comes in: `use-0`, `use-1`, …, `region` and `two_ways`.
 struct Chosen {
     mapping: Mapping,
     region: String,
+    two_ways: TwoWays,
 }
 
 impl Chosen {
@@ -292,7 +303,8 @@ impl Chosen {
             Use::of_word(word, header).unwrap_or(Use::Ignore)
         });
         let mapping = Mapping { columns: columns.collect() };
-        Ok(Chosen { mapping, region: fields.get("region").cloned().unwrap_or_default() })
+        let two_ways = fields.get("two_ways").and_then(|word| TwoWays::of_word(word)).unwrap_or_default();
+        Ok(Chosen { mapping, region: fields.get("region").cloned().unwrap_or_default(), two_ways })
     }
 }
 
@@ -444,22 +456,24 @@ async fn import(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now, purpose) = (id.into_inner(), may.person.id, app.clock.now(), purpose.into_inner());
     let look = app.db.run(move |conn| actions::look(conn, id, by)).await?;
-    let Chosen { mapping, region } = Chosen::read(&body, &look.file.head.headers)?;
+    let Chosen { mapping, region, two_ways } = Chosen::read(&body, &look.file.head.headers)?;
 
     let (sent, stored_region) = (mapping.clone(), if region == EVERYWHERE { String::new() } else { region.clone() });
     let result = match region.is_empty() {
         true => Err(Error::Refused(Refused::NoSuchRegion)),
-        false => match app.db.run(move |conn| actions::import(conn, id, sent, stored_region, by, now)).await {
-            Ok(_) => Ok(()),
-            Err(DbError::Work(error)) => Err(error),
-            Err(DbError::Busy | DbError::Cancelled) => return Err(Problem::Busy),
-            Err(DbError::Lost(lost)) => return Err(Problem::NoDatabase(lost)),
-        },
+        false => {
+            match app.db.run(move |conn| actions::import(conn, id, sent, stored_region, two_ways, by, now)).await {
+                Ok(_) => Ok(()),
+                Err(DbError::Work(error)) => Err(error),
+                Err(DbError::Busy | DbError::Cancelled) => return Err(Problem::Busy),
+                Err(DbError::Lost(lost)) => return Err(Problem::NoDatabase(lost)),
+            }
+        }
     };
     match result {
         Ok(()) => {}
         Err(Error::Refused(error @ (Refused::Mapping(_) | Refused::NoSuchRegion))) => {
-            let form = MappingForm::of(&look.file, mapping, region, Some(error.to_string()));
+            let form = MappingForm::of(&look.file, mapping, region, two_ways, Some(error.to_string()));
             let panel = Panel { form, ..Panel::new(look, purpose, may.person.role) };
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             return match htmx {
@@ -470,6 +484,29 @@ async fn import(
         Err(error) => return Err(error.into()),
     }
     answer(&app, may, id, purpose, htmx).await
+}
+
+#[derive(Deserialize)]
+struct TwoWaysForm {
+    two_ways: String,
+}
+
+/// Has an imported file read once more, with the chosen reading of numbers that have two.
+#[post("/files/{id}/two-ways")]
+async fn settle(
+    may: May<Operate>,
+    app: Data<App>,
+    id: Path<FileId>,
+    purpose: Query<FilePurpose>,
+    form: Form<TwoWaysForm>,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let Some(two_ways) = TwoWays::of_word(&form.two_ways) else {
+        return Err(Problem::Invalid("Choose how numbers are read that could be read two ways.".to_owned()));
+    };
+    app.db.run(move |conn| actions::settle(conn, id, two_ways, by, now)).await?;
+    answer(&app, may, id, purpose.into_inner(), htmx).await
 }
 
 #[post("/files/{id}/cancel")]

@@ -221,6 +221,29 @@ pub fn count_audience(conn: &mut PgConnection, include: &[ListId], exclude: &[Li
     count(conn, sql)
 }
 
+/// Of those whom [`count_audience`] counts: how many a run of one of these campaigns has reached, or may have.
+pub fn count_messaged(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    by: &[CampaignId],
+) -> QueryResult<i64> {
+    let mut sql = Assembled::default();
+    sql.sql(
+        "SELECT count(*) AS n FROM contacts c
+         WHERE EXISTS (SELECT FROM deliveries d JOIN real_runs r ON r.id = d.run_id
+                       WHERE d.contact_id = c.id AND (d.outcome IN (0, 14) OR (d.outcome IS NULL AND d.progress IS NOT NULL))
+                         AND r.campaign_id IN (0",
+    );
+    for id in by {
+        sql.sql(", ").number(id.0);
+    }
+    sql.sql(")) AND ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    count(conn, sql)
+}
+
 /// How many contacts [`count_audience`] counts, and a text that is another one as
 /// soon as one of them is, or what is known of them.
 pub fn audience_digest(

@@ -15,6 +15,7 @@ use super::domain::{Condition, Field, Filter, FilterOp, Join, List, MOST_CONDITI
 use super::store::{self, CountedList, ListSource, Wanted};
 use crate::access::{Export, Manage, Operate, Role, View};
 use crate::app::App;
+use crate::contacts::addresses::TwoWays;
 use crate::contacts::addresses::in_full;
 use crate::contacts::domain::{Pasted, last_day, read_pasted};
 use crate::contacts::quiet;
@@ -159,14 +160,16 @@ struct PasteForm {
     name: String,
     kind: String,
     region: String,
+    two_ways: TwoWays,
     text: String,
 }
 
 impl PasteForm {
     async fn read(form: Incoming) -> Result<Self, Problem> {
-        let parts = Parts::read(form, &["name", "kind", "region", "text"]).await?;
+        let parts = Parts::read(form, &["name", "kind", "region", "two_ways", "text"]).await?;
         let [name, kind, region, text] = ["name", "kind", "region", "text"].map(|name| parts.text(name));
-        Ok(PasteForm { name, kind, region, text })
+        let two_ways = TwoWays::of_word(&parts.text("two_ways")).unwrap_or_default();
+        Ok(PasteForm { name, kind, region, two_ways, text })
     }
 
     fn kind(&self) -> Kind {
@@ -176,7 +179,8 @@ impl PasteForm {
     /// Sorts the addresses out where many of them hold nobody up.
     async fn pasted(&self) -> Result<Pasted, Problem> {
         let (kind, text, region) = (self.kind(), self.text.clone(), self.region.clone());
-        heavy(move || read_pasted(kind, &text, &region)).await
+        let two_ways = self.two_ways;
+        heavy(move || read_pasted(kind, &text, &region, two_ways)).await
     }
 }
 
@@ -270,7 +274,7 @@ async fn create(
         }
         Ok(id) => {
             let pasted = (pasted.good.len(), pasted);
-            added(&app, frame, id, &form.region, pasted).await
+            added(&app, frame, id, &form, pasted).await
         }
         Err(DbError::Work(Error::Refused(refused))) => {
             errors.add("name", refused.to_string());
@@ -634,6 +638,8 @@ struct Show {
     count: Option<String>,
     form: PasteForm,
     checked: Option<String>,
+    /// What was made of numbers that could be read in two ways, where somebody has to choose.
+    asks: Option<TwoWays>,
     errors: FieldErrors,
     /// As typed.
     typed_name: String,
@@ -699,6 +705,7 @@ async fn look(app: &App, frame: Frame, id: ListId, place: Place) -> Result<Show,
         next,
         count: count.map(|n| n_contacts(n, None)),
         checked: None,
+        asks: None,
         errors: FieldErrors::default(),
         zone: app.settings.time_zone,
     })
@@ -721,15 +728,16 @@ async fn added(
     app: &App,
     frame: Frame,
     id: ListId,
-    region: &str,
+    typed: &PasteForm,
     (added, pasted): (usize, Pasted),
 ) -> Result<HttpResponse, Problem> {
     let checked = Checked { pasted: &pasted, added: Some(added) };
     let checked = Some(checked.render().map_err(|error| Problem::Unexpected(error.into()))?);
     let text = pasted.bad.iter().map(|bad| bad.text.as_str()).collect::<Vec<_>>().join("\n");
     let seen = look(app, frame, id, Place::default()).await?;
-    let form = PasteForm { text, region: region.to_owned(), ..seen.form };
-    page(Show { form, checked, ..seen })
+    let form = PasteForm { text, region: typed.region.clone(), two_ways: typed.two_ways, ..seen.form };
+    let asks = (pasted.doubtful.n > 0).then_some(pasted.two_ways);
+    page(Show { form, checked, asks, ..seen })
 }
 
 /// Adds the good ones of pasted addresses.
@@ -749,7 +757,8 @@ async fn add(
         let mut page = look(&app, frame, id, Place::default()).await?;
         page.errors.add("text", "Paste at least one good address, one in a line or with commas between them.");
         if !form.text.trim().is_empty() {
-            let checked = Checked { pasted: &pasted, added: None }.render();
+            let checked = Checked { pasted: &pasted, added: Some(0) }.render();
+            page.asks = (pasted.doubtful.n > 0).then_some(pasted.two_ways);
             page.checked = Some(checked.map_err(|error| Problem::Unexpected(error.into()))?);
         }
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, Show { form, ..page });
@@ -758,7 +767,7 @@ async fn add(
     let n = app.db.run(move |conn| actions::add(conn, id, &good, by, now)).await?;
     match pasted.bad.is_empty() {
         true => Ok(see_other(format!("/lists/{id}"))),
-        false => added(&app, frame, id, &form.region, (n, pasted)).await,
+        false => added(&app, frame, id, &form, (n, pasted)).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! domain: Numbers as people type or paste them: which can be sent to, and what is wrong with the others.
 
-use crate::contacts::addresses::normalise;
+use crate::contacts::addresses::{AddressProblem, Doubtful, TwoWays, normalise};
 use crate::contacts::domain::{MOST_NAMED, keep_first};
 use crate::providers::Kind;
 
@@ -17,6 +17,9 @@ pub struct Typed {
     pub n_bad: usize,
     /// How many stood there another time.
     pub repeated: usize,
+    /// Those that could be read in two ways, whatever was made of them.
+    pub doubtful: Doubtful,
+    pub two_ways: TwoWays,
 }
 
 /// Something that is not a number.
@@ -33,17 +36,19 @@ impl Typed {
     /// tabs or blanks between them. Blanks, and even commas, inside of a number are its own.
     ///
     /// `region`: the country that numbers without a country code belong to; empty when all have theirs.
-    pub fn read(text: &str, region: &str) -> Typed {
-        let mut typed = Typed::default();
+    pub fn read(text: &str, region: &str, two_ways: TwoWays) -> Typed {
+        let mut typed = Typed { two_ways, ..Typed::default() };
         for (n, line) in text.lines().enumerate() {
             let is_separator = |c: char| matches!(c, ',' | ';' | '\t');
             let whole = line.replace(is_separator, " ");
             // `087,123,4567` is one number, not three.
-            let one = normalise(Kind::Sms, &whole, region).ok().map(|_| vec![whole.as_str()]);
+            let one = is_number(&whole, region).then(|| vec![whole.as_str()]);
             let pieces = one.unwrap_or_else(|| line.split(is_separator).collect());
             for piece in pieces.into_iter().map(str::trim).filter(|piece| !piece.is_empty()) {
                 for part in parts(piece, region) {
-                    match normalise(Kind::Sms, &part, region) {
+                    let read = normalise(Kind::Sms, &part, region);
+                    typed.doubtful.see(&part, &read);
+                    match read.or_else(|problem| problem.settled(two_ways)) {
                         Ok(number) => typed.good.push(number),
                         Err(problem) => {
                             typed.n_bad += 1;
@@ -76,9 +81,14 @@ impl Typed {
     }
 }
 
+/// Whether it is a number, or two of which somebody has to choose one.
+fn is_number(text: &str, region: &str) -> bool {
+    matches!(normalise(Kind::Sms, text, region), Ok(_) | Err(AddressProblem::TwoWays { .. }))
+}
+
 /// A piece between separators: one number, or several with blanks between them.
 fn parts(piece: &str, region: &str) -> Vec<String> {
-    if normalise(Kind::Sms, piece, region).is_ok() {
+    if is_number(piece, region) {
         return vec![piece.to_owned()];
     }
     let mut parts = Vec::new();
@@ -88,9 +98,9 @@ fn parts(piece: &str, region: &str) -> Vec<String> {
             open.push(' ');
         }
         open.push_str(word);
-        if normalise(Kind::Sms, &open, region).is_ok() {
+        if is_number(&open, region) {
             parts.push(std::mem::take(&mut open));
-        } else if normalise(Kind::Sms, word, region).is_ok() && open.len() > word.len() {
+        } else if is_number(word, region) && open.len() > word.len() {
             // What stood before it is none by itself.
             let before = open.strip_suffix(word).unwrap_or_default().trim().to_owned();
             parts.extend([before, word.to_owned()]);
@@ -108,7 +118,7 @@ mod tests {
     use super::*;
 
     fn good(text: &str) -> Vec<String> {
-        Typed::read(text, "IE").good
+        Typed::read(text, "IE", TwoWays::LeaveOut).good
     }
 
     #[test]
@@ -129,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_named_with_its_row_and_the_others_survive() {
-        let typed = Typed::read("0871234567\n\nMary\n0871 0871234568", "IE");
+        let typed = Typed::read("0871234567\n\nMary\n0871 0871234568", "IE", TwoWays::LeaveOut);
         assert_eq!(typed.good, ["353871234567", "353871234568"]);
         let bad: Vec<_> = typed.bad.iter().map(|bad| (bad.row, bad.text.as_str())).collect();
         assert_eq!(bad, [(3, "Mary"), (4, "0871")]);
@@ -138,14 +148,23 @@ mod tests {
 
     #[test]
     fn a_number_that_stands_there_twice_counts_once() {
-        let typed = Typed::read("0871234567\n+353 87 123 4567", "IE");
+        let typed = Typed::read("0871234567\n+353 87 123 4567", "IE", TwoWays::LeaveOut);
         assert_eq!((typed.good.len(), typed.repeated), (1, 1));
         assert_eq!(typed.as_file(), b"phone\n+353871234567\n");
     }
 
     #[test]
+    fn numbers_with_two_readings_stand_beside_others_and_follow_the_choice() {
+        let read = |two_ways| Typed::read("49331123456 0331 123457, 49331123458", "DE", two_ways);
+        let left = read(TwoWays::LeaveOut);
+        assert_eq!((left.good, left.n_bad, left.doubtful.n), (vec!["49331123457".to_owned()], 2, 2));
+        assert_eq!(read(TwoWays::WithCode).good, ["49331123456", "49331123457", "49331123458"]);
+        assert_eq!(read(TwoWays::Inside).good, ["4949331123456", "49331123457", "4949331123458"]);
+    }
+
+    #[test]
     fn without_a_country_every_number_needs_its_code() {
-        let typed = Typed::read("+353871234567\n0871234568", "");
+        let typed = Typed::read("+353871234567\n0871234568", "", TwoWays::LeaveOut);
         assert_eq!((typed.good.len(), typed.bad.len()), (1, 1));
     }
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde_json::{Map, Value};
 
 use super::typed::Typed;
-use crate::contacts::addresses::spaced;
+use crate::contacts::addresses::{Doubtful, TwoWays, spaced};
 use crate::contacts::store::known_fields;
 use crate::files;
 use crate::ids::FileId;
@@ -43,6 +43,9 @@ pub struct Understood {
     pub n_left_out: i64,
     /// Rows that name somebody once more.
     pub repeated: i64,
+    /// Numbers that could be read in two ways, and what was made of them.
+    pub doubtful: Doubtful,
+    pub two_ways: TwoWays,
     /// Fields that the text cannot do without, with how many rows have nothing there.
     pub lacking: Vec<(String, i64)>,
     /// What looks like a field and is none.
@@ -86,6 +89,8 @@ fn of_numbers(typed: &Typed, body: &str) -> Understood {
         texts: vec![body.to_owned()],
         n_left_out: typed.n_bad as i64,
         repeated: typed.repeated as i64,
+        doubtful: typed.doubtful.clone(),
+        two_ways: typed.two_ways,
         unknown: Template::parse(body, &[]).unknown().to_vec(),
         ..Understood::default()
     }
@@ -107,6 +112,8 @@ fn of_file(conn: &mut PgConnection, id: FileId, body: &str) -> QueryResult<Under
         left_out: problems.iter().map(|it| format!("Row {}: {}", it.line, it.says)).collect(),
         n_left_out: file.counts.bad,
         repeated: file.counts.duplicate,
+        doubtful: files::actions::doubtful(conn, &file)?,
+        two_ways: file.two_ways,
         lacking: file.missing.into_iter().filter(|(field, _)| needed.contains(&field.as_str())).collect(),
         unknown: text.unknown().to_vec(),
         late: 0,

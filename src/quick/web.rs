@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::access::Manage;
 use crate::app::App;
 use crate::campaigns::{self, store};
-use crate::contacts::addresses::{normalise, spaced};
+use crate::contacts::addresses::{TwoWays, normalise, spaced};
 use crate::contacts::regions;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
@@ -67,6 +67,7 @@ struct QuickForm {
     to: String,
     numbers: String,
     region: String,
+    two_ways: TwoWays,
     /// A file that was uploaded with this form before.
     kept: Option<FileId>,
     list: String,
@@ -102,13 +103,14 @@ impl QuickForm {
     }
 
     /// What it is sent with, apart from a file.
-    const FIELDS: [&'static str; 15] = [
+    const FIELDS: [&'static str; 16] = [
         "start_key",
         "name",
         "channel",
         "to",
         "numbers",
         "region",
+        "two_ways",
         "kept",
         "list",
         "body",
@@ -129,6 +131,7 @@ impl QuickForm {
             to: take("to"),
             numbers: take("numbers"),
             region: take("region"),
+            two_ways: TwoWays::of_word(&take("two_ways")).unwrap_or_default(),
             kept: take("kept").parse().ok().map(FileId),
             list: take("list"),
             body: take("body").replace("\r\n", "\n"),
@@ -151,7 +154,8 @@ impl QuickForm {
             return Ok(None);
         }
         let (numbers, region) = (self.numbers.clone(), self.stored_region().to_owned());
-        heavy(move || Typed::read(&numbers, &region)).await.map(Some)
+        let two_ways = self.two_ways;
+        heavy(move || Typed::read(&numbers, &region, two_ways)).await.map(Some)
     }
 
     /// As files keep it: empty when every number has its country code.
@@ -590,21 +594,27 @@ async fn send(may: May<Manage>, frame: Frame, app: Data<App>, form: Incoming) ->
     let contacts = match &parsed.to {
         // Nothing is made of numbers before it is settled that they are sent to.
         Wanted::Numbers(_) => None,
-        Wanted::File(_) | Wanted::List(_) => Some(contacts(&app, &parsed, form.stored_region().to_owned(), by).await?),
+        Wanted::File(_) | Wanted::List(_) => Some(contacts(&app, &parsed, &form, by).await?),
     };
     let understood = understood_of(&app, &parsed, contacts.as_ref(), zone).await?;
-    if let Some(understood) = understood.as_ref().filter(|it| it.good == 0 && matches!(parsed.to, Wanted::File(_))) {
+    if let Some(understood) =
+        understood.as_ref().filter(|it| it.good == 0 && it.doubtful.n == 0 && matches!(parsed.to, Wanted::File(_)))
+    {
         let mut errors = FieldErrors::default();
         let first = understood.left_out.first().map_or_else(String::new, |why| format!(" {why}"));
         errors.add("file", format!("No row of this file can be sent to.{first}"));
         return again(errors, None);
     }
-    if let Some(understood) = understood.filter(|it| it.asks() && !form.only_good) {
+    let reread = contacts.as_ref().is_some_and(|contacts| contacts.reread);
+    if let Some(understood) = understood.filter(|it| {
+        let none_chosen = it.good == 0 && it.doubtful.n > 0;
+        reread || none_chosen || (it.asks() && !form.only_good)
+    }) {
         return again(FieldErrors::default(), Some(understood));
     }
     let contacts = match contacts {
         Some(contacts) => contacts,
-        None => self::contacts(&app, &parsed, form.stored_region().to_owned(), by).await?,
+        None => self::contacts(&app, &parsed, &form, by).await?,
     };
     let quick = planned(&app, parsed, contacts, zone).await?;
     match app.db.run(move |conn| crate::quick::actions::start(conn, &quick, by, now)).await {
@@ -631,16 +641,18 @@ fn place((id, stands): (CampaignId, Stands)) -> String {
 struct Contacts {
     to: QuickTo,
     n: Option<i64>,
+    /// Its file was read otherwise than when somebody looked last.
+    reread: bool,
 }
 
 /// Makes contacts of what was typed or uploaded.
-async fn contacts(app: &App, parsed: &Parsed, region: String, by: UserId) -> Result<Contacts, Problem> {
-    let now = app.clock.now();
+async fn contacts(app: &App, parsed: &Parsed, form: &QuickForm, by: UserId) -> Result<Contacts, Problem> {
+    let (now, region, two_ways) = (app.clock.now(), form.stored_region().to_owned(), form.two_ways);
     let file = match &parsed.to {
         Wanted::List(list) => {
             let list = *list;
             let n = app.db.run(move |conn| lists::store::count_audience(conn, &[list], &[], Kind::Sms)).await?;
-            return Ok(Contacts { to: QuickTo::List(list), n: Some(n) });
+            return Ok(Contacts { to: QuickTo::List(list), n: Some(n), reread: false });
         }
         Wanted::File(file) => *file,
         Wanted::Numbers(typed) => {
@@ -655,14 +667,22 @@ async fn contacts(app: &App, parsed: &Parsed, region: String, by: UserId) -> Res
     let sure = found.state == State::Received && mapping.is_certain(&found.head);
     if sure && found.size_bytes <= SMALL {
         let (db, clock) = (app.db.clone(), app.clock.clone());
-        let imported = spawn_blocking(move || import::at_once(&db, &clock, file, mapping, region, by));
+        let imported = spawn_blocking(move || import::at_once(&db, &clock, file, mapping, region, two_ways, by));
         imported.await.map_err(|error| Problem::Unexpected(error.into()))?.map_err(Problem::Unexpected)?;
     } else if sure {
-        app.db.run(move |conn| files::actions::import(conn, file, mapping, region, by, now)).await?;
+        app.db.run(move |conn| files::actions::import(conn, file, mapping, region, two_ways, by, now)).await?;
+    }
+    // It was imported before somebody saw that numbers could be read in two ways, and chose.
+    let imported = matches!(found.state, State::Imported { .. });
+    let reread = imported && found.counts.two_ways > 0 && found.two_ways != two_ways;
+    if reread {
+        let (db, clock) = (app.db.clone(), app.clock.clone());
+        let imported = spawn_blocking(move || import::settle_at_once(&db, &clock, file, two_ways, by));
+        imported.await.map_err(|error| Problem::Unexpected(error.into()))?.map_err(Problem::Unexpected)?;
     }
     let found = app.db.run(move |conn| files::store::find(conn, file)).await?;
     let n = matches!(found.state, State::Imported { .. }).then_some(found.counts.good);
-    Ok(Contacts { to: QuickTo::File(file), n })
+    Ok(Contacts { to: QuickTo::File(file), n, reread })
 }
 
 /// What was understood, as far as it is known: a large file is still on its way, and nobody can tell the columns
@@ -763,14 +783,16 @@ async fn keep(may: May<Manage>, app: Data<App>, form: Incoming) -> Result<HttpRe
 struct CheckForm {
     numbers: String,
     region: String,
+    two_ways: String,
 }
 
 /// Changes nothing; it is a POST because numbers are longer than addresses may be.
 #[post("/campaigns/quick/check", wrap = "from_fn(in_turn)")]
 async fn check(_may: May<Manage>, app: Data<App>, form: Form<CheckForm>) -> Result<HttpResponse, Problem> {
-    let CheckForm { numbers, region } = form.into_inner();
+    let CheckForm { numbers, region, two_ways } = form.into_inner();
+    let two_ways = TwoWays::of_word(&two_ways).unwrap_or_default();
     let region = if region == EVERYWHERE { String::new() } else { region };
-    let typed = reckon(&app, move || Typed::read(&numbers, &region)).await?;
+    let typed = reckon(&app, move || Typed::read(&numbers, &region, two_ways)).await?;
     let checked = (!typed.is_empty()).then_some(Checked { typed });
     page(CheckedPart { checked })
 }

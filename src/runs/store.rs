@@ -128,6 +128,19 @@ pub fn these(conn: &mut PgConnection, ids: &[RunId]) -> QueryResult<Vec<Run>> {
     rows.into_iter().map(Run::try_from).collect()
 }
 
+/// All runs of a campaign, the oldest first.
+pub fn of_campaign(conn: &mut PgConnection, campaign: CampaignId) -> QueryResult<Vec<Run>> {
+    schedule_runs::table
+        .filter(schedule_runs::campaign_id.eq(campaign))
+        .filter(is_real())
+        .order(schedule_runs::id)
+        .select(Row::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(Run::try_from)
+        .collect()
+}
+
 /// The newest run of each of the schedules of these campaigns.
 pub fn of_campaigns(conn: &mut PgConnection, campaigns: &[CampaignId]) -> QueryResult<Vec<Run>> {
     schedule_runs::table

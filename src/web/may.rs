@@ -75,6 +75,11 @@ impl Frame {
         self.person.sees(address)
     }
 
+    /// A value or a text about whoever has this address, as whoever looks is shown it.
+    pub fn sees_text(&self, text: impl AsRef<str>, address: impl AsRef<str>) -> String {
+        self.person.sees_text(text, address)
+    }
+
     pub fn sees_addresses(&self) -> bool {
         self.person.has::<SeeAddresses>()
     }

@@ -441,3 +441,76 @@ async fn what_the_preview_shows_of_a_grouped_run_with_quiet_hours_comes_true() {
     assert_eq!(sent, planned);
     assert!(!sent.contains_key(&instant("2026-03-02 09:04")) && !sent.contains_key(&instant("2026-03-02 09:05")));
 }
+
+// ---- a yes of its own ----------------------------------------------------------------
+
+/// `n` different numbers that exist, so that an import takes them.
+fn existing(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("1202{:05}{:02}", 20_000 + n / 80, n % 80)).collect()
+}
+
+fn people(n: usize) -> String {
+    existing(n).iter().map(|phone| format!("+{phone},Anna,Cork\n")).collect()
+}
+
+/// What would leave at once wants a yes with its figure, which is counted again as it is launched.
+#[actix_web::test]
+async fn what_leaves_at_once_is_agreed_to_with_its_figure() {
+    let desk = Desk::open_at("2026-03-02 08:30").await;
+    let path = draft(&desk, "Late", &format!("phone,name,city\n{}", people(300))).await;
+    schedule(&desk, &path, &[("rate", "20"), ("end", "10:00"), ("late", "catch_up")]).await;
+    let page = desk.visit(&format!("{path}/edit")).await;
+    page.lacks("Only with a yes of its own");
+    page.shows("first to <span class=\"num\">+1 202");
+    page.shows("1 of 5: <span class=\"num\">+1 202");
+    page.shows("5 of 5: <span");
+
+    // Five minutes late, a hundred were due; in the time that somebody looks it may become two hundred.
+    desk.at("2026-03-02 09:05");
+    let page = desk.visit(&format!("{path}/edit")).await;
+    page.shows(r#"<input type="checkbox" name="at_once" value="200" required>"#);
+    let launch = format!("{path}/launch");
+    let unasked = desk.submit(&launch).await;
+    assert_eq!(unasked.status, 422);
+    unasked.shows("It was not launched. It is 100 at once. Say yes to it below");
+    let less = desk.fill_in(&launch, &[("at_once", "99")]).await;
+    less.shows("It was 99 when you agreed, and has become 100 at once.");
+    assert_eq!(desk.fill_in(&launch, &[("late_start", "300")]).await.status, 422, "that is another matter");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM campaigns WHERE state = 'draft'"), 1);
+
+    // What somebody saw a while ago is no longer enough.
+    desk.at("2026-03-02 09:11");
+    desk.fill_in(&launch, &[("at_once", "200")]).await.shows("It was 200 when you agreed, and has become 220 at once.");
+    assert_eq!(desk.fill_in(&launch, &[("at_once", "240")]).await.status, 303);
+    assert_eq!(desk.lines("SELECT why AS line FROM journal WHERE happened = 'campaign.launched'"), ["220 at once"]);
+}
+
+#[actix_web::test]
+async fn a_late_start_without_a_burst_wants_a_yes_as_well() {
+    let desk = Desk::open_at("2026-03-02 09:04").await;
+    let path = draft(&desk, "Late", &format!("phone,name,city\n{}", people(30))).await;
+    schedule(&desk, &path, &[("rate", "60"), ("late", "keep_rate")]).await;
+    let launch = format!("{path}/launch");
+    desk.submit(&launch).await.shows("It is 30 after a start that has passed.");
+    assert_eq!(desk.fill_in(&launch, &[("late_start", "30")]).await.status, 303);
+}
+
+/// A copy that goes to people whom the original has messaged is agreed to with their number.
+#[actix_web::test]
+async fn people_whom_the_original_has_messaged_are_agreed_to() {
+    let desk = Desk::open_at("2026-03-02 08:59").await;
+    let (campaign, ..) = desk.campaign("Spring", 5, "09:00-10:00", 1.0).await;
+    desk.run_until("2026-03-02 09:02:30").await;
+    assert_eq!(desk.received().len(), 3);
+    let copy = desk.submit(&format!("/campaigns/{campaign}/duplicate")).await.location.unwrap();
+    let copy = copy.strip_suffix("/edit").unwrap().to_owned();
+    desk.sql("UPDATE schedules SET run_date = '2026-03-03' WHERE run_date IS NULL");
+    let page = desk.visit(&format!("{copy}/edit")).await;
+    page.shows("Yes, 3 again: an earlier campaign has messaged them already.");
+    let launch = format!("{copy}/launch");
+    desk.submit(&launch).await.shows("It is 3 who were messaged before.");
+    // Meanwhile a fourth has got it.
+    desk.run_until("2026-03-02 09:03:30").await;
+    desk.fill_in(&launch, &[("messaged", "3")]).await.shows("It was 3 when you agreed, and has become 4");
+    assert_eq!(desk.fill_in(&launch, &[("messaged", "4")]).await.status, 303);
+}

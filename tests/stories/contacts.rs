@@ -622,3 +622,44 @@ async fn the_blocklist_is_searched_and_paged() {
     assert_eq!(desk.submit(&remove).await.location.as_deref(), Some("/blocklist?q=%2B353+86+1000+059"));
     assert_eq!(desk.visit("/blocklist?before=x").await.html.matches("id=\"entry-").count(), 50);
 }
+
+#[actix_web::test]
+async fn blocked_numbers_with_two_readings_wait_for_a_choice_with_their_day_and_reason() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let form = [("kind", "sms"), ("region", "DE")];
+    let file = b"phone;reason;until\n0331 123457;moved;\n49331123456;\"asked, twice\";2026-05-01\n";
+    let page = desk.upload("/blocklist/import", "list.csv", file, &form).await;
+    page.shows("1 address is blocked.");
+    page.shows("1 number could be read two ways and was left out.");
+    page.shows("49331123456,2026-05-01,&#34;asked, twice&#34;");
+    let chosen = [("text", "49331123456,2026-05-01,\"asked, twice\""), ("two_ways", "with_code")];
+    desk.upload("/blocklist/import", "", b"", &[&form[..], &chosen].concat()).await.shows("1 address is blocked.");
+    let blocked = "SELECT concat_ws(' ', address, until::date, why) AS line FROM blocklist ORDER BY address DESC";
+    assert_eq!(desk.lines(blocked), ["49331123457 moved", "49331123456 2026-05-02 asked, twice"]);
+}
+
+#[actix_web::test]
+async fn an_address_is_hidden_in_values_and_texts_as_well() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.import_csv("Phone,ID,Call back\n0861234567,7,after six: 086 123 4567\n").await;
+    desk.hears("353861234567", "This is +353 86 1234567, ring me").await;
+    let contact = desk.number("SELECT id AS n FROM contacts");
+    let thread = format!("/inbox/{}", desk.number("SELECT id AS n FROM conversations"));
+    let pages = ["/files/1/rows".to_owned(), "/contacts".to_owned(), format!("/contacts/{contact}"), thread];
+    for page in &pages {
+        let shown = desk.visit(page).await;
+        assert!(
+            shown.html.contains("086 123 4567") || shown.html.contains("+353 86 1234567"),
+            "{page}: {}",
+            shown.html
+        );
+    }
+    desk.gives_the_admin_the_role(Role::Viewer);
+    for page in &pages {
+        let shown = desk.visit(page).await;
+        assert_eq!(shown.status, 200, "{page}");
+        for number in ["086 123 4567", "353861234567", "86 1234567", "0861234567"] {
+            shown.lacks(number);
+        }
+    }
+}

@@ -332,7 +332,18 @@ impl Desk {
         rate: f64,
         late: LatePolicy,
     ) -> (CampaignId, ScheduleId, RunId) {
-        let file = self.file(addresses);
+        self.campaign_of(name, self.file(addresses), window, rate, late).await
+    }
+
+    /// The same to an imported file.
+    pub async fn campaign_of(
+        &self,
+        name: &str,
+        file: FileId,
+        window: &str,
+        rate: f64,
+        late: LatePolicy,
+    ) -> (CampaignId, ScheduleId, RunId) {
         let now = self.app.clock.now();
         let (start, end) = window.split_once('-').unwrap();
         let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
@@ -393,7 +404,8 @@ impl Desk {
         };
         let mapping = Mapping { columns: columns.iter().map(meaning).collect() };
         self.db(|conn| {
-            bugle::files::actions::import(conn, file, mapping, String::new(), self.admin, now).unwrap();
+            let none = bugle::contacts::addresses::TwoWays::LeaveOut;
+            bugle::files::actions::import(conn, file, mapping, String::new(), none, self.admin, now).unwrap();
         });
         importer::tick(&self.app).await.unwrap();
         let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();

@@ -889,3 +889,33 @@ async fn a_campaign_is_paused_in_the_moment_in_which_a_run_without_time_is_about
     assert_eq!(desk.state("schedules", ids[0].0), "paused");
     assert_eq!(desk.campaign_state(campaign), "paused");
 }
+
+/// Drops a file with a number that has two readings, and looks at the campaign when it is through.
+async fn dropped(desk: &Desk, campaign: CampaignId, name: &str) -> Answer {
+    let file = format!("{HEADER}49331123456,Anna,1\n0331 123457,Ben,2\n");
+    desk.upload_with_htmx(&format!("/campaigns/{campaign}/drops"), name, file.as_bytes()).await;
+    importer::tick(&desk.app).await.unwrap();
+    starter::tick(&desk.app).await.unwrap();
+    desk.visit(&format!("/campaigns?open={campaign}")).await
+}
+
+/// What is made of numbers with two readings is kept for the files to come, and can be chosen anew.
+#[actix_web::test]
+async fn the_files_of_each_day_follow_the_choice_about_two_readings() {
+    let mut desk = Desk::open_at("2026-11-24 08:30").await;
+    let draft = desk.daily_draft("Arrears", "", MAIN).await;
+    desk.sql("UPDATE files SET region = 'DE'");
+    let now = desk.app.clock.now();
+    desk.db(|conn| bugle::drafting::actions::launch(conn, draft, desk.admin, now).unwrap());
+    let first = desk.visit(&format!("/campaigns?open={draft}")).await;
+    first.shows("Numbers that could be read two ways</dt><dd>are left out");
+    dropped(&desk, draft, "one.csv").await.shows("1 row could be read two ways and was left out.");
+    let choice = [("two_ways", "inside")];
+    assert_eq!(desk.fill_in(&format!("/campaigns/{draft}/daily/two-ways"), &choice).await.status, 303);
+    desk.comes_back_at("2026-11-25 08:30").await;
+    let page = dropped(&desk, draft, "two.csv").await;
+    page.shows("1 row could be read two ways and was read as they are dialled inside the country.");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM file_rows WHERE address = '4949331123456'"), 1);
+    let why = "SELECT became AS t FROM journal WHERE happened = 'daily.two_ways_chosen'";
+    assert_eq!(desk.column(why), ["read as they are dialled inside the country"]);
+}

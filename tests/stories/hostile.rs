@@ -16,6 +16,7 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Bytes;
+use bugle::contacts::addresses::TwoWays;
 use bugle::contacts::domain::read_pasted;
 use bugle::db::is_gone;
 use bugle::engine::{checker, importer};
@@ -603,7 +604,7 @@ async fn of_very_many_pasted_lines_the_bad_ones_are_counted() {
     page.shows("150000 left out");
     assert!(page.html.matches("is not a phone number in Ireland").count() <= 200);
 
-    let kept = read_pasted(Kind::Sms, &bad, "IE");
+    let kept = read_pasted(Kind::Sms, &bad, "IE", TwoWays::LeaveOut);
     assert_eq!((kept.n_bad, kept.bad.len()), (150_000, 200), "the others are only counted");
 
     let good = format!("0861234567\n{bad}086 123 4567\n");

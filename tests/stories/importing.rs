@@ -7,6 +7,7 @@ use bugle::files::domain::FileCounts;
 use bugle::files::import::{self, Ended};
 use bugle::files::store::{self, HeardImporter};
 use bugle::ids::FileId;
+use bugle::pacing::LatePolicy;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -379,7 +380,7 @@ async fn the_page_follows_an_import() {
     let claim = desk.claim();
     let later = desk.app.clock.now() + TimeDelta::seconds(60);
     let size = CONTACTS.len() as i64;
-    let mut counts = FileCounts { bytes_done: size / 2, done: 20_000, good: 19_990, bad: 10, duplicate: 0 };
+    let mut counts = FileCounts { bytes_done: size / 2, done: 20_000, good: 19_990, bad: 10, ..FileCounts::default() };
     assert_eq!(desk.db(|conn| store::pulse(conn, &claim, &counts, later).unwrap()), HeardImporter::GoOn);
     let page = desk.visit("/files/1/panel").await;
     page.shows(&format!("20,000 rows read, {} % of the file: 19,990 good, 10 with problems.", size / 2 * 100 / size));
@@ -660,4 +661,75 @@ impl Desk {
             "SELECT concat_ws(' ', p.line, field, code, says) AS line FROM file_problems p WHERE file_id = {file} ORDER BY p.line"
         ))
     }
+}
+
+const POTSDAM: &str = "Phone,Name\n49331123456,Anna\n0331 123457,Ben\n49331123458,Carl\n";
+const GERMAN: [(&str, &str); 3] = [("use-0", "channel_id"), ("use-1", "data"), ("region", "DE")];
+
+/// Numbers that could be read in two ways are left out until somebody chooses, and then all are what was chosen.
+#[actix_web::test]
+async fn numbers_that_could_be_read_two_ways_are_left_out_until_somebody_chooses() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.upload("/files", "potsdam.csv", POTSDAM.as_bytes(), &[]).await;
+    desk.visit("/files/1").await.shows("Numbers that could be read two ways");
+    desk.fill_in("/files/1/import", &GERMAN).await;
+    importer::tick(&desk.app).await.unwrap();
+
+    let page = desk.visit("/files/1").await;
+    page.shows("2 rows could be read two ways and were left out.");
+    page.shows("49331123456 could be <b class=\"num\">+49 331 123456</b> with its country code");
+    page.shows("<b class=\"num\">+49 4933 1123456</b> as dialled inside the country");
+    assert_eq!(desk.rows(1), [r#"1 3 49331123457 - {"Name": "Ben"}"#]);
+
+    for (choice, words, numbers) in [
+        ("inside", "read as they are dialled inside the country", ["4949331123456", "49331123457", "4949331123458"]),
+        ("with_code", "read with their country code in front", ["49331123456", "49331123457", "49331123458"]),
+    ] {
+        assert_eq!(desk.fill_in("/files/1/two-ways", &[("two_ways", choice)]).await.status, 303);
+        desk.visit("/files/1").await.shows("Waiting for its turn.");
+        importer::tick(&desk.app).await.unwrap();
+        let page = desk.visit("/files/1").await;
+        page.shows(&format!("2 rows could be read two ways and were {words}."));
+        page.shows(&format!(r#"value="{choice}" checked"#));
+        let names = ["Anna", "Ben", "Carl"];
+        let rows: Vec<_> =
+            (0..3).map(|n| format!(r#"{} {} {} - {{"Name": "{}"}}"#, n + 1, n + 2, numbers[n], names[n])).collect();
+        assert_eq!(desk.rows(1), rows);
+    }
+    desk.fill_in("/files/1/two-ways", &[("two_ways", "leave_out")]).await;
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(desk.rows(1), [r#"1 3 49331123457 - {"Name": "Ben"}"#]);
+    assert_eq!(
+        desk.lines(
+            "SELECT concat_ws(' > ', was, became) AS line FROM journal WHERE happened = 'file.two_ways_chosen' ORDER BY id"
+        ),
+        [
+            "left out > read as they are dialled inside the country",
+            "read as they are dialled inside the country > read with their country code in front",
+            "read with their country code in front > left out",
+        ]
+    );
+    assert_eq!(desk.fill_in("/files/1/two-ways", &[("two_ways", "both")]).await.status, 422);
+}
+
+#[actix_web::test]
+async fn the_choice_is_made_before_the_import_as_well_and_nobody_changes_it_once_they_were_sent_to() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    desk.upload("/files", "potsdam.csv", POTSDAM.as_bytes(), &[]).await;
+    let wrong = desk.fill_in("/files/1/import", &[("region", "DE"), ("two_ways", "inside")]).await;
+    wrong.shows(r#"<option value="inside" selected>"#);
+    desk.fill_in("/files/1/import", &[&GERMAN[..], &[("two_ways", "inside")]].concat()).await;
+    importer::tick(&desk.app).await.unwrap();
+    assert_eq!(desk.count("SELECT rows_good * 10 + rows_two_ways AS n FROM files"), 32);
+
+    // No choice is offered where there is nothing to choose, or where it was chosen by a launch.
+    desk.import(2, b"Phone\n0861234567\n", "IE").await;
+    desk.visit("/files/2").await.lacks("could be read two ways");
+    assert_eq!(desk.fill_in("/files/2/two-ways", &[("two_ways", "inside")]).await.status, 409);
+    let (campaign, ..) = desk.campaign_of("Spring", FileId(1), "09:00-10:00", 1.0, LatePolicy::CatchUp).await;
+    desk.visit("/files/1").await.lacks("Read the file again");
+    let late = desk.fill_in("/files/1/two-ways", &[("two_ways", "with_code")]).await;
+    assert_eq!(late.status, 409, "campaign {campaign}");
+    late.shows("it stays as it was read");
+    assert_eq!(desk.count("SELECT count(*) AS n FROM file_rows WHERE file_id = 1 AND address LIKE '4949%'"), 2);
 }

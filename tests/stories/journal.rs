@@ -187,6 +187,11 @@ async fn of_contacts_and_lists() -> BTreeSet<&'static str> {
     it.press("/files/{id}/cancel", "/files/2/cancel", &[]).await;
     bugle::engine::importer::tick(&it.desk.app).await.unwrap();
     it.press("/files/{id}/delete", "/files/2/delete", &[]).await;
+    it.upload("/files", "/files", "potsdam.csv", "phone\n49331123456\n", &[("kind", "sms")]).await;
+    let german = [("use-0", "channel_id"), ("region", "DE")];
+    it.press("/files/{id}/import", "/files/3/import", &german).await;
+    bugle::engine::importer::tick(&it.desk.app).await.unwrap();
+    it.press("/files/{id}/two-ways", "/files/3/two-ways", &[("two_ways", "inside")]).await;
 
     let contact = it.id("min(id) AS n FROM contacts");
     let known = [("customer_id", "18"), ("field", "city"), ("value", "Sligo")];
@@ -394,6 +399,7 @@ async fn of_running_ones() -> BTreeSet<&'static str> {
     let (second, _, rest) = it.desk.campaign("Second", 10, "09:30-10:00", 60.0).await;
     it.press("/campaigns/{id}/stop", &format!("/campaigns/{second}/stop"), &[]).await;
     it.press("/runs/{id}/rest", &format!("/runs/{rest}/rest"), &[("whom", "unsent")]).await;
+    it.press("/campaigns/{id}/rest", &format!("/campaigns/{second}/rest"), &[("whom", "unsent")]).await;
     it.desk.campaign("Third", 10, "09:30-10:00", 60.0).await;
     it.press("/stop", "/stop", &[("word", "STOP")]).await;
     let channel = it.desk.channel.to_string();
@@ -415,6 +421,8 @@ async fn of_daily_files() -> BTreeSet<&'static str> {
         ("expected_name", "arrears-{date}.csv"),
     ];
     it.press("/campaigns/{id}/daily", &format!("/campaigns/{campaign}/daily"), &plan).await;
+    let two_ways = format!("/campaigns/{campaign}/daily/two-ways");
+    it.press("/campaigns/{id}/daily/two-ways", &two_ways, &[("two_ways", "with_code")]).await;
     let rows = |from: usize| format!("phone,name,balance\n+120255502{from:02},Anna,1\n");
     let drops = format!("/campaigns/{campaign}/drops");
     let id = |it: &Auditor| it.id("max(id) AS n FROM drops");

@@ -261,3 +261,44 @@ async fn a_ledger_page_is_of_one_instant() {
     assert_eq!(page.html, before.html);
     assert_ne!(desk.visit(&path).await.html, before.html);
 }
+
+/// The table of a ledger is a file with the same people and values.
+#[actix_web::test]
+async fn a_ledger_that_is_taken_away_can_be_uploaded_again() {
+    let desk = Desk::open_at("2026-03-02 08:59").await;
+    let people: Vec<String> = (0..3).map(|n| format!("120220000{n:02}")).collect();
+    let late = bugle::pacing::LatePolicy::CatchUp;
+    let (_, _, run) = desk.campaign_to("Spring", &people, "09:00-10:00", 60.0, late).await;
+    desk.sql(
+        "UPDATE deliveries SET \"values\" = jsonb_build_object('name', 'Ann; \"B\"', 'Why', '=1+1', 'city', 'Cork\n' || seq, 'empty', '')",
+    );
+    desk.sql("UPDATE schedule_runs SET fields = '[\"name\", \"Why\", \"city\", \"empty\"]'");
+    let table = desk.visit(&format!("/runs/{run}/ledger.csv")).await.html;
+    let n_columns = table.lines().next().unwrap().split(',').count();
+    assert_eq!(n_columns, 9 + 4, "{table}");
+    let uploaded = desk.upload("/files", "ledger.csv", table.as_bytes(), &[]).await.location.expect("a table");
+    let uses: Vec<(String, &str)> = (0..n_columns)
+        .map(|n| {
+            (
+                format!("use-{n}"),
+                if n == 1 {
+                    "channel_id"
+                } else if n < 9 {
+                    "ignore"
+                } else {
+                    "data"
+                },
+            )
+        })
+        .collect();
+    let mut form: Vec<(&str, &str)> = uses.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+    form.push(("region", "everywhere"));
+    assert_eq!(desk.fill_in(&format!("{uploaded}/import"), &form).await.status, 303);
+    bugle::engine::importer::tick(&desk.app).await.unwrap();
+    let again = "SELECT address || ' ' || \"values\" AS line FROM file_rows WHERE file_id = (SELECT max(id) FROM files) ORDER BY seq";
+    let sent = format!(
+        "SELECT address || ' ' || ((\"values\" - 'Why' - 'empty') || jsonb_build_object('Why of the file', \"values\" ->> 'Why')) AS line
+         FROM deliveries WHERE run_id = {run} ORDER BY seq"
+    );
+    assert_eq!(desk.lines(again), desk.lines(&sent));
+}

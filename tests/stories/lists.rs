@@ -390,3 +390,24 @@ async fn looking_making_and_deleting_need_rising_rights() {
     }
     assert_eq!(desk.upload("/lists", "", b"", &[("name", "X"), ("text", "353861234567")]).await.status, 403);
 }
+
+#[actix_web::test]
+async fn pasted_numbers_with_two_readings_wait_for_a_choice() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let form = [("name", "Potsdam"), ("kind", "sms"), ("region", "DE"), ("text", "49331123456, 0331 123457")];
+    let checked = desk.upload("/lists/check", "", b"", &form).await;
+    checked.shows("1 number could be read two ways and was left out.");
+    checked.shows("<b class=\"num\">+49 4933 1123456</b> as dialled inside the country");
+    checked.shows(r#"name="two_ways" value="leave_out" checked"#);
+
+    // What was not chosen is left out, and stands in the field again with the choice.
+    let page = desk.upload("/lists", "", b"", &form).await;
+    page.shows("1 address added, 1 left out");
+    page.shows(r#"name="two_ways" value="inside""#);
+    page.shows("\n49331123456</textarea>");
+    let list = desk.number("SELECT id AS n FROM lists");
+    let again = [("text", "49331123456"), ("region", "DE"), ("two_ways", "inside")];
+    assert_eq!(desk.upload(&format!("/lists/{list}/add"), "", b"", &again).await.status, 303);
+    let members = "SELECT address AS line FROM contacts JOIN list_members ON contact_id = contacts.id ORDER BY 1";
+    assert_eq!(desk.lines(members), ["49331123457", "4949331123456"]);
+}

@@ -510,3 +510,41 @@ async fn it_needs_the_right_to_manage() {
     assert_eq!(send(&desk, &[]).await.status, 403);
     desk.visit("/campaigns").await.lacks("/campaigns/quick");
 }
+
+#[actix_web::test]
+async fn of_numbers_with_two_readings_one_is_chosen_before_anything_leaves() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let german = [("numbers", "49331123456\n0331 123457"), ("region", "DE")];
+    let checked = desk.fill_in_with_htmx("/campaigns/quick/check", &german).await;
+    checked.shows("49331123456 could be <b class=\"num\">+49 331 123456</b> with its country code");
+    checked.shows(r#"name="two_ways" value="leave_out" checked"#);
+    let asked = send(&desk, &german).await;
+    assert_eq!((asked.status, campaigns(&desk)), (422, 0));
+    asked.shows("1 number could be read two ways and was left out.");
+    let chosen = [&german[..], &[("two_ways", "inside")]].concat();
+    assert_eq!(send(&desk, &chosen).await.status, 303);
+    desk.run_until("2026-03-02 14:05:05").await;
+    let mut phones: Vec<_> = desk.received().into_iter().map(|it| it.phone).collect();
+    phones.sort();
+    assert_eq!(phones, ["49331123457", "4949331123456"]);
+}
+
+#[actix_web::test]
+async fn a_file_with_two_readings_is_read_again_as_chosen_and_shown_before_it_is_sent() {
+    let desk = Desk::open_at("2026-03-02 14:05").await;
+    let file = b"mobile,name\n49331123456,Anna\n49331123458,Ben\n";
+    let asked = send_file(&desk, file, &[("region", "DE"), ("body", "Hi #name")]).await;
+    assert_eq!((asked.status, campaigns(&desk)), (422, 0));
+    asked.shows("2 numbers could be read two ways and were left out.");
+    asked.lacks("Send to 0");
+    let kept = [("to", "file"), ("kept", "1"), ("region", "DE"), ("body", "Hi #name"), ("two_ways", "with_code")];
+    let again = send(&desk, &kept).await;
+    assert_eq!((again.status, campaigns(&desk)), (422, 0), "what it has become is shown first");
+    again.shows("2 numbers could be read two ways and were read with their country code in front.");
+    again.shows("+49 331 123456, +49 331 123458");
+    assert_eq!(send(&desk, &kept).await.status, 303);
+    desk.run_until("2026-03-02 14:05:05").await;
+    let mut bodies: Vec<_> = desk.received().into_iter().map(|it| format!("{} {}", it.phone, it.body)).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["49331123456 Hi Anna", "49331123458 Hi Ben"]);
+}

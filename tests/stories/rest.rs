@@ -97,3 +97,95 @@ async fn who_was_reached_by_another_run_of_the_schedule_is_not_among_the_rest() 
     desk.sql("DELETE FROM deliveries WHERE run_id = (SELECT max(id) FROM schedule_runs)");
     desk.sql("DELETE FROM schedule_runs WHERE id = (SELECT max(id) FROM schedule_runs)");
 }
+
+/// `n` different numbers that exist, so that an import takes them.
+fn existing(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("1202{:05}{:02}", 20_000 + n / 80, n % 80)).collect()
+}
+
+/// A campaign of two groups, stopped: its runs and the two schedules' names.
+async fn of_two_groups(desk: &Desk) -> (bugle::ids::CampaignId, Vec<bugle::ids::RunId>) {
+    let main = [("Cork", "09:00-10:00", 1.0, Some("Cork")), ("Galway", "09:00-10:00", 1.0, Some("Galway"))];
+    let (campaign, _) = desk.daily("Arrears", "", &main).await;
+    let city = |n: usize| if n < 4 { "Cork" } else { "Galway" };
+    let row = |(n, phone): (usize, &String)| format!("+{phone},Name{n},{n},{}\n", city(n));
+    let people = existing(8);
+    let rows: String = people.iter().enumerate().map(row).collect();
+    let file = format!("phone,name,balance,city\n{rows}");
+    desk.upload_with_htmx(&format!("/campaigns/{campaign}/drops"), "one.csv", file.as_bytes()).await;
+    bugle::engine::importer::tick(&desk.app).await.unwrap();
+    bugle::engine::starter::tick(&desk.app).await.unwrap();
+    let runs = desk.lines("SELECT id::text AS line FROM real_runs ORDER BY id");
+    (campaign, runs.iter().map(|id| bugle::ids::RunId(id.parse().unwrap())).collect())
+}
+
+/// One draft over both groups, with their schedules, and only those whom neither reached.
+#[actix_web::test]
+async fn the_rest_of_a_grouped_campaign_is_one_draft_with_its_groups() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, runs) = of_two_groups(&desk).await;
+    assert_eq!(runs.len(), 2);
+    desk.run_until("2026-11-24 09:01:30").await;
+    assert_eq!(desk.received().len(), 4, "two of each group");
+    let early = desk.fill_in(&format!("/campaigns/{campaign}/rest"), &[("whom", "unsent")]).await;
+    assert_eq!(early.status, 422);
+    early.shows("It is not over");
+
+    desk.press(&format!("/campaigns/{campaign}/stop")).await;
+    let page = desk.visit(&format!("/campaigns?open={campaign}")).await;
+    page.shows(&format!("<a href=\"/campaigns/{campaign}/rest\">New campaign for those not reached</a>"));
+    let page = desk.visit(&format!("/campaigns/{campaign}/rest")).await;
+    page.shows("One new draft over 2 runs");
+    page.shows("Unsent: their turn never came <b class=\"num\">4</b>");
+    let made = desk.fill_in(&format!("/campaigns/{campaign}/rest"), &[("whom", "unsent")]).await;
+    assert_eq!(made.location.as_deref(), Some("/campaigns/2/edit"), "{}", made.html);
+    let draft =
+        "SELECT concat_ws(' ', name, group_value, run_date) AS line FROM schedules WHERE campaign_id = 2 ORDER BY id";
+    assert_eq!(desk.lines(draft), ["Cork Cork", "Galway Galway"]);
+    assert_eq!(desk.lines("SELECT group_by AS line FROM campaigns WHERE id = 2"), ["city"]);
+    let rows = "SELECT concat_ws(' ', address, \"values\" ->> 'name', \"values\" ->> 'city') AS line FROM file_rows
+                WHERE file_id = (SELECT file_id FROM campaigns WHERE id = 2) ORDER BY seq";
+    let people = existing(8);
+    let left = [2, 3, 6, 7].map(|n| format!("{} Name{n} {}", people[n], if n < 4 { "Cork" } else { "Galway" }));
+    assert_eq!(desk.lines(rows), left);
+    desk.visit("/campaigns/2/edit").await.shows("Choose the day on which “Cork” is sent.");
+}
+
+/// Who did not answer, who has no receipt, who was left out for a time: each of them, and whoever was reached by
+/// another of the runs is not among them.
+#[actix_web::test]
+async fn the_rest_over_two_runs_knows_no_reply_not_delivered_and_left_out() {
+    let desk = Desk::open_at("2026-11-24 08:30").await;
+    let (campaign, runs) = of_two_groups(&desk).await;
+    desk.press(&format!("/campaigns/{campaign}/stop")).await;
+    // Of Cork: delivered, on its way to the phone, held by the cap. The last of Cork is the third of Galway as well,
+    // left out there and reached here.
+    let [cork, galway] = runs[..] else { panic!("{runs:?}") };
+    let cap = Outcome::FrequencyCap.code();
+    desk.sql(&format!(
+        "UPDATE schedule_runs SET next_seq = 5;
+         UPDATE deliveries SET progress = 1, settled_at = '2026-11-24 08:00Z', attempt = 1,
+                outcome = CASE WHEN run_id = {cork} THEN (ARRAY[0, NULL, {cap}, 0])[seq] ELSE 0 END;
+         UPDATE deliveries SET outcome = {cap}, contact_id = (SELECT contact_id FROM deliveries WHERE run_id = {cork} AND seq = 4)
+         WHERE run_id = {galway} AND seq = 3;"
+    ));
+    let whom = async |words: &[&str]| {
+        let chosen: Vec<_> = words.iter().map(|word| ("whom", *word)).collect();
+        let made = desk.fill_in(&format!("/campaigns/{campaign}/rest"), &chosen).await;
+        match made.status {
+            303 => desk.lines(
+                "SELECT r.\"values\" ->> 'name' AS line FROM file_rows r
+                 WHERE file_id = (SELECT max(file_id) FROM campaigns) ORDER BY seq",
+            ),
+            _ => vec![made.html],
+        }
+    };
+    assert_eq!(whom(&["undelivered"]).await, ["Name1"]);
+    assert_eq!(whom(&["left_out"]).await, ["Name2"], "the other one left out was reached in Cork");
+    assert_eq!(whom(&["silent"]).await, ["Name0", "Name1", "Name3", "Name4", "Name5", "Name7"]);
+    // One of them writes: then there is a reply.
+    let first = existing(8)[0].clone();
+    desk.hears(&first, "Thank you").await;
+    assert_eq!(whom(&["silent"]).await, ["Name1", "Name3", "Name4", "Name5", "Name7"]);
+    assert!(whom(&["unconfirmed"]).await[0].contains("Nobody stands so"));
+}

@@ -13,7 +13,9 @@ use crate::campaigns::{self, Campaign, CampaignKind, CampaignState, Freeze, stor
 use crate::contacts::addresses::normalise;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
-use crate::drafting::approvals;
+use crate::drafting::actions::launch_agreed;
+use crate::drafting::approvals::{self, ApprovalStanding};
+use crate::drafting::own_yes::Matter;
 use crate::drafting::review::{self, Facts};
 use crate::drafting::test_send::{self};
 use crate::drafting::web::basics::{BasicsForm, KINDS, zones};
@@ -432,11 +434,18 @@ pub async fn approve(
 
 // Launch
 
-/// What is launched, as whoever presses the button has seen it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub struct LaunchForm {
-    fingerprint: String,
+/// What is launched, as whoever presses the button has seen it, and what they have said yes to.
+struct LaunchForm {
+    seen: Option<String>,
+    agreed: Vec<(Matter, i64)>,
+}
+
+impl LaunchForm {
+    fn read(fields: Vec<(String, String)>) -> LaunchForm {
+        let seen = fields.iter().find(|(name, value)| name == "fingerprint" && !value.is_empty());
+        let yes = |(matter, n): &(String, String)| Some((Matter::of_word(matter)?, n.parse().ok()?));
+        LaunchForm { seen: seen.map(|(_, value)| value.clone()), agreed: fields.iter().filter_map(yes).collect() }
+    }
 }
 
 #[post("/campaigns/{id}/launch")]
@@ -446,11 +455,11 @@ pub async fn launch(
     app: Data<App>,
     htmx: Htmx,
     id: Path<CampaignId>,
-    form: Form<LaunchForm>,
+    form: Form<Vec<(String, String)>>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    let seen = Some(form.into_inner().fingerprint).filter(|seen| !seen.is_empty());
-    match app.db.run(move |conn| drafting::actions::launch_as_seen(conn, id, seen.as_deref(), by, now)).await {
+    let form = LaunchForm::read(form.into_inner());
+    match app.db.run(move |conn| launch_agreed(conn, id, form.seen.as_deref(), &form.agreed, by, now)).await {
         Ok(()) => Ok(htmx.leave_for(&format!("/campaigns?open={id}&launched=yes"))),
         // Pressed twice: it is where one wants it.
         Err(DbError::Work(Error::Refused(

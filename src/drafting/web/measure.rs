@@ -40,7 +40,7 @@ pub struct Measured {
 
 impl Measured {
     pub fn of(body: &str, contacts: Option<&Contacts>) -> Self {
-        Measured::for_contact(body, contacts, 1, contacts.and_then(|contacts| contacts.first.as_ref()))
+        Measured::for_contact(body, contacts, 1, contacts.and_then(Contacts::first))
     }
 
     /// The same with its fields unfilled.

@@ -60,7 +60,9 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(changes::launch)
         .service(changes::discard)
         .service(rest::ask)
-        .service(rest::begin);
+        .service(rest::begin)
+        .service(rest::ask_of_campaign)
+        .service(rest::begin_of_campaign);
 }
 
 #[derive(Default, Deserialize)]

@@ -17,7 +17,6 @@ use crate::drafting::web::instants::Instants;
 use crate::drafting::web::measure::Measured;
 use crate::drafting::web::review::{Test, plan_rate, plan_times, rate_text};
 use crate::drafting::web::schedules::ScheduleForm;
-use crate::files::actions::Look;
 use crate::files::web::{FilePurpose, Panel};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
 use crate::pacing::{LatePolicy, Overlap, TooLate};
@@ -93,10 +92,10 @@ pub(super) struct Edit {
 
 impl Edit {
     pub(super) fn new(frame: Frame, facts: Facts, typed: Typed, now: DateTime<Utc>) -> Self {
-        let panel = facts.contacts.as_ref().and_then(Contacts::look).map(|look| {
-            let look = Look { file: look.file.clone(), problems: look.problems.clone(), region: look.region.clone() };
-            Panel::new(look, FilePurpose { campaign: Some(facts.campaign.id) }, frame.person.role)
-        });
+        let panel =
+            facts.contacts.as_ref().and_then(Contacts::look).map(|look| {
+                Panel::new(look.clone(), FilePurpose { campaign: Some(facts.campaign.id) }, frame.person.role)
+            });
         let form = typed.schedule.as_ref().map(|(_, form)| form);
         // Of a group the first contact is asked for when the page is there.
         let contacts = facts.contacts.as_ref();

@@ -206,6 +206,7 @@ impl Facts {
             | Refused::SameGroup { .. }
             | Refused::OtherKind { .. } => "schedules",
             Refused::NotApproved | Refused::ApprovedByYourself => "approval",
+            Refused::NotAgreed(_) => "launch",
             _ => "basics",
         }
     }

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 
-use crate::access::{Export, Operate, Person, Role, SeeAddresses, View, masked};
+use crate::access::{Export, Operate, Person, Role, SeeAddresses, View, masked, without_address};
 use crate::app::App;
 use crate::contacts::addresses::in_full;
 use crate::contacts::quiet;
@@ -105,6 +105,12 @@ impl Look {
     fn address(&self) -> String {
         let address = in_full(self.thread.contact.kind, &self.thread.contact.address);
         if self.sees_address { address } else { masked(&address) }
+    }
+
+    /// What was said, with the contact's address in it hidden from those who do not see it.
+    fn shown(&self, text: impl AsRef<str>) -> String {
+        let (text, address) = (text.as_ref(), &self.thread.contact.address);
+        if self.sees_address { text.to_owned() } else { without_address(text, address) }
     }
 
     fn mode(&self) -> Mode {

@@ -304,6 +304,12 @@ impl CampaignRow<'_> {
         crate::screen::domain::moment(*at.borrow(), self.sheet.campaign.zone, self.now)
     }
 
+    /// Whether it is over, and those whom it did not reach may be sent to by another.
+    fn has_a_rest(&self) -> bool {
+        let campaign = self.campaign();
+        matches!(campaign.state, CampaignState::Stopped | CampaignState::Finished) && self.sheet.runs().next().is_some()
+    }
+
     /// Why nothing happens today, if so.
     fn nothing_today(&self) -> Option<(&'static str, Moment)> {
         let zone = self.sheet.campaign.zone;

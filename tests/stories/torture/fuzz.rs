@@ -272,8 +272,8 @@ fn pasted_addresses() {
     fuzz("pasted addresses", &examples, |bytes| {
         let text = String::from_utf8_lossy(bytes);
         for region in ["", "IE", "US"] {
-            bugle::contacts::domain::read_pasted(Kind::Sms, &text, region);
-            bugle::quick::typed::Typed::read(&text, region);
+            bugle::contacts::domain::read_pasted(Kind::Sms, &text, region, bugle::contacts::addresses::TwoWays::Inside);
+            bugle::quick::typed::Typed::read(&text, region, bugle::contacts::addresses::TwoWays::WithCode);
         }
         bugle::contacts::addresses::as_stored(&text);
     });

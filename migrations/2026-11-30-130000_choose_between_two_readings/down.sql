@@ -1,0 +1,3 @@
+ALTER TABLE files
+    DROP COLUMN two_ways,
+    DROP COLUMN rows_two_ways;
