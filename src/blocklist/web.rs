@@ -1,3 +1,4 @@
+use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
@@ -22,7 +23,7 @@ use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
     FieldErrors, Frame, Incoming, May, Parts, Problem, csv, heavy, page, page_with, search_in_turn, see_other,
-    table_in_turn,
+    table_in_turn, tell_once, told_once,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -224,31 +225,50 @@ struct Import<'a> {
     frame: Frame,
     form: &'a ImportForm,
     errors: &'a FieldErrors,
-    /// What came of it.
-    lines: Option<&'a TypedLines>,
+    /// What came of it, as HTML.
+    told: Option<String>,
 }
 
-impl Import<'_> {
+/// What came of the lines of an import.
+#[derive(Template)]
+#[template(path = "blocklist/_lines.html")]
+struct Lines<'a> {
+    lines: &'a TypedLines,
+}
+
+impl Lines<'_> {
     fn n(&self, n: impl std::borrow::Borrow<usize>) -> String {
         thousands(*n.borrow() as i64)
     }
 
     fn more_bad(&self) -> usize {
-        self.lines.map_or(0, |lines| lines.n_bad - lines.bad.len())
+        self.lines.n_bad - self.lines.bad.len()
     }
 }
 
 #[get("/blocklist/import")]
-async fn import_page(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+async fn import_page(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    session: Session,
+) -> Result<HttpResponse, Problem> {
     let by = may.person.id;
     let region = app.db.run(move |conn| usual_region(conn, by)).await?.unwrap_or_default();
     let form = ImportForm { region, ..ImportForm::default() };
-    page(Import { frame, form: &form, errors: &FieldErrors::default(), lines: None })
+    let told = told_once(&session, &frame.path);
+    page(Import { frame, form: &form, errors: &FieldErrors::default(), told })
 }
 
 /// Blocks what a file or a pasted text holds; lines that cannot be read are told and left out.
 #[post("/blocklist/import")]
-async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
+async fn import(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    session: Session,
+    form: Incoming,
+) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let parts = Parts::read(form, &["kind", "region", "text", "file"]).await?;
     let form = ImportForm { kind: parts.text("kind"), region: parts.text("region"), text: parts.text("text") };
@@ -257,12 +277,13 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
     let mut errors = FieldErrors::default();
     if !file.trim().is_empty() && !form.text.trim().is_empty() {
         errors.add("text", "A file came in beside these. Block these first, then choose the file again.");
-        let again = Import { frame, form: &form, errors: &errors, lines: None };
+        let again = Import { frame, form: &form, errors: &errors, told: None };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let text = if file.trim().is_empty() { form.text.clone() } else { file };
     let (region, zone) = (form.region.clone(), app.settings.time_zone);
     let lines = heavy(move || Reading { kind, region: &region, zone, now }.lines(&text)).await?;
+    let told = Lines { lines: &lines }.render().map_err(|error| Problem::Unexpected(error.into()))?;
     if lines.good.is_empty() {
         errors.add(
             "text",
@@ -272,13 +293,12 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
                 "None of the lines could be taken. See below what is wrong."
             },
         );
-        let again = Import { frame, form: &form, errors: &errors, lines: Some(&lines) };
+        let again = Import { frame, form: &form, errors: &errors, told: Some(told) };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let good = lines.good.clone();
     app.db.run(move |conn| actions::block(conn, kind, &good, by, now)).await?;
     quiet::wait(&app, Whom::Barred).await;
-    // What was taken need not be typed again.
-    let form = ImportForm { text: String::new(), ..form };
-    page(Import { frame, form: &form, errors: &errors, lines: Some(&lines) })
+    tell_once(&session, &frame.path, &told)?;
+    Ok(see_other(frame.path))
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
@@ -27,7 +28,7 @@ use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
     FieldErrors, Frame, Htmx, Incoming, May, Parts, Problem, csv, heavy, in_turn, page, page_with, see_other,
-    table_in_turn,
+    table_in_turn, tell_once, told_once,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -62,6 +63,8 @@ const COUNTED: i64 = 100_000;
 const KEPT: TimeDelta = TimeDelta::minutes(10);
 /// Bad addresses that an answer names; more are only counted.
 const NAMED: usize = 100;
+/// Bytes of addresses that were left out, and stand in the form again to be corrected.
+const KEPT_TO_CORRECT: usize = 16 << 10;
 /// Bytes of addresses that are checked while they are typed, at most.
 const CHECKED_WHILE_TYPED: usize = 64 << 10;
 /// Files to choose from.
@@ -237,7 +240,13 @@ async fn check(_may: May<Operate>, form: Incoming) -> Result<HttpResponse, Probl
 
 /// Makes a list of the good addresses; the bad ones are named on its page.
 #[post("/lists")]
-async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
+async fn create(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    session: Session,
+    form: Incoming,
+) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let form = PasteForm::read(form).await?;
     let (kind, pasted) = (form.kind(), form.pasted().await?);
@@ -261,7 +270,7 @@ async fn create(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
         Ok(id) if pasted.bad.is_empty() => Ok(see_other(format!("/lists/{id}"))),
         Ok(id) => {
             let pasted = (pasted.good.len(), pasted);
-            added(&app, frame, id, &form.region, pasted).await
+            added(&session, id, &form.region, pasted)
         }
         Err(DbError::Work(Error::Refused(refused))) => {
             errors.add("name", refused.to_string());
@@ -692,27 +701,42 @@ async fn show(
     _may: May<View>,
     frame: Frame,
     app: Data<App>,
+    session: Session,
     id: Path<ListId>,
     place: Query<Place>,
 ) -> Result<HttpResponse, Problem> {
-    page(look(&app, frame, id.into_inner(), place.into_inner()).await?)
+    let told: Option<(String, String, String)> = told_once(&session, &frame.path);
+    let seen = look(&app, frame, id.into_inner(), place.into_inner()).await?;
+    match told {
+        Some((checked, text, region)) => {
+            let form = PasteForm { text, region, ..seen.form };
+            page(Show { form, checked: Some(checked), ..seen })
+        }
+        None => page(seen),
+    }
 }
 
 /// The list's page after some of the pasted addresses were taken: the others are
 /// named and stand in the field again, to be corrected.
-async fn added(
-    app: &App,
-    frame: Frame,
+fn added(
+    session: &Session,
     id: ListId,
     region: &str,
     (added, pasted): (usize, Pasted),
 ) -> Result<HttpResponse, Problem> {
     let checked = Checked { pasted: &pasted, added: Some(added) };
-    let checked = Some(checked.render().map_err(|error| Problem::Unexpected(error.into()))?);
-    let text = pasted.bad.iter().map(|bad| bad.text.as_str()).collect::<Vec<_>>().join("\n");
-    let seen = look(app, frame, id, Place::default()).await?;
-    let form = PasteForm { text, region: region.to_owned(), ..seen.form };
-    page(Show { form, checked, ..seen })
+    let checked = checked.render().map_err(|error| Problem::Unexpected(error.into()))?;
+    let mut text = String::new();
+    for bad in &pasted.bad {
+        if KEPT_TO_CORRECT < text.len() + bad.text.len() {
+            break;
+        }
+        text += &bad.text;
+        text.push('\n');
+    }
+    let path = format!("/lists/{id}");
+    tell_once(session, &path, &(checked, text.trim_end(), region))?;
+    Ok(see_other(path))
 }
 
 /// Adds the good ones of pasted addresses.
@@ -721,6 +745,7 @@ async fn add(
     may: May<Operate>,
     frame: Frame,
     app: Data<App>,
+    session: Session,
     id: Path<ListId>,
     form: Incoming,
 ) -> Result<HttpResponse, Problem> {
@@ -741,7 +766,7 @@ async fn add(
     let n = app.db.run(move |conn| actions::add(conn, id, &good, by, now)).await?;
     match pasted.bad.is_empty() {
         true => Ok(see_other(format!("/lists/{id}"))),
-        false => added(&app, frame, id, &form.region, (n, pasted)).await,
+        false => added(&session, id, &form.region, (n, pasted)),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod chart;
 mod cross_site;
 pub mod csv;
 mod forms;
+mod framed;
 mod headers;
 mod heavy;
 mod htmx;
@@ -14,6 +15,7 @@ mod multipart;
 mod panics;
 mod peer;
 mod problem;
+mod told;
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
@@ -22,15 +24,17 @@ use askama::Template;
 pub use bodies::in_time;
 pub use cross_site::{is_own_origin, plain_host, refuse_cross_site};
 pub use forms::FieldErrors;
+pub use framed::framed;
 pub use headers::harden;
 pub use heavy::heavy;
 pub use htmx::Htmx;
 pub use in_turn::{in_turn, reckon, search_in_turn, table_in_turn};
-pub use may::{Frame, May, who_asks};
+pub use may::{Frame, May, Waits, who_asks};
 pub use multipart::{Budget, Incoming, Parts, Unfit};
 pub use panics::{survive, tell_of_panics};
 pub use peer::{caller, is_local};
 pub use problem::{Click, Problem};
+pub use told::{tell_once, told_once};
 
 /// Answers with a rendered template.
 pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {
