@@ -290,6 +290,7 @@ diesel::table! {
         dropped_at -> Timestamptz,
         decided_by -> Nullable<Int8>,
         decided_at -> Nullable<Timestamptz>,
+        dismissed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -739,6 +740,7 @@ diesel::table! {
         password_hash -> Text,
         disabled_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        alerts -> Text,
     }
 }
 

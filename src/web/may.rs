@@ -50,6 +50,16 @@ impl<R: Right> FromRequest for May<R> {
     }
 }
 
+/// How many wait for somebody in the inbox, and what happens when one more does.
+#[derive(Clone, Debug)]
+pub struct Waits {
+    pub n: i64,
+    /// `14`, or `1,000+`; nothing when nobody waits.
+    pub words: Option<String>,
+    /// As stored.
+    pub alerts: &'static str,
+}
+
 /// What the layout around every signed-in page shows.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -58,9 +68,16 @@ pub struct Frame {
     pub path: String,
     /// Whether everything is held, because history was lost.
     pub held: bool,
+    /// On pages of the inbox; others ask for it afterwards.
+    pub waits: Option<Waits>,
 }
 
 impl Frame {
+    pub fn of(req: &HttpRequest) -> Result<Frame, Problem> {
+        let held = req.app_data::<Data<App>>().is_some_and(|app| app.marks.is_held());
+        Ok(Frame { person: who_asks(req)?, path: req.path().to_owned(), held, waits: None })
+    }
+
     /// Whether the page lies under `path`, such as `/campaigns`.
     pub fn under(&self, path: &str) -> bool {
         self.path == path || self.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
@@ -91,7 +108,6 @@ impl FromRequest for Frame {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let held = req.app_data::<Data<App>>().is_some_and(|app| app.marks.is_held());
-        ready(who_asks(req).map(|person| Frame { person, path: req.path().to_owned(), held }))
+        ready(Frame::of(req))
     }
 }
