@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::people::domain::IDLE;
 use crate::people::known::{Seal, keep as keep_known};
 use crate::people::store::{ATTENDED, PgSessions};
-use crate::web::{Problem, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
+use crate::web::{Problem, framed, harden, in_time, is_local, plain_host, refuse_cross_site, see_other, survive};
 use crate::{
     blocklist, bots, calendar, channels, consent, contact_page, contacts, conversations, daily, deliveries, drafting,
     files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, webchat,
@@ -86,6 +86,8 @@ pub fn app(
             if data.settings.pages {
                 let pages = web::scope("")
                     .app_data(Data::new(Seal(key.clone())))
+                    .wrap(from_fn(survive))
+                    .wrap(from_fn(framed))
                     .wrap(sessions(data.clone(), key))
                     .wrap(from_fn(attended))
                     .wrap(from_fn(keep_known))
