@@ -25,7 +25,9 @@ use crate::app::{App, DemoProgress};
 use crate::people::domain::IDLE;
 use crate::people::known::{Seal, keep as keep_known};
 use crate::people::store::{ATTENDED, PgSessions};
-use crate::web::{May, Problem, harden, in_time, is_local, page, plain_host, refuse_cross_site, see_other, survive};
+use crate::web::{
+    May, Problem, framed, harden, in_time, is_local, page, plain_host, refuse_cross_site, see_other, survive,
+};
 use crate::{
     blocklist, bots, calendar, channels, consent, contact_page, contacts, conversations, daily, deliveries, drafting,
     files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, webchat,
@@ -90,6 +92,8 @@ pub fn app(
             if data.settings.pages {
                 let pages = web::scope("")
                     .app_data(Data::new(Seal(key.clone())))
+                    .wrap(from_fn(survive))
+                    .wrap(from_fn(framed))
                     .wrap(sessions(data.clone(), key))
                     .wrap(from_fn(attended))
                     .wrap(from_fn(keep_known))

@@ -1,3 +1,4 @@
+use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
@@ -22,8 +23,8 @@ use crate::contacts::store::usual_region;
 use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Incoming, May, Parts, Problem, csv, heavy, page, page_with, search_in_turn, see_other,
-    table_in_turn,
+    FieldErrors, Frame, Incoming, KEPT_TO_CORRECT, May, Parts, Problem, csv, heavy, page, page_with, search_in_turn,
+    see_other, table_in_turn, tell_once, told_once,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -218,6 +219,8 @@ struct ImportForm {
     region: String,
     two_ways: TwoWays,
     text: String,
+    /// Whether numbers in the text wait for a choice between two readings.
+    asks: bool,
 }
 
 #[derive(Template)]
@@ -226,47 +229,87 @@ struct Import<'a> {
     frame: Frame,
     form: &'a ImportForm,
     errors: &'a FieldErrors,
-    /// What came of it.
-    lines: Option<&'a TypedLines>,
+    /// What came of it, as HTML.
+    told: Option<String>,
 }
 
-impl Import<'_> {
+/// What came of the lines of an import.
+#[derive(Template)]
+#[template(path = "blocklist/_lines.html")]
+struct Lines<'a> {
+    lines: &'a TypedLines,
+    two_ways: TwoWays,
+    asks: bool,
+}
+
+impl Lines<'_> {
     fn n(&self, n: impl std::borrow::Borrow<usize>) -> String {
         thousands(*n.borrow() as i64)
     }
 
     fn more_bad(&self) -> usize {
-        self.lines.map_or(0, |lines| lines.n_bad - lines.bad.len())
+        self.lines.n_bad - self.lines.bad.len()
     }
 }
 
 #[get("/blocklist/import")]
-async fn import_page(may: May<Operate>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
+async fn import_page(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    session: Session,
+) -> Result<HttpResponse, Problem> {
     let by = may.person.id;
     let region = app.db.run(move |conn| usual_region(conn, by)).await?.unwrap_or_default();
-    let form = ImportForm { region, ..ImportForm::default() };
-    page(Import { frame, form: &form, errors: &FieldErrors::default(), lines: None })
+    let told: Option<(String, String, String, bool)> = told_once(&session, &frame.path);
+    let (told, form) = match told {
+        None => (None, ImportForm { region, ..ImportForm::default() }),
+        Some((told, text, two_ways, asks)) => {
+            let two_ways = TwoWays::of_word(&two_ways).unwrap_or_default();
+            (Some(told), ImportForm { region, text, two_ways, asks, ..ImportForm::default() })
+        }
+    };
+    page(Import { frame, form: &form, errors: &FieldErrors::default(), told })
 }
 
 /// Blocks what a file or a pasted text holds; lines that cannot be read are told and left out.
 #[post("/blocklist/import")]
-async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming) -> Result<HttpResponse, Problem> {
+async fn import(
+    may: May<Operate>,
+    frame: Frame,
+    app: Data<App>,
+    session: Session,
+    form: Incoming,
+) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
     let parts = Parts::read(form, &["kind", "region", "two_ways", "text", "file"]).await?;
     let two_ways = TwoWays::of_word(&parts.text("two_ways")).unwrap_or_default();
-    let form =
-        ImportForm { kind: parts.text("kind"), region: parts.text("region"), two_ways, text: parts.text("text") };
+    let (kind, region, text) = (parts.text("kind"), parts.text("region"), parts.text("text"));
+    let form = ImportForm { kind, region, two_ways, text, asks: false };
     let kind = Kind::of_word(&form.kind).unwrap_or(Kind::Sms);
     let file = parts.text("file");
     let mut errors = FieldErrors::default();
     if !file.trim().is_empty() && !form.text.trim().is_empty() {
         errors.add("text", "A file came in beside these. Block these first, then choose the file again.");
-        let again = Import { frame, form: &form, errors: &errors, lines: None };
+        let again = Import { frame, form: &form, errors: &errors, told: None };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let text = if file.trim().is_empty() { form.text.clone() } else { file };
     let (region, zone) = (form.region.clone(), app.settings.time_zone);
     let lines = heavy(move || Reading { kind, region: &region, two_ways, zone, now }.lines(&text)).await?;
+    // What was taken need not be typed again; what waits for a choice need not either.
+    let (mut unsettled, mut length) = (::csv::Writer::from_writer(Vec::new()), 0);
+    for line in &lines.unsettled {
+        length += line.iter().map(|field| field.len() + 1).sum::<usize>();
+        if KEPT_TO_CORRECT < length {
+            break;
+        }
+        unsettled.write_record(line).map_err(|error| Problem::Unexpected(error.into()))?;
+    }
+    let unsettled = unsettled.into_inner().map_err(|error| Problem::Unexpected(error.into_error().into()))?;
+    let unsettled = String::from_utf8_lossy(&unsettled).into_owned();
+    let asks = !unsettled.is_empty();
+    let told = Lines { lines: &lines, two_ways, asks }.render().map_err(|error| Problem::Unexpected(error.into()))?;
     if lines.good.is_empty() {
         errors.add(
             "text",
@@ -276,18 +319,13 @@ async fn import(may: May<Operate>, frame: Frame, app: Data<App>, form: Incoming)
                 "None of the lines could be taken. See below what is wrong."
             },
         );
-        let again = Import { frame, form: &form, errors: &errors, lines: Some(&lines) };
+        let form = ImportForm { asks, ..form };
+        let again = Import { frame, form: &form, errors: &errors, told: Some(told) };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, again);
     }
     let good = lines.good.clone();
     app.db.run(move |conn| actions::block(conn, kind, &good, by, now)).await?;
     quiet::wait(&app, Whom::Barred).await;
-    // What was taken need not be typed again; what waits for a choice need not either.
-    let mut unsettled = ::csv::Writer::from_writer(Vec::new());
-    for line in &lines.unsettled {
-        unsettled.write_record(line).map_err(|error| Problem::Unexpected(error.into()))?;
-    }
-    let text = unsettled.into_inner().map_err(|error| Problem::Unexpected(error.into_error().into()))?;
-    let form = ImportForm { text: String::from_utf8_lossy(&text).into_owned(), ..form };
-    page(Import { frame, form: &form, errors: &errors, lines: Some(&lines) })
+    tell_once(&session, &frame.path, &(told, unsettled, two_ways.word(), asks))?;
+    Ok(see_other(frame.path))
 }

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use super::steps::{Step, StepId, Steps};
 
-const BOX: (f64, f64) = (152.0, 52.0);
+const BOX: (f64, f64) = (176.0, 52.0);
 /// Between boxes beside one another, and between rows.
-const GAP: (f64, f64) = (16.0, 64.0);
+const GAP: (f64, f64) = (20.0, 76.0);
 /// What a way takes that passes a row.
 const PASSING: f64 = 20.0;
 /// Between ways that lead back up.
 const LANE: f64 = 14.0;
 const MARGIN: f64 = 12.0;
-/// Characters that fit into a box, and beside a way.
-const FITS: usize = 19;
+/// Characters that fit into a box in the widest font there may be, and beside a way.
+const FITS: usize = 17;
+const FITS_BESIDE: usize = 28;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawing {
@@ -52,9 +53,9 @@ pub struct Way {
     pub y: f64,
 }
 
-fn short(text: &str) -> String {
-    match text.chars().count() > FITS {
-        true => text.chars().take(FITS - 1).chain(['…']).collect(),
+fn short(text: &str, fits: usize) -> String {
+    match text.chars().count() > fits {
+        true => text.chars().take(fits - 1).chain(['…']).collect(),
         false => text.to_owned(),
     }
 }
@@ -90,7 +91,7 @@ pub fn draw(steps: &Steps) -> Drawing {
     let way = |from: usize, to: usize, d: String, (x, y): (f64, f64)| {
         let when = leads[&(from, to)].iter().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join(" / ");
         let name = |at: usize| steps.0[at].name.clone();
-        Way { at: from, from: name(from), to: name(to), short: short(&when), when, d, x, y }
+        Way { at: from, from: name(from), to: name(to), short: short(&when, FITS_BESIDE), when, d, x, y }
     };
     let mut ways = Vec::new();
     for (from, to, chain) in &chains {
@@ -131,7 +132,7 @@ pub fn draw(steps: &Steps) -> Drawing {
     let drawn = |(at, step): (usize, &Step)| Drawn {
         id: step.id.clone(),
         name: step.name.clone(),
-        short: short(&step.name),
+        short: short(&step.name, FITS),
         does: step.act.label(),
         word: step.act.word(),
         x: nodes[at].x,

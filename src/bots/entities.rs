@@ -23,6 +23,14 @@ words! {
     }
 }
 
+/// A value that a bot kept, as people write it: a day is `3 March 2026` and not `2026-03-03`.
+pub fn as_said(value: String) -> String {
+    match NaiveDate::parse_from_str(&value, "%Y-%m-%d") {
+        Ok(day) if value.len() == "2026-03-03".len() => day.format("%-d %B %Y").to_string(),
+        Ok(_) | Err(_) => value,
+    }
+}
+
 impl Entity {
     /// The first such thing in a text, as it is kept. `today` is the day where the contact is.
     pub fn find(self, text: &str, today: NaiveDate) -> Option<String> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::conditions::{Route, Seen, has_word, plain, words};
+use super::entities::as_said;
 use super::steps::{Accept, Act, Ask, Choice, Nowhere, StepId, Steps, To};
 use crate::wording::Template;
 
@@ -279,7 +280,7 @@ impl Walk<'_> {
                 }
                 Act::Branch { routes, otherwise } => self.route(routes).unwrap_or(otherwise),
                 Act::SetField { field, value, next } => {
-                    if let Ok(value) = self.render(value) {
+                    if let Ok(value) = self.render(value, |kept| kept) {
                         self.keep(field, value.trim().to_owned());
                     }
                     next
@@ -323,19 +324,22 @@ impl Walk<'_> {
             return;
         }
         let step = step.clone();
-        let reply = match self.render(text) {
+        let reply = match self.render(text, as_said) {
             Ok(text) => BotReply::Text { step, text },
             Err(field) => BotReply::Missing { step, field },
         };
         self.turn.replies.push(reply);
     }
 
-    /// The text with its fields filled in, or the field that has no value.
-    fn render(&mut self, text: &str) -> Result<String, String> {
+    /// The text with its fields filled in, what the bot kept `written` so; or the field that has no value.
+    fn render(&mut self, text: &str, written: fn(String) -> String) -> Result<String, String> {
         let known = self.fields.take().unwrap_or_else(|| self.known());
         let template = template(text, known.clone());
         self.fields = Some(known);
-        let values = template.fields().iter().filter_map(|field| Some((field.clone(), self.value(field)?.into())));
+        let values = template.fields().iter().filter_map(|field| {
+            let kept = self.kept(field).map(written);
+            Some((field.clone(), kept.or_else(|| self.value(field))?.into()))
+        });
         template.render(&values.collect()).map_err(|missing| missing.field)
     }
 
@@ -351,11 +355,13 @@ impl Walk<'_> {
         fields
     }
 
+    fn kept(&self, field: &str) -> Option<String> {
+        self.turn.memory.kept.iter().find(|(name, _)| same(name, field)).map(|(_, value)| value.clone())
+    }
+
     fn value(&self, field: &str) -> Option<String> {
-        let memory = &self.turn.memory;
-        let kept = memory.kept.iter().find(|(name, _)| same(name, field)).map(|(_, value)| value.clone());
-        kept.or_else(|| {
-            let (_, value) = memory.values.iter().find(|(name, _)| same(name, field))?;
+        self.kept(field).or_else(|| {
+            let (_, value) = self.turn.memory.values.iter().find(|(name, _)| same(name, field))?;
             match value {
                 Value::String(text) => Some(text.clone()),
                 Value::Number(_) | Value::Bool(_) => Some(value.to_string()),

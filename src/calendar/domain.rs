@@ -6,8 +6,10 @@ use chrono_tz::Tz;
 use crate::ids::{CampaignId, RunId, ScheduleId};
 use crate::pacing::{self, Holds, Rate, Rule};
 
-/// What recurs more often than this is shown so often on a day and no more.
-pub const MOST_A_DAY: usize = 24;
+/// What recurs more often than this is shown so often on a day and no more: once a minute.
+pub const MOST_A_DAY: usize = 24 * 60;
+/// From so many runs on a day on, those of a schedule are one entry.
+pub const OFTEN: usize = 5;
 /// Entries that stand in a day of the month by name.
 pub const NAMED: usize = 3;
 
@@ -141,6 +143,28 @@ pub struct Recurs {
 pub enum Item<'a> {
     Went(&'a Went),
     Recurs(&'a Recurs, DateTime<Utc>),
+    /// Comes round so often on a day, first then and at last then.
+    Often(&'a Recurs, Often),
+}
+
+/// How often something comes round on a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Often {
+    pub n: usize,
+    pub first: DateTime<Utc>,
+    pub last: DateTime<Utc>,
+    /// Always so many minutes apart.
+    pub every: Option<i64>,
+}
+
+impl Often {
+    /// Of these times in order; `None` without any.
+    pub fn of(times: &[DateTime<Utc>]) -> Option<Often> {
+        let (first, last) = (*times.first()?, *times.last()?);
+        let mut gaps = times.windows(2).map(|pair| (pair[1] - pair[0]).num_minutes());
+        let gap = gaps.next().filter(|gap| gaps.all(|other| other == *gap));
+        Some(Often { n: times.len(), first, last, every: gap })
+    }
 }
 
 impl<'a> Item<'a> {
@@ -148,12 +172,14 @@ impl<'a> Item<'a> {
         match self {
             Item::Went(run) => run.starts,
             Item::Recurs(_, at) => at,
+            Item::Often(_, often) => often.first,
         }
     }
 
     pub fn ends(self) -> DateTime<Utc> {
         match self {
             Item::Went(run) => run.ends,
+            Item::Often(it, often) => Item::Recurs(it, often.last).ends(),
             Item::Recurs(it, at) => {
                 let day = at.with_timezone(&it.whose.zone).date_naive();
                 let on = |day: NaiveDate| pacing::instant(day, it.end, it.whose.zone);
@@ -165,21 +191,29 @@ impl<'a> Item<'a> {
     pub fn whose(self) -> &'a Whose {
         match self {
             Item::Went(run) => &run.whose,
-            Item::Recurs(it, _) => &it.whose,
+            Item::Recurs(it, _) | Item::Often(it, _) => &it.whose,
         }
     }
 
     pub fn standing(self) -> DayStanding {
         match self {
             Item::Went(run) => run.standing,
-            Item::Recurs(it, _) => it.standing,
+            Item::Recurs(it, _) | Item::Often(it, _) => it.standing,
         }
     }
 
     pub fn rate(self) -> Rate {
         match self {
             Item::Went(run) => run.rate,
-            Item::Recurs(it, _) => it.rate,
+            Item::Recurs(it, _) | Item::Often(it, _) => it.rate,
+        }
+    }
+
+    /// How many runs it is.
+    pub fn n(self) -> usize {
+        match self {
+            Item::Went(_) | Item::Recurs(..) => 1,
+            Item::Often(_, often) => often.n,
         }
     }
 
@@ -255,7 +289,8 @@ pub fn occurrences(rule: &Rule, zone: Tz, span: &Span) -> Vec<DateTime<Utc>> {
 }
 
 /// All that is on these days, unsorted: each rule is worked out once, however many schedules have it.
-pub fn items<'a>(went: &'a [Went], recurs: &'a [Recurs], span: &Span) -> Vec<Item<'a>> {
+/// `singly`: also what comes round often on a day.
+pub fn items<'a>(went: &'a [Went], recurs: &'a [Recurs], span: &Span, singly: bool) -> Vec<Item<'a>> {
     let mut items: Vec<Item<'a>> = went.iter().map(Item::Went).collect();
     let mut known: HashMap<(&str, Tz), Vec<DateTime<Utc>>> = HashMap::new();
     for it in recurs {
@@ -268,22 +303,131 @@ pub fn items<'a>(went: &'a [Went], recurs: &'a [Recurs], span: &Span) -> Vec<Ite
         let until = last.map(|day| pacing::instant(day, NaiveTime::MIN, it.whose.zone));
         let from = times.partition_point(|at| *at < it.next);
         let to = until.map_or(times.len(), |until| times.partition_point(|at| *at < until));
-        items.extend(times.get(from..to).unwrap_or_default().iter().map(|at| Item::Recurs(it, *at)));
+        let times = times.get(from..to).unwrap_or_default();
+        for of_day in times.chunk_by(|one, other| span.day(*one) == span.day(*other)) {
+            match Often::of(of_day).filter(|often| !singly && OFTEN <= often.n) {
+                Some(often) => items.push(Item::Often(it, often)),
+                None => items.extend(of_day.iter().map(|at| Item::Recurs(it, *at))),
+            }
+        }
     }
     items
+}
+
+/// An entry of a day: a run, or all that a schedule has on it, where those are many.
+#[derive(Clone, Debug)]
+pub struct DayEntry<'a> {
+    /// In order; never empty.
+    items: Vec<Item<'a>>,
+}
+
+impl<'a> DayEntry<'a> {
+    /// What items of one day come to, in order.
+    pub fn of_day(items: Vec<Item<'a>>) -> Vec<DayEntry<'a>> {
+        DayEntry::but_singly(items, None, DateTime::<Utc>::MIN_UTC)
+    }
+
+    /// The same, where the runs of one schedule stand singly beside their entry. What began before
+    /// `midnight` and goes on is an entry of its own.
+    pub fn but_singly(items: Vec<Item<'a>>, singly: Option<ScheduleId>, midnight: DateTime<Utc>) -> Vec<DayEntry<'a>> {
+        let mut of: HashMap<(ScheduleId, bool), Vec<Item<'a>>> = HashMap::new();
+        for item in items {
+            of.entry((item.whose().schedule_id, item.starts() < midnight)).or_default().push(item);
+        }
+        let mut entries = Vec::new();
+        for ((schedule, _), mut items) in of {
+            items.sort_by_key(|item| item.place());
+            let often = OFTEN <= items.iter().map(|item| item.n()).sum::<usize>();
+            if often {
+                entries.push(DayEntry { items: items.clone() });
+            }
+            if !often || singly == Some(schedule) {
+                entries.extend(items.into_iter().map(|item| DayEntry { items: vec![item] }));
+            }
+        }
+        // What stands for many comes before each of them.
+        entries.sort_by_key(|entry| (entry.first().place(), std::cmp::Reverse(entry.n())));
+        entries
+    }
+
+    pub fn first(&self) -> Item<'a> {
+        self.items[0]
+    }
+
+    pub fn items(&self) -> &[Item<'a>] {
+        &self.items
+    }
+
+    /// How many runs it is.
+    pub fn n(&self) -> usize {
+        self.items.iter().map(|item| item.n()).sum()
+    }
+
+    pub fn ends(&self) -> DateTime<Utc> {
+        self.items.iter().map(|item| item.ends()).max().unwrap_or_else(|| self.first().ends())
+    }
+
+    /// How many of them stand how.
+    pub fn by_standing(&self) -> [usize; DayStanding::ALL.len()] {
+        let mut by_standing = [0; DayStanding::ALL.len()];
+        for item in &self.items {
+            by_standing[item.standing() as usize] += item.n();
+        }
+        by_standing
+    }
+
+    /// Of several: the one of which something is to be expected.
+    pub fn standing(&self) -> DayStanding {
+        let by_standing = self.by_standing();
+        let first = [DayStanding::Running, DayStanding::Paused, DayStanding::Waiting, DayStanding::Planned];
+        first.into_iter().find(|it| by_standing[*it as usize] > 0).unwrap_or_else(|| self.first().standing())
+    }
+
+    /// Sent, and to be sent to, as far as runs were made.
+    pub fn sent(&self) -> (i64, i64) {
+        let went = self.items.iter().filter_map(|item| match item {
+            Item::Went(run) => Some((run.sent, run.total)),
+            Item::Recurs(..) | Item::Often(..) => None,
+        });
+        went.fold((0, 0), |(sent, total), (s, t)| (sent + s, total + t))
+    }
+
+    /// `every 5 minutes, 288 runs`; nothing of a single run.
+    pub fn how_often(&self) -> Option<String> {
+        let n = self.n();
+        let starts: Vec<_> = self.items.iter().map(|item| item.starts()).collect();
+        let every = self.items.iter().find_map(|item| match item {
+            Item::Often(_, often) => often.every,
+            Item::Went(_) | Item::Recurs(..) => None,
+        });
+        let every = every.or_else(|| Often::of(&starts)?.every);
+        match every {
+            _ if n == 1 => None,
+            Some(1) => Some(format!("every minute, {n} runs")),
+            Some(60) => Some(format!("every hour, {n} runs")),
+            Some(minutes) if minutes > 0 && minutes % 60 == 0 => {
+                Some(format!("every {} hours, {n} runs", minutes / 60))
+            }
+            Some(minutes) if minutes > 0 => Some(format!("every {minutes} minutes, {n} runs")),
+            Some(_) | None => Some(format!("{n} runs")),
+        }
+    }
 }
 
 /// What stands in one day of a month.
 #[derive(Clone, Debug)]
 pub struct Day<'a> {
     pub date: NaiveDate,
+    /// Runs on it.
     pub n: usize,
+    /// Entries that they come to.
+    pub entries: usize,
     /// How many of them stand how.
     pub by_standing: [usize; DayStanding::ALL.len()],
     pub sent: i64,
     pub total: i64,
     /// The first few, by time.
-    pub first: Vec<Item<'a>>,
+    pub first: Vec<DayEntry<'a>>,
 }
 
 impl Day<'_> {
@@ -293,7 +437,7 @@ impl Day<'_> {
     }
 
     pub fn more(&self) -> usize {
-        self.n - self.first.len()
+        self.entries - self.first.len()
     }
 
     /// Standings that should be noticed, and how many.
@@ -305,22 +449,29 @@ impl Day<'_> {
 
 /// Each day with what starts on it, in one pass.
 pub fn days<'a>(items: &[Item<'a>], span: &Span) -> Vec<Day<'a>> {
-    let empty = |date| Day { date, n: 0, by_standing: Default::default(), sent: 0, total: 0, first: Vec::new() };
+    let empty =
+        |date| Day { date, n: 0, entries: 0, by_standing: Default::default(), sent: 0, total: 0, first: Vec::new() };
     let mut days: Vec<Day<'a>> = span.first.iter_days().take(span.len()).map(empty).collect();
+    let mut of_days: Vec<Vec<Item<'a>>> = vec![Vec::new(); days.len()];
     for item in items {
-        let Some(day) = span.day(item.starts()) else { continue };
-        let day = &mut days[day];
-        day.n += 1;
-        day.by_standing[item.standing() as usize] += 1;
-        if let Item::Went(run) = item {
-            day.sent += run.sent;
-            day.total += run.total;
+        if let Some(day) = span.day(item.starts()) {
+            of_days[day].push(*item);
         }
-        let place = day.first.partition_point(|other| other.place() <= item.place());
-        if place < NAMED {
-            day.first.insert(place, *item);
-            day.first.truncate(NAMED);
+    }
+    for (day, items) in days.iter_mut().zip(of_days) {
+        let mut entries = DayEntry::of_day(items);
+        for entry in &entries {
+            let (sent, total) = entry.sent();
+            day.n += entry.n();
+            day.sent += sent;
+            day.total += total;
+            for (sum, n) in day.by_standing.iter_mut().zip(entry.by_standing()) {
+                *sum += n;
+            }
         }
+        day.entries = entries.len();
+        entries.truncate(NAMED);
+        day.first = entries;
     }
     days
 }
@@ -399,7 +550,7 @@ mod tests {
         let span = Span::month(date("2026-11-24"), Tz::Europe__Dublin);
         assert_eq!(span.len(), 30);
         let plans = [recurs(&every_day("09:00"), "2026-11-25T09:00:00Z", Some("2026-11-27"))];
-        let items = items(&[], &plans, &span);
+        let items = items(&[], &plans, &span, true);
         let starts: Vec<_> = items.iter().map(|item| item.starts().format("%d %H:%M").to_string()).collect();
         assert_eq!(starts, ["25 09:00", "26 09:00", "27 09:00"]);
         assert_eq!(items[0].ends(), utc("2026-11-25T10:00:00Z"));
@@ -416,7 +567,7 @@ mod tests {
         assert_eq!(span.day(utc("2026-03-31T23:00:00Z")), None);
         assert_eq!(hours(date("2026-03-29"), Tz::Europe__Dublin).len(), 24, "a day of 23 hours");
         let plans = [recurs(&every_day("00:30"), "2026-03-01T00:00:00Z", None)];
-        assert!(days(&items(&[], &plans, &span), &span).iter().all(|day| day.n == 1));
+        assert!(days(&items(&[], &plans, &span, true), &span).iter().all(|day| day.n == 1));
     }
 
     #[test]
@@ -424,8 +575,33 @@ mod tests {
         let rule = Rule::Cron("*/5 * * * *".parse().unwrap());
         let span = Span::month(date("2026-11-01"), Tz::UTC);
         let times = occurrences(&rule, Tz::UTC, &span);
-        assert_eq!(times.len(), 30 * MOST_A_DAY);
-        assert_eq!(times[MOST_A_DAY], utc("2026-11-02T00:00:00Z"), "the next day begins at its beginning");
+        assert_eq!(times.len(), 30 * 288);
+        assert_eq!(times[288], utc("2026-11-02T00:00:00Z"), "the next day begins at its beginning");
+        let plans = [recurs(&rule, "2026-11-30T12:00:00Z", None)];
+        let items = items(&[], &plans, &span, false);
+        assert_eq!(items.len(), 1, "one entry, however many runs");
+        let days = days(&items, &span);
+        let last = &days[29];
+        assert_eq!((last.n, last.entries, last.more()), (144, 1, 0));
+        assert_eq!(last.first[0].how_often().unwrap(), "every 5 minutes, 144 runs");
+        assert_eq!(last.first[0].by_standing()[DayStanding::Planned as usize], 144);
+    }
+
+    #[test]
+    fn what_comes_round_often_is_one_entry_of_a_day_and_opens() {
+        let day = Span::of(date("2026-11-30"), 1, Tz::UTC);
+        let mut plans = vec![
+            recurs(&Rule::Cron("0 */4 * * *".parse().unwrap()), "2026-11-01T00:00:00Z", None),
+            recurs(&every_day("09:00"), "2026-11-01T00:00:00Z", None),
+        ];
+        plans[1].whose.schedule_id = ScheduleId(2);
+        let items = items(&[], &plans, &day, true);
+        let n = |entries: &[DayEntry<'_>]| entries.iter().map(DayEntry::n).collect::<Vec<_>>();
+        let folded = DayEntry::of_day(items.clone());
+        assert_eq!(n(&folded), [6, 1]);
+        assert_eq!(folded[0].how_often().unwrap(), "every 4 hours, 6 runs");
+        assert_eq!((folded[1].how_often(), folded[0].ends()), (None, utc("2026-12-01T10:00:00Z")));
+        assert_eq!(n(&DayEntry::but_singly(items, Some(ScheduleId(1)), day.from())), [6, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     #[test]
@@ -433,10 +609,10 @@ mod tests {
         let span = Span::month(date("2026-11-01"), Tz::UTC);
         let plans: Vec<_> =
             ["12:00", "09:00", "11:00", "10:00"].map(|at| recurs(&every_day(at), "2026-11-30T00:00:00Z", None)).into();
-        let items = items(&[], &plans, &span);
+        let items = items(&[], &plans, &span, true);
         let days = days(&items, &span);
         let last = &days[29];
-        let names: Vec<_> = last.first.iter().map(|item| item.starts().format("%H").to_string()).collect();
+        let names: Vec<_> = last.first.iter().map(|entry| entry.first().starts().format("%H").to_string()).collect();
         assert_eq!((last.n, last.more()), (4, 1));
         assert_eq!(names, ["09", "10", "11"]);
     }

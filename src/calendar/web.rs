@@ -8,12 +8,12 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta, 
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::domain::{Day, DayStanding, Item, NAMED, Span, by_hour, days, hours, in_order, items};
+use super::domain::{Day, DayEntry, DayStanding, Item, NAMED, Span, by_hour, days, hours, in_order, items};
 use super::store::{self, WantedRuns};
 use crate::access::View;
 use crate::app::App;
 use crate::clock::DayFromOutside;
-use crate::ids::{CampaignId, ChannelId};
+use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{Calendar, Holds, Quiet};
 use crate::providers::Kind;
 use crate::web::chart::thousands;
@@ -39,6 +39,8 @@ struct Asked {
     q: String,
     /// Of a day, from 1.
     page: String,
+    /// The schedule whose runs of a day stand singly.
+    open: String,
 }
 
 impl Asked {
@@ -81,9 +83,17 @@ impl Filters {
         if query.is_empty() { format!("/calendar/{day}") } else { format!("/calendar/{day}?{query}") }
     }
 
-    fn page(&self, day: impl Borrow<NaiveDate>, n: impl Borrow<usize>) -> String {
-        let (day, n) = (day.borrow(), n.borrow());
-        format!("/calendar/{day}?{}", self.query().append_pair("page", &n.to_string()).finish())
+    /// A page of a day, on which the runs of `open` stand singly.
+    fn page(&self, day: impl Borrow<NaiveDate>, n: impl Borrow<usize>, open: Option<ScheduleId>) -> String {
+        let (day, n, mut query) = (day.borrow(), n.borrow(), self.query());
+        if *n > 1 {
+            query.append_pair("page", &n.to_string());
+        }
+        if let Some(open) = open {
+            query.append_pair("open", &open.to_string());
+        }
+        let query = query.finish();
+        if query.is_empty() { format!("/calendar/{day}") } else { format!("/calendar/{day}?{query}") }
     }
 
     fn any(&self) -> bool {
@@ -135,12 +145,21 @@ impl Month<'_> {
         self.blackouts.get(day)
     }
 
-    fn time(&self, item: &Item<'_>) -> String {
-        item.starts().with_timezone(&self.zone).format("%H:%M").to_string()
+    /// Where an entry leads: to its campaign, or to its many runs.
+    fn href(&self, day: &NaiveDate, entry: &DayEntry<'_>) -> String {
+        let whose = entry.first().whose();
+        match entry.how_often() {
+            Some(_) => self.filters.page(day, 1, Some(whose.schedule_id)),
+            None => format!("/campaigns?open={id}#campaign-{id}", id = whose.campaign_id),
+        }
     }
 
-    fn instant(&self, item: &Item<'_>) -> String {
-        item.starts().with_timezone(&self.zone).to_rfc3339()
+    fn time(&self, entry: &DayEntry<'_>) -> String {
+        entry.first().starts().with_timezone(&self.zone).format("%H:%M").to_string()
+    }
+
+    fn instant(&self, entry: &DayEntry<'_>) -> String {
+        entry.first().starts().with_timezone(&self.zone).to_rfc3339()
     }
 }
 
@@ -160,7 +179,7 @@ async fn show_month(
             let span = Span::month(month, zone);
             let went = store::went(conn, &span, &wanted, false)?;
             let recurs = store::recurs(conn, &span, &wanted)?;
-            let items = items(&went, &recurs, &span);
+            let items = items(&went, &recurs, &span, false);
             let month = Month {
                 frame,
                 zone,
@@ -190,7 +209,10 @@ struct OneDay {
     blackout: Option<String>,
     quiet: Option<Quiet>,
     rows: Vec<Row>,
+    /// Runs of the day, and the entries that they come to.
     n: usize,
+    entries: usize,
+    open: Option<ScheduleId>,
     page: usize,
     /// Messages planned in each hour; the hour in words.
     hours: Vec<(String, i64)>,
@@ -198,6 +220,9 @@ struct OneDay {
 
 /// An entry of a day.
 struct Row {
+    /// Of an entry for many runs: how often, and how they stand.
+    often: Option<(String, String)>,
+    schedule_id: ScheduleId,
     starts: DateTime<Utc>,
     ends: DateTime<Utc>,
     standing: DayStanding,
@@ -224,7 +249,20 @@ impl OneDay {
     }
 
     fn pages(&self) -> usize {
-        self.n.div_ceil(ROWS)
+        self.entries.div_ceil(ROWS)
+    }
+
+    fn is_open(&self, schedule: &ScheduleId) -> bool {
+        self.open == Some(*schedule)
+    }
+
+    /// This page with the runs of a schedule singly, or no more so.
+    fn unfolds(&self, schedule: &ScheduleId) -> String {
+        self.filters.page(self.date, self.page, (!self.is_open(schedule)).then_some(*schedule))
+    }
+
+    fn turns_to(&self, page: impl Borrow<usize>) -> String {
+        self.filters.page(self.date, page, self.open)
     }
 
     /// As clocks here show it, with the day when it is another.
@@ -281,6 +319,7 @@ async fn show_day(
     }
     let today = app.clock.now().with_timezone(&zone).date_naive();
     let (wanted, number) = (asked.wanted(), asked.page.parse::<usize>().unwrap_or(1).max(1));
+    let open = asked.open.parse().ok().map(ScheduleId);
     let seen = app
         .db
         .look(move |conn| {
@@ -289,7 +328,7 @@ async fn show_day(
             let both = Span::of(date - Days::new(1), 2, zone);
             let went = store::went(conn, &span, &wanted, true)?;
             let recurs = store::recurs(conn, &span, &wanted)?;
-            let items = in_order(items(&went, &recurs, &both), &span);
+            let items = in_order(items(&went, &recurs, &both, true), &span);
             let mut coming: Vec<_> = items
                 .iter()
                 .filter(|item| matches!(item, Item::Recurs(..)))
@@ -305,26 +344,29 @@ async fn show_day(
 
             let marks = hours(date, zone);
             let mut planned = vec![0; marks.len() - 1];
-            let mut rows = Vec::new();
-            let number = number.min(items.len().div_ceil(ROWS).max(1));
-            let shown = (number - 1) * ROWS..number * ROWS;
-            for (i, item) in items.iter().enumerate() {
-                let holds = match calendars.get(&item.whose().campaign_id) {
-                    Some(calendar) => held(calendar, *item),
-                    None => Holds::none(),
-                };
-                let contacts = match item {
-                    Item::Went(run) if run.standing.has_ended() => Some(run.sent),
-                    Item::Went(run) => Some(run.total),
-                    Item::Recurs(it, _) => audiences.get(&it.whose.schedule_id).copied(),
-                };
-                for (sum, n) in planned.iter_mut().zip(by_hour(*item, contacts.unwrap_or(0), &holds, &marks)) {
-                    *sum += n;
-                }
-                if shown.contains(&i) {
-                    rows.push(row(*item, contacts, &holds, date, zone));
-                }
+            let holds = |item: Item<'_>| match calendars.get(&item.whose().campaign_id) {
+                Some(calendar) => held(calendar, item),
+                None => Holds::none(),
+            };
+            let contacts = |item: Item<'_>| match item {
+                Item::Went(run) if run.standing.has_ended() => Some(run.sent),
+                Item::Went(run) => Some(run.total),
+                Item::Recurs(it, _) | Item::Often(it, _) => audiences.get(&it.whose.schedule_id).copied(),
+            };
+            for item in &items {
+                let by_hour = by_hour(*item, contacts(*item).unwrap_or(0), &holds(*item), &marks);
+                planned.iter_mut().zip(by_hour).for_each(|(sum, n)| *sum += n);
             }
+            let n = items.len();
+            let entries = DayEntry::but_singly(items, open, span.from());
+            let number = number.min(entries.len().div_ceil(ROWS).max(1));
+            let shown = entries.iter().skip((number - 1) * ROWS).take(ROWS);
+            let rows = shown
+                .map(|entry| match entry.items() {
+                    [item] => row(*item, contacts(*item), &holds(*item), date, zone),
+                    _ => row_of_many(entry, contacts, date, zone),
+                })
+                .collect();
             let words = |at: &DateTime<Utc>| at.with_timezone(&zone).format("%H:%M").to_string();
             Ok::<_, Problem>(OneDay {
                 frame,
@@ -333,7 +375,9 @@ async fn show_day(
                 today,
                 blackout: store::blackouts(conn, &span)?.remove(&date),
                 quiet: settings::store::house(conn)?.quiet,
-                n: items.len(),
+                n,
+                entries: entries.len(),
+                open,
                 page: number,
                 rows,
                 hours: marks.iter().map(words).zip(planned).collect(),
@@ -348,7 +392,7 @@ async fn show_day(
 fn held(calendar: &Calendar, item: Item<'_>) -> Holds {
     match item {
         Item::Went(run) => calendar.closed(run.id.0, run.starts, run.ends),
-        Item::Recurs(..) => {
+        Item::Recurs(..) | Item::Often(..) => {
             Calendar { jitter: TimeDelta::zero(), ..calendar.clone() }.closed(0, item.starts(), item.ends())
         }
     }
@@ -361,12 +405,14 @@ fn row(item: Item<'_>, contacts: Option<i64>, holds: &Holds, date: NaiveDate, zo
     let audience = match (item, contacts) {
         (Item::Went(run), _) if run.total > 0 => format!("{} of {} sent", thousands(run.sent), thousands(run.total)),
         (Item::Went(_), _) => "being prepared".to_owned(),
-        (Item::Recurs(..), Some(n)) if n > 0 => format!("about {}", thousands(n)),
-        (Item::Recurs(..), _) => "not known yet".to_owned(),
+        (Item::Recurs(..) | Item::Often(..), Some(n)) if n > 0 => format!("about {}", thousands(n)),
+        (Item::Recurs(..) | Item::Often(..), _) => "not known yet".to_owned(),
     };
     let bar = (at(starts), (at(ends) - at(starts)).max(4));
     let held = holds.iter().map(|hold| (hold.from.max(starts), hold.to.min(ends)));
     Row {
+        often: None,
+        schedule_id: whose.schedule_id,
         starts,
         ends,
         standing: item.standing(),
@@ -376,11 +422,43 @@ fn row(item: Item<'_>, contacts: Option<i64>, holds: &Holds, date: NaiveDate, zo
         channel: whose.channel.clone(),
         run: match item {
             Item::Went(run) => Some(run.id.0),
-            Item::Recurs(..) => None,
+            Item::Recurs(..) | Item::Often(..) => None,
         },
         audience,
         bar,
         held: held.map(|(from, to)| (at(from), at(to) - at(from))).filter(|(_, width)| *width > 0).collect(),
+    }
+}
+
+/// All that a schedule has on a day.
+fn row_of_many(entry: &DayEntry<'_>, contacts: impl Fn(Item<'_>) -> Option<i64>, date: NaiveDate, zone: Tz) -> Row {
+    let (whose, (sent, total)) = (entry.first().whose(), entry.sent());
+    let (starts, ends) = (entry.first().starts(), entry.ends());
+    let at = |instant: DateTime<Utc>| minute(instant, date, zone);
+    let planned = entry.items().iter().filter(|item| !matches!(item, Item::Went(_)));
+    let planned: i64 = planned.filter_map(|item| contacts(*item)).sum();
+    let audience = match (total, planned) {
+        (0, 0) => "not known yet".to_owned(),
+        (0, n) => format!("about {}", thousands(n)),
+        (total, 0) => format!("{} of {} sent", thousands(sent), thousands(total)),
+        (total, n) => format!("{} of {} sent, about {} to come", thousands(sent), thousands(total), thousands(n)),
+    };
+    let standings = DayStanding::ALL.into_iter().zip(entry.by_standing()).filter(|(_, n)| *n > 0);
+    let standings: Vec<_> = standings.map(|(it, n)| format!("{n} {}", it.label())).collect();
+    Row {
+        often: Some((entry.how_often().unwrap_or_default(), standings.join(", "))),
+        schedule_id: whose.schedule_id,
+        starts,
+        ends,
+        standing: entry.standing(),
+        campaign_id: whose.campaign_id,
+        campaign: whose.campaign.clone(),
+        schedule: whose.schedule.clone(),
+        channel: whose.channel.clone(),
+        run: None,
+        audience,
+        bar: (at(starts), (at(ends) - at(starts)).max(4)),
+        held: Vec::new(),
     }
 }
 
@@ -398,10 +476,10 @@ fn quiet_hours(quiet: &Quiet) -> String {
     format!("{}–{}", time(quiet.from()), time(quiet.to()))
 }
 
-/// What of a run is sent, in hundredths.
-fn part(item: &Item<'_>) -> Option<f64> {
-    match item {
-        Item::Went(run) if run.total > 0 => Some((run.sent as f64 * 1000.0 / run.total as f64).round() / 10.0),
-        Item::Went(_) | Item::Recurs(..) => None,
+/// What of its runs is sent, in hundredths.
+fn part(entry: &DayEntry<'_>) -> Option<f64> {
+    match entry.sent() {
+        (_, 0) => None,
+        (sent, total) => Some((sent as f64 * 1000.0 / total as f64).round() / 10.0),
     }
 }

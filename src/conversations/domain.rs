@@ -85,6 +85,14 @@ pub fn route(previous: Option<Previous>, inbound: bool) -> RoutedTo {
     }
 }
 
+/// What the badge of a conversation that was closed says, and why where that is more.
+pub fn closed_words(because: &str) -> (String, &str) {
+    match because.strip_prefix("closed ") {
+        Some(by) => (format!("Closed {by}"), ""),
+        None => ("Closed".to_owned(), because),
+    }
+}
+
 impl Conversation {
     pub fn is_open(&self) -> bool {
         self.closed.is_none()

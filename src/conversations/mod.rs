@@ -41,4 +41,4 @@ pub mod actions;
 pub mod intake;
 pub mod web;
 
-pub use domain::{Began, Conversation, Handler};
+pub use domain::{Began, Conversation, Handler, closed_words};

@@ -209,6 +209,26 @@ pub fn leave(
     })
 }
 
+/// Takes a file that was refused off the list of the day, where it has been read.
+pub fn dismiss(
+    conn: &mut PgConnection,
+    id: DropId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<DailyFile, Error<Refused>> {
+    conn.transaction(|conn| {
+        let campaign = store::find(conn, id)?.campaign;
+        campaigns::store::lock(conn, campaign)?;
+        let dropped = store::lock(conn, id)?;
+        dropped.dismiss()?;
+        if store::dismiss(conn, id, now)? {
+            let entry = Entry::new(Happened::DropDismissed, id, by).of(campaign).why(&dropped.name);
+            journal::note(conn, entry, now)?;
+        }
+        Ok(dropped)
+    })
+}
+
 /// A dropped file, locked under its campaign, which still takes files.
 fn hold(conn: &mut PgConnection, id: DropId) -> Result<(Campaign, DailyFile), Error<Refused>> {
     let campaign = store::find(conn, id)?.campaign;

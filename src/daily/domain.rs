@@ -309,16 +309,16 @@ impl DropCheck {
     /// The words on the screen.
     pub fn label(self) -> &'static str {
         match self {
-            DropCheck::Day => "Day",
-            DropCheck::Window => "Import window",
-            DropCheck::Name => "File name",
-            DropCheck::Rows => "Rows",
-            DropCheck::Columns => "Columns",
-            DropCheck::Same => "Same file",
-            DropCheck::End => "End time",
-            DropCheck::Over | DropCheck::Run => "Today's runs",
-            DropCheck::File => "File",
-            DropCheck::Left => "Left out",
+            DropCheck::Day => "No file is expected today.",
+            DropCheck::Window => "The import window is closed.",
+            DropCheck::Name => "The file has another name.",
+            DropCheck::Rows => "The file has no rows.",
+            DropCheck::Columns => "The columns are not those of the sample.",
+            DropCheck::Same => "This file has come before.",
+            DropCheck::End => "It is too late for today’s end time.",
+            DropCheck::Over | DropCheck::Run => "Today’s runs take no more contacts.",
+            DropCheck::File => "The file could not be read.",
+            DropCheck::Left => "It was left out.",
         }
     }
 
@@ -533,6 +533,14 @@ impl DailyFile {
             }
         };
         Ok(())
+    }
+
+    /// Nobody needs to be told of it any more.
+    pub fn dismiss(&self) -> Result<(), Refused> {
+        match self.state {
+            DropState::Refused { .. } => Ok(()),
+            DropState::Importing(_) | DropState::Asked | DropState::Launched(_) => Err(Refused::Decided),
+        }
     }
 
     /// Leaves it: the day's runs stay as they are.

@@ -146,6 +146,12 @@ pub fn set_decided(conn: &mut PgConnection, id: DropId, by: Option<UserId>, now:
     .map(drop)
 }
 
+/// Returns whether it was there until now.
+pub fn dismiss(conn: &mut PgConnection, id: DropId, now: DateTime<Utc>) -> QueryResult<bool> {
+    let there = drops::table.find(id).filter(drops::dismissed_at.is_null());
+    diesel::update(there).set(drops::dismissed_at.eq(now)).execute(conn).map(|n| n == 1)
+}
+
 pub fn set_new_columns(conn: &mut PgConnection, id: DropId, columns: &[String]) -> QueryResult<()> {
     diesel::update(drops::table.find(id)).set(drops::new_columns.eq(serde_json::json!(columns))).execute(conn).map(drop)
 }
@@ -291,6 +297,7 @@ pub fn shown(
     let rows: Vec<(Row, Extra)> = drops::table
         .filter(drops::campaign_id.eq(campaign))
         .filter(drops::day.ge(since))
+        .filter(drops::dismissed_at.is_null())
         .order(drops::id.desc())
         .limit(limit)
         .select((Row::as_select(), Extra::as_select()))

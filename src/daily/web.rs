@@ -48,7 +48,8 @@ pub fn routes(pages: &mut ServiceConfig) {
         .service(add)
         .service(replace)
         .service(settle)
-        .service(leave);
+        .service(leave)
+        .service(dismiss);
 }
 
 // ---- the plan ----------------------------------------------------------------------
@@ -545,12 +546,23 @@ async fn answer(
     pasted: String,
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
-    let (id, role, now) = (dropped.campaign, person.role, app.clock.now());
     let status = match dropped.state {
         DropState::Refused { failed: DropCheck::Left, .. } => StatusCode::OK,
         DropState::Refused { .. } => StatusCode::CONFLICT,
         DropState::Importing(_) | DropState::Asked | DropState::Launched(_) => StatusCode::OK,
     };
+    answer_with(status, app, person, dropped.campaign, pasted, htmx).await
+}
+
+async fn answer_with(
+    status: StatusCode,
+    app: &App,
+    person: &Person,
+    id: CampaignId,
+    pasted: String,
+    htmx: Htmx,
+) -> Result<HttpResponse, Problem> {
+    let (role, now) = (person.role, app.clock.now());
     match htmx {
         Htmx(true) => {
             let now_so = app.db.run(move |conn| DropPanel::load(conn, id, role, now)).await?;
@@ -678,6 +690,15 @@ async fn leave(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) 
     let (id, by, who, now) = (id.into_inner(), may.person.id, may.person.name.clone(), app.clock.now());
     let dropped = app.db.run(move |conn| actions::leave(conn, id, by, &who, now)).await;
     decided(&app, &may.person, id, String::new(), dropped, htmx).await
+}
+
+#[post("/drops/{id}/dismiss")]
+async fn dismiss(may: May<Operate>, app: Data<App>, id: Path<DropId>, htmx: Htmx) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    match app.db.run(move |conn| actions::dismiss(conn, id, by, now)).await {
+        Ok(dropped) => answer_with(StatusCode::OK, &app, &may.person, dropped.campaign, String::new(), htmx).await,
+        refused => decided(&app, &may.person, id, String::new(), refused, htmx).await,
+    }
 }
 
 impl From<Refused> for Problem {

@@ -291,6 +291,7 @@ diesel::table! {
         dropped_at -> Timestamptz,
         decided_by -> Nullable<Int8>,
         decided_at -> Nullable<Timestamptz>,
+        dismissed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -738,6 +739,7 @@ diesel::table! {
         password_hash -> Text,
         disabled_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        alerts -> Text,
     }
 }
 

@@ -63,6 +63,8 @@ pub fn counts(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<R
         unconfirmed: i64,
         #[diesel(sql_type = Int8)]
         retrying: i64,
+        #[diesel(sql_type = Int8)]
+        no_group: i64,
     }
     let count = diesel::sql_query(include_str!("counts.sql")).bind::<Array<Int8>, _>(runs);
     let rows: Vec<Row> = Prepared(count).load(conn)?;
@@ -70,14 +72,15 @@ pub fn counts(conn: &mut PgConnection, runs: &[RunId]) -> QueryResult<BTreeMap<R
         .into_iter()
         .map(|row| {
             let counts = Counts {
-                audience: row.last_seq.into(),
+                audience: i64::from(row.last_seq) - row.no_group,
                 unclaimed: (row.last_seq - row.next_seq + 1).into(),
                 accepted: row.accepted,
                 delivered: row.delivered,
                 failed: row.failed,
-                skipped: row.skipped,
+                skipped: row.skipped - row.no_group,
                 unconfirmed: row.unconfirmed,
                 retrying: row.retrying,
+                no_group: row.no_group,
             };
             (RunId(row.id), counts)
         })

@@ -146,7 +146,6 @@ impl Outcome {
             Outcome::Unconfirmed => OutcomeGroup::Unconfirmed,
             Outcome::InvalidMessage
             | Outcome::Blocklisted
-            | Outcome::NoGroup
             | Outcome::DuplicateInFile
             | Outcome::OptedOut
             | Outcome::WindowClosed
@@ -161,6 +160,7 @@ impl Outcome {
             | Outcome::Expired
             | Outcome::InvalidContact
             | Outcome::Rejected => OutcomeGroup::Failed,
+            Outcome::NoGroup => OutcomeGroup::NoGroup,
             Outcome::Overrun | Outcome::Stopped => OutcomeGroup::Unsent,
         }
     }
@@ -233,6 +233,8 @@ pub enum OutcomeGroup {
     Failed,
     /// Not attempted, for a reason known beforehand.
     Skipped,
+    /// No schedule was to send to it. It stands in the ledger of the first, and counts for none.
+    NoGroup,
     Unconfirmed,
     /// Its turn never came. Follows from the state of the run and is never written on a row.
     Unsent,
@@ -463,7 +465,7 @@ impl Standing {
                 OutcomeGroup::Failed => "bad",
                 OutcomeGroup::Unconfirmed => "warn",
                 OutcomeGroup::Unsent => "warn",
-                OutcomeGroup::Skipped => "",
+                OutcomeGroup::Skipped | OutcomeGroup::NoGroup => "",
             },
         }
     }
@@ -496,6 +498,7 @@ impl Standing {
 /// Which rows of a ledger somebody wants to see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {
+    /// The audience: all but those in no group.
     #[default]
     All,
     /// Taken by the provider, whatever came of it later short of failing.
@@ -507,12 +510,14 @@ pub enum Show {
     Unconfirmed,
     InFlight,
     Retrying,
+    /// Those that no schedule was to send to.
+    NoGroup,
     Outcome(Outcome),
 }
 
 impl Show {
     /// Those that have a number of their own above the rows.
-    pub const COUNTED: [Show; 8] = [
+    pub const COUNTED: [Show; 9] = [
         Show::All,
         Show::Sent,
         Show::Delivered,
@@ -521,6 +526,7 @@ impl Show {
         Show::Unconfirmed,
         Show::InFlight,
         Show::Unsent,
+        Show::NoGroup,
     ];
 
     /// The word in URLs; `outcome-12` for one outcome.
@@ -535,6 +541,7 @@ impl Show {
             Show::Unconfirmed => "unconfirmed",
             Show::InFlight => "in-flight",
             Show::Retrying => "retrying",
+            Show::NoGroup => "no-group",
             Show::Outcome(outcome) => return Cow::Owned(format!("outcome-{}", outcome.code())),
         })
     }
@@ -558,11 +565,13 @@ impl Show {
             Show::Unconfirmed => "Unconfirmed",
             Show::InFlight => "In flight",
             Show::Retrying => "Waiting for another try",
+            Show::NoGroup => "In no group",
             Show::Outcome(outcome) => outcome.name(),
         }
     }
 
-    /// How many of these the counts know of. `None` for single outcomes, which they do not tell apart.
+    /// How many of these the counts know of. `None` for single outcomes, which they do not tell apart, and
+    /// for those in no group where there are no groups.
     pub fn count(self, counts: &Counts) -> Option<i64> {
         match self {
             Show::All => Some(counts.audience),
@@ -574,6 +583,7 @@ impl Show {
             Show::Unconfirmed => Some(counts.unconfirmed),
             Show::InFlight => Some(counts.in_flight()),
             Show::Retrying => Some(counts.retrying),
+            Show::NoGroup => Some(counts.no_group).filter(|n| *n > 0),
             Show::Outcome(_) => None,
         }
     }
@@ -589,7 +599,7 @@ impl Show {
             | Standing::Sent => None,
         };
         match self {
-            Show::All => true,
+            Show::All => group != Some(OutcomeGroup::NoGroup),
             Show::Sent => {
                 matches!(standing, Standing::Accepted | Standing::Sent) || group == Some(OutcomeGroup::Delivered)
             }
@@ -603,6 +613,7 @@ impl Show {
             Show::Unconfirmed => group == Some(OutcomeGroup::Unconfirmed),
             Show::InFlight => standing == Standing::InFlight,
             Show::Retrying => matches!(standing, Standing::Retrying | Standing::Held),
+            Show::NoGroup => group == Some(OutcomeGroup::NoGroup),
             Show::Outcome(outcome) => standing == Standing::Final(outcome),
         }
     }
@@ -626,6 +637,8 @@ pub struct Counts {
     pub unconfirmed: i64,
     /// Waiting for another try.
     pub retrying: i64,
+    /// Beside the audience: in the ledger, and in no group that a schedule sends to.
+    pub no_group: i64,
 }
 
 impl Counts {
@@ -679,10 +692,13 @@ impl CountChange {
             Some(OutcomeGroup::Delivered) => &mut counts.delivered,
             Some(OutcomeGroup::Unconfirmed) => &mut counts.unconfirmed,
             Some(OutcomeGroup::Skipped) => &mut counts.skipped,
+            Some(OutcomeGroup::NoGroup) => &mut counts.no_group,
             Some(OutcomeGroup::Failed) => &mut counts.failed,
         };
         *count += n;
-        if let (Some(outcome), Some(OutcomeGroup::Skipped | OutcomeGroup::Failed)) = (word.outcome, group) {
+        if let (Some(outcome), Some(OutcomeGroup::Skipped | OutcomeGroup::NoGroup | OutcomeGroup::Failed)) =
+            (word.outcome, group)
+        {
             *self.outcomes.entry(outcome).or_default() += n;
         }
     }
@@ -701,6 +717,7 @@ impl std::ops::Add for Counts {
             skipped: self.skipped + other.skipped,
             unconfirmed: self.unconfirmed + other.unconfirmed,
             retrying: self.retrying + other.retrying,
+            no_group: self.no_group + other.no_group,
         }
     }
 }

@@ -110,7 +110,8 @@ const ROWS_A_LOOK: i32 = 50_000;
 /// To be asked on one snapshot: what stands above the rows is then what the rows say.
 pub fn look(conn: &mut PgConnection, run: RunId, ask: LedgerAsk, page: usize) -> QueryResult<LedgerLook> {
     let head = head(conn, run)?;
-    let from = ask.after.max(before_first(conn, &head.run, ask.show)?);
+    let counts = super::counts::counts_of(conn, run)?;
+    let from = ask.after.max(before_first(conn, &head.run, &ask, &counts)?);
     let until = from.saturating_add(ROWS_A_LOOK).min(head.run.last_seq);
     let wanted = page.saturating_sub(ask.found);
     let mut entries = entries(conn, run, &LedgerAsk { after: from, ..ask.clone() }, until, wanted as i64 + 1)?;
@@ -120,14 +121,17 @@ pub fn look(conn: &mut PgConnection, run: RunId, ask: LedgerAsk, page: usize) ->
     } else {
         (until < head.run.last_seq).then_some(GoesOn::LooksOn { after: until })
     };
-    let counts = super::counts::counts_of(conn, run)?;
     let outcomes = super::counts::outcomes(conn, &head.run, &counts)?;
     Ok(LedgerLook { head, counts, outcomes, ask, entries, goes_on })
 }
 
 /// A row of the run before which none is in `show`. Contacts that were not sent to stand
-/// behind the cursor, or on the list of those that wait.
-fn before_first(conn: &mut PgConnection, run: &Run, show: Show) -> QueryResult<i32> {
+/// behind the cursor, or on the list of those that wait; those in no group stand in front of all.
+fn before_first(conn: &mut PgConnection, run: &Run, ask: &LedgerAsk, counts: &Counts) -> QueryResult<i32> {
+    let show = ask.show;
+    if show == Show::All && ask.begins.trim().is_empty() {
+        return Ok(counts.no_group as i32);
+    }
     if !matches!(show, Show::Unsent | Show::Retrying | Show::Outcome(Outcome::Stopped | Outcome::Overrun)) {
         return Ok(0);
     }
@@ -166,11 +170,12 @@ pub fn entries(
     until: i32,
     n: i64,
 ) -> QueryResult<Vec<LedgerEntry>> {
+    let begins = Some(ask.begins.trim()).filter(|text| !text.is_empty());
+    // Who looks for somebody finds them, also where nobody was to send to them.
     let standings: Option<Vec<i16>> = match ask.show {
-        Show::All => None,
+        Show::All if begins.is_some() => None,
         show => Some(Standing::all().filter(|it| show.shows(*it)).map(Standing::code).collect()),
     };
-    let begins = Some(ask.begins.trim()).filter(|text| !text.is_empty());
     let address = begins.map(as_stored).filter(|text| !text.is_empty());
     let sql = format!(
         "SELECT * FROM ({LEDGER}) l

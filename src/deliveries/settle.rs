@@ -205,7 +205,7 @@ pub fn count(conn: &mut PgConnection, changes: &BTreeMap<RunId, CountChange>, sh
         columns.1.push(counts.accepted);
         columns.2.push(counts.delivered);
         columns.3.push(counts.failed);
-        columns.4.push(counts.skipped);
+        columns.4.push(counts.skipped + counts.no_group);
         columns.5.push(counts.unconfirmed);
         columns.6.push(counts.retrying);
     }

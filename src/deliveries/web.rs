@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ledger::{self, GoesOn, LedgerAsk, LedgerEntry, LedgerLook};
-use super::{Show, Standing};
+use super::{Outcome, Show, Standing};
 use crate::access::{Export, Role, View};
 use crate::app::App;
 use crate::contacts::addresses::in_full;
@@ -101,7 +101,8 @@ impl Ledger {
 
     /// Outcomes that occur in this run, with how often.
     fn outcomes(&self) -> impl Iterator<Item = (Show, String)> {
-        let single = self.seen.outcomes.iter().map(|(outcome, n)| (Show::Outcome(*outcome), *n));
+        let told_above = |(outcome, _): &&(Outcome, i64)| *outcome != Outcome::NoGroup;
+        let single = self.seen.outcomes.iter().filter(told_above).map(|(outcome, n)| (Show::Outcome(*outcome), *n));
         let waiting = Some(self.seen.counts.retrying).filter(|n| *n > 0 && !self.seen.head.run.state.has_ended());
         single.chain(waiting.map(|n| (Show::Retrying, n))).map(|(show, n)| (show, thousands(n)))
     }

@@ -48,6 +48,8 @@ words! {
         All = "all" => "All",
         /// Those in which a human is waited for.
         Unanswered = "unanswered" => "Unanswered",
+        /// Those of them that are nobody's, or of whoever asks.
+        ForYou = "for-you" => "For you",
         /// Open ones assigned to whoever asks.
         Mine = "mine" => "Mine",
         /// Open ones that humans have.
@@ -63,6 +65,7 @@ impl View {
     fn condition(self, sql: &mut Assembled, person: UserId) {
         match self {
             View::Unanswered | View::All => sql.sql("true"),
+            View::ForYou => sql.sql("(v.assigned_to IS NULL OR v.assigned_to = ").number(person.0).sql(")"),
             View::Mine => sql.sql("v.closed_at IS NULL AND v.assigned_to = ").number(person.0),
             View::Humans => sql.sql("v.handler = 'human' AND v.closed_at IS NULL"),
             View::Bots => sql.sql("v.handler = 'bot' AND v.closed_at IS NULL"),
@@ -72,13 +75,13 @@ impl View {
 
     fn has_waiting(self) -> bool {
         match self {
-            View::Unanswered | View::Mine | View::Humans | View::All => true,
+            View::Unanswered | View::ForYou | View::Mine | View::Humans | View::All => true,
             View::Bots | View::Closed => false,
         }
     }
 
     fn has_others(self) -> bool {
-        self != View::Unanswered
+        !matches!(self, View::Unanswered | View::ForYou)
     }
 }
 
@@ -227,6 +230,18 @@ pub fn page(conn: &mut PgConnection, ask: &InboxAsk, n: usize) -> QueryResult<Pa
     Ok(Page { conversations: rows, next })
 }
 
+/// Who comes next in a list for whoever has done with the conversation `behind`: the first that
+/// waits for a human or, among their own and those that humans have, the first that is open.
+pub fn next(conn: &mut PgConnection, ask: &InboxAsk, behind: ConversationId) -> QueryResult<Option<ConversationId>> {
+    let any_open = matches!(ask.view, View::Mine | View::Humans);
+    let is_next = |it: &ListedConversation| {
+        it.id != behind.0 && it.closed_because.is_none() && (any_open || it.unanswered_since.is_some())
+    };
+    let ask = InboxAsk { place: InboxPlace::Start, ..ask.clone() };
+    let listed = page(conn, &ask, 2)?.conversations;
+    Ok(listed.iter().find(|it| is_next(it)).map(|it| ConversationId(it.id)))
+}
+
 /// Conversations of a page from one of its two parts: those that wait, or the others.
 fn stretch(
     conn: &mut PgConnection,
@@ -344,15 +359,26 @@ pub fn counts(conn: &mut PgConnection, person: UserId) -> QueryResult<Vec<(View,
     let mut sql = Assembled::default();
     for (n, view) in View::ALL.into_iter().enumerate() {
         sql.sql(if n == 0 { "" } else { " UNION ALL " });
-        sql.sql("SELECT count(*) AS n FROM (SELECT FROM conversations v WHERE ");
-        view.condition(&mut sql, person);
-        if view == View::Unanswered {
-            sql.sql(" AND v.unanswered_since IS NOT NULL");
-        }
-        sql.sql(" LIMIT ").number(COUNTED).sql(") v");
+        count(&mut sql, view, person);
     }
     let rows: Vec<N> = sql.query().load(conn)?;
     Ok(View::ALL.into_iter().zip(rows.into_iter().map(|row| row.n)).collect())
+}
+
+/// The same of one view.
+pub fn count_of(conn: &mut PgConnection, view: View, person: UserId) -> QueryResult<i64> {
+    let mut sql = Assembled::default();
+    count(&mut sql, view, person);
+    sql.query().get_result::<N>(conn).map(|row| row.n)
+}
+
+fn count(sql: &mut Assembled, view: View, person: UserId) {
+    sql.sql("SELECT count(*) AS n FROM (SELECT FROM conversations v WHERE ");
+    view.condition(sql, person);
+    if !view.has_others() {
+        sql.sql(" AND v.unanswered_since IS NOT NULL");
+    }
+    sql.sql(" LIMIT ").number(COUNTED).sql(") v");
 }
 
 #[derive(QueryableByName)]

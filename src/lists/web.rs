@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
@@ -27,8 +28,8 @@ use crate::ids::{ContactId, FileId, ListId};
 use crate::providers::Kind;
 use crate::web::chart::thousands;
 use crate::web::{
-    FieldErrors, Frame, Htmx, Incoming, May, Parts, Problem, Say, csv, heavy, in_turn, page, page_with, see_other,
-    table_in_turn,
+    FieldErrors, Frame, Htmx, Incoming, KEPT_TO_CORRECT, May, Parts, Problem, Say, csv, heavy, in_turn, page,
+    page_with, see_other, table_in_turn, tell_once, told_once,
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -246,6 +247,7 @@ async fn create(
     frame: Frame,
     app: Data<App>,
     say: Say,
+    session: Session,
     form: Incoming,
 ) -> Result<HttpResponse, Problem> {
     let (by, now) = (may.person.id, app.clock.now());
@@ -274,7 +276,7 @@ async fn create(
         }
         Ok(id) => {
             let pasted = (pasted.good.len(), pasted);
-            added(&app, frame, id, &form, pasted).await
+            added(&session, id, &form, pasted)
         }
         Err(DbError::Work(Error::Refused(refused))) => {
             errors.add("name", refused.to_string());
@@ -716,28 +718,44 @@ async fn show(
     _may: May<View>,
     frame: Frame,
     app: Data<App>,
+    session: Session,
     id: Path<ListId>,
     place: Query<Place>,
 ) -> Result<HttpResponse, Problem> {
-    page(look(&app, frame, id.into_inner(), place.into_inner()).await?)
+    let told: Option<(String, String, String, String, bool)> = told_once(&session, &frame.path);
+    let seen = look(&app, frame, id.into_inner(), place.into_inner()).await?;
+    match told {
+        Some((checked, text, region, two_ways, asks)) => {
+            let two_ways = TwoWays::of_word(&two_ways).unwrap_or_default();
+            let form = PasteForm { text, region, two_ways, ..seen.form };
+            page(Show { form, checked: Some(checked), asks: asks.then_some(two_ways), ..seen })
+        }
+        None => page(seen),
+    }
 }
 
 /// The list's page after some of the pasted addresses were taken: the others are
 /// named and stand in the field again, to be corrected.
-async fn added(
-    app: &App,
-    frame: Frame,
+fn added(
+    session: &Session,
     id: ListId,
     typed: &PasteForm,
     (added, pasted): (usize, Pasted),
 ) -> Result<HttpResponse, Problem> {
     let checked = Checked { pasted: &pasted, added: Some(added) };
-    let checked = Some(checked.render().map_err(|error| Problem::Unexpected(error.into()))?);
-    let text = pasted.bad.iter().map(|bad| bad.text.as_str()).collect::<Vec<_>>().join("\n");
-    let seen = look(app, frame, id, Place::default()).await?;
-    let form = PasteForm { text, region: typed.region.clone(), two_ways: typed.two_ways, ..seen.form };
-    let asks = (pasted.doubtful.n > 0).then_some(pasted.two_ways);
-    page(Show { form, checked, asks, ..seen })
+    let checked = checked.render().map_err(|error| Problem::Unexpected(error.into()))?;
+    let mut text = String::new();
+    for bad in &pasted.bad {
+        if KEPT_TO_CORRECT < text.len() + bad.text.len() {
+            break;
+        }
+        text += &bad.text;
+        text.push('\n');
+    }
+    let path = format!("/lists/{id}");
+    let asks = pasted.doubtful.n > 0;
+    tell_once(session, &path, &(checked, text.trim_end(), &typed.region, pasted.two_ways.word(), asks))?;
+    Ok(see_other(path))
 }
 
 /// Adds the good ones of pasted addresses.
@@ -746,6 +764,7 @@ async fn add(
     may: May<Operate>,
     frame: Frame,
     app: Data<App>,
+    session: Session,
     id: Path<ListId>,
     form: Incoming,
 ) -> Result<HttpResponse, Problem> {
@@ -767,7 +786,7 @@ async fn add(
     let n = app.db.run(move |conn| actions::add(conn, id, &good, by, now)).await?;
     match pasted.bad.is_empty() {
         true => Ok(see_other(format!("/lists/{id}"))),
-        false => added(&app, frame, id, &form, (n, pasted)).await,
+        false => added(&session, id, &form, (n, pasted)),
     }
 }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::domain::{NewUser, Refused, User, hash_password, heard_again};
+use super::domain::{InboxAlerts, NewUser, Refused, User, hash_password, heard_again};
 use super::store;
 use crate::access::{Actor, Role};
 use crate::db::{Error, locks, unless_taken};
@@ -215,6 +215,26 @@ pub fn set_role(
         store::set_role(conn, id, role)?;
         let entry = about(id, Happened::UserRoleChanged, by).was(user.role.word()).became(role.word());
         journal::note(conn, entry, now)?;
+        Ok(())
+    })
+}
+
+/// What happens in the browser of whoever decides it when one more waits for them.
+pub fn set_alerts(
+    conn: &mut PgConnection,
+    id: UserId,
+    alerts: InboxAlerts,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        store::lock(conn, id)?;
+        let was = store::alerts(conn, id)?;
+        if was == alerts {
+            return Ok(());
+        }
+        store::set_alerts(conn, id, alerts)?;
+        let by = Actor::Person(id);
+        journal::note(conn, about(id, Happened::UserAlertsChanged, by).was(was.word()).became(alerts.word()), now)?;
         Ok(())
     })
 }

@@ -9,6 +9,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::access::{Person, Role};
 use crate::db::Reason;
 use crate::ids::UserId;
+use crate::words::words;
+
+words! {
+    /// What happens in somebody's browser when one more waits for them in the inbox.
+    #[derive(Default)]
+    pub enum InboxAlerts {
+        #[default]
+        Off = "off" => "Nothing",
+        Sound = "sound" => "A sound",
+        Notice = "notice" => "A notification of the browser",
+        Both = "both" => "Both",
+    }
+}
 
 /// A session that is not used for so long is over.
 pub const IDLE: TimeDelta = TimeDelta::hours(12);

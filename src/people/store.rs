@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::domain::{FORGOTTEN, IDLE, LONGEST_SESSION, NewUser, STEPS, User};
+use super::domain::{FORGOTTEN, IDLE, InboxAlerts, LONGEST_SESSION, NewUser, STEPS, User};
 use crate::access::{Person, Role};
 use crate::app::App;
 use crate::db::DbError;
@@ -92,6 +92,14 @@ pub fn set_name_and_email(conn: &mut PgConnection, id: UserId, name: &str, email
 
 pub fn set_role(conn: &mut PgConnection, id: UserId, role: Role) -> QueryResult<()> {
     diesel::update(users::table.find(id)).set(users::role.eq(role)).execute(conn).map(drop)
+}
+
+pub fn alerts(conn: &mut PgConnection, id: UserId) -> QueryResult<InboxAlerts> {
+    users::table.find(id).select(users::alerts).first(conn)
+}
+
+pub fn set_alerts(conn: &mut PgConnection, id: UserId, alerts: InboxAlerts) -> QueryResult<()> {
+    diesel::update(users::table.find(id)).set(users::alerts.eq(alerts)).execute(conn).map(drop)
 }
 
 pub fn set_disabled_at(conn: &mut PgConnection, id: UserId, at: Option<DateTime<Utc>>) -> QueryResult<()> {

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::actions::{self, Attempt};
 use super::domain::{
-    NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble_of, peer_of, tidy_email, whose,
+    InboxAlerts, NewUser, Refused, User, email_trouble, is_password, name_trouble, password_trouble_of, peer_of,
+    tidy_email, whose,
 };
 use super::{first_password, known, store};
 use crate::access::{Actor, Administer, Person, Role, View};
@@ -38,7 +39,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(disable)
         .service(enable)
         .service(account)
-        .service(set_own_password);
+        .service(set_own_password)
+        .service(set_own_alerts);
 }
 
 // Signing in and out
@@ -510,6 +512,23 @@ async fn set_own_password(
     // That ended all sessions, this one too.
     stay_signed_in(&session, &may.person)?;
     Ok(see_other("/account?changed=true"))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AlertsForm {
+    alerts: String,
+}
+
+/// How somebody wants to hear that a person waits for them; chosen in the inbox.
+#[post("/account/alerts")]
+async fn set_own_alerts(may: May<View>, app: Data<App>, form: Form<AlertsForm>) -> Result<HttpResponse, Problem> {
+    let (id, now) = (may.person.id, app.clock.now());
+    let Some(alerts) = InboxAlerts::of_word(&form.alerts) else {
+        return Err(Problem::Invalid("Choose one of the ways to be told that somebody waits.".to_owned()));
+    };
+    app.db.run(move |conn| actions::set_alerts(conn, id, alerts, now)).await?;
+    Ok(see_other("/inbox"))
 }
 
 #[cfg(test)]

@@ -668,7 +668,7 @@ mod tests {
     use super::*;
     use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
     use crate::pacing::{LatePolicy, Window};
-    use crate::schedules::Rules;
+    use crate::schedules::{Draft, Rules};
 
     const NONE: Holds = Holds::none();
 
@@ -707,6 +707,34 @@ mod tests {
     fn paused_at(since: &str) -> Run {
         let clock = RunClock::Started(SendClock { rate: 10.0, base: 1.0, since: at("09:00") });
         Run { clock, next_seq: 31, released: 30, ..run(RunState::Paused { since: at(since) }) }
+    }
+
+    #[test]
+    fn a_rate_that_was_reckoned_is_a_round_figure_and_a_chosen_one_stays_as_it_was_typed() {
+        let words = |auto: bool, rate: f64| {
+            let clock = RunClock::Started(SendClock { rate, base: 1.0, since: at("09:00") });
+            let time = |text: &str| text.parse().unwrap();
+            let (start, end) = (time("09:00:00"), time("10:00:00"));
+            let plan = Draft::once("Main", ChannelId(1), "Hello", at("09:00").date_naive(), start, end, 10.0);
+            let (id, campaign_id) = (ScheduleId(1), CampaignId(1));
+            let line = ScheduleLine {
+                schedule: Schedule { id, campaign_id, plan, state: ScheduleState::Active, next_run_at: None },
+                run: Some(Run { auto, clock, ..run(RunState::Running) }),
+                holds: Holds::none(),
+                counts: Counts::default(),
+                earlier: Vec::new(),
+                paused_by: None,
+                channel: "SMS".to_owned(),
+                kind: "sms".to_owned(),
+                bot: None,
+                met_by: None,
+                waits_until: None,
+            };
+            line.rate_words()
+        };
+        assert_eq!(words(true, 148.96), "auto, 149 / min");
+        assert_eq!(words(true, 1.234), "auto, 1.23 / min");
+        assert_eq!(words(false, 148.96), "148.96 / min");
     }
 
     #[test]

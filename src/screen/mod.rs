@@ -2,5 +2,6 @@
 
 pub mod domain;
 pub mod store;
+pub mod order;
 pub mod live;
 pub mod web;

@@ -47,21 +47,16 @@ pub enum ShowCampaigns {
     Archived,
 }
 
-/// Up to `limit` campaigns, newest first, whose names hold `q`, from the one after `after` on.
-pub fn list(
+/// The campaigns whose names hold `q`, of those that `show` asks for, in no order.
+pub fn asked_for(
     conn: &mut PgConnection,
     q: &str,
     show: ShowCampaigns,
-    after: Option<CampaignId>,
-    limit: i64,
     now: DateTime<Utc>,
-) -> QueryResult<Vec<Campaign>> {
-    let mut found = campaigns::table.select(Row::as_select()).order(campaigns::id.desc()).limit(limit).into_boxed();
+) -> QueryResult<Vec<CampaignId>> {
+    let mut found = campaigns::table.select(campaigns::id).into_boxed();
     if !q.is_empty() {
         found = found.filter(campaigns::search.ilike(containing(q)));
-    }
-    if let Some(after) = after {
-        found = found.filter(campaigns::id.lt(after));
     }
     let with_run = |state: &'static str| {
         exists(
@@ -135,7 +130,7 @@ pub fn list(
         ShowCampaigns::Stopped => found.filter(campaigns::state.eq("stopped")),
         ShowCampaigns::Archived => found.filter(campaigns::state.eq("archived")),
     };
-    found.load(conn)?.into_iter().map(Campaign::try_from).collect()
+    found.load(conn)
 }
 
 /// Those of these campaigns that exist, newest first.

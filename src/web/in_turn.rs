@@ -1,7 +1,7 @@
 use std::io;
 
 use actix_web::Error;
-use actix_web::ResponseError;
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
@@ -66,7 +66,7 @@ pub async fn table_in_turn(
     };
     let res = match noted {
         Ok(()) => res,
-        Err(problem) => problem.error_response(),
+        Err(problem) => HttpResponse::from_error(problem),
     };
     Ok(ServiceResponse::new(req, res))
 }

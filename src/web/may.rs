@@ -50,6 +50,16 @@ impl<R: Right> FromRequest for May<R> {
     }
 }
 
+/// How many wait for somebody in the inbox, and what happens when one more does.
+#[derive(Clone, Debug)]
+pub struct Waits {
+    pub n: i64,
+    /// `14`, or `1,000+`; nothing when nobody waits.
+    pub words: Option<String>,
+    /// As stored.
+    pub alerts: &'static str,
+}
+
 /// What the layout around every signed-in page shows.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -62,9 +72,19 @@ pub struct Frame {
     pub demo: Option<DemoProgress>,
     /// What was done on the page before.
     pub said: Option<String>,
+    /// On pages of the inbox; others ask for it afterwards.
+    pub waits: Option<Waits>,
 }
 
 impl Frame {
+    pub fn of(req: &HttpRequest) -> Result<Frame, Problem> {
+        let app = req.app_data::<Data<App>>();
+        let held = app.is_some_and(|app| app.marks.is_held());
+        let demo = app.and_then(|app| app.pulse.demo());
+        let (person, path) = (who_asks(req)?, req.path().to_owned());
+        Ok(Frame { person, path, held, demo, said: super::said::heard(req), waits: None })
+    }
+
     /// Whether the page lies under `path`, such as `/campaigns`.
     pub fn under(&self, path: &str) -> bool {
         self.path == path || self.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
@@ -100,12 +120,6 @@ impl FromRequest for Frame {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let app = req.app_data::<Data<App>>();
-        let held = app.is_some_and(|app| app.marks.is_held());
-        let demo = app.and_then(|app| app.pulse.demo());
-        ready(who_asks(req).map(|person| {
-            let said = super::said::heard(req);
-            Frame { person, path: req.path().to_owned(), held, demo, said }
-        }))
+        ready(Frame::of(req))
     }
 }

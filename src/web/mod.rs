@@ -5,6 +5,7 @@ pub mod chart;
 mod cross_site;
 pub mod csv;
 mod forms;
+mod framed;
 mod headers;
 mod heavy;
 mod htmx;
@@ -15,6 +16,7 @@ mod panics;
 mod peer;
 mod problem;
 mod said;
+mod told;
 mod wrongs;
 
 use actix_web::HttpResponse;
@@ -24,16 +26,18 @@ use askama::Template;
 pub use bodies::in_time;
 pub use cross_site::{is_own_origin, plain_host, refuse_cross_site};
 pub use forms::FieldErrors;
+pub use framed::framed;
 pub use headers::harden;
 pub use heavy::heavy;
 pub use htmx::Htmx;
 pub use in_turn::{in_turn, reckon, search_in_turn, table_in_turn};
-pub use may::{Frame, May, who_asks};
+pub use may::{Frame, May, Waits, who_asks};
 pub use multipart::{Budget, Incoming, Parts, Unfit};
 pub use panics::{survive, tell_of_panics};
 pub use peer::{caller, is_local};
 pub use problem::{Click, Problem};
 pub use said::Say;
+pub use told::{KEPT_TO_CORRECT, tell_once, told_once};
 
 /// Answers with a rendered template.
 pub fn page(template: impl Template) -> Result<HttpResponse, Problem> {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
@@ -156,6 +158,49 @@ impl Problem {
         };
         Problem::SignInFirst { htmx, next: next.and_then(local_path).map(str::to_owned) }
     }
+
+    /// What happened, and what to do.
+    pub(super) fn words(&self) -> (Cow<'_, str>, Cow<'_, str>) {
+        let (headline, advice): (&str, &str) = match self {
+            Problem::SignInFirst { .. } => ("Sign in first", "You are signed out."),
+            Problem::NotAllowed => ("You may not do this", "Ask an admin of this installation for the right."),
+            Problem::CrossSite => ("This request came from another site", "Open Bugle itself and do it there."),
+            Problem::UnknownHost => (
+                "Bugle does not know itself by this name",
+                "Start it with --public-url and the address that browsers use, or open it by its IP address.",
+            ),
+            Problem::NotFound => ("Not found", "It may have been deleted, or the address is mistyped."),
+            Problem::Invalid(reason) | Problem::TooLarge(reason) => (reason.as_str(), "Nothing was changed."),
+            Problem::Conflict(reason) => {
+                (reason.as_str(), "Nothing was changed. Reload the page to see how things are now.")
+            }
+            Problem::Busy => ("Busy right now", "Please try again in a moment."),
+            Problem::TooMany => ("Too many slow questions at once", "Wait until one has its answer, and try again."),
+            Problem::TooLate => ("This request took too long to arrive", "Nothing was changed. Please try again."),
+            Problem::TooSlow => (
+                "This takes too long to find out",
+                "Nothing was changed. Ask for less, or try again when less is going on.",
+            ),
+            Problem::NoDatabase(lost) => {
+                let advice = format!("{} {} {}", no_answer(lost), unchanged(lost), UNTIL_THEN);
+                return ("The database does not answer".into(), advice.into());
+            }
+            Problem::NotDone(click, None) => {
+                (click.not_done(), "Too much is going on right now, and sending goes on as before. Press it again.")
+            }
+            Problem::NotDone(click, Some(lost)) => {
+                let advice =
+                    format!("{} What is being sent goes on when it answers: press again then.", no_answer(lost));
+                return (if lost.unchanged { click.not_done() } else { click.unknown() }.into(), advice.into());
+            }
+            Problem::Unseen(click) => (
+                click.done(),
+                "The database stopped answering just afterwards, so what is still on its way cannot be listed. Reload the page in a moment.",
+            ),
+            Problem::Panicked | Problem::Unexpected(_) => WENT_WRONG,
+        };
+        (headline.into(), advice.into())
+    }
 }
 
 fn path_of(url: &str) -> Option<&str> {
@@ -186,53 +231,19 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let advice;
-        let (headline, advice) = match self {
-            Problem::SignInFirst { htmx, next } => return sign_in(*htmx, next.as_deref()),
-            Problem::NotAllowed => ("You may not do this", "Ask an admin of this installation for the right."),
-            Problem::CrossSite => ("This request came from another site", "Open Bugle itself and do it there."),
-            Problem::UnknownHost => (
-                "Bugle does not know itself by this name",
-                "Start it with --public-url and the address that browsers use, or open it by its IP address.",
-            ),
-            Problem::NotFound => ("Not found", "It may have been deleted, or the address is mistyped."),
-            Problem::Invalid(reason) | Problem::TooLarge(reason) => (reason.as_str(), "Nothing was changed."),
-            Problem::Conflict(reason) => {
-                (reason.as_str(), "Nothing was changed. Reload the page to see how things are now.")
-            }
-            Problem::Busy => ("Busy right now", "Please try again in a moment."),
-            Problem::TooMany => ("Too many slow questions at once", "Wait until one has its answer, and try again."),
-            Problem::TooLate => ("This request took too long to arrive", "Nothing was changed. Please try again."),
-            Problem::TooSlow => (
-                "This takes too long to find out",
-                "Nothing was changed. Ask for less, or try again when less is going on.",
-            ),
-            Problem::NoDatabase(lost) => {
-                advice = format!("{} {} {}", no_answer(lost), unchanged(lost), UNTIL_THEN);
-                ("The database does not answer", advice.as_str())
-            }
-            Problem::NotDone(click, None) => {
-                (click.not_done(), "Too much is going on right now, and sending goes on as before. Press it again.")
-            }
-            Problem::NotDone(click, Some(lost)) => {
-                advice = format!("{} What is being sent goes on when it answers: press again then.", no_answer(lost));
-                (if lost.unchanged { click.not_done() } else { click.unknown() }, advice.as_str())
-            }
-            Problem::Unseen(click) => (
-                click.done(),
-                "The database stopped answering just afterwards, so what is still on its way cannot be listed. Reload the page in a moment.",
-            ),
-            Problem::Panicked => WENT_WRONG,
-            Problem::Unexpected(error) => {
-                tracing::error!("{error:#}");
-                WENT_WRONG
-            }
-        };
+        if let Problem::SignInFirst { htmx, next } = self {
+            return sign_in(*htmx, next.as_deref());
+        }
+        if let Problem::Unexpected(error) = self {
+            tracing::error!("{error:#}");
+        }
         let mut response = HttpResponse::build(self.status_code());
         if let Problem::TooLarge(_) = self {
             // What is left of it is not read.
             response.force_close();
         }
+        let (headline, advice) = self.words();
+        let (headline, advice) = (headline.as_ref(), advice.as_ref());
         response
             .content_type("text/html; charset=utf-8")
             .insert_header(("HX-Reselect", "#problem"))

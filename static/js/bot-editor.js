@@ -54,6 +54,30 @@
     button.click();
   });
 
+  // A trial shows what was typed last: it waits until that is saved.
+  let saves = 0;
+  let goesTo = null;
+  const go = () => {
+    if (goesTo) location.assign(goesTo);
+    goesTo = null;
+  };
+  const isStep = (element) => element?.closest?.(".step-form");
+  document.addEventListener("change", (event) => { if (isStep(event.target)) saves += 1; });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!isStep(event.detail.elt)) return;
+    saves = Math.max(0, saves - 1);
+    // What was refused is to be read here.
+    if (!event.detail.successful) goesTo = null;
+    if (saves === 0) go();
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href*='/try?']");
+    if (!link || saves === 0 || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    goesTo = link.href;
+    setTimeout(go, 4_000);
+  });
+
   // A link into a folded step unfolds it.
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href^='#']");

@@ -16,6 +16,17 @@
     problem.append(close);
   };
 
+  // Who leaves the page gives up what is under way, and that is no error.
+  const underWay = new Set();
+  document.addEventListener("htmx:beforeSend", (event) => {
+    const { xhr } = event.detail;
+    underWay.add(xhr);
+    xhr.addEventListener("loadend", () => underWay.delete(xhr));
+  });
+  addEventListener("pagehide", () => {
+    for (const xhr of underWay) xhr.onabort = xhr.onerror = null;
+  });
+
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === notice) withClose();
     else if (event.detail.requestConfig && event.detail.requestConfig.verb !== "get") clear();

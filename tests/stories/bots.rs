@@ -256,6 +256,7 @@ async fn a_bot_is_tried_and_the_wait_is_skipped() {
     no.shows("coming = no");
     let done = press(&no.html, "say", "tomorrow").await;
     done.shows("other day = 2026-03-03");
+    done.shows("Somebody will confirm 3 March 2026.");
     done.shows("handed over to the inbox");
     let back = press(&done.html, "back", "").await;
     back.lacks("2026-03-03");

@@ -204,3 +204,34 @@ async fn a_daily_campaign_expects_a_file_on_its_days_until_it_has_come() {
     assert!(today.contains("waiting") && !today.contains("file expected"), "{today}");
     assert!(day(&month.html, "2026-11-25").contains("file expected"));
 }
+
+#[actix_web::test]
+async fn what_runs_every_few_minutes_is_one_entry_that_opens() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let often = weekdays(&desk, "Ticker", 3, None);
+    weekdays(&desk, "Reminder", 2, None);
+    let rule = serde_json::to_string(&Rule::Cron("*/5 * * * *".parse().unwrap())).unwrap();
+    desk.sql(&format!(
+        "UPDATE schedules SET recurrence = jsonb_set(recurrence, '{{rule}}', '{rule}'), next_run_at = '2026-03-02 08:05Z', end_time = '00:00'
+         WHERE campaign_id = {often}"
+    ));
+    let schedule = desk.number(&format!("SELECT id AS n FROM schedules WHERE campaign_id = {often}"));
+
+    let month = desk.visit("/calendar").await;
+    let tuesday = day(&month.html, "2026-03-03");
+    assert!(tuesday.contains("every 5 minutes, 288 runs") && !tuesday.contains("more<"), "{tuesday}");
+    assert!(tuesday.contains("Reminder") && tuesday.contains(">289<"), "{tuesday}");
+    assert!(tuesday.contains(&format!("href=\"/calendar/2026-03-03?open={schedule}\"")), "{tuesday}");
+
+    let rows = |html: &str| html.matches("<th scope=\"row\"><a").count();
+    let page = desk.visit("/calendar/2026-03-03").await;
+    assert_eq!(rows(&page.html), 2);
+    page.shows("every 5 minutes, 288 runs");
+    page.shows("288 planned");
+    page.shows("about 864");
+    let open = desk.visit(&format!("/calendar/2026-03-03?open={schedule}")).await;
+    assert_eq!(rows(&open.html), 100);
+    open.shows("Page 1 of 3, 289 runs");
+    open.shows("aria-expanded=\"true\"");
+    open.shows(&format!("/calendar/2026-03-03?page=2&open={schedule}"));
+}

@@ -458,8 +458,8 @@ async fn what_cannot_be_blocked_comes_back_as_it_was_typed() {
 async fn a_blocklist_is_imported_line_by_line_and_goes_out_as_it_came() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let csv = "address,until,why\n0861234567,2026-04-30,=1+1\n07911 1,,\n+353861234568,,rang\n0861234569,yesterday,\n";
-    let page = desk.upload("/blocklist/import", "list.csv", csv.as_bytes(), &[("kind", "sms"), ("region", "IE")]).await;
-    assert_eq!(page.status, 200);
+    let form = [("kind", "sms"), ("region", "IE")];
+    let page = desk.lands(desk.upload("/blocklist/import", "list.csv", csv.as_bytes(), &form).await).await;
     page.shows("2 addresses are blocked.");
     page.shows(r#"<td class="num" data-label="Line">3</td><td data-label="Address">07911 1</td>"#);
     page.shows("Write the last day as year-month-day");
@@ -475,7 +475,7 @@ async fn a_blocklist_is_imported_line_by_line_and_goes_out_as_it_came() {
     let before = desk.lines(entries);
     for region in ["", "IE", "US"] {
         let form = [("kind", "sms"), ("region", region)];
-        let again = desk.upload("/blocklist/import", "list.csv", out.html.as_bytes(), &form).await;
+        let again = desk.lands(desk.upload("/blocklist/import", "list.csv", out.html.as_bytes(), &form).await).await;
         again.shows("2 addresses are blocked.");
         again.shows("Every line could be read.");
         assert_eq!(desk.lines(entries), before, "{region}");
@@ -607,7 +607,8 @@ async fn the_blocklist_is_searched_and_paged() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let numbers: Vec<String> = (0..60).map(|i| format!("+35386{:07}", 1_000_000 + i)).collect();
     let text = numbers.join("\n");
-    desk.upload("/blocklist/import", "", b"", &[("kind", "sms"), ("text", &text)]).await.shows("60 addresses");
+    let form = [("kind", "sms"), ("text", text.as_str())];
+    desk.lands(desk.upload("/blocklist/import", "", b"", &form).await).await.shows("60 addresses");
     let first = desk.visit("/blocklist").await;
     assert_eq!(first.html.matches("id=\"entry-").count(), 50);
     first.shows("Next page");

@@ -212,10 +212,11 @@ async fn whatever_is_wrong_in_a_workbook_ends_in_an_answer() {
         bytes.truncate(if n % 5 == 0 { random(bytes.len()) } else { bytes.len() });
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
-        let read = workbook_rows(&file, format, bytes.len() as u64, 0, Patience::UPLOAD, &mut |_| {}, &mut |_, row, _| {
-            row.iter().for_each(drop);
-            ControlFlow::Continue(())
-        });
+        let read =
+            workbook_rows(&file, format, bytes.len() as u64, 0, Patience::UPLOAD, &mut |_| {}, &mut |_, row, _| {
+                row.iter().for_each(drop);
+                ControlFlow::Continue(())
+            });
         assert!(!matches!(read, Err(Unread::Broken(_))), "case {n}: {read:?}");
     }
 }

@@ -307,7 +307,8 @@ async fn the_sheet_with_the_contacts_is_found_named_and_can_be_chosen() {
     assert_eq!(importer::tick(&desk.app).await.unwrap(), 1);
     let taken = desk.number("SELECT address::bigint AS n FROM file_rows");
     assert_eq!(taken, 353_861_234_502, "what the page showed is what is taken");
-    let noted = "SELECT count(*) AS n FROM journal WHERE was LIKE '%sheet “People”%' AND became LIKE '%sheet “Of March”%'";
+    let noted =
+        "SELECT count(*) AS n FROM journal WHERE was LIKE '%sheet “People”%' AND became LIKE '%sheet “Of March”%'";
     assert_eq!(desk.number(noted), 1);
 
     // Where no sheet certainly has phone numbers, it is the first that is a table; of one sheet nothing is said.

@@ -271,7 +271,7 @@ async fn a_conversation_is_closed_and_opened_again_and_somebody_is_blocked() {
     let (_, to) = desk.survey(1).await;
     let thread = desk.thread_of(&to[0]);
     assert_eq!(desk.submit(&format!("{thread}/close")).await.status, 303);
-    desk.visit(&thread).await.shows("closed by Ada");
+    desk.visit(&thread).await.shows("Closed by Ada");
     desk.visit("/inbox?view=closed").await.shows("Name1");
     assert_eq!(desk.submit(&format!("{thread}/close")).await.status, 409);
     desk.later(7200);
@@ -376,7 +376,7 @@ async fn pages_ask_for_news_and_get_nothing_when_there_is_none() {
             .html
             .split("hx-get=\"/inbox")
             .skip(1)
-            .find(|it| it.contains("seen=") || it.starts_with('/'))
+            .find(|it| it.contains("seen=") || (it.starts_with('/') && !it.starts_with("/count")))
             .unwrap();
         format!("/inbox{}", from.split('"').next().unwrap().replace("&#38;", "&"))
     });
@@ -460,4 +460,110 @@ async fn older_messages_are_a_page_further() {
     shown.shows("line 3.");
     shown.lacks("line 59.");
     shown.lacks("every 2s");
+}
+
+/// The text of a page's title.
+fn title(html: &str) -> &str {
+    html.split("<title>").nth(1).unwrap().split("</title>").next().unwrap()
+}
+
+#[actix_web::test]
+async fn whoever_closes_a_conversation_goes_on_with_the_next_and_can_take_it_back() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(4).await;
+    for phone in &to[..3] {
+        desk.hears(phone, "2").await;
+        desk.later(1);
+    }
+    let threads: Vec<String> = to.iter().map(|phone| desk.thread_of(phone)).collect();
+    let next = desk.submit(&format!("{}/close", threads[0])).await;
+    assert_eq!((next.status, next.location.as_deref()), (303, Some(threads[1].as_str())));
+    let shown = desk.visit(&threads[1]).await;
+    shown.shows(&format!("Closed: <a href=\"{}\">Name1</a>.", threads[0]));
+    shown.shows(&format!("action=\"{}/reopen\"", threads[0]));
+    desk.visit(&threads[1]).await.lacks("Closed: <a");
+
+    // In a narrowed list the next is of that list, and the way back leads there.
+    let list = desk.visit("/inbox?label=vip").await;
+    list.lacks("class=\"conversation\"");
+    desk.fill_in(&format!("{}/labels", threads[1]), &[("label", "vip")]).await;
+    let list = desk.visit("/inbox?label=vip").await;
+    list.shows(&format!("href=\"{}?list=label%3Dvip\"", threads[1]));
+    let thread = desk.visit(&format!("{}?list=label%3Dvip", threads[1])).await;
+    thread.shows("<a class=\"button\" href=\"/inbox?label=vip\"");
+    thread.shows("name=\"list\" value=\"label=vip\"");
+    let next = desk.fill_in(&format!("{}/close", threads[1]), &[("list", "label=vip")]).await;
+    assert_eq!(next.location.as_deref(), Some("/inbox?label=vip"), "the third has no such label");
+    let list = desk.visit("/inbox?label=vip").await;
+    list.shows("Nobody else waits here.");
+    desk.visit("/inbox?label=vip").await.lacks("Nobody else waits here.");
+
+    // The one with the bot waits for nobody.
+    let next = desk.submit(&format!("{}/close", threads[2])).await;
+    assert_eq!(next.location.as_deref(), Some("/inbox"));
+    assert_eq!(desk.submit(&format!("{}/reopen", threads[2])).await.status, 303);
+    desk.visit(&threads[2]).await.lacks("Closed by");
+}
+
+#[actix_web::test]
+async fn how_many_wait_for_somebody_stands_in_the_rail_and_in_the_title_and_is_the_list_behind_it() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (ben, mail) = desk.add("Ben", Role::Operator);
+    assert_eq!(title(&desk.visit("/inbox").await.html), "Inbox · Bugle");
+    assert_eq!(desk.peek("/inbox/count?was=0.off").await.status, 204);
+    let (_, to) = desk.survey(4).await;
+    for phone in &to[..3] {
+        desk.hears(phone, "2").await;
+    }
+    let mine = desk.thread_of(&to[0]);
+    desk.fill_in(&format!("{mine}/assign"), &[("to", &ben.to_string())]).await;
+
+    let list = desk.visit("/inbox").await;
+    assert_eq!(title(&list.html), "(2) Inbox · Bugle");
+    list.shows("href=\"/inbox?view=for-you\" aria-label=\"2 for you\">2</a>");
+    let rows = |html: &str| html.matches("class=\"conversation\"").count();
+    assert_eq!(rows(&desk.visit("/inbox?view=for-you").await.html), 2);
+    assert_eq!(title(&desk.visit(&mine).await.html), "(2) Name1 · Bugle");
+    let theirs = desk.visits_as(&mail, "/inbox?view=for-you").await;
+    assert_eq!((title(&theirs.html), rows(&theirs.html)), ("(3) Inbox · Bugle", 3));
+
+    // Every page asks for it again, and hears nothing while it is the same.
+    desk.visit("/calendar").await.shows("hx-get=\"/inbox/count?was=\"");
+    let count = desk.peek("/inbox/count?was=").await;
+    count.shows("was=2.off");
+    count.shows(">2</a>");
+    assert_eq!(desk.peek("/inbox/count?was=2.off").await.status, 204);
+    desk.submit(&format!("{}/close", desk.thread_of(&to[1]))).await;
+    desk.peek("/inbox/count?was=2.off").await.shows(">1</a>");
+
+    // A sound or a notification is wanted by a person, and by nobody else.
+    assert_eq!(desk.fill_in("/account/alerts", &[("alerts", "loud")]).await.status, 422);
+    assert_eq!(desk.fill_in("/account/alerts", &[("alerts", "sound")]).await.location.as_deref(), Some("/inbox"));
+    desk.visit("/inbox").await.shows("<option value=\"sound\" selected>");
+    desk.peek("/inbox/count?was=1.off").await.shows("data-alerts=\"sound\"");
+    desk.visits_as(&mail, "/inbox").await.shows("<option value=\"off\" selected>");
+}
+
+#[actix_web::test]
+async fn a_search_finds_names_without_accents_and_numbers_as_people_say_them() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let (_, to) = desk.survey(3).await;
+    desk.sql(&format!(
+        "UPDATE contacts SET \"values\" = '{{\"Nachname\": \"Anna Müller\"}}' WHERE address = '{}'",
+        to[0]
+    ));
+    desk.sql(&format!("UPDATE contacts SET address = '4915123456704' WHERE address = '{}'", to[1]));
+    let found = async |q: &str| {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", q).finish();
+        let html = desk.visit(&format!("/inbox?{query}")).await.html;
+        html.matches("class=\"conversation\"").count()
+    };
+    for q in ["Müller", "muller", "MULLER", "anna mu"] {
+        assert_eq!(found(q).await, 1, "{q}");
+    }
+    assert_eq!(found("üller").await, 0, "a name is found by how one of its words begins");
+    for q in ["+49 151 23456704", "0151 23456704", "0151/234567-04", "456704", "6704"] {
+        assert_eq!(found(q).await, 1, "{q}");
+    }
+    assert_eq!(found("6705").await, 0);
 }

@@ -169,12 +169,16 @@ async fn a_list_is_pasted_and_bad_numbers_are_named() {
     assert_eq!(desk.number("SELECT count(*) AS n FROM lists"), 0);
 
     let form = [("name", "VIP"), ("kind", "sms"), ("region", "IE"), ("text", typed)];
-    let page = desk.upload("/lists", "", b"", &form).await;
-    assert_eq!(page.status, 200);
+    let made = desk.upload("/lists", "", b"", &form).await;
+    assert_eq!(made.location.as_deref(), Some("/lists/1"), "a reload must not hand it in again");
+    let page = desk.lands(made).await;
     page.shows("2 addresses added, 1 there again, 1 left out.");
     page.shows("07911 1 is not a phone number in Ireland.");
     page.shows("07911 1</textarea>");
     assert_eq!(desk.members(1), ["353861234567", "353861234568"]);
+    let again = desk.visit("/lists/1").await;
+    again.lacks("2 addresses added");
+    again.lacks("07911 1");
 
     let again = desk.upload("/lists/1/add", "", b"", &[("region", "IE"), ("text", "0861234568 ; 0861234569")]).await;
     assert_eq!(again.location.as_deref(), Some("/lists/1"));

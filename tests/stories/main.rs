@@ -17,6 +17,7 @@ mod controls;
 mod controls_core;
 mod creating;
 mod drops;
+mod frames;
 mod history;
 mod hostile;
 mod importing;

@@ -21,7 +21,7 @@ DECLARE
     became text;
 BEGIN
     FOR of IN SELECT * FROM (VALUES
-        ('users', 'INSERT OR DELETE', '{email,name,role,disabled_at,password_hash}'::text[]),
+        ('users', 'INSERT OR DELETE', '{email,name,role,disabled_at,password_hash,alerts}'::text[]),
         ('settings', 'INSERT OR DELETE', NULL),
         ('blackouts', 'INSERT OR DELETE', NULL),
         ('channels', 'INSERT OR DELETE', '{name,sender,per_minute,settings}'),
@@ -40,7 +40,7 @@ BEGIN
         ('approvals', 'INSERT OR DELETE', NULL),
         ('launches_to_come', 'INSERT OR DELETE', NULL),
         ('daily_plans', 'INSERT OR DELETE', '{opens,closes,days,expected_name}'),
-        ('drops', 'INSERT OR DELETE', '{state}'),
+        ('drops', 'INSERT OR DELETE', '{state,dismissed_at}'),
         ('schedule_runs', 'DELETE', '{state,ends_at}')
     ) AS t (table_name, whole_rows, columns) LOOP
         EXECUTE format(

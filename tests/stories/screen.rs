@@ -241,3 +241,169 @@ async fn a_pause_is_not_one_yet_while_something_is_in_flight() {
     desk.peek(&format!("/schedules/{schedule}")).await.shows(">Pausing</span>");
     desk.press(&format!("/campaigns/{campaign}/stop")).await.shows(">Stopping</span>");
 }
+
+/// What a list shows, in its order: `# now 2` for a heading, and the names of the campaigns.
+fn listed(html: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut parts = html.split('<').peekable();
+    while let Some(part) = parts.next() {
+        let text = part.rsplit('>').next().unwrap().trim();
+        if part.starts_with("h2 class=\"campaign-group\"") {
+            let n = parts.peek().unwrap().rsplit('>').next().unwrap();
+            found.push(format!("# {} {n}", text.to_lowercase()));
+        } else if part.starts_with("a class=\"campaign-toggle\"") {
+            found.push(text.to_owned());
+        }
+    }
+    found
+}
+
+/// Walks through all pages of a list.
+async fn whole(desk: &Desk, first: &str) -> (usize, Vec<String>) {
+    let (mut path, mut pages, mut all) = (Some(first.to_owned()), 0, Vec::new());
+    while let Some(at) = path {
+        let html = desk.visit(&at).await.html;
+        pages += 1;
+        all.extend(listed(&html));
+        let next = html.split("id=\"next-page\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
+        path = next.map(|next| next.replace("&#38;", "&").replace("&amp;", "&"));
+    }
+    (pages, all)
+}
+
+#[actix_web::test]
+async fn what_runs_or_needs_somebody_stands_first_then_what_comes_then_drafts_then_what_is_over() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.campaign("Through", 2, "09:00-10:00", 60.0).await;
+    desk.campaign("Running", 300, "09:00-10:00", 1.0).await;
+    let (held, ..) = desk.campaign("Held", 30, "09:00-10:00", 1.0).await;
+    let (off, ..) = desk.campaign("Called off", 30, "09:00-10:00", 1.0).await;
+    desk.campaign("Tonight", 3, "17:00-18:00", 10.0).await;
+    desk.campaign("At noon", 3, "12:00-13:00", 10.0).await;
+    desk.daily("Daily", "daily.csv", &[("Main", "09:00-10:00", 10.0, None)]).await;
+    desk.sql("INSERT INTO campaigns (name, time_zone, created_at) VALUES ('Old draft', 'UTC', '2026-02-01'), ('New draft', 'UTC', '2026-03-01')");
+    desk.press(&format!("/campaigns/{held}/pause")).await;
+    desk.run_until("2026-03-02 09:03").await;
+    desk.press(&format!("/campaigns/{off}/stop")).await;
+
+    let usual = [
+        "# now 3",
+        "Daily",
+        "Held",
+        "Running",
+        "# next 2",
+        "At noon",
+        "Tonight",
+        "# drafts 2",
+        "New draft",
+        "Old draft",
+        "# done 2",
+        "Called off",
+        "Through",
+    ];
+    let page = desk.visit("/campaigns").await;
+    assert_eq!(listed(&page.html), usual);
+    // Empty groups are not there, and a filter or a search keeps to the groups.
+    assert_eq!(listed(&desk.visit("/campaigns?show=draft").await.html), ["# drafts 2", "New draft", "Old draft"]);
+    assert_eq!(listed(&desk.peek("/campaigns?q=old").await.html), ["# drafts 1", "Old draft"]);
+
+    let by_name = listed(&desk.visit("/campaigns?sort=name").await.html);
+    assert_eq!(by_name[..6], ["# now 3", "Daily", "Held", "Running", "# next 2", "At noon"]);
+    let backwards = desk.visit("/campaigns?sort=-name").await;
+    let names = listed(&backwards.html);
+    assert_eq!(names[..4], ["# now 3", "Running", "Held", "Daily"]);
+    assert_eq!(names[names.len() - 2..], ["Through", "Called off"]);
+    let by_start = listed(&desk.visit("/campaigns?sort=-start").await.html);
+    assert_eq!(by_start[4..7], ["# next 2", "Tonight", "At noon"]);
+    let by_progress = listed(&desk.visit("/campaigns?sort=-progress").await.html);
+    assert_eq!(by_progress[by_progress.len() - 3..], ["# done 2", "Through", "Called off"]);
+    assert_eq!(listed(&desk.visit("/campaigns?sort=nonsense&after=nonsense").await.html), usual);
+
+    // The order stays over a search, a filter and whatever draws a single row anew.
+    backwards.shows("<input type=\"hidden\" name=\"sort\" value=\"-name\">");
+    backwards.shows("/campaigns?show=live&sort=-name");
+    backwards.shows("data-way=\"descending\"");
+    let row = desk.peek(&format!("/campaigns/{held}/row?sort=-name")).await;
+    row.shows(&format!("/campaigns?sort=-name&open={held}"));
+}
+
+#[actix_web::test]
+async fn in_every_order_the_pages_neither_repeat_nor_skip() {
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.sql(
+        "INSERT INTO campaigns (name, time_zone, created_at, state, launched_at, ended_at)
+         SELECT 'No. ' || lpad(n::text, 3, '0'), 'UTC', now(), CASE n % 3 WHEN 0 THEN 'draft' WHEN 1 THEN 'paused' ELSE 'stopped' END,
+                CASE WHEN n % 3 > 0 THEN now() - n % 7 * interval '1 day' END, CASE WHEN n % 3 = 2 THEN now() - n % 5 * interval '1 hour' END
+         FROM generate_series(1, 160) n",
+    );
+    for sort in ["usual", "name", "-name", "start", "-start", "progress", "-progress", "end", "-end"] {
+        let (pages, all) = whole(&desk, &format!("/campaigns?q=No.&sort={sort}")).await;
+        let mut names: Vec<_> = all.iter().filter(|it| !it.starts_with('#')).collect();
+        assert_eq!((pages, names.len()), (4, 160), "{sort}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 160, "{sort}: a campaign stands there twice");
+        let mut headings: Vec<_> = all.iter().filter(|it| it.starts_with('#')).collect();
+        headings.dedup();
+        assert_eq!(headings, ["# now 54", "# drafts 53", "# done 53"], "{sort}");
+    }
+}
+
+#[actix_web::test]
+async fn a_campaign_of_groups_counts_those_it_sends_to_and_names_the_others() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let rows: String =
+        (1..=5).map(|n| format!("+1202555010{n},Name{n},{}\n", ["Cork", "Galway", "Sligo"][n % 3])).collect();
+    let path = crate::before_launch::draft(&desk, "Regions", &format!("phone,name,city\n{rows}")).await;
+    desk.fill_in(&format!("{path}/group"), &[("group_by", "city")]).await;
+    crate::before_launch::schedule(&desk, &path, &[("schedule_name", "Galway"), ("group", "Galway")]).await;
+    crate::before_launch::schedule(&desk, &path, &[("schedule_name", "Cork"), ("group", "Cork")]).await;
+    desk.submit(&format!("{path}/launch")).await;
+    desk.tick().await;
+
+    let (first, second) =
+        (desk.number("SELECT min(id) AS n FROM schedule_runs"), desk.number("SELECT max(id) AS n FROM schedule_runs"));
+    let id = path.rsplit('/').next().unwrap();
+    let row = desk.visit(&format!("/campaigns?open={id}")).await;
+    row.shows("<span class=\"num\">0 / 3</span>");
+    row.shows("aria-label=\"0 of 3 done\"");
+    row.shows(&format!("<a class=\"num\" href=\"/runs/{first}?show=no-group\">2 in no group</a>"));
+    let audience = |run: i64| desk.counts(bugle::ids::RunId(run)).audience;
+    assert_eq!((audience(first), audience(second)), (2, 1));
+    let ledger = desk.visit(&format!("/runs/{first}")).await;
+    ledger.shows("<b>2</b> Audience");
+    ledger.shows("<b>2</b> In no group");
+    ledger.shows("<b>0</b> Skipped");
+    let rows = |html: &str| html.matches("<tr").count() - 1;
+    assert_eq!(rows(&ledger.html), 2);
+    assert_eq!(rows(&desk.visit(&format!("/runs/{first}?show=no-group")).await.html), 2);
+    assert_eq!(rows(&desk.visit(&format!("/runs/{first}?q=1202555010")).await.html), 4, "a search finds everybody");
+}
+
+#[actix_web::test]
+async fn each_link_to_a_ledger_says_which() {
+    let desk = Desk::open_at("2026-03-02 08:00").await;
+    let rows: String =
+        (1..=3).map(|n| format!("+1202555010{n},Name{n},{}\n", ["Cork", "Galway", "Sligo"][n % 3])).collect();
+    let path = crate::before_launch::draft(&desk, "Regions", &format!("phone,name,city\n{rows}")).await;
+    desk.fill_in(&format!("{path}/group"), &[("group_by", "city")]).await;
+    for city in ["Cork", "Galway", "Sligo"] {
+        crate::before_launch::schedule(&desk, &path, &[("schedule_name", city), ("group", city)]).await;
+    }
+    desk.submit(&format!("{path}/launch")).await;
+    desk.tick().await;
+    let page = desk.visit(&format!("/campaigns?open={}", path.rsplit('/').next().unwrap())).await;
+    let mut links: Vec<&str> = page
+        .html
+        .split("<a href=\"/runs/")
+        .skip(1)
+        .filter_map(|link| link.split_once('>')?.1.split("</a>").next())
+        .collect();
+    links.retain(|words| words.starts_with("Ledger of"));
+    links.sort_unstable();
+    assert_eq!(
+        links,
+        ["Cork", "Galway", "Sligo"].map(|city| format!("Ledger of Regions, {city}, 2 Mar")),
+        "three runs, three names"
+    );
+}

@@ -14,7 +14,7 @@ use crate::contacts::addresses::normalise;
 use crate::db::{DbError, Error};
 use crate::drafting::Refused;
 use crate::drafting::actions::launch_agreed;
-use crate::drafting::approvals::{self, ApprovalStanding};
+use crate::drafting::approvals;
 use crate::drafting::own_yes::Matter;
 use crate::drafting::review::{self, Facts};
 use crate::drafting::test_send::{self};

@@ -1,5 +1,6 @@
 //! The list of conversations.
 
+use actix_session::Session;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
@@ -8,74 +9,26 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::thread::{DoubtQuestion, ThreadAsked};
+use super::places::{Looking, thread_href, told, waits};
+use super::thread::{DoubtQuestion, JustClosed, ThreadAsked};
 use crate::access::{Person, View};
 use crate::app::App;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
-use crate::ids::{CampaignId, ChannelId, UserId};
+use crate::conversations::closed_words;
+use crate::ids::{CampaignId, ChannelId};
 use crate::inbox::store::{self, COUNTED, Choices, InboxAsk, InboxPlace, ListedConversation, Page, View as Shown};
+use crate::people;
+use crate::people::domain::InboxAlerts;
 use crate::web::chart::thousands;
-use crate::web::{Frame, Htmx, May, Problem, page, search_in_turn};
+use crate::web::{Frame, Htmx, May, Problem, Waits, page, search_in_turn, told_once};
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(index).service(keys);
+    cfg.service(index).service(count_for_you).service(keys);
 }
 
 /// Conversations on one page.
 const PAGE: usize = 50;
-
-/// What is looked for, as it stands in the address of the page.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-struct Looking {
-    view: String,
-    channel: String,
-    campaign: String,
-    label: String,
-    q: String,
-    after: String,
-    /// The news that the page knows; asks only for newer.
-    seen: String,
-}
-
-impl Looking {
-    fn ask(&self, person: UserId) -> InboxAsk {
-        let label = self.label.trim().replace('\0', "");
-        InboxAsk {
-            view: Shown::of_word(&self.view).unwrap_or_default(),
-            channel: self.channel.parse().ok().map(ChannelId),
-            campaign: self.campaign.parse().ok().map(CampaignId),
-            label: Some(label).filter(|label| !label.is_empty()),
-            q: self.q.trim().replace('\0', ""),
-            place: InboxPlace::parse(&self.after),
-            person,
-        }
-    }
-
-    /// The same search elsewhere.
-    fn href(&self, view: Shown, after: Option<&InboxPlace>, seen: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let after = after.map(InboxPlace::to_string).unwrap_or_default();
-        let view = if view == Shown::default() { "" } else { view.word() };
-        let (channel, campaign, label) = (self.channel.as_str(), self.campaign.as_str(), self.label.trim());
-        for (name, value) in [
-            ("view", view),
-            ("channel", channel),
-            ("campaign", campaign),
-            ("label", label),
-            ("q", self.q.trim()),
-            ("after", &after),
-            ("seen", seen),
-        ] {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        let query = query.finish();
-        if query.is_empty() { "/inbox".to_owned() } else { format!("/inbox?{query}") }
-    }
-}
 
 struct List {
     person: Person,
@@ -95,6 +48,11 @@ impl List {
             let n = if *n >= COUNTED { format!("{}+", thousands(COUNTED)) } else { thousands(*n) };
             (self.looking.href(*view, None, ""), view.label(), n, *view == self.ask.view)
         })
+    }
+
+    /// The page of a conversation, which knows the way back.
+    fn thread_href(&self, it: &ListedConversation) -> String {
+        thread_href(it.id, &self.looking.query())
     }
 
     fn is_first(&self) -> bool {
@@ -151,6 +109,8 @@ struct Index {
     frame: Frame,
     list: List,
     choices: Choices,
+    closed: Option<JustClosed>,
+    alerts: InboxAlerts,
 }
 
 impl Index {
@@ -184,7 +144,13 @@ struct News {
 }
 
 #[get("/inbox", wrap = "from_fn(search_in_turn)")]
-async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Looking>) -> Result<HttpResponse, Problem> {
+async fn index(
+    may: May<View>,
+    mut frame: Frame,
+    app: Data<App>,
+    session: Session,
+    looking: Query<Looking>,
+) -> Result<HttpResponse, Problem> {
     let (looking, now) = (looking.into_inner(), app.clock.now());
     let ask = looking.ask(may.person.id);
     let (wanted, seen) = (ask.clone(), looking.seen.clone());
@@ -198,7 +164,10 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
             }
             let page = store::page(conn, &wanted, PAGE)?;
             let counts = store::counts(conn, wanted.person)?;
-            let choices = if seen.is_empty() { Some(store::choices(conn)?) } else { None };
+            let choices = match seen.is_empty() {
+                true => Some((store::choices(conn)?, people::store::alerts(conn, wanted.person)?)),
+                false => None,
+            };
             Ok(Some((page, counts, news, choices)))
         })
         .await?;
@@ -213,9 +182,38 @@ async fn index(may: May<View>, frame: Frame, app: Data<App>, looking: Query<Look
     }
     let list = List { looking, ask, page: shown, counts, news, person, zone, now };
     match choices {
-        Some(choices) => page(Index { frame, list, choices }),
+        Some((choices, alerts)) => {
+            let n = list.counts.iter().find(|(view, _)| *view == Shown::ForYou).map_or(0, |(_, n)| *n);
+            frame.waits = Some(told(n, alerts));
+            let closed = told_once(&session, &frame.path);
+            page(Index { frame, list, choices, closed, alerts })
+        }
         None => page(News { list }),
     }
+}
+
+/// The count in the rail.
+#[derive(Template)]
+#[template(path = "inbox/_count.html")]
+struct CountForYou {
+    waits: Option<Waits>,
+}
+
+/// What the rail shows already.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Counted {
+    was: String,
+}
+
+/// How many wait for whoever looks; nothing when that is what they see.
+#[get("/inbox/count")]
+async fn count_for_you(may: May<View>, app: Data<App>, known: Query<Counted>) -> Result<HttpResponse, Problem> {
+    let waits = waits(&app, &may.person).await?;
+    if known.was == format!("{}.{}", waits.n, waits.alerts) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    page(CountForYou { waits: Some(waits) })
 }
 
 /// What the keys do.

@@ -1,5 +1,6 @@
 //! The list of conversations, and one of them.
 
+mod places;
 mod list;
 mod thread;
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use actix_session::Session;
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, Form, Path, Query, ServiceConfig};
@@ -10,21 +11,23 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::{Stream, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::access::{Export, Operate, Person, Role, SeeAddresses, View, masked, without_address};
 use crate::app::App;
 use crate::contacts::addresses::in_full;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
-use crate::conversations::Handler;
+use crate::conversations::{Handler, closed_words};
 use crate::db::{DbError, Error};
 use crate::ids::{ConversationId, MessageId, UserId};
 use crate::inbox::actions::{self, Decision, Refused};
 use crate::inbox::store::{self, Author, Barred, Thread, ThreadMessage, Which, name_among};
+use crate::inbox::web::places::{Looking, thread_href, waits};
 use crate::providers::Kind;
 use crate::web::{
-    FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, version_of,
+    FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, tell_once,
+    told_once, version_of,
 };
 use crate::wording::{Segments, segments};
 
@@ -84,6 +87,8 @@ struct Look {
     older: Option<MessageId>,
     /// Whether these are the newest messages, which get news.
     live: bool,
+    /// The query of the list that it was opened from.
+    list: String,
     agents: Vec<(UserId, String)>,
     me: UserId,
     may_answer: bool,
@@ -187,7 +192,22 @@ impl Look {
     }
 
     fn older_href(&self) -> Option<String> {
-        Some(format!("{}?before={}", self.path(), self.older?))
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("before", &self.older?.to_string());
+        if !self.list.is_empty() {
+            query.append_pair("list", &self.list);
+        }
+        Some(format!("{}?{}", self.path(), query.finish()))
+    }
+
+    /// This page, as the list opens it.
+    fn here(&self) -> String {
+        thread_href(self.id.0, &self.list)
+    }
+
+    /// The list that it was opened from.
+    fn list_href(&self) -> String {
+        if self.list.is_empty() { "/inbox".to_owned() } else { format!("/inbox?{}", self.list) }
     }
 
     fn news_href(&self) -> String {
@@ -195,7 +215,8 @@ impl Look {
         query
             .append_pair("at", &self.thread.changed.to_string())
             .append_pair("mode", self.mode().word())
-            .append_pair("side", &self.side_print());
+            .append_pair("side", &self.side_print())
+            .append_pair("list", &self.list);
         format!("{}/news?{}", self.path(), query.finish())
     }
 
@@ -216,6 +237,23 @@ impl Look {
 struct Show {
     frame: Frame,
     look: Look,
+    closed: Option<JustClosed>,
+}
+
+/// A conversation that was closed a moment ago, for whoever goes on with the next: the way back.
+#[derive(Deserialize, Serialize)]
+pub(super) struct JustClosed {
+    pub id: i64,
+    /// Name or address, as whoever closed it sees it.
+    pub who: String,
+    /// The query of the list that it was opened from.
+    pub list: String,
+}
+
+impl JustClosed {
+    pub fn href(&self) -> String {
+        thread_href(self.id, &self.list)
+    }
 }
 
 /// The messages and how things stand.
@@ -276,6 +314,7 @@ async fn look(
         messages,
         older,
         live: before.is_none(),
+        list: String::new(),
         agents,
         me: person.id,
         may_answer,
@@ -292,19 +331,24 @@ async fn look(
 #[serde(default)]
 struct Where {
     before: String,
+    list: String,
 }
 
 #[get("/inbox/{id:\\d+}")]
 async fn show(
     may: May<View>,
-    frame: Frame,
+    mut frame: Frame,
     app: Data<App>,
+    session: Session,
     id: Path<ConversationId>,
     place: Query<Where>,
 ) -> Result<HttpResponse, Problem> {
     let before = place.before.parse().ok().map(MessageId);
     let look = look(&app, &may.person, id.into_inner(), before, ReplyForm::default()).await?;
-    page(Show { frame, look })
+    let look = Look { list: Looking::parse(&place.list).query(), ..look };
+    frame.waits = Some(waits(&app, &may.person).await?);
+    let closed = told_once(&session, &frame.path);
+    page(Show { frame, look, closed })
 }
 
 /// What a page knows.
@@ -314,6 +358,7 @@ struct Known {
     at: i64,
     mode: String,
     side: String,
+    list: String,
 }
 
 fn html(status: StatusCode, body: String) -> HttpResponse {
@@ -338,7 +383,8 @@ async fn news(
     if changed == known.at {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let look = &look(&app, &may.person, id, None, ReplyForm::default()).await?;
+    let look = look(&app, &may.person, id, None, ReplyForm::default()).await?;
+    let look = &Look { list: Looking::parse(&known.list).query(), ..look };
     let mut parts = draw(&LivePart { look, oob: false })?;
     if look.mode().word() != known.mode {
         parts += &draw(&ReplyPart { look, oob: true })?;
@@ -354,6 +400,8 @@ async fn news(
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct ReplyForm {
+    /// The query of the list that the page was opened from.
+    list: String,
     body: String,
     /// The newest message on the page.
     seen: i64,
@@ -416,26 +464,29 @@ async fn reply(
     htmx: Htmx,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    let form = ReplyForm { body: form.body.replace("\r\n", "\n").replace('\0', ""), seen: form.seen };
+    let list = Looking::parse(&form.list).query();
+    let form =
+        ReplyForm { body: form.body.replace("\r\n", "\n").replace('\0', ""), seen: form.seen, list: list.clone() };
     let (text, seen) = (form.body.clone(), MessageId(form.seen));
     let said = app.db.run(move |conn| actions::reply(conn, id, &text, seen, by, now)).await;
     let (status, form, refused) = match said {
         Ok(_) => {
             app.said.notify_one();
             if !htmx.0 {
-                return Ok(see_other(format!("/inbox/{id}#newest")));
+                return Ok(see_other(format!("{}#newest", thread_href(id.0, &list))));
             }
             (StatusCode::OK, ReplyForm::default(), None)
         }
         Err(DbError::Work(Error::Refused(refused))) => (StatusCode::UNPROCESSABLE_ENTITY, form, Some(refused)),
         Err(error) => return Err(error.into()),
     };
-    let mut look = look(&app, &may.person, id, None, form).await?;
+    let look = look(&app, &may.person, id, None, form).await?;
+    let mut look = Look { list, ..look };
     if let Some(refused) = refused {
         look.errors.add("body", refused.to_string());
     }
     if !htmx.0 {
-        return page_with(status, Show { frame, look });
+        return page_with(status, Show { frame, look, closed: None });
     }
     let parts = draw(&ReplyPart { look: &look, oob: false })? + &draw(&LivePart { look: &look, oob: true })?;
     let side = draw(&SidePart { look: &look, oob: true })?;
@@ -547,10 +598,34 @@ async fn block(
 // What is done with one press
 
 #[post("/inbox/{id:\\d+}/close")]
-async fn close(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
+async fn close(
+    may: May<Operate>,
+    app: Data<App>,
+    session: Session,
+    id: Path<ConversationId>,
+    from: Option<Form<OpenedFrom>>,
+) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    app.db.run(move |conn| actions::close(conn, id, by, now)).await?;
-    Ok(see_other(format!("/inbox/{id}")))
+    let looking = Looking::parse(&from.map(Form::into_inner).unwrap_or_default().list);
+    let (list, mut ask) = (looking.query(), looking.ask(by));
+    if !may.person.has::<SeeAddresses>() {
+        ask.q.clear();
+    }
+    let title = look(&app, &may.person, id, None, ReplyForm::default()).await?.title();
+    let next = app
+        .db
+        .run(move |conn| {
+            actions::close(conn, id, by, now)?;
+            Ok::<_, Error<Refused>>(store::next(conn, &ask, id)?)
+        })
+        .await?;
+    let (path, goes_to) = match next {
+        Some(next) => (format!("/inbox/{next}"), thread_href(next.0, &list)),
+        None if list.is_empty() => ("/inbox".to_owned(), "/inbox".to_owned()),
+        None => ("/inbox".to_owned(), format!("/inbox?{list}")),
+    };
+    tell_once(&session, &path, &JustClosed { id: id.0, who: title, list })?;
+    Ok(see_other(goes_to))
 }
 
 #[post("/inbox/{id:\\d+}/reopen")]
@@ -558,6 +633,13 @@ async fn reopen(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> 
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::reopen(conn, id, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}")))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OpenedFrom {
+    /// The query of the list that the page was opened from.
+    list: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -604,7 +686,7 @@ async fn add_label(
         Err(DbError::Work(Error::Refused(refused))) => {
             let mut look = look(&app, &may.person, id, None, ReplyForm::default()).await?;
             look.errors.add("label", refused.to_string());
-            page_with(StatusCode::UNPROCESSABLE_ENTITY, Show { frame, look })
+            page_with(StatusCode::UNPROCESSABLE_ENTITY, Show { frame, look, closed: None })
         }
         Err(error) => Err(error.into()),
     }

@@ -1,5 +1,7 @@
 //! The list, its rows, and what an open row holds.
 
+use std::collections::HashMap;
+
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, get};
@@ -20,9 +22,10 @@ use crate::ids::{CampaignId, ScheduleId};
 use crate::pacing::Forecast;
 use crate::runs::RunState;
 use crate::screen::domain::{ScheduleLine, Sheet};
+use crate::screen::order::{CampaignGroup, CampaignOrder, CampaignPlace, PlacedCampaign, list};
 use crate::screen::store::{Past, ShowCampaigns, turns_of};
 use crate::screen::web::panels::{
-    Body, CampaignList, CampaignRow, Head, Index, Note, PausedTogether, Picture, Place, Plan, Rights, SHOWS,
+    Body, CampaignList, CampaignRow, Head, Index, ListedRow, Note, PausedTogether, Picture, Place, Plan, Rights, SHOWS,
     SchedulePanel, Settling,
 };
 use crate::web::chart::{Course, Timeline};
@@ -44,7 +47,10 @@ pub struct Asked {
     q: String,
     #[serde(default)]
     show: String,
-    after: Option<CampaignId>,
+    #[serde(default)]
+    sort: String,
+    #[serde(default)]
+    after: String,
     pub open: Option<CampaignId>,
     /// Signature of what the asker shows already.
     was: Option<String>,
@@ -59,7 +65,8 @@ impl Asked {
     pub fn place(&self) -> Place {
         let show =
             SHOWS.into_iter().find(|(_, word, _)| *word == self.show).map_or(ShowCampaigns::All, |(show, ..)| show);
-        Place { q: self.q.trim().to_owned(), show, after: self.after, open: self.open }
+        let (order, after) = (CampaignOrder::parse(&self.sort), CampaignPlace::parse(&self.after));
+        Place { q: self.q.trim().to_owned(), show, order, after, open: self.open }
     }
 }
 
@@ -73,11 +80,15 @@ async fn index(
 ) -> Result<HttpResponse, Problem> {
     let (now, place) = (app.clock.now(), asked.place());
     let wanted = place.clone();
-    let (mut sheets, opened, nothing_yet, pauses) = app
+    let (sheets, headings, next, opened, nothing_yet, pauses) = app
         .db
         .look(move |conn| {
-            let after = wanted.after;
-            let mut found = crate::screen::store::list(conn, &wanted.q, wanted.show, after, ROWS as i64 + 1, now)?;
+            let Place { q, show, order, after, .. } = &wanted;
+            let mut placed = list(conn, q, *show, *order, after.as_ref(), ROWS + 1, now)?;
+            let next = placed.get(ROWS - 1).filter(|_| placed.len() > ROWS).map(|last| last.place.clone());
+            placed.truncate(ROWS);
+            let headings = headings(&placed);
+            let mut found: Vec<Campaign> = placed.into_iter().map(|it| it.campaign).collect();
             // The row to open is shown even when it is on another page of the list.
             if let Some(open) = wanted.open
                 && wanted.q.is_empty()
@@ -91,15 +102,11 @@ async fn index(
                 Some(sheet) => Some(crate::screen::store::inside(conn, sheet, HISTORY, true)?),
                 None => None,
             };
-            Ok::<_, Problem>((sheets, opened, nothing_yet, crate::screen::store::pauses_of_everything(conn)?))
+            let pauses = crate::screen::store::pauses_of_everything(conn)?;
+            Ok::<_, Problem>((sheets, headings, next, opened, nothing_yet, pauses))
         })
         .await?;
-    let more = sheets.len() > ROWS;
-    sheets.truncate(ROWS);
-    let next = sheets
-        .last()
-        .filter(|_| more)
-        .map(|last| Place { after: Some(last.campaign.id), open: None, ..place.clone() }.url(None));
+    let next = next.map(|after| Place { after: Some(after), open: None, ..place.clone() }.url(None));
     let watched: Vec<String> =
         sheets.iter().map(|sheet| format!("{}:{}", sheet.campaign.id, sheet.signature())).collect();
     let watched = watched.join(",");
@@ -112,7 +119,8 @@ async fn index(
         if is_open && asked.launched.is_some() {
             frame.said = sheet.launched(now);
         }
-        rows.push(draw_row(&app, &frame.person, sheet, &place, inside, None, None, None, now).await?);
+        let html = draw_row(&app, &frame.person, sheet, &place, inside, None, None, None, now).await?;
+        rows.push(ListedRow { heading: headings.get(&sheet.campaign.id).copied(), html });
     }
     let (zone, operates) = (app.settings.time_zone, frame.may(&Role::Operator));
     let paused = draw(&PausedTogether { pauses, zone, now, operates })?;
@@ -124,6 +132,12 @@ async fn index(
         None => None,
     };
     page(Index { frame, place: &place, paused, rows, watched, next, nothing_yet, settling })
+}
+
+/// The groups of a page, by the campaign that each begins with, and how many each has on all pages.
+fn headings(placed: &[PlacedCampaign]) -> HashMap<CampaignId, (CampaignGroup, i64)> {
+    let groups = placed.chunk_by(|one, other| one.place.group == other.place.group);
+    groups.filter_map(|of| of.first()).map(|it| (it.campaign.id, (it.place.group, it.n_in_group))).collect()
 }
 
 /// What a pause or stop of everything has come to. Nothing, once something has been

@@ -13,6 +13,7 @@ use crate::ids::CampaignId;
 use crate::runs::Run;
 use crate::schedules::ScheduleState;
 use crate::screen::domain::{CampaignStanding, EarlierRun, Moment, Outlook, PausedAll, ScheduleLine, Sheet};
+use crate::screen::order::{CampaignGroup, CampaignOrder, CampaignPlace, CampaignSort};
 use crate::screen::store::{HistoryLine, ShowCampaigns};
 use crate::screen::web::progress::{CampaignProgress, Progress, RunProgress, ScheduleProgress};
 use crate::web::chart::thousands;
@@ -162,7 +163,8 @@ impl Picture<'_> {
 pub struct Place {
     pub q: String,
     pub show: ShowCampaigns,
-    pub after: Option<CampaignId>,
+    pub order: CampaignOrder,
+    pub after: Option<CampaignPlace>,
     pub open: Option<CampaignId>,
 }
 
@@ -176,7 +178,10 @@ impl Place {
         if self.show != ShowCampaigns::All {
             query.append_pair("show", show_word(self.show));
         }
-        if let Some(after) = self.after {
+        if self.order != CampaignOrder::default() {
+            query.append_pair("sort", &self.order.to_string());
+        }
+        if let Some(after) = &self.after {
             query.append_pair("after", &after.to_string());
         }
         if let Some(open) = open {
@@ -438,13 +443,51 @@ impl Settling {
     }
 }
 
+/// A row of the list.
+pub struct ListedRow {
+    /// The group that it begins, and how many that has on all pages.
+    pub heading: Option<(CampaignGroup, i64)>,
+    pub html: String,
+}
+
+/// A way to sort the list.
+pub struct SortLink {
+    pub url: String,
+    pub words: &'static str,
+    /// It is the one: `Some("ascending")` or `Some("descending")`.
+    pub current: Option<&'static str>,
+}
+
+impl ListedRow {
+    /// The group that it begins, and how many that has.
+    fn group(&self) -> Option<(CampaignGroup, String)> {
+        self.heading.map(|(group, n)| (group, thousands(n)))
+    }
+}
+
+impl Place {
+    fn sorts(&self) -> Vec<SortLink> {
+        let link = |by: CampaignSort| {
+            let order = self.order.pressed(by);
+            let place = Place { order, after: None, open: None, ..self.clone() };
+            let way = if self.order.backwards { "descending" } else { "ascending" };
+            SortLink { url: place.url(None), words: by.label(), current: (self.order.by == by).then_some(way) }
+        };
+        CampaignSort::ALL.into_iter().map(link).collect()
+    }
+
+    /// The order, unless it is the usual one.
+    fn sorted(&self) -> Option<String> {
+        (self.order != CampaignOrder::default()).then(|| self.order.to_string())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "campaigns/index.html")]
 pub struct Index<'a> {
     pub frame: crate::web::Frame,
     pub place: &'a Place,
-    /// Rows, as HTML.
-    pub rows: Vec<String>,
+    pub rows: Vec<ListedRow>,
     /// What was paused together, as HTML.
     pub paused: String,
     /// `12:<signature>,…` of what the rows show.
@@ -460,7 +503,7 @@ pub struct Index<'a> {
 pub struct CampaignList<'a> {
     pub place: &'a Place,
     pub paused: String,
-    pub rows: Vec<String>,
+    pub rows: Vec<ListedRow>,
     pub watched: String,
     pub next: Option<String>,
     pub nothing_yet: bool,

@@ -21,6 +21,8 @@ pub struct Progress {
     /// Whose ledger the numbers lead to; `None` when there are several.
     pub run: Option<RunId>,
     pub outlook: Outlook,
+    /// In no group that a schedule sends to: how many, and whose ledger has them.
+    pub no_group: Option<(i64, RunId)>,
     /// Conversations, where bots talk.
     pub talks: Option<String>,
     pub now: DateTime<Utc>,
@@ -40,10 +42,13 @@ impl CampaignProgress {
     pub fn of(sheet: &Sheet, now: DateTime<Utc>) -> Progress {
         let mut runs = sheet.runs();
         let run = runs.next().map(|run| run.id).filter(|_| runs.next().is_none());
+        let in_no_group =
+            |line: &ScheduleLine| Some((line.counts.no_group, line.run.as_ref()?.id)).filter(|(n, _)| *n > 0);
         Progress {
             id: format!("campaign-{}-progress", sheet.campaign.id),
             counts: sheet.counts(),
             run,
+            no_group: sheet.lines.iter().find_map(in_no_group),
             outlook: sheet.outlook(now),
             talks: sheet
                 .has_bot()
@@ -63,6 +68,7 @@ impl ScheduleProgress {
             id: format!("schedule-{}-progress", line.schedule.id),
             counts: line.counts,
             run: line.run.as_ref().map(|run| run.id),
+            no_group: None,
             outlook: line.outlook(now),
             talks: None,
             now,
@@ -78,6 +84,7 @@ impl RunProgress {
             id: format!("run-{}-progress", earlier.run.id),
             counts: earlier.counts,
             run: Some(earlier.run.id),
+            no_group: None,
             outlook: crate::screen::domain::outlook([(&earlier.run, &earlier.holds)].into_iter(), now),
             talks: None,
             now,

@@ -47,7 +47,7 @@ export const stories = {
     assert.equal(await page.getByLabel("Reply", { exact: true }).inputValue(), "You are wel");
     await page.getByLabel("Reply", { exact: true }).press("Escape");
     await leaves(page, () => page.keyboard.press("e"));
-    await page.getByText("closed by").waitFor();
+    await page.getByText("Closed: ").waitFor();
     await looksRight(page, "inbox-closed");
     await page.keyboard.press("u");
     await page.waitForURL("**/inbox");

@@ -165,10 +165,11 @@ fn workbooks() {
     fuzz("bytes of a workbook, read by a process of its own", &[&few, &many, old], move |bytes| {
         let format = if bytes.starts_with(b"PK") { Format::Xlsx } else { Format::Xls };
         write_anew(&mut file, bytes);
-        let read = workbook_rows(&file, format, bytes.len() as u64, 0, Patience::UPLOAD, &mut |_| {}, &mut |_, row, _| {
-            std::hint::black_box(row.iter().map(str::len).sum::<usize>());
-            ControlFlow::Continue(())
-        });
+        let read =
+            workbook_rows(&file, format, bytes.len() as u64, 0, Patience::UPLOAD, &mut |_| {}, &mut |_, row, _| {
+                std::hint::black_box(row.iter().map(str::len).sum::<usize>());
+                ControlFlow::Continue(())
+            });
         // Whatever became of that process is a reason to refuse the file.
         assert!(matches!(read, Ok(()) | Err(Unread::Refused(_))), "{read:?}");
     });

@@ -404,12 +404,13 @@ impl House {
                     let outcome = group.outcome.and_then(Outcome::of_code);
                     rows.add(Word { progress: group.progress, outcome }, group.n);
                 }
+                rows.counts.audience -= rows.counts.no_group;
                 let kept = counts_of(conn, RunId(run.id))?;
                 let it = bugle::runs::store::find(conn, RunId(run.id))?;
                 let single = outcomes(conn, &it, &kept)?;
                 let single: BTreeMap<Outcome, i64> = single
                     .into_iter()
-                    .filter(|(outcome, _)| matches!(outcome.group(), OutcomeGroup::Failed | OutcomeGroup::Skipped))
+                    .filter(|(outcome, _)| matches!(outcome.group(), OutcomeGroup::Failed | OutcomeGroup::Skipped | OutcomeGroup::NoGroup))
                     .collect();
                 if (kept, &single) != (rows.counts, &rows.outcomes) {
                     wrong.push(format!("run {}: told {kept:?} and {single:?}, in rows {rows:?}", run.id));
