@@ -86,7 +86,7 @@ fn a_conversation_goes_its_way() {
     let no = say(&steps, &began.memory, "I can’t");
     assert_eq!(trace(&no), "when");
     let day = say(&steps, &no.memory, "tomorrow?");
-    assert_eq!(texts(&day), ["See you on 2026-03-03."], "what is kept counts before what was known");
+    assert_eq!(texts(&day), ["See you on 3 March 2026."], "what is kept counts before what was known");
 }
 
 #[test]

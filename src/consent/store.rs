@@ -12,6 +12,7 @@ use crate::db::Assembled;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{channels, consent_changes, consent_rules, contacts, users};
 use crate::ids::{ChannelId, ContactId, UserId};
+use crate::providers::key::SendKey;
 use crate::providers::{Kind, ProviderName};
 use crate::words::words;
 
@@ -222,6 +223,11 @@ impl Changed {
             "doubted" => "warn",
             _ => "good",
         }
+    }
+
+    /// The provider's name for the message that it came with; ours for a send says nothing to anybody.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref().filter(|message| SendKey::parse(message).is_none())
     }
 
     /// How it is known.

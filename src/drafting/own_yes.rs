@@ -50,6 +50,10 @@ impl OwnYes {
     pub fn words(&self) -> String {
         let n = thousands(self.at_most);
         match self.matter {
+            Matter::AtOnce if self.n < self.at_most => format!(
+                "Yes, {} at once, or up to {n} within {MINUTES_TO_LOOK} minutes: their time has passed already.",
+                thousands(self.n)
+            ),
             Matter::AtOnce => format!("Yes, {n} at once: their time has passed already."),
             Matter::LateStart => format!("Yes, late: the start has passed, and {n} are sent to from the launch on."),
             Matter::Messaged => format!("Yes, {n} again: an earlier campaign has messaged them already."),

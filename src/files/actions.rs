@@ -135,6 +135,7 @@ pub fn settle(
         }
         file.settle(two_ways)?;
         store::save(conn, &file)?;
+        store::forget_counts(conn, id)?;
         let entry = Entry::new(Happened::FileTwoWaysChosen, id, by).was(was.done()).became(two_ways.done());
         Ok(journal::note(conn, entry, now)?)
     })

@@ -97,6 +97,22 @@ pub fn save(conn: &mut PgConnection, file: &File) -> QueryResult<()> {
         .map(drop)
 }
 
+/// Forgets what was counted of a file that is to be imported once more.
+pub fn forget_counts(conn: &mut PgConnection, id: FileId) -> QueryResult<()> {
+    diesel::update(files::table.find(id))
+        .set((
+            files::bytes_done.eq(0),
+            files::rows_done.eq(0),
+            files::rows_good.eq(0),
+            files::rows_bad.eq(0),
+            files::rows_duplicate.eq(0),
+            files::rows_two_ways.eq(0),
+            files::missing.eq(serde_json::json!({})),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Writes down how a file is read from now on. What its columns are has to be said anew.
 pub fn save_head(conn: &mut PgConnection, id: FileId, head: &TableHead) -> QueryResult<()> {
     diesel::update(files::table.find(id))

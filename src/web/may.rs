@@ -82,7 +82,7 @@ impl Frame {
         let held = app.is_some_and(|app| app.marks.is_held());
         let demo = app.and_then(|app| app.pulse.demo());
         let (person, path) = (who_asks(req)?, req.path().to_owned());
-        Ok(Frame { person, path, held, demo, said: super::said::heard(req), waits: None })
+        Ok(Frame { person, path, held, demo, said: None, waits: None })
     }
 
     /// Whether the page lies under `path`, such as `/campaigns`.
@@ -120,6 +120,6 @@ impl FromRequest for Frame {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Frame::of(req))
+        ready(Frame::of(req).map(|frame| Frame { said: super::said::heard(req), ..frame }))
     }
 }

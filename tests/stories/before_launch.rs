@@ -469,7 +469,7 @@ async fn what_leaves_at_once_is_agreed_to_with_its_figure() {
     // Five minutes late, a hundred were due; in the time that somebody looks it may become two hundred.
     desk.at("2026-03-02 09:05");
     let page = desk.visit(&format!("{path}/edit")).await;
-    page.shows(r#"<input type="checkbox" name="at_once" value="200" required>"#);
+    page.shows(r#"<input type="checkbox" name="at_once" value="200" form="launch-form" required>"#);
     let launch = format!("{path}/launch");
     let unasked = desk.submit(&launch).await;
     assert_eq!(unasked.status, 422);

@@ -220,6 +220,7 @@ async fn the_proof_is_complete_on_the_page_in_the_table_and_in_the_history() {
     for words in ["Stop.", "SM18", "wrote the word", "the provider said so", OUT] {
         page.shows(words);
     }
+    page.lacks(&format!("{run}-2-1"));
     let found = desk.visit("/settings/consent?q=%2B1%20202%20555").await;
     found.shows(stranger);
     found.lacks(&format!(">{it}</a>"));

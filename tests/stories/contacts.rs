@@ -629,12 +629,14 @@ async fn blocked_numbers_with_two_readings_wait_for_a_choice_with_their_day_and_
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let form = [("kind", "sms"), ("region", "DE")];
     let file = b"phone;reason;until\n0331 123457;moved;\n49331123456;\"asked, twice\";2026-05-01\n";
-    let page = desk.upload("/blocklist/import", "list.csv", file, &form).await;
+    assert_eq!(desk.upload("/blocklist/import", "list.csv", file, &form).await.status, 303);
+    let page = desk.visit("/blocklist/import").await;
     page.shows("1 address is blocked.");
     page.shows("1 number could be read two ways and was left out.");
     page.shows("49331123456,2026-05-01,&#34;asked, twice&#34;");
     let chosen = [("text", "49331123456,2026-05-01,\"asked, twice\""), ("two_ways", "with_code")];
-    desk.upload("/blocklist/import", "", b"", &[&form[..], &chosen].concat()).await.shows("1 address is blocked.");
+    assert_eq!(desk.upload("/blocklist/import", "", b"", &[&form[..], &chosen].concat()).await.status, 303);
+    desk.visit("/blocklist/import").await.shows("1 address is blocked.");
     let blocked = "SELECT concat_ws(' ', address, until::date, why) AS line FROM blocklist ORDER BY address DESC";
     assert_eq!(desk.lines(blocked), ["49331123457 moved", "49331123456 2026-05-02 asked, twice"]);
 }

@@ -38,14 +38,14 @@ async fn buttons_work_without_scripts() {
     desk.visit(&format!("/campaigns?open={campaign}")).await.shows("Paused. Nothing more will leave.");
     let plan = desk.visit(&format!("/schedules/{schedule}/resume")).await;
     plan.shows("<html");
-    plan.shows("<h1>Resume Main of Spring offer?</h1>");
+    plan.shows(">Resume Main of Spring offer?</h1>");
     plan.shows(r#"data-icon="campaigns" aria-current="page""#);
     plan.shows("100 left.");
     let resumed = desk.submit(&format!("/schedules/{schedule}/resume")).await;
     assert_eq!((resumed.status, resumed.location), (303, Some(place.clone())));
     let question = desk.visit(&format!("/schedules/{schedule}/stop")).await;
     question.shows("A stop is final.");
-    question.shows("<h1>Stop Main of Spring offer?</h1>");
+    question.shows(">Stop Main of Spring offer?</h1>");
     let stopped = desk.submit(&format!("/schedules/{schedule}/stop")).await;
     assert_eq!((stopped.status, stopped.location), (303, Some(place)));
     assert_eq!(desk.state("schedules", schedule.0), "stopped");

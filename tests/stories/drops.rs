@@ -915,10 +915,10 @@ async fn the_files_of_each_day_follow_the_choice_about_two_readings() {
     assert_eq!(desk.fill_in(&format!("/campaigns/{draft}/daily/two-ways"), &choice).await.status, 303);
     desk.comes_back_at("2026-11-25 08:30").await;
     let page = dropped(&desk, draft, "two.csv").await;
-    page.shows("1 row could be read two ways and was read as they are dialled inside the country.");
+    page.shows("1 row could be read two ways and was read as dialled inside the country.");
     assert_eq!(desk.number("SELECT count(*) AS n FROM file_rows WHERE address = '4949331123456'"), 1);
     let why = "SELECT became AS t FROM journal WHERE happened = 'daily.two_ways_chosen'";
-    assert_eq!(desk.column(why), ["read as they are dialled inside the country"]);
+    assert_eq!(desk.column(why), ["read as dialled inside the country"]);
 }
 
 #[actix_web::test]

@@ -405,7 +405,8 @@ async fn pasted_numbers_with_two_readings_wait_for_a_choice() {
     checked.shows(r#"name="two_ways" value="leave_out" checked"#);
 
     // What was not chosen is left out, and stands in the field again with the choice.
-    let page = desk.upload("/lists", "", b"", &form).await;
+    let made = desk.upload("/lists", "", b"", &form).await;
+    let page = desk.visit(&made.location.unwrap()).await;
     page.shows("1 address added, 1 left out");
     page.shows(r#"name="two_ways" value="inside""#);
     page.shows("\n49331123456</textarea>");
