@@ -35,5 +35,9 @@ pub(super) fn heard(req: &HttpRequest) -> Option<String> {
     if req.method() != Method::GET || Htmx::of(req).0 {
         return None;
     }
-    req.get_session().remove_as(SAID)?.ok()
+    let session = req.get_session();
+    let said = session.get(SAID).ok()??;
+    // Removing writes the session anew and lets it last, even where nothing is there.
+    session.remove(SAID);
+    Some(said)
 }

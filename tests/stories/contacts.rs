@@ -633,7 +633,7 @@ async fn blocked_numbers_with_two_readings_wait_for_a_choice_with_their_day_and_
     let page = desk.visit("/blocklist/import").await;
     page.shows("1 address is blocked.");
     page.shows("1 number could be read two ways and was left out.");
-    page.shows("49331123456,2026-05-01,&#34;asked, twice&#34;");
+    page.shows("49331123456,2026-05-01,\"asked, twice\"");
     let chosen = [("text", "49331123456,2026-05-01,\"asked, twice\""), ("two_ways", "with_code")];
     assert_eq!(desk.upload("/blocklist/import", "", b"", &[&form[..], &chosen].concat()).await.status, 303);
     desk.visit("/blocklist/import").await.shows("1 address is blocked.");

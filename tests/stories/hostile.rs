@@ -466,13 +466,12 @@ fn unended(parts: &[Part<'_>]) -> Vec<u8> {
 
 impl Desk {
     async fn sends(&self, path: &str, body: Vec<u8>) -> Answer {
-        let cookie = self.sign_in("admin@example.org", "admin password").await;
         let request = TestRequest::post()
             .uri(path)
             .insert_header(("Sec-Fetch-Site", "same-origin"))
             .insert_header(("Content-Type", "multipart/form-data; boundary=edge"))
             .set_payload(body);
-        self.send(request.cookie(cookie)).await
+        self.send(request.cookie(self.cookie().clone())).await
     }
 
     async fn sends_form(&self, path: &str, parts: &[Part<'_>]) -> Answer {
