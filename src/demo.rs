@@ -356,7 +356,7 @@ impl Story {
         let at = self.app.clock.now();
         // On a number of its own: whoever tries out an inbound campaign finds the first channel free.
         let line = ChannelSetup {
-            name: "Front desk SMS".to_owned(),
+            name: "Sandbox SMS, front desk".to_owned(),
             sender: "Bugle desk".to_owned(),
             per_minute: None,
             own: Own::of(ProviderName::Sandbox),

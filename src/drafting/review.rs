@@ -159,10 +159,9 @@ pub struct FirstText {
 
 impl Facts {
     /// The addresses of the first contacts, phone numbers as they will be dialled.
-    pub fn first_addresses(&self) -> String {
+    pub fn first_addresses(&self) -> Vec<String> {
         let contacts = self.contacts.iter();
-        let firsts = contacts.flat_map(|it| it.firsts.iter().take(3).map(|first| shown(it.kind, &first.address)));
-        firsts.collect::<Vec<_>>().join(", ")
+        contacts.flat_map(|it| it.firsts.iter().take(3).map(|first| shown(it.kind, &first.address))).collect()
     }
 
     /// Rows of the file that are not sent to.

@@ -61,12 +61,18 @@ export async function plan(page, { text = "Hello #name", rate = 600, starts = -6
   await page.getByRole("button", { name: /^Remove/ }).waitFor();
 }
 
+/** Says yes to what wants one of its own, and launches. */
+export async function launchIt(page) {
+  for (const yes of await page.locator("input[form=launch-form]").all()) await yes.check();
+  await page.getByRole("button", { name: "Launch" }).click();
+}
+
 /** Creates a once off campaign from a file and launches it. Leaves the page on the Campaigns screen. */
 export async function launch(page, { name, n, from = 1, ...how }) {
   await draft(page, name);
   await bring(page, `${name}.csv`, contacts(n, { from }), { good: n });
   await plan(page, how);
-  await page.getByRole("button", { name: "Launch" }).click();
+  await launchIt(page);
   await page.waitForURL("**/campaigns?open=*");
   return new Row(page, name);
 }

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { looksRight, number, signIn, until } from "../desk.mjs";
-import { Row, bring, draft, launch, moment, plan, rowsBehind } from "../screen.mjs";
+import { bring, draft, launch, launchIt, moment, plan, Row, rowsBehind } from "../screen.mjs";
 
 /** A window with the Campaigns screen, this campaign open in it. */
 async function opened(desk, name = "Spring offer", options = {}) {
@@ -213,7 +213,7 @@ export const stories = {
     await draft(page, "Slow one");
     await bring(page, "slow.csv", `phone,name\n${dead.join("\n")}\n`, { good: 30 });
     await plan(page, { rate: 600 });
-    await page.getByRole("button", { name: "Launch" }).click();
+    await launchIt(page);
     await page.waitForURL("**/campaigns?open=*");
     const row = new Row(page, "Slow one");
     await row.open();

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { contacts, looksRight, number, until, upload } from "../desk.mjs";
-import { Row, bring, draft, plan } from "../screen.mjs";
+import { bring, draft, launchIt, plan, Row } from "../screen.mjs";
 
 export const stories = {
   async "before the first campaign the screen says what to do"(desk) {
@@ -52,7 +52,7 @@ export const stories = {
     await page.locator("#review .bubble").getByText("Hello Person 1, 20 % off").waitFor();
     await page.locator("#review figure").waitFor();
     await looksRight(page, "draft-review");
-    await page.getByRole("button", { name: "Launch" }).click();
+    await launchIt(page);
 
     // It stands on the screen, its row open, and goes through by itself.
     const row = new Row(page, "Spring offer");
@@ -108,13 +108,13 @@ export const stories = {
     await page.locator(".draft-bar-sum").getByText("12 contacts").waitFor();
     await page.getByRole("link", { name: "Change Main" }).click();
     await text.fill("Hello #name, never saved");
-    await page.getByRole("button", { name: "Launch" }).click();
+    await launchIt(page);
     const asks = page.getByRole("dialog");
     await asks.getByText("Launch without what is not saved?").waitFor();
     await looksRight(page, "draft-launch-unsaved");
     await asks.getByRole("button", { name: "Back to the draft" }).click();
     assert.equal(await text.inputValue(), "Hello #name, never saved");
-    await page.getByRole("button", { name: "Launch" }).click();
+    await launchIt(page);
     await asks.getByRole("button", { name: "Launch without it" }).click();
     await page.waitForURL("**/campaigns?open=*");
     await page.locator("#said").getByText("Launched.").waitFor();
@@ -135,7 +135,7 @@ export const stories = {
     await draft(page, "Plain words");
     await bring(page, "plain.csv", contacts(1500, { from: 10_000 }), { good: 1500 });
     await plan(page, { rate: 300 });
-    await page.getByRole("button", { name: "Launch" }).click();
+    await launchIt(page);
     const row = new Row(page, "Plain words");
     await until("it sends", async () => {
       if (await row.state() === "live" && await row.sent() > 0) return true;

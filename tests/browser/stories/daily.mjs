@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { contacts, looksRight, until } from "../desk.mjs";
-import { Row, bring, clock, draft } from "../screen.mjs";
+import { bring, clock, draft, launchIt, Row } from "../screen.mjs";
 
 const today = () => new Date().toISOString().slice(0, 10);
 
@@ -17,7 +17,8 @@ async function daily(page, name, look = async () => {}) {
   await look(page, "daily-plan-refused");
   await page.getByLabel("Expected file name").fill("arrears-{date}*.csv");
   await page.getByRole("button", { name: "Save the daily file" }).click();
-  await page.waitForURL("**/edit#daily");
+  await page.locator("#expected_name-error").waitFor({ state: "detached" });
+  await page.locator("#unsaved").waitFor({ state: "hidden" });
   await look(page, "daily-draft");
 
   if (!await page.locator("#schedule-form").isVisible()) await page.getByRole("link", { name: /^Add a/ }).click();
@@ -27,7 +28,7 @@ async function daily(page, name, look = async () => {}) {
   await page.getByLabel("Messages a minute").fill("600");
   await page.getByRole("button", { name: "Save the schedule" }).click();
   await page.getByRole("button", { name: /^Remove/ }).waitFor();
-  await page.getByRole("button", { name: "Launch" }).click();
+  await launchIt(page);
   await page.waitForURL("**/campaigns?open=*");
   const row = new Row(page, name);
   await row.element.locator(".drops").waitFor();

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { looksRight, until } from "../desk.mjs";
-import { Row, bring, clock, draft, plan } from "../screen.mjs";
+import { bring, clock, draft, launchIt, plan, Row } from "../screen.mjs";
 
 /** A campaign file whose contacts live in two cities. */
 function cities(n) {
@@ -61,7 +61,7 @@ export const stories = {
     await dublin.getByText("delivered", { exact: true }).waitFor();
     await looksRight(page, "grouped-review");
 
-    await page.getByRole("button", { name: "Launch" }).click();
+    await launchIt(page);
     const row = new Row(page, "Two cities");
     await until("Dublin is through", async () => (await page.content()).includes("Dublin"));
     assert.equal(await row.toggle.getAttribute("aria-expanded"), "true");

@@ -54,7 +54,7 @@ export const stories = {
     await page.getByRole("link", { name: "Edit English" }).click();
     await page.getByLabel("Words").first().fill("stop, ayuda");
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText("already means help in Spanish").waitFor();
+    await page.locator("small.error").getByText("already means help in Spanish").waitFor();
     await looksRight(page, "consent-refused");
     await page.getByRole("link", { name: "Cancel" }).click();
     await page.locator("#proof").getByRole("link", { name: "12025550142" }).click();
@@ -79,7 +79,7 @@ export const stories = {
     await page.getByRole("link", { name: "Add a rule" }).first().click();
     await page.getByLabel("When a text has").fill("(from");
     await page.getByRole("button", { name: "Add", exact: true }).click();
-    await page.getByText("This is not a regular expression").waitFor();
+    await page.locator("small.error").getByText("This is not a regular expression").waitFor();
     await looksRight(page, "rule-refused");
     await page.getByRole("link", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Put the usual rules in" }).click();
