@@ -1,4 +1,4 @@
-// Runs the stories in stories/, each file against a server of its own and two files at a time.
+// Runs the stories in stories/, each file against a server of its own, one after another or, with LANES=2, two at a time.
 //
 //   node tests/browser/run.mjs            all
 //   node tests/browser/run.mjs sign stop  those whose file or name holds one of the words
@@ -16,8 +16,8 @@ const wanted = process.argv.slice(2).map((word) => word.toLowerCase());
 const folder = join(ROOT, "tests/browser/stories");
 /** The longest that one story may take: a page that hangs fails its story, not everybody's patience. */
 const LONGEST = 90_000;
-/** So many files are told side by side: most of a story is waiting for a page. */
-const LANES = Number(process.env.LANES ?? 2);
+/** So many files are told side by side. On two slow cores two are too many: a campaign is over before the story looks. */
+const LANES = Number(process.env.LANES ?? 1);
 let passed = 0;
 let failed = 0;
 

@@ -101,8 +101,10 @@ impl RestPage {
     }
 }
 
-/// The runs that are meant, with the day and all days.
-fn runs_of(conn: &mut PgConnection, of: Of) -> QueryResult<(CampaignId, Vec<Run>, Option<NaiveDate>, Vec<NaiveDate>)> {
+/// A campaign and those of its runs that are meant, with their day and all days.
+type Meant = (CampaignId, Vec<Run>, Option<NaiveDate>, Vec<NaiveDate>);
+
+fn runs_of(conn: &mut PgConnection, of: Of) -> QueryResult<Meant> {
     match of {
         Of::Run(run) => {
             let run = runs::store::find(conn, run)?;

@@ -38,7 +38,7 @@ export const stories = {
     await text.pressSequentially("Hello #nme");
     await page.locator("#measure").getByText("#nme is no field of these contacts").waitFor();
     await text.fill("Hello #name|there#, 20 % off");
-    await page.locator("#measure").getByText("#nme").waitFor({ state: "detached" });
+    await page.locator("#measure .note").getByText("#nme").waitFor({ state: "detached" });
     assert.equal(await number(page.locator("#measure b")), 1);
 
     // An end that has passed comes back as it was typed, with the reason beside it.
