@@ -369,15 +369,12 @@ pub fn launch_agreed(
     now: DateTime<Utc>,
 ) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
-        locks::take_halt(conn, false)?;
-        let campaign = store::lock(conn, id)?;
-        campaign.state.launch()?;
-        if let Some(seen) = seen
-            && audience::fingerprint_of(conn, &campaign)?.0 != seen
-        {
+        // Before anything is locked: a large audience takes its time, and a STOP of everything waits for none of it.
+        store::find(conn, id)?.state.launch()?;
+        let facts = review::gather(conn, id, by, now)?;
+        if seen.is_some_and(|seen| seen != facts.fingerprint) {
             return Err(Refused::ChangedMeanwhile.into());
         }
-        let facts = review::gather(conn, id, by, now)?;
         if let Some(obstacle) = facts.obstacles.into_iter().next() {
             return Err(obstacle.into());
         }
@@ -387,7 +384,7 @@ pub fn launch_agreed(
             return Err(Refused::NotAgreed(it.is_asked(before)).into());
         }
         let noted: Vec<String> = asked.iter().map(|it| it.noted(it.n)).collect();
-        launch_noting(conn, id, &noted.join(", "), by, now)
+        launch_noting(conn, id, Some(&facts.fingerprint), &noted.join(", "), by, now)
     })
 }
 
@@ -395,13 +392,14 @@ pub fn launch_agreed(
 /// writes the deliveries and starts each run at its time. What recurs gets its next
 /// date, and what is daily waits for its file.
 pub fn launch(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> Result<(), Error<Refused>> {
-    launch_noting(conn, id, "", by, now)
+    launch_noting(conn, id, None, "", by, now)
 }
 
-/// `agreed`: what somebody has said yes to, for the journal.
+/// `seen`: the fingerprint of what was looked through; `agreed`: what somebody has said yes to, for the journal.
 fn launch_noting(
     conn: &mut PgConnection,
     id: CampaignId,
+    seen: Option<&str>,
     agreed: &str,
     by: UserId,
     now: DateTime<Utc>,
@@ -412,6 +410,11 @@ fn launch_noting(
         let state = campaign.state.launch()?;
         if let Some(file) = campaign.file_id {
             files::store::hold(conn, file)?;
+        }
+        if let Some(seen) = seen
+            && audience::fingerprint_of(conn, &campaign)?.0 != seen
+        {
+            return Err(Refused::ChangedMeanwhile.into());
         }
         if let Some(obstacle) = obstacles(conn, id, now)?.into_iter().next() {
             return Err(obstacle.into());
