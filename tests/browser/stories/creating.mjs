@@ -43,6 +43,8 @@ export const stories = {
 
     // An end that has passed comes back as it was typed, with the reason beside it.
     await page.getByLabel("Date", { exact: true }).fill("2020-02-29");
+    // Its instants come in above the button: not while it is pressed.
+    await page.getByText("Sat 29 Feb 2020").first().waitFor();
     await page.getByRole("button", { name: "Save the schedule" }).click();
     await page.locator("#end-error").waitFor();
     assert.equal(await text.inputValue(), "Hello #name|there#, 20 % off");
@@ -94,6 +96,8 @@ export const stories = {
 
     // What is wrong comes into sight with the focus, and nothing else moves.
     await page.getByLabel("Date", { exact: true }).fill("2020-02-29");
+    // Its instants come in above the button: not while it is pressed.
+    await page.getByText("Sat 29 Feb 2020").first().waitFor();
     await page.getByRole("button", { name: "Save the schedule" }).click();
     await page.locator("#end-error").waitFor();
     await until("the field that is wrong has the focus", () => page.evaluate(() => document.activeElement.id === "end"));

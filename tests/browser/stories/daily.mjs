@@ -21,7 +21,10 @@ async function daily(page, name, look = async () => {}) {
   await page.locator("#unsaved").waitFor({ state: "hidden" });
   await look(page, "daily-draft");
 
-  if (!await page.locator("#schedule-form").isVisible()) await page.getByRole("link", { name: /^Add a/ }).click();
+  const form = page.locator("#schedule-form");
+  await form.or(page.locator("#add-schedule")).first().waitFor();
+  await page.waitForLoadState();
+  if (!await form.isVisible()) await page.getByRole("link", { name: /^Add a/ }).click();
   await page.getByLabel("Text", { exact: true }).fill("Hello #name");
   await page.getByLabel("Start", { exact: true }).fill(clock(-60));
   await page.getByLabel("End", { exact: true }).fill(clock(120));
