@@ -91,7 +91,7 @@ impl List {
     }
 
     /// The last message, and who said it.
-    fn said<'a>(&self, it: &'a ListedConversation) -> (&'static str, &'a str) {
+    fn said(&self, it: &ListedConversation) -> (&'static str, String) {
         let who = match it.author.as_deref() {
             Some("contact") => "",
             Some("agent") => "Agent: ",
@@ -99,7 +99,8 @@ impl List {
             Some(_) => "Bugle: ",
             None => "",
         };
-        (who, it.said.as_deref().unwrap_or("Nothing was said."))
+        let said = it.said.as_deref().map(|said| self.person.sees_text(said, &it.address));
+        (who, said.unwrap_or_else(|| "Nothing was said.".to_owned()))
     }
 }
 
