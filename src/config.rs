@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use chrono_tz::Tz;
 
+use crate::keyring::Keyring;
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where browsers find us, such as `https://bugle.example.org`; `None` when
@@ -28,6 +30,10 @@ pub struct Settings {
     pub several_hosts: bool,
     /// Where style sheets, scripts and pictures lie.
     pub static_dir: PathBuf,
+    /// Under which credentials of channels are kept.
+    pub keyring: Keyring,
+    /// Networks of our own in which gateways of channels may stand; nothing else in there is called.
+    pub internal_gateways: Vec<Network>,
     /// Where the first password is written down until it is changed; `None` with a database of somebody else's.
     pub first_password: Option<PathBuf>,
 }
@@ -44,6 +50,8 @@ impl Default for Settings {
             pages: true,
             several_hosts: false,
             static_dir: static_dir(),
+            keyring: Keyring::default(),
+            internal_gateways: Vec::new(),
             first_password: None,
         }
     }
@@ -77,7 +85,7 @@ pub struct Network {
 }
 
 impl Network {
-    fn holds(&self, address: IpAddr) -> bool {
+    pub fn holds(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(ours), IpAddr::V4(it)) => (ours.to_bits() ^ it.to_bits()).leading_zeros() >= self.bits,
             (IpAddr::V6(ours), IpAddr::V6(it)) => (ours.to_bits() ^ it.to_bits()).leading_zeros() >= self.bits,

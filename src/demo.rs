@@ -31,7 +31,9 @@ use crate::engine::Engine;
 use crate::engine::{importer, starter};
 use crate::files::{self, domain::Mapping};
 use crate::ids::{CampaignId, ChannelId, FileId, ScheduleId, UserId};
+use crate::keyring::Keyring;
 use crate::pacing::{Days, LatePolicy, Missed, Overlap, Rate, Rule};
+use crate::providers::credentials::Credentials;
 use crate::providers::{Event, Inbound, Kind, ProviderName};
 use crate::sandbox::carrier;
 use crate::schedules::{self, Draft, Recurrence, When};
@@ -128,7 +130,7 @@ impl Story {
             db: app.db.clone(),
             vital: app.vital.clone(),
             books: app.books.clone(),
-            providers: carrier::providers(&app.db, &app.books, &clock),
+            providers: carrier::providers(&app.db, &app.books, &clock, &app.settings),
             marks: app.marks.clone(),
             settings: app.settings.clone(),
             said: app.said.clone(),
@@ -360,11 +362,12 @@ impl Story {
             sender: "Bugle desk".to_owned(),
             per_minute: None,
             own: Own::of(ProviderName::Sandbox),
+            typed: Credentials::default(),
         };
         let desk = self
             .app
             .db
-            .run(move |conn| channels::actions::add(conn, Kind::Sms, &line, by, at))
+            .run(move |conn| channels::actions::add(conn, Kind::Sms, &line, &Keyring::default(), by, at))
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))?;
         self.app
@@ -419,7 +422,7 @@ impl Story {
         }
         let now = self.app.clock.now();
         let id = format!("demo-{from}-{}", now.timestamp());
-        let inbound = Inbound { id, from: from.to_owned(), text: text.to_owned(), at: Some(now), by: None };
+        let inbound = Inbound { id, from: from.to_owned(), text: text.to_owned(), at: Some(now), ..Inbound::default() };
         intake::take_in(&self.app, channel, vec![Event::Inbound(inbound)], now).await?;
         Ok(())
     }

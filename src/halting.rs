@@ -73,7 +73,8 @@ pub fn halt(halt: Halt, yes: bool, find: impl FnOnce() -> Result<Place>) -> Resu
 /// What actions ask for, without an engine.
 pub fn app(place: &Place) -> Result<App> {
     let (db, clock) = (Db::connect(&place.url, 8)?, Clock::default());
-    let (vital, providers) = (db.beside(Purpose::Vital, 2)?, carrier::providers(&db, &db, &clock));
+    let (vital, providers) =
+        (db.beside(Purpose::Vital, 2)?, carrier::providers(&db, &db, &clock, &Settings::default()));
     Ok(App {
         books: db.clone(),
         marks: Arc::default(),

@@ -26,6 +26,7 @@ use bugle::db::{self, Db, Purpose};
 use bugle::doors::Doors;
 use bugle::engine::metronome::Metronome;
 use bugle::engine::{Engine, timekeeper, watcher};
+use bugle::keyring::Keyring;
 use bugle::marks::{self, Marks};
 use bugle::people::domain::NewUser;
 use bugle::people::{self, first_password};
@@ -70,6 +71,8 @@ enum Command {
     Serve(ServeArgs),
     /// Bring the database up to date and stop; `serve` does this by itself
     Migrate,
+    /// Put all credentials under the newest key
+    Reseal(ResealArgs),
     /// Write the demo into an empty installation
     Seed,
     /// Pause every campaign, also when the pages do not answer
@@ -87,6 +90,13 @@ enum Command {
         #[arg(default_value_t = 0)]
         sheet: usize,
     },
+}
+
+#[derive(Args)]
+struct ResealArgs {
+    /// Make a new key first, in the file of the keys, and take the old ones out of it afterwards
+    #[arg(long)]
+    new_key: bool,
 }
 
 #[derive(Args)]
@@ -141,6 +151,13 @@ struct DatabaseArgs {
     /// Let the connection to a database on another machine go unencrypted
     #[arg(long, env = "BUGLE_PLAINTEXT_DATABASE", global = true)]
     plaintext_database: bool,
+    /// Keys under which credentials of channels are kept, one a line, the newest first
+    /// [default: the credential bugle-secret-key of the service, or secret-key in the folder of the installation]
+    #[arg(long, env = "BUGLE_SECRET_KEY_FILE", global = true, value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+    /// The same keys themselves: 64 hexadecimal digits each
+    #[arg(long, env = "BUGLE_SECRET_KEY", global = true, hide_env_values = true, conflicts_with = "secret_key_file")]
+    secret_key: Option<String>,
     /// Seconds to wait for a database that is not up yet
     #[arg(long, env = "BUGLE_WAIT", global = true, value_name = "SECONDS", default_value_t = 30)]
     wait: u16,
@@ -164,6 +181,9 @@ struct ServeArgs {
     /// [default: those on this machine and in private networks]
     #[arg(long, env = "BUGLE_TRUSTED_PROXY", value_delimiter = ',', requires = "public_url")]
     trusted_proxy: Vec<Network>,
+    /// Network of ours in which a channel's gateway may stand, as 127.0.0.0/8; may be repeated [default: none]
+    #[arg(long, env = "BUGLE_INTERNAL_GATEWAYS", value_delimiter = ',')]
+    internal_gateways: Vec<Network>,
     /// Let everybody read /metrics, not only this machine
     #[arg(long, env = "BUGLE_OPEN_METRICS")]
     open_metrics: bool,
@@ -263,6 +283,11 @@ fn run(cli: Cli) -> Result<()> {
             bring_up_to_date(&Place::open(&database, dir)?)?;
             println!("The database is up to date.");
             Ok(())
+        }
+        Command::Reseal(args) => {
+            let place = Place::open(&database, dir)?;
+            bring_up_to_date(&place)?;
+            reseal(&place, args.new_key)
         }
         Command::Seed => {
             let place = Place::open(&database, dir)?;
@@ -374,6 +399,7 @@ struct Place {
     dir: Option<PathBuf>,
     /// Where the mark is kept, outside of the database.
     marks: PathBuf,
+    keyring: Keyring,
     server: Option<Private>,
 }
 
@@ -385,15 +411,16 @@ impl Place {
             None => dir.join("marks"),
         };
         step_down(args, &dir, &marks)?;
+        let keyring = keyring(args, marks.parent().unwrap_or(&dir))?;
         let place = match &args.database_url {
             Some(url) => {
                 let url = db::conninfo::settle(url, args.plaintext_database)?;
-                Self { url: with_deadlines(&url), dir: None, marks, server: None }
+                Self { url: with_deadlines(&url), dir: None, marks, keyring, server: None }
             }
             None => {
                 let server = Private::start(&dir, Durability::Full)?;
                 server.create_database("bugle")?;
-                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), marks, server: Some(server) }
+                Self { url: with_deadlines(&server.url("bugle")), dir: Some(dir), marks, keyring, server: Some(server) }
             }
         };
         reach(&place.url, Duration::from_secs(args.wait.into())).context("cannot reach the database")?;
@@ -424,6 +451,46 @@ impl Place {
             Marks::default()
         }))
     }
+}
+
+/// The keys that credentials of channels are kept under: those that were given, or one that is made once beside what
+/// else is ours alone. Where none can be kept, channels that need credentials cannot be added.
+fn keyring(args: &DatabaseArgs, dir: &Path) -> Result<Keyring> {
+    if let Some(text) = &args.secret_key {
+        return Keyring::of_text(text).map_err(|what| anyhow!("BUGLE_SECRET_KEY: {what}"));
+    }
+    let given = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join("bugle-secret-key"));
+    let given = args.secret_key_file.clone().or(given.filter(|path| path.is_file()));
+    if let Some(path) = given {
+        return Keyring::of_file(&path).with_context(|| format!("the keys in {}", path.display()));
+    }
+    let path = dir.join("secret-key");
+    let kept = std::fs::create_dir_all(dir).and_then(|()| Keyring::of_file_or_new(&path));
+    match kept {
+        Ok(keyring) => Ok(keyring),
+        Err(error) if args.database_url.is_some() => {
+            tracing::warn!(
+                "no key can be kept in {}: {error}. Channels that need credentials cannot be added; say where a key \
+                 lies with --secret-key-file",
+                path.display()
+            );
+            Ok(Keyring::default())
+        }
+        Err(error) => Err(error).with_context(|| format!("the key in {}", path.display())),
+    }
+}
+
+fn reseal(place: &Place, new_key: bool) -> Result<()> {
+    if new_key {
+        place.keyring.renew().context("no new key could be made")?;
+    }
+    let db = Db::connect(&place.url, 1)?;
+    let n = channels::actions::reseal(&mut *db.lend()?, &place.keyring).map_err(|error| anyhow!("{error}"))?;
+    if new_key {
+        place.keyring.forget_old().context("the old keys could not be taken out of the file")?;
+    }
+    println!("The credentials of {n} channels are under the newest key now.");
+    Ok(())
 }
 
 /// Where a service keeps what must outlive it.
@@ -463,13 +530,14 @@ async fn serve(place: &Place, args: ServeArgs, port: TcpSocket) -> Result<()> {
         }
         None => None,
     };
+    let providers = carrier::providers(&beside, elsewhere.as_ref().unwrap_or(&beside), &clock, &settings);
     let app = Data::new(App {
         db: db.clone(),
         vital,
         clock: clock.clone(),
         settings,
         books: elsewhere.clone().unwrap_or_else(|| db.clone()),
-        providers: carrier::providers(&beside, elsewhere.as_ref().unwrap_or(&beside), &clock),
+        providers,
         marks: Arc::new(place.open_marks(&db).await?),
         said: Arc::default(),
         turns: Arc::default(),
@@ -615,6 +683,8 @@ fn settings(place: &Place, args: &ServeArgs) -> Result<Settings> {
         pages: args.only != Some(Half::Engine),
         several_hosts: db::has_several_hosts(&place.url),
         static_dir,
+        keyring: place.keyring.clone(),
+        internal_gateways: args.internal_gateways.clone(),
         first_password: place.first_password(),
     })
 }

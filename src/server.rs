@@ -30,7 +30,7 @@ use crate::web::{
 };
 use crate::{
     blocklist, bots, calendar, channels, consent, contact_page, contacts, conversations, daily, deliveries, drafting,
-    files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, webchat,
+    files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, trial, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -40,6 +40,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(people::web::routes)
         .configure(settings::web::routes)
         .configure(channels::web::routes)
+        .configure(trial::web::routes)
         .configure(contacts::web::routes)
         .configure(blocklist::web::routes)
         .configure(consent::web::routes)

@@ -81,7 +81,7 @@ pub async fn take_in_messages(ground: &Ground) -> anyhow::Result<Vec<Row>> {
                                 take_in(
                                     &mut conn,
                                     &setup,
-                                    &Inbound { id, from, text: "4".into(), at: None, by: None },
+                                    &Inbound { id, from, text: "4".into(), ..Inbound::default() },
                                     now,
                                 )?;
                             } else {

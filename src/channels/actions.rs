@@ -9,25 +9,29 @@ use crate::db::{Error, unless_taken};
 use crate::ids::{ChannelId, UserId};
 use crate::installation;
 use crate::journal::{self, Entry, Happened};
+use crate::keyring::Keyring;
 use crate::providers::Kind;
+use crate::providers::credentials::Credentials;
 use crate::providers::sandbox::Knobs;
 
 fn named<T>(result: QueryResult<T>, name: &str) -> Result<T, Error<Refused>> {
     unless_taken(result, "one_channel_per_name", || Refused::NameTaken(name.to_owned()))
 }
 
-/// Adds a channel: a web chat, or one of the sandbox.
+/// Adds a channel. Its credentials are sealed under the newest of the keys.
 pub fn add(
     conn: &mut PgConnection,
     kind: Kind,
     setup: &ChannelSetup,
+    keys: &Keyring,
     by: impl Into<Actor>,
     now: DateTime<Utc>,
 ) -> Result<ChannelId, Error<Refused>> {
-    // Signs its webhook calls, or its visitors' tokens; nobody has to know it.
+    // Signs its webhook calls, or its visitors' tokens, or stands in its address; nobody chooses it.
     let secret = format!("{:032x}", rand::random::<u128>());
+    let sealed = setup.typed.seal(keys).map_err(Refused::from)?;
     conn.transaction(|conn| {
-        let id = named(store::insert(conn, kind, setup, &secret, now), &setup.name)?;
+        let id = named(store::insert(conn, kind, setup, &secret, sealed.as_deref(), now), &setup.name)?;
         record(conn, id, Happened::ChannelAdded, by, &setup.name, now)?;
         Ok(id)
     })
@@ -42,8 +46,9 @@ pub fn ensure_channel(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(),
             return Ok(());
         }
         let own = Own::Sandbox(Knobs::default());
-        let setup = ChannelSetup { name: "Sandbox SMS".to_owned(), sender: "Bugle".to_owned(), per_minute: None, own };
-        add(conn, Kind::Sms, &setup, Actor::Clock, now).map(drop)
+        let (name, sender, typed) = ("Sandbox SMS".to_owned(), "Bugle".to_owned(), Credentials::default());
+        let setup = ChannelSetup { name, sender, per_minute: None, own, typed };
+        add(conn, Kind::Sms, &setup, &Keyring::default(), Actor::Clock, now).map(drop)
     })
 }
 
@@ -52,17 +57,42 @@ pub fn change(
     conn: &mut PgConnection,
     id: ChannelId,
     setup: &ChannelSetup,
+    keys: &Keyring,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<(), Error<Refused>> {
     conn.transaction(|conn| {
-        let changes = store::lock(conn, id)?.setup.changes(setup);
+        let known = store::lock(conn, id)?;
+        let changes = known.setup.changes(setup);
         if changes.is_empty() {
             return Ok(());
         }
         named(store::save(conn, id, setup), &setup.name)?;
+        if !setup.typed.is_empty() {
+            // What no key opens any more is of no use: then all of them are typed anew.
+            let old = Credentials::open(known.sealed.as_deref(), keys).unwrap_or_default();
+            let sealed = old.with(&setup.typed).seal(keys).map_err(Refused::from)?;
+            store::keep_credentials(conn, id, sealed.as_deref())?;
+        }
         record(conn, id, Happened::ChannelChanged, by, &changes, now)?;
         Ok(())
+    })
+}
+
+/// Puts all credentials under the newest key. Returns how many were under another. None of them changes: they are the same
+/// afterwards, and so this is no entry of a channel's.
+pub fn reseal(conn: &mut PgConnection, keys: &Keyring) -> Result<usize, Error<Refused>> {
+    conn.transaction(|conn| {
+        let mut n = 0;
+        for (id, sealed) in store::lock_sealed(conn)? {
+            if keys.is_current(&sealed) {
+                continue;
+            }
+            let them = Credentials::open(Some(&sealed), keys).map_err(Refused::from)?;
+            store::keep_credentials(conn, id, them.seal(keys).map_err(Refused::from)?.as_deref())?;
+            n += 1;
+        }
+        Ok(n)
     })
 }
 

@@ -2,8 +2,12 @@ use chrono::{DateTime, Utc};
 
 use crate::db::Reason;
 use crate::ids::ChannelId;
+use crate::keyring::KeyringError;
+use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
+use crate::providers::http::{self, HttpSettings};
 use crate::providers::sandbox::Knobs;
+use crate::providers::twilio::{self, TwilioSettings};
 use crate::providers::webchat::Widget;
 use crate::providers::{Kind, ProviderName};
 
@@ -16,6 +20,10 @@ pub struct Channel {
     pub setup: ChannelSetup,
     /// The provider asked for silence until then.
     pub held_until: Option<DateTime<Utc>>,
+    /// Its credentials as they are kept.
+    pub sealed: Option<String>,
+    /// When its provider called us last, to the minute.
+    pub called_at: Option<DateTime<Utc>>,
 }
 
 /// The part of a channel that a form fills in.
@@ -27,6 +35,8 @@ pub struct ChannelSetup {
     /// Most sends that may begin within any 60 s, over all schedules.
     pub per_minute: Option<i32>,
     pub own: Own,
+    /// Those that were typed anew; those that were not stay. None of what is read from the database.
+    pub typed: Credentials,
 }
 
 /// What only channels of one provider have.
@@ -34,6 +44,8 @@ pub struct ChannelSetup {
 pub enum Own {
     Sandbox(Knobs),
     Webchat(Widget),
+    Http(HttpSettings),
+    Twilio(TwilioSettings),
 }
 
 impl Own {
@@ -42,6 +54,8 @@ impl Own {
         match provider {
             ProviderName::Webchat => Own::Webchat(Widget::default()),
             ProviderName::Sandbox => Own::Sandbox(Knobs::default()),
+            ProviderName::Http => Own::Http(HttpSettings::default()),
+            ProviderName::Twilio => Own::Twilio(TwilioSettings::default()),
         }
     }
 
@@ -50,6 +64,8 @@ impl Own {
         match self {
             Own::Sandbox(knobs) => knobs.fields(),
             Own::Webchat(widget) => widget.fields(),
+            Own::Http(settings) => settings.fields(),
+            Own::Twilio(settings) => settings.fields(),
         }
     }
 
@@ -58,6 +74,29 @@ impl Own {
         match provider {
             ProviderName::Webchat => Own::Webchat(Widget::read(fields, mistakes)),
             ProviderName::Sandbox => Own::Sandbox(Knobs::read(fields, mistakes)),
+            ProviderName::Http => Own::Http(HttpSettings::read(fields, mistakes)),
+            ProviderName::Twilio => Own::Twilio(TwilioSettings::read(fields, mistakes)),
+        }
+    }
+
+    /// The credentials that were typed into the provider's form.
+    pub fn typed(&self, fields: &Fields) -> Credentials {
+        match self {
+            Own::Http(settings) => http::form::typed_secrets(&settings.preset, fields),
+            Own::Twilio(_) => twilio::form::typed_secrets(fields),
+            Own::Sandbox(_) | Own::Webchat(_) => Credentials::default(),
+        }
+    }
+
+    /// The fields of credentials without which it cannot send.
+    pub fn needs(&self) -> Vec<(String, &'static str)> {
+        match self {
+            Own::Http(settings) => http::form::needed_secrets(&settings.preset),
+            Own::Twilio(settings) => {
+                let key = (!settings.api_key_sid.is_empty()).then_some(("api_key_secret".to_owned(), "api_key_secret"));
+                [Some(("auth_token".to_owned(), "auth_token")), key].into_iter().flatten().collect()
+            }
+            Own::Sandbox(_) | Own::Webchat(_) => Vec::new(),
         }
     }
 
@@ -65,6 +104,8 @@ impl Own {
         match self {
             Own::Sandbox(_) => ProviderName::Sandbox,
             Own::Webchat(_) => ProviderName::Webchat,
+            Own::Http(_) => ProviderName::Http,
+            Own::Twilio(_) => ProviderName::Twilio,
         }
     }
 }
@@ -74,6 +115,8 @@ impl Own {
 pub enum Refused {
     #[error("Another channel is called “{0}”. Choose a name of its own.")]
     NameTaken(String),
+    #[error("The credentials cannot be kept: {0}.")]
+    Keyring(#[from] KeyringError),
 }
 
 impl Reason for Refused {}
@@ -97,8 +140,10 @@ impl ChannelSetup {
             changes.push(match new.own {
                 Own::Sandbox(_) => "sandbox settings".to_owned(),
                 Own::Webchat(_) => "widget settings".to_owned(),
+                Own::Http(_) | Own::Twilio(_) => "the provider's settings".to_owned(),
             });
         }
+        changes.extend(new.typed.names().map(|name| format!("{name} replaced")));
         changes.join(", ")
     }
 }
@@ -114,11 +159,14 @@ mod tests {
             sender: "Bugle".into(),
             per_minute: None,
             own: Own::Sandbox(Knobs::default()),
+            typed: Credentials::default(),
         };
         assert_eq!(old.changes(&old), "");
         let new = ChannelSetup { per_minute: Some(60), sender: "Shop".into(), ..old.clone() };
         assert_eq!(old.changes(&new), "sender Bugle → Shop, limit none → 60 a minute");
         let new = ChannelSetup { own: Own::Sandbox(Knobs { seed: 2, ..Knobs::default() }), ..old.clone() };
         assert_eq!(old.changes(&new), "sandbox settings");
+        let new = ChannelSetup { typed: Credentials::from([("auth_token", "s3cret")]), ..old.clone() };
+        assert_eq!(old.changes(&new), "auth_token replaced");
     }
 }

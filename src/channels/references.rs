@@ -11,7 +11,7 @@ use crate::db::Prepared;
 use crate::db::schema::{parked_receipts, provider_references};
 use crate::ids::ChannelId;
 use crate::providers::key::{SendKey, StatusKey};
-use crate::providers::{Receipt, ReceiptStatus};
+use crate::providers::{Receipt, ReceiptStatus, RejectClass};
 
 /// Receipts come up to three days late; some providers tell again for a week.
 const KEPT: TimeDelta = TimeDelta::days(8);
@@ -58,7 +58,7 @@ pub fn resolve<'a>(
         .iter()
         .filter_map(|receipt| match &receipt.about {
             StatusKey::Theirs(reference) => Some(reference.as_str()),
-            StatusKey::Ours(_) => None,
+            StatusKey::Ours(_) | StatusKey::Strange(_) => None,
         })
         .collect();
     let known = keys(conn, channel, &theirs)?;
@@ -66,6 +66,7 @@ pub fn resolve<'a>(
     for receipt in receipts {
         match &receipt.about {
             StatusKey::Ours(key) => resolved.push((*key, receipt)),
+            StatusKey::Strange(_) => {}
             StatusKey::Theirs(reference) => match known.get(reference) {
                 Some(key) => resolved.push((*key, receipt)),
                 None => unknown.push((reference.as_str(), receipt)),
@@ -95,7 +96,7 @@ fn park(
     unknown: &[(&str, &Receipt)],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    use parked_receipts::{channel_id, code, reference, status, until};
+    use parked_receipts::{channel_id, class, code, reference, status, until};
     if unknown.is_empty() {
         return Ok(());
     }
@@ -107,6 +108,7 @@ fn park(
                 reference.eq(*by),
                 status.eq(receipt.status),
                 code.eq(receipt.code.as_deref()),
+                class.eq(receipt.class),
                 until.eq(now + PARKED),
             )
         })
@@ -139,6 +141,8 @@ pub fn take_parked(conn: &mut PgConnection, channel: ChannelId, of: SendsOf) -> 
         status: ReceiptStatus,
         #[diesel(sql_type = Nullable<Text>)]
         code: Option<String>,
+        #[diesel(sql_type = Nullable<Text>)]
+        class: Option<RejectClass>,
     }
     let take = diesel::sql_query(
         "WITH known AS (
@@ -148,8 +152,8 @@ pub fn take_parked(conn: &mut PgConnection, channel: ChannelId, of: SendsOf) -> 
              ORDER BY p.id LIMIT 1000 FOR UPDATE OF p SKIP LOCKED
          ), taken AS (
              DELETE FROM parked_receipts p USING known k WHERE p.id = k.id
-             RETURNING p.id, k.send_key, p.status, p.code
-         ) SELECT send_key, status, code FROM taken ORDER BY id",
+             RETURNING p.id, k.send_key, p.status, p.code, p.class
+         ) SELECT send_key, status, code, class FROM taken ORDER BY id",
     )
     .bind::<Int8, _>(channel)
     .bind::<Bool, _>(of == SendsOf::Conversations);
@@ -158,7 +162,7 @@ pub fn take_parked(conn: &mut PgConnection, channel: ChannelId, of: SendsOf) -> 
         .into_iter()
         .filter_map(|it| {
             let key = SendKey::parse(&it.send_key)?;
-            Some((key, Receipt { about: StatusKey::Ours(key), status: it.status, code: it.code }))
+            Some((key, Receipt { code: it.code, class: it.class, ..Receipt::of(key, it.status) }))
         })
         .collect())
 }

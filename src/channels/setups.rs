@@ -38,6 +38,7 @@ struct SetupRow {
     provider: ProviderName,
     sender: String,
     secret: String,
+    credentials: Option<String>,
     settings: serde_json::Value,
 }
 
@@ -49,6 +50,7 @@ impl From<SetupRow> for Setup {
             provider: row.provider,
             sender: row.sender,
             secret: row.secret.into(),
+            credentials: row.credentials,
             settings: row.settings,
         }
     }

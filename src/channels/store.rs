@@ -12,6 +12,7 @@ use crate::db::locks::{self, Lock};
 use crate::db::schema::{campaigns, channels, schedules};
 use crate::db::{Fixed, fixed};
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
+use crate::providers::credentials::Credentials;
 use crate::providers::{Kind, ProviderName};
 
 /// All channels, by name.
@@ -41,6 +42,7 @@ pub fn insert(
     kind: Kind,
     setup: &ChannelSetup,
     secret: &str,
+    sealed: Option<&str>,
     now: DateTime<Utc>,
 ) -> QueryResult<ChannelId> {
     diesel::insert_into(channels::table)
@@ -48,6 +50,7 @@ pub fn insert(
             channels::kind.eq(kind),
             channels::provider.eq(setup.own.provider()),
             channels::secret.eq(secret),
+            channels::credentials.eq(sealed),
             channels::created_at.eq(now),
             Saved::try_from(setup)?,
         ))
@@ -58,6 +61,32 @@ pub fn insert(
 
 pub fn save(conn: &mut PgConnection, id: ChannelId, setup: &ChannelSetup) -> QueryResult<()> {
     diesel::update(channels::table.find(id)).set(Saved::try_from(setup)?).execute(conn).map(drop)
+}
+
+/// Keeps credentials, which are sealed.
+pub fn keep_credentials(conn: &mut PgConnection, id: ChannelId, sealed: Option<&str>) -> QueryResult<()> {
+    diesel::update(channels::table.find(id)).set(channels::credentials.eq(sealed)).execute(conn).map(drop)
+}
+
+/// All that are kept, until the transaction ends by nobody else.
+pub fn lock_sealed(conn: &mut PgConnection) -> QueryResult<Vec<(ChannelId, String)>> {
+    locks::take(Lock::Channel);
+    channels::table
+        .filter(channels::credentials.is_not_null())
+        .order(channels::id)
+        .select((channels::id, channels::credentials.assume_not_null()))
+        .for_no_key_update()
+        .load(conn)
+}
+
+/// Its provider called. Written down once a minute.
+pub fn was_called(conn: &mut PgConnection, id: ChannelId, now: DateTime<Utc>) -> QueryResult<()> {
+    let before = now - chrono::TimeDelta::minutes(1);
+    diesel::update(channels::table.find(id))
+        .filter(channels::called_at.is_null().or(channels::called_at.lt(before)))
+        .set(channels::called_at.eq(now))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Who meets those who write first on a channel: the active schedule of the active inbound
@@ -108,6 +137,9 @@ struct Row {
     kind: Kind,
     provider: ProviderName,
     held_until: Option<DateTime<Utc>>,
+    #[diesel(column_name = credentials)]
+    sealed: Option<String>,
+    called_at: Option<DateTime<Utc>>,
     #[diesel(embed)]
     saved: Saved,
 }
@@ -119,6 +151,8 @@ impl TryFrom<&ChannelSetup> for Saved {
         let settings = match &setup.own {
             Own::Sandbox(knobs) => serde_json::to_value(knobs),
             Own::Webchat(widget) => serde_json::to_value(widget),
+            Own::Http(settings) => serde_json::to_value(settings),
+            Own::Twilio(settings) => serde_json::to_value(settings),
         };
         let settings = settings.map_err(|error| SerializationError(error.into()))?;
         Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
@@ -133,14 +167,18 @@ impl TryFrom<Row> for Channel {
         let own = match row.provider {
             ProviderName::Webchat => serde_json::from_value(settings).map(Own::Webchat),
             ProviderName::Sandbox => serde_json::from_value(settings).map(Own::Sandbox),
+            ProviderName::Http => serde_json::from_value(settings).map(Own::Http),
+            ProviderName::Twilio => serde_json::from_value(settings).map(Own::Twilio),
         };
         let own = own.map_err(|error| DeserializationError(error.into()))?;
         Ok(Channel {
             id: row.id,
             kind: row.kind,
             provider: row.provider,
-            setup: ChannelSetup { name, sender, per_minute, own },
+            setup: ChannelSetup { name, sender, per_minute, own, typed: Credentials::default() },
             held_until: row.held_until,
+            sealed: row.sealed,
+            called_at: row.called_at,
         })
     }
 }

@@ -10,19 +10,24 @@ use serde::Deserialize;
 
 use super::actions;
 use super::domain::{Channel, ChannelSetup, Own};
-use super::store;
+use super::{setups, store};
 use crate::access::{Administer, Role, View};
 use crate::app::App;
 use crate::db::{DbError, Error};
 use crate::folding::folded;
 use crate::ids::{CampaignId, ChannelId};
+use crate::providers::accounts::hook;
+use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes};
+use crate::providers::http::form::CUSTOM_SECRETS;
+use crate::providers::http::gateway::{AccountField, CUSTOM, ContentType, Method, PRESETS, Preset, Signed};
+use crate::providers::http::{Hook, HttpSettings, rapidpro};
 use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
 use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, plain_host, see_other};
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(list).service(new_page).service(add).service(show).service(change);
+    cfg.service(list).service(choose).service(new_page).service(paste).service(add).service(show).service(change);
 }
 
 #[derive(Template)]
@@ -57,6 +62,8 @@ async fn list(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpRespo
 struct ChannelForm {
     name: String,
     kind: String,
+    /// Empty: it follows from the kind.
+    provider: String,
     sender: String,
     per_minute: String,
     /// What its provider asks for.
@@ -69,6 +76,7 @@ impl ChannelForm {
         ChannelForm {
             name: setup.name.clone(),
             kind: kind.word().to_owned(),
+            provider: setup.own.provider().word().to_owned(),
             sender: setup.sender.clone(),
             per_minute: setup.per_minute.map(|n| n.to_string()).unwrap_or_default(),
             own: setup.own.fields(),
@@ -79,8 +87,14 @@ impl ChannelForm {
         self.own.get(field)
     }
 
-    /// Checks everything but the kind, which is chosen once; the `provider` follows from it.
-    fn parse(&self, provider: ProviderName) -> Result<ChannelSetup, FieldErrors> {
+    /// Whose channel it is to be.
+    fn provider(&self) -> ProviderName {
+        let kind = Kind::of_word(&self.kind).unwrap_or(Kind::Sms);
+        ProviderName::of_word(&self.provider).unwrap_or_else(|| provider_of(kind))
+    }
+
+    /// Checks everything but the kind, which is chosen once. `known`: the credentials that are kept already.
+    fn parse(&self, provider: ProviderName, known: &Credentials) -> Result<ChannelSetup, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = folded(&self.name);
         if name.is_empty() {
@@ -106,13 +120,19 @@ impl ChannelForm {
         };
         let mut mistakes = Mistakes::default();
         let own = Own::read(provider, &self.own, &mut mistakes);
+        let typed = own.typed(&self.own);
+        for (field, name) in own.needs() {
+            if typed.get(name).is_empty() && known.get(name).is_empty() {
+                mistakes.add(field, "This is missing.");
+            }
+        }
         for (field, what) in mistakes.0 {
             errors.add(field, what);
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(ChannelSetup { name: name.to_owned(), sender: sender.to_owned(), per_minute, own })
+        Ok(ChannelSetup { name: name.to_owned(), sender: sender.to_owned(), per_minute, own, typed })
     }
 }
 
@@ -137,15 +157,36 @@ struct Edit<'a> {
     provider: ProviderName,
     /// Where browsers find us.
     site: String,
+    /// Where its provider finds us; of one that is added.
+    hook: Option<Hook>,
+    /// Names of the credentials that are kept.
+    kept: Vec<String>,
+    /// When its provider called last.
+    called: Option<String>,
 }
 
 impl Edit<'_> {
-    /// The kinds that the sandbox plays.
+    /// The kinds that its provider carries.
     fn kinds(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        Kind::ALL
-            .into_iter()
-            .filter(|kind| provider_of(*kind) == ProviderName::Sandbox)
-            .map(|kind| (kind.word(), kind.label()))
+        let provider = self.provider;
+        let carries = move |kind: &Kind| match provider {
+            ProviderName::Sandbox => provider_of(*kind) == ProviderName::Sandbox,
+            ProviderName::Webchat => *kind == Kind::Webchat,
+            ProviderName::Http => matches!(kind, Kind::Sms | Kind::Whatsapp | Kind::Viber),
+            ProviderName::Twilio => matches!(kind, Kind::Sms | Kind::Whatsapp),
+        };
+        Kind::ALL.into_iter().filter(carries).map(|kind| (kind.word(), kind.label()))
+    }
+
+    fn title(&self) -> String {
+        let begun = |what: &str| format!("Add {what}");
+        match (self.id, self.provider) {
+            (Some(_), _) => self.saved_name.to_owned(),
+            (None, ProviderName::Webchat) => begun("a web chat"),
+            (None, ProviderName::Sandbox) => begun("a sandbox channel"),
+            (None, ProviderName::Http) => begun(self.preset().map_or("a gateway", |preset| preset.label.as_str())),
+            (None, ProviderName::Twilio) => begun("a channel of Twilio"),
+        }
     }
 
     fn sides(&self) -> [(&'static str, &'static str); 2] {
@@ -154,6 +195,62 @@ impl Edit<'_> {
 
     fn is_webchat(&self) -> bool {
         self.provider == ProviderName::Webchat
+    }
+
+    /// Whether it sends through an account somewhere else.
+    fn has_account(&self) -> bool {
+        matches!(self.provider, ProviderName::Http | ProviderName::Twilio)
+    }
+
+    fn preset(&self) -> Option<&'static Preset> {
+        PRESETS.get(self.form.own("preset"))
+    }
+
+    fn is_custom(&self) -> bool {
+        self.form.own("preset") == CUSTOM
+    }
+
+    fn asks(&self) -> &'static [AccountField] {
+        self.preset().map(|preset| preset.asks.as_slice()).unwrap_or_default()
+    }
+
+    fn asked(&self, it: &AccountField) -> String {
+        self.form.own(&asked_field(it)).to_owned()
+    }
+
+    fn is_kept(&self, name: &str) -> bool {
+        self.kept.iter().any(|kept| kept == name)
+    }
+
+    /// What to do on the gateway's side.
+    fn steps(&self) -> Vec<String> {
+        let hook = self.hook.as_ref().map(|hook| hook.url.as_str()).unwrap_or_default();
+        let steps = self.preset().map(|preset| preset.steps.as_slice()).unwrap_or_default();
+        steps.iter().map(|step| step.replace("{{hook}}", hook)).collect()
+    }
+
+    fn methods(&self) -> [(&'static str, &'static str); 3] {
+        Method::ALL.map(|it| (it.word(), it.word()))
+    }
+
+    fn contents(&self) -> [(&'static str, &'static str); 4] {
+        ContentType::ALL.map(|it| (it.word(), it.label()))
+    }
+
+    fn signeds(&self) -> [(&'static str, &'static str); 2] {
+        [Signed::Address, Signed::Header].map(|it| (it.word(), it.label()))
+    }
+
+    fn otherwises(&self) -> [(&'static str, &'static str); 3] {
+        [
+            ("unknown-fate", "It may have been taken: unconfirmed"),
+            ("other", "It was refused"),
+            ("temporary", "Nothing was taken: try again"),
+        ]
+    }
+
+    fn secrets(&self) -> [(&'static str, &'static str); 4] {
+        CUSTOM_SECRETS
     }
 
     /// What somebody puts into the pages of their site.
@@ -170,6 +267,33 @@ impl Edit<'_> {
     }
 }
 
+fn asked_field(it: &AccountField) -> String {
+    format!("ask_{}", it.name)
+}
+
+/// What one can send through.
+#[derive(Template)]
+#[template(path = "channels/choose.html")]
+struct Choose {
+    frame: Frame,
+    pasted: String,
+    errors: FieldErrors,
+}
+
+impl Choose {
+    fn presets(&self) -> impl Iterator<Item = (&'static str, &'static Preset)> {
+        // The one that somebody describes comes last.
+        let (custom, others): (Vec<_>, Vec<_>) =
+            PRESETS.iter().map(|(word, preset)| (*word, preset)).partition(|(word, _)| *word == CUSTOM);
+        others.into_iter().chain(custom)
+    }
+}
+
+#[get("/channels/add")]
+async fn choose(_may: May<Administer>, frame: Frame) -> Result<HttpResponse, Problem> {
+    page(Choose { frame, pasted: String::new(), errors: FieldErrors::default() })
+}
+
 fn site(req: &HttpRequest, app: &App) -> String {
     // What a browser or a proxy says of our name is copied into other people's pages: only what nobody
     // can have made up is believed.
@@ -179,10 +303,18 @@ fn site(req: &HttpRequest, app: &App) -> String {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct New {
-    #[serde(default)]
     kind: String,
+    provider: String,
+    preset: String,
+}
+
+/// A page for a channel that is not there yet.
+fn blank<'a>(frame: Frame, form: &'a ChannelForm, errors: &'a FieldErrors, site: String) -> Edit<'a> {
+    let (provider, kept) = (form.provider(), Vec::new());
+    Edit { frame, id: None, saved_name: "", form, errors, provider, site, hook: None, kept, called: None }
 }
 
 #[get("/channels/new")]
@@ -194,11 +326,51 @@ async fn new_page(
     new: Query<New>,
 ) -> Result<HttpResponse, Problem> {
     let kind = Kind::of_word(&new.kind).unwrap_or(Kind::Sms);
-    let provider = provider_of(kind);
-    let setup = ChannelSetup { name: String::new(), sender: "Bugle".into(), per_minute: None, own: Own::of(provider) };
-    let form = ChannelForm::of(kind, &setup);
-    let errors = &FieldErrors::default();
-    page(Edit { frame, id: None, saved_name: "", form: &form, errors, provider, site: site(&req, &app) })
+    let provider = ProviderName::of_word(&new.provider).unwrap_or_else(|| provider_of(kind));
+    let own = match provider {
+        ProviderName::Http => Own::Http(HttpSettings::of(&new.preset).unwrap_or_default()),
+        other => Own::of(other),
+    };
+    let form = begun(kind, own, Credentials::default());
+    page(blank(frame, &form, &FieldErrors::default(), site(&req, &app)))
+}
+
+fn begun(kind: Kind, own: Own, typed: Credentials) -> ChannelForm {
+    // An account has senders of its own.
+    let sender = if matches!(own, Own::Http(_) | Own::Twilio(_)) { "" } else { "Bugle" };
+    ChannelForm::of(kind, &ChannelSetup { name: String::new(), sender: sender.into(), per_minute: None, own, typed })
+}
+
+#[derive(Deserialize)]
+struct Pasted {
+    settings: String,
+}
+
+/// Settings of a channel of RapidPro: they come back as a form to look through.
+#[post("/channels/paste")]
+async fn paste(
+    _may: May<Administer>,
+    frame: Frame,
+    app: Data<App>,
+    req: HttpRequest,
+    pasted: Form<Pasted>,
+) -> Result<HttpResponse, Problem> {
+    match rapidpro::read(&pasted.settings) {
+        Ok((settings, credentials)) => {
+            let mut form = begun(Kind::Sms, Own::Http(settings), Credentials::default());
+            for name in credentials.names() {
+                // Typed by whoever pasted it, a moment ago.
+                form.own.put(format!("ask_{name}"), credentials.get(name));
+            }
+            page(blank(frame, &form, &FieldErrors::default(), site(&req, &app)))
+        }
+        Err(what) => {
+            let mut errors = FieldErrors::default();
+            errors.add("settings", what);
+            let again = Choose { frame, pasted: pasted.into_inner().settings, errors };
+            page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
+        }
+    }
 }
 
 #[post("/channels")]
@@ -211,32 +383,69 @@ async fn add(
     form: Form<ChannelForm>,
 ) -> Result<HttpResponse, Problem> {
     let (by, now, kind) = (may.person.id, app.clock.now(), Kind::of_word(&form.kind));
-    let provider = provider_of(kind.unwrap_or(Kind::Sms));
+    let provider = form.provider();
     let again = |mut errors: FieldErrors| {
         if kind.is_none() {
             errors.add("kind", "Choose a kind.");
         }
-        let site = site(&req, &app);
-        let again = Edit { frame, id: None, saved_name: "", form: &form, errors: &errors, provider, site };
-        page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
+        page_with(StatusCode::UNPROCESSABLE_ENTITY, blank(frame, &form, &errors, site(&req, &app)))
     };
-    let (kind, setup) = match (kind, form.parse(provider)) {
+    let (kind, setup) = match (kind, form.parse(provider, &Credentials::default())) {
         (Some(kind), Ok(setup)) => (kind, setup),
         (_, Err(errors)) => return again(errors),
         (None, Ok(_)) => return again(FieldErrors::default()),
     };
-    let name = setup.name.clone();
-    match app.db.run(move |conn| actions::add(conn, kind, &setup, by, now)).await {
-        // What a site needs to hold it stands on its page.
+    let (name, keys) = (setup.name.clone(), app.settings.keyring.clone());
+    match app.db.run(move |conn| actions::add(conn, kind, &setup, &keys, by, now)).await {
+        // What a site or a provider needs to hold it stands on its page.
         Ok(id) => {
             say.that(format!("The channel “{name}” is added."));
             Ok(see_other(match provider {
-                ProviderName::Webchat => format!("/channels/{id}"),
-                _ => "/channels".to_owned(),
+                ProviderName::Webchat | ProviderName::Http | ProviderName::Twilio => format!("/channels/{id}"),
+                ProviderName::Sandbox => "/channels".to_owned(),
             }))
         }
         Err(DbError::Work(Error::Refused(refused))) => again(name_error(&refused)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A channel that is there, as its page needs it.
+struct Saved {
+    channel: Channel,
+    hook: Hook,
+    credentials: Credentials,
+}
+
+async fn saved(app: &App, id: ChannelId) -> Result<Saved, Problem> {
+    let (channel, setup) =
+        app.db.run(move |conn| diesel::QueryResult::Ok((store::find(conn, id)?, setups::find(conn, id)?))).await?;
+    let credentials = Credentials::open(channel.sealed.as_deref(), &app.settings.keyring).unwrap_or_default();
+    Ok(Saved { hook: hook(app.settings.public_url.as_deref(), &setup), channel, credentials })
+}
+
+impl Saved {
+    fn page<'a>(
+        &'a self,
+        frame: Frame,
+        form: &'a ChannelForm,
+        errors: &'a FieldErrors,
+        (app, req): (&App, &HttpRequest),
+    ) -> Edit<'a> {
+        let zone = app.settings.time_zone;
+        let called = self.channel.called_at.map(|at| at.with_timezone(&zone).format("%-d %b %Y, %H:%M").to_string());
+        Edit {
+            frame,
+            id: Some(self.channel.id),
+            saved_name: &self.channel.setup.name,
+            form,
+            errors,
+            provider: self.channel.provider,
+            site: site(req, app),
+            hook: Some(self.hook.clone()),
+            kept: self.credentials.names().map(str::to_owned).collect(),
+            called,
+        }
     }
 }
 
@@ -248,11 +457,9 @@ async fn show(
     req: HttpRequest,
     id: Path<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    let sender = app.db.run(move |conn| store::find(conn, id)).await?;
-    let form = ChannelForm::of(sender.kind, &sender.setup);
-    let (errors, provider, site) = (&FieldErrors::default(), sender.setup.own.provider(), site(&req, &app));
-    page(Edit { frame, id: Some(id), saved_name: &sender.setup.name, form: &form, errors, provider, site })
+    let saved = saved(&app, id.into_inner()).await?;
+    let form = ChannelForm::of(saved.channel.kind, &saved.channel.setup);
+    page(saved.page(frame, &form, &FieldErrors::default(), (&app, &req)))
 }
 
 #[post("/channels/{id}")]
@@ -265,20 +472,20 @@ async fn change(
     form: Form<ChannelForm>,
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
-    let saved = app.db.run(move |conn| store::find(conn, id)).await?;
-    let provider = saved.setup.own.provider();
-    // The kind is not in the form: it stays.
-    let form = ChannelForm { kind: saved.kind.word().to_owned(), ..form.into_inner() };
+    let saved = saved(&app, id).await?;
+    let provider = saved.channel.provider;
+    // Neither is in the form: they stay.
+    let (kind, provider_word) = (saved.channel.kind.word().to_owned(), provider.word().to_owned());
+    let form = ChannelForm { kind, provider: provider_word, ..form.into_inner() };
     let again = |errors: FieldErrors| {
-        let (saved_name, site) = (&saved.setup.name, site(&req, &app));
-        let again = Edit { frame, id: Some(id), saved_name, form: &form, errors: &errors, provider, site };
-        page_with(StatusCode::UNPROCESSABLE_ENTITY, again)
+        page_with(StatusCode::UNPROCESSABLE_ENTITY, saved.page(frame, &form, &errors, (&app, &req)))
     };
-    let setup = match form.parse(provider) {
+    let setup = match form.parse(provider, &saved.credentials) {
         Ok(setup) => setup,
         Err(errors) => return again(errors),
     };
-    match app.db.run(move |conn| actions::change(conn, id, &setup, by, now)).await {
+    let keys = app.settings.keyring.clone();
+    match app.db.run(move |conn| actions::change(conn, id, &setup, &keys, by, now)).await {
         Ok(()) => Ok(see_other("/channels")),
         Err(DbError::Work(Error::Refused(refused))) => again(name_error(&refused)),
         Err(error) => Err(error.into()),
@@ -287,7 +494,11 @@ async fn change(
 
 fn name_error(refused: &super::domain::Refused) -> FieldErrors {
     let mut errors = FieldErrors::default();
-    errors.add("name", refused.to_string());
+    let field = match refused {
+        super::domain::Refused::NameTaken(_) => "name",
+        super::domain::Refused::Keyring(_) => "keyring",
+    };
+    errors.add(field, refused.to_string());
     errors
 }
 
@@ -299,22 +510,29 @@ mod tests {
 
     #[test]
     fn a_channel_comes_back_from_its_form_as_it_was() {
+        let none = &Credentials::default();
         let knobs = Knobs { error_rate: 0.025, long_tail: 0.07, seed: 9, ..Knobs::default() };
         let own = Own::Sandbox(knobs);
-        let setup = ChannelSetup { name: "SMS".into(), sender: "Bugle".into(), per_minute: Some(90), own };
-        assert_eq!(ChannelForm::of(Kind::Sms, &setup).parse(ProviderName::Sandbox), Ok(setup.clone()));
+        let setup = ChannelSetup {
+            name: "SMS".into(),
+            sender: "Bugle".into(),
+            per_minute: Some(90),
+            own,
+            typed: Credentials::default(),
+        };
+        assert_eq!(ChannelForm::of(Kind::Sms, &setup).parse(ProviderName::Sandbox, none), Ok(setup.clone()));
 
         let origins = vec!["https://shop.example".into(), "http://localhost:3000".into()];
         let widget = Widget { origins, greeting: "Hello".into(), side: Side::Left, ..Widget::default() };
         let setup = ChannelSetup { own: Own::Webchat(widget), per_minute: None, ..setup };
-        assert_eq!(ChannelForm::of(Kind::Webchat, &setup).parse(ProviderName::Webchat), Ok(setup));
+        assert_eq!(ChannelForm::of(Kind::Webchat, &setup).parse(ProviderName::Webchat, none), Ok(setup));
     }
 
     #[test]
     fn every_mistake_is_named_at_its_field() {
         let own = Fields::from([("latency_ms", "20".into()), ("latency_to_ms", "10".into())]);
         let form = ChannelForm { own, ..ChannelForm::default() };
-        let errors = form.parse(ProviderName::Sandbox).unwrap_err();
+        let errors = form.parse(ProviderName::Sandbox, &Credentials::default()).unwrap_err();
         for field in ["name", "sender", "latency_to_ms", "error_rate", "seed"] {
             assert!(errors.of(field).is_some(), "{field}");
         }
@@ -323,7 +541,7 @@ mod tests {
 
         let own = Fields::from([("accent", "red".into()), ("origins", "https://a.example shop.example".into())]);
         let form = ChannelForm { own, ..form };
-        let errors = form.parse(ProviderName::Webchat).unwrap_err();
+        let errors = form.parse(ProviderName::Webchat, &Credentials::default()).unwrap_err();
         for field in ["name", "title", "accent", "side", "offline", "origins"] {
             assert!(errors.of(field).is_some(), "{field}");
         }

@@ -269,7 +269,7 @@ impl LanguageForm {
             ("helped", &self.helped),
         ];
         for (field, _) in fields.iter().filter(|(_, text)| text.contains('\0')) {
-            errors.add(field, "There is a character in it that no message holds.");
+            errors.add(*field, "There is a character in it that no message holds.");
         }
         match errors.is_empty() {
             true => Ok(Language { name, stop, start, help, stopped, started, helped }),

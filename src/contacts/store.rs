@@ -13,7 +13,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz}
 use super::domain::Known;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{contact_fields, contacts, files};
-use crate::db::{Assembled, Prepared};
+use crate::db::{Assembled, N, Prepared};
 use crate::ids::{ContactId, UserId};
 use crate::providers::Kind;
 
@@ -124,6 +124,19 @@ pub fn with_consent(sql: &mut Assembled, now: DateTime<Utc>, rows: impl FnOnce(&
     );
     rows(sql);
     sql.sql(") c JOIN reach(").text(&now.to_rfc3339()).sql("::timestamptz) r ON r.contact_id = c.id");
+}
+
+/// Whether nobody writes to this address at `now`: its person has opted out, or it is blocked.
+pub fn is_barred(conn: &mut PgConnection, kind: Kind, address: &str, now: DateTime<Utc>) -> QueryResult<bool> {
+    let count = diesel::sql_query(
+        "SELECT (SELECT count(*) FROM contacts c JOIN reach($3) r ON r.contact_id = c.id
+                 WHERE c.kind = $1 AND c.address = $2 AND r.outcome IS NOT NULL)
+              + (SELECT count(*) FROM blocklist WHERE kind = $1 AND address = $2 AND (until IS NULL OR $3 < until)) AS n",
+    )
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(address)
+    .bind::<Timestamptz, _>(now);
+    count.get_result::<N>(conn).map(|it| it.n > 0)
 }
 
 pub fn find(conn: &mut PgConnection, id: ContactId, now: DateTime<Utc>) -> QueryResult<Contact> {

@@ -26,7 +26,7 @@ use crate::channels;
 use crate::consent::domain::Meaning;
 use crate::consent::store::{Change, Proof};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId};
-use crate::providers::{Inbound, ProviderName, Setup};
+use crate::providers::{ConsentNews, Inbound, ProviderName, Setup};
 use crate::{blocklist, bots, consent, settings};
 
 /// What came of a message.
@@ -58,7 +58,11 @@ pub fn take_in(
         let meaning = rules.meaning(&inbound.text, channel.id, contact.opted_out_at.is_some());
         let doubted =
             meaning.is_none() && contact.opted_out_at.is_none() && rules.suspects_stop(&inbound.text, channel.id);
-        let hears_bot = meaning.is_none() && !doubted && !contact.blocked && contact.opted_out_at.is_none();
+        // A picture, a voice: no words for a bot.
+        let is_wordless = inbound.text.trim().is_empty() && !inbound.media.is_empty();
+        let hears_bot =
+            meaning.is_none() && !doubted && !contact.blocked && contact.opted_out_at.is_none() && !is_wordless;
+        let shown = with_media(inbound);
 
         let newest = store::lock_newest(conn, ContactId(contact.id), on)?;
         let home = match &newest {
@@ -67,14 +71,17 @@ pub fn take_in(
         };
         let mut placed = place(conn, &contact, on, newest, home, hears_bot, now)?;
         let it = &mut placed.it;
-        let heard = HeardMessage {
-            text: &inbound.text,
-            at: inbound.at.map_or(now, |at| at.min(now)),
-            provider_id: &inbound.id,
-        };
+        let heard =
+            HeardMessage { text: &shown, at: inbound.at.map_or(now, |at| at.min(now)), provider_id: &inbound.id };
         it.last_at = now;
         if meaning.is_none() && !doubted && !contact.blocked {
-            let played = hear(conn, &mut placed, &contact, &inbound.text, now)?;
+            let played = match is_wordless {
+                true => {
+                    placed.it.wait_for_human(now);
+                    Played::default()
+                }
+                false => hear(conn, &mut placed, &contact, &inbound.text, now)?,
+            };
             let said = played.messages(&placed.it, now);
             write_heard(conn, &placed.it, heard, said)?;
             played.settle(conn, &placed.it, now)?;
@@ -148,6 +155,48 @@ pub fn take_in(
         Err(RollbackTransaction) => Ok(TakenIn::Repeated),
         Err(error) => Err(error),
     }
+}
+
+/// What came, in words: of a file where it lies and what it is.
+fn with_media(inbound: &Inbound) -> String {
+    let mut shown = inbound.text.clone();
+    for it in &inbound.media {
+        let kind = if it.content_type.is_empty() { "a file" } else { &it.content_type };
+        let gap = if shown.is_empty() { "" } else { "\n" };
+        shown.push_str(&format!("{gap}[{kind}: {}]", it.url));
+    }
+    shown
+}
+
+/// Takes in that somebody wants no more, or wants again, as their provider says. Returns whether it was news.
+pub fn take_in_consent(
+    conn: &mut PgConnection,
+    channel: &Setup,
+    news: &ConsentNews,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    conn.transaction(|conn| {
+        let contact = store::lock_contact(conn, channel.kind, &news.from, now)?;
+        let is_out = contact.opted_out_at.is_some();
+        if is_out != news.wants {
+            return Ok(false);
+        }
+        let on = ChannelId(channel.id);
+        let (how, message) = ("provider", news.id.as_deref());
+        let proof = Proof { channel: Some(on), how, words: None, message, answered: None, by: None };
+        let change = if news.wants { Change::In } else { Change::Out };
+        consent::store::change(conn, ContactId(contact.id), change, &proof, now)?;
+        if let (false, Some(mut it)) = (news.wants, store::lock_newest(conn, ContactId(contact.id), on)?) {
+            store::take_back(conn, it.id, "opted out", now)?;
+            if it.is_open() {
+                it.hand_over();
+                it.doubted = false;
+                it.close("opted out", now);
+                store::save(conn, &it)?;
+            }
+        }
+        Ok(true)
+    })
 }
 
 /// Writes what a contact wrote, and what is said to it. What was told before takes back everything that it

@@ -5,10 +5,11 @@
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 
-use super::{actions, replies};
+use super::{actions, pieces, replies};
 use crate::app::App;
 use crate::channels::references::{self, SendsOf};
 use crate::channels::setups;
+use crate::channels::store as channels;
 use crate::contacts::addresses::normalise;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
@@ -16,7 +17,7 @@ use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
 use crate::providers::key::{DeliveryKey, MessageKey, SendKey};
-use crate::providers::{Call, CallAnswer, Event, Forged, Heard, Inbound, Kind, Receipt};
+use crate::providers::{Call, CallAnswer, ConsentNews, Event, Forged, Heard, Inbound, Kind, Receipt, Setup};
 
 #[derive(Debug, thiserror::Error)]
 pub enum NotTakenIn {
@@ -36,6 +37,9 @@ pub async fn webhook(
     let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
     let Heard { events, answer } = (app.providers)(&setup).read(call)?;
     take_in(app, channel, events, now).await?;
+    if setup.credentials.is_some() {
+        app.db.run(move |conn| channels::was_called(conn, channel, now)).await?;
+    }
     Ok(answer)
 }
 
@@ -44,11 +48,11 @@ const LONGEST: usize = 10_000;
 
 /// A message as it can be kept. `None` for one that names nobody: told again it would be no better.
 ///
-/// Whoever wrote it is the person whom a file names so. What is no number of anybody, such as a short
-/// code, stays as it was told.
-fn readable(kind: Kind, mut it: Inbound) -> Option<Inbound> {
+/// Whoever wrote it is the person whom a file names so; `region` is the country whose national numbers come without
+/// its code. What is no number of anybody, such as a short code, stays as it was told.
+pub fn readable(kind: Kind, region: &str, mut it: Inbound) -> Option<Inbound> {
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    it.from = normalise(kind, &it.from, "").unwrap_or_else(|_| clean(it.from.trim().trim_start_matches('+')));
+    it.from = whom(kind, region, &it.from);
     it.id = clean(&it.id);
     it.text = clean(&it.text).chars().take(LONGEST).collect();
     if it.from.is_empty() || it.id.is_empty() {
@@ -56,6 +60,17 @@ fn readable(kind: Kind, mut it: Inbound) -> Option<Inbound> {
         return None;
     }
     Some(it)
+}
+
+/// The address of somebody as a provider tells it, in the form in which contacts have it.
+fn whom(kind: Kind, region: &str, told: &str) -> String {
+    let as_told = || told.replace('\0', "\u{fffd}").trim().trim_start_matches('+').to_owned();
+    normalise(kind, told, region).unwrap_or_else(|_| as_told())
+}
+
+/// The country whose national numbers a channel is told without its code.
+fn region_of(setup: &Setup) -> &str {
+    setup.settings.get("region").and_then(|region| region.as_str()).unwrap_or_default()
 }
 
 /// Merges a channel's receipts, each into the ledger that its send is in. Returns how many changed something.
@@ -122,10 +137,13 @@ pub async fn take_in(
     now: DateTime<Utc>,
 ) -> Result<usize, DbError<diesel::result::Error>> {
     let (mut receipts, mut inbound): (Vec<Receipt>, Vec<Inbound>) = Default::default();
+    let mut consents: Vec<ConsentNews> = Vec::new();
     for event in events {
         match event {
             Event::Receipt(receipt) => receipts.push(receipt),
             Event::Inbound(it) => inbound.push(it),
+            Event::Consent(it) => consents.push(it),
+            Event::Other(what) => tracing::debug!(channel.id = %channel, "passed over: {what}"),
         }
     }
     let (n, wrote) = app
@@ -135,13 +153,21 @@ pub async fn take_in(
             if !receipts.is_empty() {
                 n += take_in_receipts(conn, channel, &receipts, now)?;
             }
-            if !inbound.is_empty() {
+            if !inbound.is_empty() || !consents.is_empty() {
                 let setup = setups::find(conn, channel)?;
-                let inbound: Vec<Inbound> = inbound.into_iter().filter_map(|it| readable(setup.kind, it)).collect();
-                for it in &inbound {
-                    n += usize::from(actions::take_in(conn, &setup, it, now)? != actions::TakenIn::Repeated);
+                let region = region_of(&setup);
+                let mut from = Vec::new();
+                // Before what they wrote: whatever it says, nobody answers it any more.
+                for it in consents {
+                    let it = ConsentNews { from: whom(setup.kind, region, &it.from), ..it };
+                    n += usize::from(actions::take_in_consent(conn, &setup, &it, now)?);
+                    from.push(it.from);
                 }
-                wrote = Some((setup.kind, inbound.into_iter().map(|it| it.from).collect()));
+                for it in inbound.into_iter().filter_map(|it| readable(setup.kind, region, it)) {
+                    n += usize::from(take_in_message(conn, &setup, &it, now)?);
+                    from.push(it.from);
+                }
+                wrote = Some((setup.kind, from));
             }
             Ok::<_, diesel::result::Error>((n, wrote))
         })
@@ -150,6 +176,41 @@ pub async fn take_in(
         app.said.notify_one();
         // Told again, a word of theirs is no news, and is not acknowledged any earlier.
         quiet::wait(app, Whom::Addresses(kind, from)).await;
+    }
+    Ok(n)
+}
+
+/// Takes in a message, or a piece of one, in one transaction. Returns whether it was news.
+fn take_in_message(conn: &mut PgConnection, setup: &Setup, it: &Inbound, now: DateTime<Utc>) -> QueryResult<bool> {
+    conn.transaction(|conn| {
+        let whole = match &it.part {
+            Some(part) => match pieces::keep(conn, ChannelId(setup.id), it, part, now)? {
+                Some(whole) => whole,
+                None => return Ok(false),
+            },
+            None => it.clone(),
+        };
+        Ok(actions::take_in(conn, setup, &whole, now)? != actions::TakenIn::Repeated)
+    })
+}
+
+/// Takes in texts whose other pieces did not come. Returns how many.
+pub async fn take_in_overdue(app: &App, now: DateTime<Utc>) -> Result<usize, DbError<diesel::result::Error>> {
+    let n = app
+        .db
+        .run(move |conn| {
+            conn.transaction(|conn| {
+                let overdue = pieces::overdue(conn, now)?;
+                for (channel, it) in &overdue {
+                    let setup = setups::find(conn, *channel)?;
+                    actions::take_in(conn, &setup, it, now)?;
+                }
+                QueryResult::Ok(overdue.len())
+            })
+        })
+        .await?;
+    if n > 0 {
+        app.said.notify_one();
     }
     Ok(n)
 }

@@ -38,6 +38,7 @@ pub mod rounds;
 pub mod store;
 pub mod replies;
 pub mod actions;
+pub mod pieces;
 pub mod intake;
 pub mod web;
 

@@ -322,7 +322,7 @@ pub fn take_in(
                 .optional()?;
             let Some((progress, outcome, _)) = row else { continue };
             let was = Word { progress, outcome: outcome.and_then(Outcome::of_code) };
-            let Some(is) = merge(was, receipt.status) else { continue };
+            let Some(is) = merge(was, receipt.status, receipt.class) else { continue };
             diesel::update(messages::table.find(id)).set(settled(is, receipt.code.as_deref(), now)).execute(conn)?;
             changed += 1;
         }

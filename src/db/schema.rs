@@ -147,6 +147,8 @@ diesel::table! {
         created_at -> Timestamptz,
         pace -> Nullable<Float8>,
         paced_at -> Nullable<Timestamptz>,
+        credentials -> Nullable<Text>,
+        called_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -368,6 +370,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    inbound_parts (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        from_whom -> Text,
+        of_text -> Text,
+        n -> Int4,
+        n_of -> Int4,
+        message -> Jsonb,
+        came_at -> Timestamptz,
+        joined -> Bool,
+    }
+}
+
+diesel::table! {
     installation (only) {
         only -> Bool,
         cookie_key -> Bytea,
@@ -543,6 +559,7 @@ diesel::table! {
         status -> Text,
         code -> Nullable<Text>,
         until -> Timestamptz,
+        class -> Nullable<Text>,
     }
 }
 

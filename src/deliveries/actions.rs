@@ -306,7 +306,7 @@ pub fn take_in(
             let (mut learned, mut change) = (BTreeMap::new(), CountChange::default());
             for (part, receipt) in of_run {
                 let Some(word) = words.get_mut(&part.seq) else { continue };
-                let Some(is) = merge(*word, receipt.status) else { continue };
+                let Some(is) = merge(*word, receipt.status, receipt.class) else { continue };
                 let was = std::mem::replace(word, is);
                 change.add(was, -1);
                 change.add(is, 1);

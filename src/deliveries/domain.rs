@@ -321,30 +321,36 @@ pub fn fate(refusals: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
         SendOutcome::Rejected { class, code } if class.is_of_channel() => {
             Fate::Later { at: now, refused: false, detail: Some(code) }
         }
-        SendOutcome::Rejected { class, code } => Fate::Final {
-            outcome: match class {
-                RejectClass::OptedOut => Outcome::OptedOut,
-                RejectClass::BadAddress => Outcome::Invalid,
-                RejectClass::Unreachable => Outcome::Unavailable,
-                RejectClass::WindowClosed => Outcome::WindowClosed,
-                RejectClass::Template
-                | RejectClass::Content
-                | RejectClass::Policy
-                | RejectClass::ChannelConfig
-                | RejectClass::AccountLimit => Outcome::Rejected,
-            },
-            detail: Some(code),
-        },
+        SendOutcome::Rejected { class, code } => Fate::Final { outcome: Outcome::failed(class), detail: Some(code) },
         SendOutcome::RetryLater { scope: RetryScope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => {
             Fate::Final {
                 outcome: Outcome::NetworkError,
                 detail: Some(format!("gave up after {MAX_REFUSALS} tries: {code}")),
             }
         }
-        SendOutcome::RetryLater { after, scope, code } => {
+        SendOutcome::RetryLater { after, scope, code, .. } => {
             Fate::Later { at: now + after, refused: scope == RetryScope::Recipient, detail: Some(code) }
         }
         SendOutcome::Unknown { code } => Fate::Final { outcome: Outcome::Unconfirmed, detail: Some(code) },
+    }
+}
+
+impl Outcome {
+    /// What it comes to when a provider refuses a message, at once or after it had taken it.
+    pub fn failed(class: RejectClass) -> Outcome {
+        match class {
+            RejectClass::OptedOut => Outcome::OptedOut,
+            RejectClass::BadAddress => Outcome::Invalid,
+            RejectClass::Unreachable => Outcome::Unavailable,
+            RejectClass::WindowClosed => Outcome::WindowClosed,
+            RejectClass::Template
+            | RejectClass::Content
+            | RejectClass::Policy
+            | RejectClass::ChannelConfig
+            | RejectClass::AccountLimit
+            | RejectClass::Misset
+            | RejectClass::Other => Outcome::Rejected,
+        }
     }
 }
 
@@ -364,15 +370,22 @@ pub fn even_part(limit: f64, demands: &mut [f64]) -> Option<f64> {
 }
 
 /// What a receipt makes of what is known: upwards only. `None` when it says nothing new.
-pub fn merge(known: Word, status: ReceiptStatus) -> Option<Word> {
+///
+/// `class`: whose fault it is, where it failed.
+pub fn merge(known: Word, status: ReceiptStatus, class: Option<RejectClass>) -> Option<Word> {
     let open = matches!(known.outcome, None | Some(Outcome::Unconfirmed));
     match status {
+        ReceiptStatus::Accepted if open && known.progress.is_none() => Some(Word::ACCEPTED),
         ReceiptStatus::Sent if open && known.progress != Some(2) => Some(Word::SENT),
-        ReceiptStatus::Sent => None,
+        ReceiptStatus::Accepted | ReceiptStatus::Sent => None,
         // Good news wins over any bad news, early or late: the phone has it.
-        ReceiptStatus::Delivered if known.outcome == Some(Outcome::Delivered) => None,
-        ReceiptStatus::Delivered => Some(Word { outcome: Some(Outcome::Delivered), ..known }),
-        ReceiptStatus::Failed if open => Some(Word { outcome: Some(Outcome::Unavailable), ..known }),
+        ReceiptStatus::Delivered | ReceiptStatus::Read if known.outcome == Some(Outcome::Delivered) => None,
+        // Whoever has read it has it; that it was read is not written down yet.
+        ReceiptStatus::Delivered | ReceiptStatus::Read => Some(Word { outcome: Some(Outcome::Delivered), ..known }),
+        ReceiptStatus::Failed if open => {
+            let outcome = class.map_or(Outcome::Unavailable, Outcome::failed);
+            Some(Word { outcome: Some(outcome), ..known })
+        }
         ReceiptStatus::Failed => None,
     }
 }
@@ -725,6 +738,7 @@ impl std::ops::Add for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::Later;
 
     fn now() -> DateTime<Utc> {
         "2026-03-02T09:00:00Z".parse().unwrap()
@@ -741,7 +755,8 @@ mod tests {
     #[test]
     fn only_a_proven_refusal_is_tried_again_and_not_for_ever() {
         let later = |refusals, scope| {
-            let sent = SendOutcome::RetryLater { after: Duration::from_secs(5), scope, code: "429".into() };
+            let (why, after) = (Later::TooFast, Duration::from_secs(5));
+            let sent = SendOutcome::RetryLater { why, after, scope, code: "429".into() };
             fate(refusals, sent, now())
         };
         let again = |refused| Fate::Later { at: now() + TimeDelta::seconds(5), refused, detail: Some("429".into()) };
@@ -766,6 +781,7 @@ mod tests {
     #[test]
     fn receipts_move_a_delivery_upwards_only() {
         use ReceiptStatus::*;
+        let merge = |known, status| super::merge(known, status, None);
         let delivered = Word { progress: Some(1), outcome: Some(Outcome::Delivered) };
         let failed = Word { progress: Some(1), outcome: Some(Outcome::Unavailable) };
         let unconfirmed = Word::finally(Outcome::Unconfirmed);
@@ -784,6 +800,16 @@ mod tests {
         assert_eq!(merge(unconfirmed, Sent), Some(Word::SENT));
         assert_eq!(merge(unconfirmed, Delivered).unwrap().outcome, Some(Outcome::Delivered));
         assert_eq!(merge(Word::default(), Delivered).unwrap().outcome, Some(Outcome::Delivered));
+        // That it was taken is news only where nothing is known, and whoever has read it has it.
+        assert_eq!(merge(Word::default(), Accepted), Some(Word::ACCEPTED));
+        assert_eq!(merge(unconfirmed, Accepted), Some(Word::ACCEPTED));
+        assert_eq!((merge(Word::SENT, Accepted), merge(delivered, Read)), (None, None));
+        assert_eq!(merge(Word::SENT, Read).unwrap().outcome, Some(Outcome::Delivered));
+        // Whose fault it is decides what it is called.
+        let failed = |class| super::merge(Word::ACCEPTED, Failed, Some(class)).unwrap().outcome;
+        assert_eq!(failed(RejectClass::BadAddress), Some(Outcome::Invalid));
+        assert_eq!(failed(RejectClass::WindowClosed), Some(Outcome::WindowClosed));
+        assert_eq!(failed(RejectClass::ChannelConfig), Some(Outcome::Rejected));
     }
 
     #[test]

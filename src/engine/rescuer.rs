@@ -25,6 +25,10 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
         Ok(taken) => n += taken,
         Err(error) => tracing::error!("parked receipts could not be taken in: {error}"),
     }
+    match intake::take_in_overdue(app, now).await {
+        Ok(taken) => n += taken,
+        Err(error) => tracing::error!("texts of which pieces are missing could not be taken in: {error}"),
+    }
     for run in app.db.run(runs::store::with_canary).await? {
         match app.db.run(move |conn| control::clockwork::judge_canary(conn, run, now)).await {
             Ok(judged) => n += usize::from(judged),

@@ -21,6 +21,7 @@ words! {
         BlackoutRemoved = "blackout.removed",
         ChannelAdded = "channel.added",
         ChannelChanged = "channel.changed",
+        ChannelTried = "channel.tried",
         PhoneRuleAdded = "phone_rule.added",
         PhoneRuleChanged = "phone_rule.changed",
         PhoneRuleMoved = "phone_rule.moved",

@@ -1,5 +1,6 @@
 //! The settings of a channel as a form: each provider has fields of its own, in the words of its own console.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What was typed, by the names of the fields. One that is not there is empty.
@@ -13,6 +14,12 @@ impl Fields {
     }
 }
 
+impl Fields {
+    pub fn put(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+}
+
 impl<const N: usize> From<[(&str, String); N]> for Fields {
     fn from(fields: [(&str, String); N]) -> Self {
         Fields(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
@@ -21,11 +28,11 @@ impl<const N: usize> From<[(&str, String); N]> for Fields {
 
 /// What is wrong with it: fields, and what to do about each.
 #[derive(Debug, Default, PartialEq)]
-pub struct Mistakes(pub Vec<(&'static str, String)>);
+pub struct Mistakes(pub Vec<(Cow<'static, str>, String)>);
 
 impl Mistakes {
-    pub fn add(&mut self, field: &'static str, what: impl Into<String>) {
-        self.0.push((field, what.into()));
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, what: impl Into<String>) {
+        self.0.push((field.into(), what.into()));
     }
 }
 

@@ -65,6 +65,8 @@ pub enum StatusKey {
     Ours(SendKey),
     /// Its own reference, as it gave it when it accepted the send.
     Theirs(String),
+    /// What it takes for a name of ours, and is none: of another installation, or made up.
+    Strange(String),
 }
 
 impl SendKey {

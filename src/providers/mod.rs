@@ -9,8 +9,16 @@
 
 pub mod form;
 pub mod key;
+pub mod credentials;
+pub mod answer;
+pub mod said;
+pub mod accounts;
+pub mod caller;
+pub mod class;
 pub mod sandbox;
 pub mod webchat;
+pub mod http;
+pub mod twilio;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,11 +83,14 @@ pub struct Able {
     /// What it tells of a send names it by the provider's reference and not by our key, so that the
     /// reference has to be kept.
     pub tells_by_reference: bool,
+    /// Characters of a text at most; `None` where that is the provider's affair.
+    pub longest: Option<usize>,
 }
 
 impl Able {
     /// Texts and nothing else.
-    pub const TEXT: Able = Able { choices: false, media: false, templates: false, tells_by_reference: false };
+    pub const TEXT: Able =
+        Able { choices: false, media: false, templates: false, tells_by_reference: false, longest: None };
 
     /// Why it cannot carry this; `None` when it can.
     pub fn refuses(&self, content: &Content) -> Option<(RejectClass, &'static str)> {
@@ -87,7 +98,10 @@ impl Able {
             Content::Choices { .. } if !self.choices => Some((RejectClass::Content, "it offers no answers")),
             Content::Media { .. } if !self.media => Some((RejectClass::Content, "it carries no media")),
             Content::Template { .. } if !self.templates => Some((RejectClass::Template, "it knows no templates")),
-            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } | Content::Template { .. } => None,
+            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } | Content::Template { .. } => {
+                let too_long = self.longest.is_some_and(|most| most < content.words().0.chars().count());
+                too_long.then_some((RejectClass::Content, "the text is longer than the channel carries"))
+            }
         }
     }
 }
@@ -100,32 +114,48 @@ pub enum SendOutcome {
     /// Not like this, and not by trying again.
     Rejected { class: RejectClass, code: String },
     /// Proven not processed; it may be tried again.
-    RetryLater { after: Duration, scope: RetryScope, code: String },
+    RetryLater { why: Later, after: Duration, scope: RetryScope, code: String },
     /// The line went dead after we may have handed it over.
     Unknown { code: String },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RejectClass {
-    OptedOut,
-    BadAddress,
-    Unreachable,
-    WindowClosed,
-    /// No such template, not approved, or not filled in as it was approved.
-    Template,
-    Content,
-    Policy,
-    /// The channel is set up wrongly, or its credentials are no good any more.
-    ChannelConfig,
-    /// The account may not send any more: out of funds, or suspended.
-    AccountLimit,
+words! {
+    /// Whose fault it is that a provider refuses a message.
+    pub enum RejectClass {
+        OptedOut = "opted-out" => "the person has opted out",
+        BadAddress = "bad-number" => "the number is no good",
+        Unreachable = "unreachable" => "the person cannot be reached",
+        WindowClosed = "window-closed" => "the time in which one may write freely is over",
+        /// No such template, not approved, or not filled in as it was approved.
+        Template = "template" => "the template",
+        Content = "content" => "what it says",
+        /// A filter, a block, not today: no word of the person.
+        Policy = "blocked" => "a filter or a block",
+        /// The channel is set up wrongly, or its credentials are no good any more.
+        ChannelConfig = "credentials" => "the account, the sender or a permission",
+        /// The account may not send any more: out of funds, or suspended.
+        AccountLimit = "funds" => "the account has no funds, or is suspended",
+        /// The address that we ask is not the provider's.
+        Misset = "misset" => "the address that is asked is not the provider’s",
+        /// Surely refused, and nobody says why.
+        Other = "other" => "it does not say why",
+    }
 }
 
 impl RejectClass {
     /// Whether it would refuse everybody: then it is no word about this message.
     pub fn is_of_channel(self) -> bool {
-        matches!(self, RejectClass::ChannelConfig | RejectClass::AccountLimit)
+        matches!(self, RejectClass::ChannelConfig | RejectClass::AccountLimit | RejectClass::Misset)
     }
+}
+
+/// Why it shall be tried again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// Too much came at once. What waits goes slower from then on.
+    TooFast,
+    /// The provider cannot be reached, or takes nothing just now. It says nothing about our pace.
+    NotNow,
 }
 
 /// How much should wait when the provider says "later".
@@ -146,6 +176,9 @@ words! {
         Sandbox = "sandbox" => "Sandbox",
         /// A widget in the pages of somebody's site.
         Webchat = "webchat" => "Web chat",
+        /// Whatever takes messages over HTTP: gateways of operators and aggregators.
+        Http = "http" => "HTTP gateway",
+        Twilio = "twilio" => "Twilio",
     }
 }
 
@@ -154,10 +187,50 @@ words! {
 pub enum Event {
     Receipt(Receipt),
     Inbound(Inbound),
+    Consent(ConsentNews),
+    /// Known, and nothing that a person said: it starts nobody's bot and is answered by none.
+    Other(String),
+}
+
+/// Somebody wants to be written to no more, or again, and the provider says so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsentNews {
+    /// The address on the channel's kind.
+    pub from: String,
+    pub wants: bool,
+    /// The provider's name for the news, or for the send that it answered so.
+    pub id: Option<String>,
+}
+
+/// A picture, a voice or another file that came with a message.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct MediaHeard {
+    /// Where the provider keeps it.
+    pub url: String,
+    /// As the provider says; empty when it does not.
+    pub content_type: String,
+}
+
+/// One of the answers that were offered, as it was chosen.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ChoiceHeard {
+    pub id: String,
+    pub title: String,
+}
+
+/// A piece of a text that comes in several.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TextPart {
+    /// What the pieces of one text have in common. It comes again after some hundred texts.
+    pub of_text: String,
+    /// From 1.
+    pub n: u16,
+    /// How many there are.
+    pub of: u16,
 }
 
 /// A message that a contact wrote.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Inbound {
     /// The provider's name for it: told again, it is the same message.
     pub id: String,
@@ -170,6 +243,22 @@ pub struct Inbound {
     /// Who of the house wrote it in the contact's place. Only phones of the sandbox can be written on.
     #[serde(default)]
     pub by: Option<UserId>,
+    /// Where it was written to, as the provider says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// `None`: it is the whole text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<TextPart>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<MediaHeard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<ChoiceHeard>,
+    /// The provider's name for the message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// What the person is called there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// News that the provider brings after the send.
@@ -179,12 +268,24 @@ pub struct Receipt {
     pub status: ReceiptStatus,
     /// The provider's reason, when it gave one.
     pub code: Option<String>,
+    /// Whose fault it is that it failed.
+    pub class: Option<RejectClass>,
+    /// What the provider calls the send, though it names it by our key.
+    pub reference: Option<String>,
+    /// To whom, and when, where the provider says it.
+    pub to: Option<String>,
+    pub at: Option<DateTime<Utc>>,
 }
 
 impl Receipt {
     /// News of a send by our name for it.
     pub fn of(key: SendKey, status: ReceiptStatus) -> Receipt {
-        Receipt { about: StatusKey::Ours(key), status, code: None }
+        Receipt::about(StatusKey::Ours(key), status)
+    }
+
+    /// News of which nothing more is known.
+    pub fn about(about: StatusKey, status: ReceiptStatus) -> Receipt {
+        Receipt { about, status, code: None, class: None, reference: None, to: None, at: None }
     }
 }
 
@@ -192,9 +293,13 @@ words! {
     #[derive(serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum ReceiptStatus {
+        /// The provider has it.
+        Accepted = "accepted",
         /// On its way to the phone.
         Sent = "sent",
         Delivered = "delivered",
+        /// On the phone, and looked at.
+        Read = "read",
         Failed = "failed",
     }
 }
@@ -208,6 +313,8 @@ pub struct Call<'a> {
     /// Names in lower case.
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
+    /// When it came: a call that was signed long ago is nobody's any more.
+    pub at: DateTime<Utc>,
 }
 
 impl Call<'_> {
@@ -261,6 +368,12 @@ pub trait Provider: Send + Sync {
     /// What it can carry.
     fn able(&self) -> Able;
 
+    /// Asks its provider whether we may send, without sending anything; in words for the channel's page. `None`: it
+    /// cannot be asked.
+    async fn check(&self) -> Option<Result<String, String>> {
+        None
+    }
+
     /// Checks and reads a call. Pure: no clock, no network, no database.
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged>;
 
@@ -302,8 +415,10 @@ pub struct Setup {
     pub kind: Kind,
     pub provider: ProviderName,
     pub sender: String,
-    /// Signs webhook calls.
+    /// Signs the calls of the sandbox and the tokens of visitors: made by us, and told to nobody else.
     pub secret: Secret,
+    /// What an account somewhere else is used with, sealed.
+    pub credentials: Option<String>,
     pub settings: serde_json::Value,
 }
 

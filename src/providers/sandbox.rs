@@ -33,9 +33,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::form::{Fields, Mistakes, SettingsForm};
-use super::key::{SendKey, StatusKey};
+use super::key::SendKey;
 use super::{
-    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass,
+    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Later, Provider, Receipt, ReceiptStatus, RejectClass,
     RetryScope, SendOutcome, Setup,
 };
 
@@ -244,6 +244,7 @@ fn plan(knobs: &Knobs, envelope: &Envelope) -> Plan {
         "92" => rejected(RejectClass::WindowClosed, "window closed"),
         "93" if envelope.key.attempt() <= 2 => Plan {
             answer: SendOutcome::RetryLater {
+                why: Later::TooFast,
                 after: Duration::from_secs(5),
                 scope: RetryScope::Recipient,
                 code: "too many requests".to_owned(),
@@ -287,7 +288,8 @@ impl Provider for Sandbox {
         handed.stamped_at = Utc::now();
         if self.over_throughput() {
             let code = "throughput exceeded".to_owned();
-            return Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code });
+            let (why, after) = (Later::TooFast, Duration::from_secs(1));
+            return Some(SendOutcome::RetryLater { why, after, scope: RetryScope::Channel, code });
         }
         // The phone has it, or will not, before the answer: as with any carrier.
         if let Err(code) = self.books.enter(handed).await {
@@ -320,7 +322,7 @@ pub enum News {
         status: ReceiptStatus,
         code: Option<String>,
     },
-    Inbound(Inbound),
+    Inbound(Box<Inbound>),
 }
 
 impl News {
@@ -328,9 +330,9 @@ impl News {
     fn read(self) -> Option<Event> {
         Some(match self {
             News::Receipt { part, status, code } => {
-                Event::Receipt(Receipt { about: StatusKey::Ours(SendKey::parse(&part)?), status, code })
+                Event::Receipt(Receipt { code, ..Receipt::of(SendKey::parse(&part)?, status) })
             }
-            News::Inbound(inbound) => Event::Inbound(inbound),
+            News::Inbound(inbound) => Event::Inbound(*inbound),
         })
     }
 }
@@ -429,6 +431,7 @@ mod tests {
             provider: ProviderName::Sandbox,
             sender: "Bugle".into(),
             secret: "s3cret".to_owned().into(),
+            credentials: None,
             settings: serde_json::json!({}),
         }
     }
@@ -459,7 +462,8 @@ mod tests {
         let (body, signature) = webhook("s3cret", &[delivered("1-2-1"), delivered("not ours")]);
         let read = |signature: Option<&str>, body: &[u8]| {
             let headers: Vec<(&str, &str)> = signature.map(|it| (SIGNATURE, it)).into_iter().collect();
-            sandbox.read(&Call { method: "POST", url: "http://localhost/", headers: &headers, body })
+            let (url, at) = ("http://localhost/", DateTime::UNIX_EPOCH);
+            sandbox.read(&Call { method: "POST", url, headers: &headers, body, at })
         };
 
         let key = DeliveryKey { run: RunId(1), seq: 2, attempt: 1 };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::form::{Fields, Mistakes, SettingsForm};
-use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, RejectClass, RetryScope, SendOutcome, Setup};
+use super::{Able, Call, Envelope, Forged, Gate, Heard, Later, Provider, RejectClass, RetryScope, SendOutcome, Setup};
 
 use crate::words::words;
 
@@ -187,7 +187,8 @@ impl Provider for Webchat {
                 SendOutcome::Rejected { class: RejectClass::BadAddress, code: "no such visitor".to_owned() }
             }
             Err(NotEntered::NotNow(code)) => {
-                SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Recipient, code }
+                let (why, after) = (Later::NotNow, Duration::from_secs(1));
+                SendOutcome::RetryLater { why, after, scope: RetryScope::Recipient, code }
             }
             Err(NotEntered::Unknown(code)) => SendOutcome::Unknown { code },
         })
@@ -236,6 +237,7 @@ mod tests {
             provider: ProviderName::Webchat,
             sender: "Bugle".into(),
             secret: "s3cret".to_owned().into(),
+            credentials: None,
             settings: serde_json::json!({}),
         };
         let part = Envelope {
@@ -250,10 +252,10 @@ mod tests {
         assert!(matches!(send(Err(NotEntered::Nobody)).await, SendOutcome::Rejected { .. }));
         assert!(matches!(send(Err(NotEntered::NotNow("busy".into()))).await, SendOutcome::RetryLater { .. }));
         assert!(matches!(send(Err(NotEntered::Unknown("cut".into()))).await, SendOutcome::Unknown { .. }));
-        let webchat = webchat(Ok(()));
+        let (webchat, setup_at) = (webchat(Ok(())), chrono::DateTime::UNIX_EPOCH);
         assert_eq!(webchat.send(&part, &|| false).await, None);
         assert_eq!(
-            webchat.read(&Call { method: "POST", url: "http://localhost/", headers: &[], body: b"[]" }),
+            webchat.read(&Call { method: "POST", url: "http://localhost/", headers: &[], body: b"[]", at: setup_at }),
             Err(Forged::BadSignature)
         );
     }

@@ -14,9 +14,11 @@ use super::store;
 use crate::app::App;
 use crate::channels::setups;
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::conversations::intake;
 use crate::db::Db;
 use crate::ids::ChannelId;
+use crate::providers::accounts::Accounts;
 use crate::providers::sandbox::{CarrierBooks, Handed, News, SIGNATURE, Sandbox, webhook};
 use crate::providers::webchat::Webchat;
 use crate::providers::{Call, Provider, ProviderName, Providers};
@@ -84,14 +86,16 @@ impl CarrierBooks for PostgresBooks {
 }
 
 /// The adapters this installation can make. The sandbox's carrier keeps its books in `books`.
-pub fn providers(db: &Db, books: &Db, clock: &Clock) -> Providers {
+pub fn providers(db: &Db, books: &Db, clock: &Clock, settings: &Settings) -> Providers {
     let (product, rules) = (db.clone(), Mutex::default());
     let books: Arc<dyn CarrierBooks> =
         Arc::new(PostgresBooks { db: books.clone(), product, clock: clock.clone(), rules });
     let chats = webchat::books(db, clock);
+    let accounts = Accounts::new(settings, clock);
     Arc::new(move |setup| match setup.provider {
         ProviderName::Sandbox => Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Provider>,
         ProviderName::Webchat => Arc::new(Webchat::new(setup, chats.clone())),
+        ProviderName::Http | ProviderName::Twilio => accounts.provider(setup),
     })
 }
 
@@ -123,7 +127,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
 pub async fn report_written(app: &App) -> anyhow::Result<usize> {
     let written = app.books.run(|conn| store::untold(conn, BATCH)).await?;
     let (ids, told): (Vec<i64>, Vec<_>) =
-        written.into_iter().map(|(id, channel, inbound)| (id, (channel, News::Inbound(inbound)))).unzip();
+        written.into_iter().map(|(id, channel, inbound)| (id, (channel, News::Inbound(Box::new(inbound))))).unzip();
     let reported = report(app, told).await?;
     if reported > 0 {
         app.books.run(move |conn| store::told(conn, &ids)).await?;
@@ -142,7 +146,7 @@ async fn report(app: &App, news: Vec<(ChannelId, News)>) -> anyhow::Result<usize
         let secret = app.db.run(move |conn| setups::find(conn, channel)).await?.secret;
         let (body, signature) = webhook(&secret, &news);
         let headers = [(SIGNATURE, signature.as_str())];
-        let call = Call { method: "POST", url: "", headers: &headers, body: &body };
+        let call = Call { method: "POST", url: "", headers: &headers, body: &body, at: now };
         intake::webhook(app, channel, &call, now).await?;
     }
     Ok(n)

@@ -166,7 +166,8 @@ pub fn untold(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<(i64, ChannelI
         ))
         .load(conn)?;
     let inbound = |(id, channel, from, text, at, by): (_, _, _, _, _, Option<i64>)| {
-        let said = Inbound { id: format!("in-{id}"), from, text, at: Some(at), by: by.map(UserId) };
+        let said =
+            Inbound { id: format!("in-{id}"), from, text, at: Some(at), by: by.map(UserId), ..Inbound::default() };
         (id, ChannelId(channel), said)
     };
     Ok(rows.into_iter().map(inbound).collect())

@@ -56,7 +56,7 @@ pub fn hear(
             from: visitor.address.clone(),
             text: text.to_owned(),
             at: Some(now),
-            by: None,
+            ..Inbound::default()
         };
         conversations::actions::take_in(conn, channel, &inbound, now)?;
         Ok(VisitorHeard::Written { seq, at: now, from: visitor.address })

@@ -52,9 +52,9 @@ impl Desk {
 
     /// The provider tells in a signed call what somebody wrote.
     async fn is_told(&self, id: &str, from: &str, text: &str) -> Answer {
-        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None, by: None };
+        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), ..Inbound::default() };
         let secret = self.db(|conn| setups::find(conn, self.channel).unwrap().secret);
-        let (body, signature) = webhook(&secret, &[News::Inbound(inbound)]);
+        let (body, signature) = webhook(&secret, &[News::Inbound(Box::new(inbound))]);
         let path = format!("/webhooks/{}", self.channel);
         self.send(TestRequest::post().uri(&path).insert_header(("X-Signature-256", signature)).set_payload(body)).await
     }

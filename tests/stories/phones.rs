@@ -404,7 +404,7 @@ async fn what_somebody_writes_on_a_phone_is_proven_with_their_name_and_takes_bac
     desk.types(elsewhere, "START").await;
     assert_eq!(out(), [elsewhere]);
     let (text, now) = ("START".to_owned(), desk.app.clock.now());
-    let inbound = Inbound { id: "start".to_owned(), from: elsewhere.to_owned(), text, at: None, by: None };
+    let inbound = Inbound { id: "start".to_owned(), from: elsewhere.to_owned(), text, ..Inbound::default() };
     desk.db(|conn| {
         let carrier = ChannelId(channels::table.select(max(channels::id).assume_not_null()).first(conn).unwrap());
         let setup = setups::find(conn, carrier).unwrap();

@@ -80,7 +80,7 @@ fn engine(desk: &Desk, odd: &Arc<Odd>) -> Engine {
 
 /// The provider tells of sends by its references. Returns how much was news.
 async fn tells(desk: &Desk, channel: ChannelId, keys: &[SendKey], status: ReceiptStatus) -> usize {
-    let receipt = |key: &SendKey| Receipt { about: StatusKey::Theirs(reference(*key)), status, code: None };
+    let receipt = |key: &SendKey| Receipt::about(StatusKey::Theirs(reference(*key)), status);
     let events = keys.iter().map(receipt).map(Event::Receipt).collect();
     intake::take_in(&desk.app, channel, events, desk.app.clock.now()).await.unwrap()
 }
@@ -212,7 +212,7 @@ async fn what_a_session_hears_is_taken_in_before_it_is_acknowledged_and_new_sett
     engine.dispatch().await.unwrap();
 
     let (answer, answered) = oneshot::channel();
-    let wrote = Inbound { id: "1".into(), from: phones(1)[0].clone(), text: "hi".into(), at: None, by: None };
+    let wrote = Inbound { id: "1".into(), from: phones(1)[0].clone(), text: "hi".into(), ..Inbound::default() };
     speak.send((vec![Event::Inbound(wrote)], answer)).unwrap();
     assert_eq!(answered.await.unwrap(), Ok(()));
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE author = 'contact'"), 1);

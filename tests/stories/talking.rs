@@ -62,7 +62,7 @@ impl Desk {
     /// Somebody writes a message with this name at the provider.
     pub fn hears_as(&self, id: &str, from: &str, text: &str) -> TakenIn {
         let now = self.app.clock.now();
-        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), at: None, by: None };
+        let inbound = Inbound { id: id.to_owned(), from: from.to_owned(), text: text.to_owned(), ..Inbound::default() };
         self.db(|conn| {
             let setup = setups::find(conn, self.channel).unwrap();
             take_in(conn, &setup, &inbound, now).unwrap()
@@ -258,7 +258,7 @@ async fn one_who_writes_twice_at_once_has_one_conversation_and_each_message_is_a
                     let setup = setups::find(conn, channel).unwrap();
                     // Each message is told twice.
                     let id = format!("{phone}-{}", n / 2);
-                    let inbound = Inbound { id, from: phone, text: format!("hello {}", n / 2), at: None, by: None };
+                    let inbound = Inbound { id, from: phone, text: format!("hello {}", n / 2), ..Inbound::default() };
                     start.wait();
                     take_in(conn, &setup, &inbound, now).unwrap()
                 })
@@ -729,7 +729,7 @@ async fn words_of_consent_begin_no_conversation_with_a_bot_and_leave_none_open()
 async fn what_providers_garble_is_kept_as_far_as_it_can_be_read() {
     let desk = Desk::open_at("2026-03-02 09:00").await;
     let tell = |id: &str, from: &str, text: String| {
-        Event::Inbound(Inbound { id: id.into(), from: from.into(), text, at: None, by: None })
+        Event::Inbound(Inbound { id: id.into(), from: from.into(), text, ..Inbound::default() })
     };
     let told = vec![
         tell("a", "+12025550100", "nul\0l".into()),

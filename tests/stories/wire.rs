@@ -18,7 +18,7 @@ use bugle::engine::{rescuer, starter};
 use bugle::ids::RunId;
 use bugle::providers::key::DeliveryKey;
 use bugle::providers::{
-    Able, Call, Envelope, Forged, Gate, Heard, Provider, Receipt, ReceiptStatus, RetryScope, SendOutcome,
+    Able, Call, Envelope, Forged, Gate, Heard, Later, Provider, Receipt, ReceiptStatus, RetryScope, SendOutcome,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -385,7 +385,8 @@ impl Provider for Stingy {
         }
         self.refused.fetch_add(1, Ordering::SeqCst);
         let code = "slower".to_owned();
-        Some(SendOutcome::RetryLater { after: Duration::from_secs(1), scope: RetryScope::Channel, code })
+        let (why, after) = (Later::TooFast, Duration::from_secs(1));
+        Some(SendOutcome::RetryLater { why, after, scope: RetryScope::Channel, code })
     }
 
     fn able(&self) -> Able {

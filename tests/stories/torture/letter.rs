@@ -176,10 +176,9 @@ fn opt_outs_around_their_turn() {
                                 id: format!("stop-{phone}-{near}-{hand}"),
                                 from: phone.clone(),
                                 text: "STOP".into(),
-                                at: None,
-                                by: None,
+                                ..Inbound::default()
                             };
-                            let (body, signature) = webhook(secret, &[News::Inbound(said)]);
+                            let (body, signature) = webhook(secret, &[News::Inbound(Box::new(said))]);
                             browser.post(
                                 &format!("/webhooks/{}", house.channel),
                                 &Form::Signed(&body, &signature),

@@ -1,0 +1,94 @@
+//! Makes the adapters of channels that send through an account somewhere else.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::caller::Caller;
+use super::credentials::Credentials;
+use super::http::{Hook, Http, HttpParts, HttpSettings};
+use super::twilio::{API, Twilio, TwilioParts, TwilioSettings};
+use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, ProviderName, RejectClass, SendOutcome, Setup};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::keyring::Keyring;
+
+/// What they have in common.
+pub struct Accounts {
+    keyring: Keyring,
+    public_url: Option<String>,
+    caller: Arc<Caller>,
+    clock: Clock,
+}
+
+impl Accounts {
+    pub fn new(settings: &Settings, clock: &Clock) -> Accounts {
+        Accounts {
+            keyring: settings.keyring.clone(),
+            public_url: settings.public_url.clone(),
+            caller: Arc::new(Caller::new(settings.internal_gateways.clone())),
+            clock: clock.clone(),
+        }
+    }
+
+    /// One that refuses everything, and says why, where the channel's settings cannot be used.
+    pub fn provider(&self, setup: &Setup) -> Arc<dyn Provider> {
+        self.try_provider(setup).unwrap_or_else(|why| Arc::new(Unusable(why)))
+    }
+
+    fn try_provider(&self, setup: &Setup) -> Result<Arc<dyn Provider>, String> {
+        let credentials =
+            Credentials::open(setup.credentials.as_deref(), &self.keyring).map_err(|error| error.to_string())?;
+        let (hook, settings) = (hook(self.public_url.as_deref(), setup), setup.settings.clone());
+        let (caller, clock, sender) = (self.caller.clone(), self.clock.clone(), setup.sender.clone());
+        let unreadable = |error: serde_json::Error| format!("the settings cannot be read: {error}");
+        match setup.provider {
+            ProviderName::Http => {
+                let settings: HttpSettings = serde_json::from_value(settings).map_err(unreadable)?;
+                let preset = settings.preset.clone();
+                let parts = HttpParts { channel: setup.id, sender, settings, credentials, hook };
+                let http = Http::new(parts, caller, clock);
+                Ok(Arc::new(http.ok_or_else(|| format!("this version knows no gateway “{preset}”"))?))
+            }
+            ProviderName::Twilio => {
+                let settings: TwilioSettings = serde_json::from_value(settings).map_err(unreadable)?;
+                let parts = TwilioParts { kind: setup.kind, sender, settings, credentials, hook, api: API.to_owned() };
+                Ok(Arc::new(Twilio::new(parts, caller, clock)))
+            }
+            ProviderName::Sandbox | ProviderName::Webchat => Err("it has no account".to_owned()),
+        }
+    }
+}
+
+/// Where the provider of a channel finds us. The address of one whose calls nothing signs cannot be guessed.
+pub fn hook(public_url: Option<&str>, setup: &Setup) -> Hook {
+    let site = public_url.unwrap_or("http://localhost");
+    let path = match setup.provider {
+        ProviderName::Http => format!("/webhooks/{}/{}", setup.id, &*setup.secret),
+        ProviderName::Twilio | ProviderName::Sandbox | ProviderName::Webchat => format!("/webhooks/{}", setup.id),
+    };
+    Hook { url: format!("{site}{path}"), is_public: public_url.is_some() }
+}
+
+/// A channel that cannot be used as it is set up.
+struct Unusable(String);
+
+#[async_trait]
+impl Provider for Unusable {
+    fn able(&self) -> Able {
+        // Whatever it is given is told why, and nothing is burnt.
+        Able { choices: true, media: true, templates: true, ..Able::TEXT }
+    }
+
+    async fn send(&self, _: &Envelope, _: Gate<'_>) -> Option<SendOutcome> {
+        Some(SendOutcome::Rejected { class: RejectClass::ChannelConfig, code: self.0.clone() })
+    }
+
+    fn read(&self, _: &Call<'_>) -> Result<Heard, Forged> {
+        Err(Forged::BadSignature)
+    }
+
+    async fn check(&self) -> Option<Result<String, String>> {
+        Some(Err(self.0.clone()))
+    }
+}

@@ -1,0 +1,355 @@
+//! Twilio's Messages API: SMS, and WhatsApp through Twilio.
+//!
+//! A send that was answered with a fault of theirs may have been taken: their POST is not idempotent. Our name for it
+//! travels in the address of its status calls, so that these settle it.
+
+pub mod codes;
+pub mod form;
+pub mod signing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::answer::HttpAnswer;
+use super::caller::{Caller, HttpAsk, Unanswered};
+use super::class::AnswerMeans;
+use super::credentials::Credentials;
+use super::http::calls::about;
+use super::http::template::percent;
+use super::http::{Hook, basic};
+use super::said::{Said, pairs};
+use super::{
+    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, Later,
+    MediaHeard, Provider, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
+};
+use crate::clock::Clock;
+use crate::wording::Content;
+
+/// What a channel keeps, its credentials apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TwilioSettings {
+    /// `AC` and 32 hexadecimal digits.
+    pub account_sid: String,
+    /// Where it signs in with a key of its own and not with the account's token: `SK…`
+    pub api_key_sid: String,
+    /// `MG…`: it chooses the number. Empty: the channel's sender is the number.
+    pub messaging_service_sid: String,
+}
+
+/// Where Twilio is.
+pub const API: &str = "https://api.twilio.com";
+
+pub struct Twilio {
+    kind: Kind,
+    sender: String,
+    settings: TwilioSettings,
+    credentials: Credentials,
+    hook: Hook,
+    /// [`API`], or somebody who plays it.
+    api: String,
+    caller: Arc<Caller>,
+    clock: Clock,
+}
+
+/// Characters of a text at most; Twilio answers 21617 above it.
+const LONGEST: usize = 1600;
+/// Seconds for which Twilio tries, at least and at most.
+const VALID: (i64, i64) = (1, 36_000);
+const WHATSAPP: &str = "whatsapp:";
+
+/// What a channel of Twilio is made of.
+pub struct TwilioParts {
+    pub kind: Kind,
+    pub sender: String,
+    pub settings: TwilioSettings,
+    pub credentials: Credentials,
+    pub hook: Hook,
+    pub api: String,
+}
+
+impl Twilio {
+    pub fn new(it: TwilioParts, caller: Arc<Caller>, clock: Clock) -> Twilio {
+        let TwilioParts { kind, sender, settings, credentials, hook, api } = it;
+        Twilio { kind, sender, settings, credentials, hook, api, caller, clock }
+    }
+
+    fn address(&self, address: &str) -> String {
+        // Who has no number is known by an id with a country in front of it.
+        let is_number = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_digit());
+        let address = if is_number && address.len() >= 7 { format!("+{address}") } else { address.to_owned() };
+        match self.kind {
+            Kind::Whatsapp if !address.starts_with(WHATSAPP) => format!("{WHATSAPP}{address}"),
+            _ => address,
+        }
+    }
+
+    fn authorization(&self) -> String {
+        match self.settings.api_key_sid.is_empty() {
+            true => basic(&self.settings.account_sid, self.credentials.get("auth_token")),
+            false => basic(&self.settings.api_key_sid, self.credentials.get("api_key_secret")),
+        }
+    }
+
+    /// The fields of a message's request, in their order.
+    pub fn fields(&self, envelope: &Envelope, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
+        let mut fields = vec![("To", self.address(&envelope.to))];
+        match self.settings.messaging_service_sid.is_empty() {
+            true => fields.push(("From", self.address(&self.sender))),
+            false => fields.push(("MessagingServiceSid", self.settings.messaging_service_sid.clone())),
+        }
+        match &envelope.content {
+            Content::Template { name, values, .. } => {
+                let numbered =
+                    values.iter().enumerate().map(|(n, value)| ((n + 1).to_string(), Value::from(value.as_str())));
+                let variables = Value::Object(numbered.collect());
+                fields.extend([("ContentSid", name.clone()), ("ContentVariables", variables.to_string())]);
+            }
+            Content::Media { url, caption } => {
+                fields.push(("MediaUrl", url.clone()));
+                if !caption.is_empty() {
+                    fields.push(("Body", caption.clone()));
+                }
+            }
+            content @ (Content::Text(_) | Content::Choices { .. }) => {
+                let (text, choices) = content.words();
+                let text = match choices.is_empty() {
+                    true => text.to_owned(),
+                    false => format!("{text}\n\n{}", choices.join("\n")),
+                };
+                fields.push(("Body", text));
+            }
+        }
+        if self.hook.is_public {
+            fields.push((
+                "StatusCallback",
+                format!("{}/status?part={}", self.hook.url, percent(&envelope.key.to_string())),
+            ));
+        }
+        let seconds = (envelope.expires_at - now).num_seconds().clamp(VALID.0, VALID.1);
+        if self.kind == Kind::Sms {
+            fields.push(("ValidityPeriod", seconds.to_string()));
+        }
+        fields
+    }
+
+    pub fn request(&self, envelope: &Envelope, now: DateTime<Utc>) -> HttpAsk {
+        let fields = self.fields(envelope, now);
+        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
+        HttpAsk {
+            method: "POST".to_owned(),
+            url: format!("{}/2010-04-01/Accounts/{}/Messages.json", self.api, self.settings.account_sid),
+            headers: vec![
+                ("Authorization".to_owned(), self.authorization()),
+                ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+                ("Accept".to_owned(), "application/json".to_owned()),
+            ],
+            body: body.join("&").into_bytes(),
+        }
+    }
+
+    /// What an answer to a send comes to.
+    pub fn outcome(&self, answered: Result<HttpAnswer, Unanswered>, now: DateTime<Utc>) -> SendOutcome {
+        match answered {
+            Ok(answer) => judge(&answer, now),
+            Err(Unanswered::Misset(code)) => SendOutcome::Rejected { class: RejectClass::Misset, code },
+            Err(Unanswered::NotBegun(code)) => SendOutcome::RetryLater {
+                why: Later::NotNow,
+                after: Duration::from_secs(5),
+                scope: RetryScope::Channel,
+                code,
+            },
+            Err(Unanswered::Lost(code)) => SendOutcome::Unknown { code },
+        }
+    }
+}
+
+/// What an answer to a POST of a message means.
+fn judge(answer: &HttpAnswer, now: DateTime<Utc>) -> SendOutcome {
+    let said = answer.said().unwrap_or_default();
+    let code = said.text("/code").unwrap_or_else(|| format!("HTTP {}", answer.status));
+    match answer.status {
+        200..=299 => match said.text("/sid") {
+            // Some faults of a message come with its name.
+            Some(sid) if said.text("/status").is_none_or(|status| status != "failed") => {
+                SendOutcome::Accepted { provider_ref: Some(sid) }
+            }
+            Some(_) => {
+                let code = said.text("/error_code").unwrap_or(code);
+                codes::verdict(&code).unwrap_or(AnswerMeans::Rejected(RejectClass::Other)).outcome(None, code)
+            }
+            None => SendOutcome::Unknown { code: format!("HTTP {} without a sid", answer.status) },
+        },
+        // They say that what is answered so was never processed.
+        429 => {
+            let verdict = codes::verdict(&code).unwrap_or(AnswerMeans::throttled(RetryScope::Account));
+            verdict.after(answer.retry_after(now)).outcome(None, code)
+        }
+        300..=399 => SendOutcome::Rejected { class: RejectClass::Misset, code },
+        400..=499 => {
+            let known = codes::verdict(&code);
+            let verdict = known.unwrap_or(match answer.status {
+                401 | 403 => AnswerMeans::Rejected(RejectClass::ChannelConfig),
+                404 => AnswerMeans::Rejected(RejectClass::ChannelConfig),
+                408 => AnswerMeans::Unknown,
+                _ => AnswerMeans::Rejected(RejectClass::Other),
+            });
+            verdict.outcome(None, code)
+        }
+        _ => SendOutcome::Unknown { code },
+    }
+}
+
+/// The address of a person on the channel's kind.
+fn person(address: &str) -> String {
+    address.trim().trim_start_matches(WHATSAPP).to_owned()
+}
+
+fn read_form(said: &Said, door: &str) -> Vec<Event> {
+    let get = |name: &str| said.text(&format!("/{name}"));
+    let sid = get("MessageSid").or_else(|| get("SmsSid"));
+    let status = get("MessageStatus").or_else(|| get("SmsStatus"));
+    let is_status = door == "status" || (get("MessageStatus").is_some() && get("Body").is_none());
+    if is_status && status.as_deref() != Some("received") {
+        return read_status(said, sid, status);
+    }
+    let (Some(id), Some(from)) = (sid, get("From")) else {
+        return vec![Event::Other("a call that is about no message".to_owned())];
+    };
+    let text = get("Body").unwrap_or_default();
+    let n: usize = get("NumMedia").and_then(|n| n.parse().ok()).unwrap_or_default();
+    let media = (0..n.min(20)).filter_map(|n| {
+        let content_type = get(&format!("MediaContentType{n}")).unwrap_or_default();
+        Some(MediaHeard { url: get(&format!("MediaUrl{n}"))?, content_type })
+    });
+    let choice = get("ButtonPayload").or_else(|| get("ListId")).map(|id| ChoiceHeard {
+        id,
+        title: get("ButtonText").or_else(|| get("ListTitle")).unwrap_or_else(|| text.clone()),
+    });
+    let mut events = Vec::new();
+    // Before the message: whatever its words are, and in whatever language, nobody answers it any more.
+    let wants = match get("OptOutType").map(|word| word.to_uppercase()).as_deref() {
+        Some("STOP") => Some(false),
+        Some("START") => Some(true),
+        _ => None,
+    };
+    events.extend(wants.map(|wants| Event::Consent(ConsentNews { from: person(&from), wants, id: Some(id.clone()) })));
+    events.push(Event::Inbound(Inbound {
+        id,
+        from: person(&from),
+        to: get("To").map(|to| person(&to)),
+        media: media.collect(),
+        choice,
+        reply_to: get("OriginalRepliedMessageSid"),
+        name: get("ProfileName"),
+        text,
+        ..Inbound::default()
+    }));
+    events
+}
+
+fn read_status(said: &Said, sid: Option<String>, status: Option<String>) -> Vec<Event> {
+    let get = |name: &str| said.text(&format!("/{name}"));
+    let status = match status.as_deref() {
+        Some("accepted" | "queued" | "scheduled" | "sending") => ReceiptStatus::Accepted,
+        Some("sent") => ReceiptStatus::Sent,
+        Some("delivered" | "partially_delivered") => ReceiptStatus::Delivered,
+        Some("read") => ReceiptStatus::Read,
+        Some("failed" | "undelivered" | "canceled") => ReceiptStatus::Failed,
+        other => return vec![Event::Other(format!("a status that is none: {}", other.unwrap_or_default()))],
+    };
+    let Some(about) = about(get("part"), sid.clone()) else {
+        return vec![Event::Other("a status of no message".to_owned())];
+    };
+    let to = get("To").map(|to| person(&to));
+    let code = get("ErrorCode").filter(|code| code != "0");
+    let failed = status == ReceiptStatus::Failed;
+    let class = code.as_deref().and_then(codes::verdict).and_then(AnswerMeans::class);
+    let receipt = Receipt {
+        class: class.or(Some(RejectClass::Other)).filter(|_| failed),
+        code,
+        reference: sid.clone(),
+        to: to.clone(),
+        ..Receipt::about(about, status)
+    };
+    let opted_out = failed && class == Some(RejectClass::OptedOut);
+    let mut events = vec![Event::Receipt(receipt)];
+    if let (true, Some(from)) = (opted_out, to) {
+        events.push(Event::Consent(ConsentNews { from, wants: false, id: sid }));
+    }
+    events
+}
+
+#[async_trait]
+impl Provider for Twilio {
+    fn able(&self) -> Able {
+        // A call about a send names it by our key; one that was sent by other hands only by theirs.
+        Able {
+            choices: true,
+            media: true,
+            templates: self.kind == Kind::Whatsapp,
+            tells_by_reference: true,
+            longest: Some(LONGEST),
+        }
+    }
+
+    async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
+        let ask = self.request(envelope, self.clock.now());
+        let answered = self.caller.ask(&ask, gate).await?;
+        Some(self.outcome(answered, self.clock.now()))
+    }
+
+    fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
+        let door = self.hook.door(call.url).ok_or(Forged::BadSignature)?;
+        let tokens = self.credentials.get("auth_token").split_whitespace().collect::<Vec<_>>();
+        if !tokens.iter().any(|token| signing::is_genuine(token, &self.hook.url, call)) {
+            return Err(Forged::BadSignature);
+        }
+        let is_form = call.body.first() != Some(&b'{');
+        let events = match Said::of_call(call) {
+            Some(said) if is_form => read_form(&said, door),
+            _ => vec![Event::Other("a call that is about no message".to_owned())],
+        };
+        let answer = CallAnswer { content_type: "text/xml", body: "<Response/>".to_owned() };
+        Ok(Heard { events, answer: Some(answer) })
+    }
+
+    async fn check(&self) -> Option<Result<String, String>> {
+        let ask = HttpAsk {
+            method: "GET".to_owned(),
+            url: format!("{}/2010-04-01/Accounts/{}.json", self.api, self.settings.account_sid),
+            headers: vec![("Authorization".to_owned(), self.authorization())],
+            body: Vec::new(),
+        };
+        let answered = self.caller.ask(&ask, &|| true).await?;
+        Some(match answered {
+            Ok(answer) if answer.status == 200 => {
+                let said = answer.said().unwrap_or_default();
+                let name = said.text("/friendly_name").unwrap_or_default();
+                match said.text("/status").as_deref() {
+                    Some("active") | None => Ok(format!("Signed in to the account “{name}”.")),
+                    Some(status) => Err(format!("The account “{name}” is {status}.")),
+                }
+            }
+            Ok(answer) if answer.status == 401 => {
+                Err("Twilio does not know this Account SID and token. Copy both again from the console's home page."
+                    .to_owned())
+            }
+            Ok(answer) => Err(format!("Twilio answered HTTP {}.", answer.status)),
+            Err(Unanswered::Misset(what) | Unanswered::NotBegun(what) | Unanswered::Lost(what)) => Err(what),
+        })
+    }
+}
+
+/// Names and values of a form in the order of a signature.
+fn sorted_pairs(body: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut fields = pairs(body);
+    fields.sort();
+    fields.dedup();
+    fields
+}
