@@ -1,0 +1,127 @@
+//! The channel of a case, made as the product makes it.
+
+use std::sync::Arc;
+
+use bugle::clock::Clock;
+use bugle::providers::answer::HttpAnswer;
+use bugle::providers::caller::Caller;
+use bugle::providers::credentials::Credentials;
+use bugle::providers::http::gateway::{CUSTOM, Gateway};
+use bugle::providers::http::rules::{AnswerRule, json_pointer};
+use bugle::providers::http::{Hook, Http, HttpParts, HttpSettings};
+use bugle::providers::twilio::{API, Twilio, TwilioParts, TwilioSettings};
+use bugle::providers::{Kind, Provider, SendOutcome};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+pub enum Adapter {
+    Http(Box<Http>),
+    Twilio(Box<Twilio>),
+}
+
+impl Adapter {
+    pub fn provider(&self) -> &dyn Provider {
+        match self {
+            Adapter::Http(it) => it.as_ref(),
+            Adapter::Twilio(it) => it.as_ref(),
+        }
+    }
+
+    pub fn outcome(&self, answer: HttpAnswer, now: DateTime<Utc>) -> SendOutcome {
+        match self {
+            Adapter::Http(it) => it.outcome(Ok(answer), now),
+            Adapter::Twilio(it) => it.outcome(Ok(answer), now),
+        }
+    }
+}
+
+/// The channel, its kind, and the country of its national numbers.
+pub fn channel(case: &Value) -> Result<(Adapter, Kind, String), String> {
+    let setup = &case["setup"];
+    let text = |name: &str| setup[name].as_str().unwrap_or_default().to_owned();
+    let url = setup["public_url"].as_str().unwrap_or("https://bugle.example/hooks/x");
+    let hook = Hook { url: url.trim_end_matches('/').to_owned(), is_public: true };
+    let (caller, clock) = (Arc::new(Caller::new(Vec::new())), Clock::default());
+    if case["provider"] == "twilio" {
+        let written = case.to_string();
+        let kind =
+            if written.contains("whatsapp:") || written.contains("whatsapp%3A") { Kind::Whatsapp } else { Kind::Sms };
+        let credentials = Credentials::from([("auth_token", text("auth_token").as_str())]);
+        let (settings, sender, api) = (TwilioSettings::default(), String::new(), API.to_owned());
+        let parts = TwilioParts { kind, sender, settings, credentials, hook, api };
+        return Ok((Adapter::Twilio(Box::new(Twilio::new(parts, caller, clock))), kind, String::new()));
+    }
+    let provider = case["provider"].as_str().unwrap_or_default();
+    let is_one_api = text("api").to_lowercase().contains("one");
+    let preset = match provider {
+        "generic-http" => CUSTOM,
+        "clickatell" if is_one_api => "clickatell-one",
+        other => other,
+    };
+    let mut settings = HttpSettings::of(preset).ok_or_else(|| format!("no preset {preset}"))?;
+    settings.region = text("default_country");
+    if let Ok(zone) = text("zone").parse() {
+        settings.zone = zone;
+    }
+    if let Some(gateway) = &mut settings.gateway {
+        describe(gateway, setup)?;
+    }
+    let region = settings.region.clone();
+    let secrets = [("signature_secret", text("signature_secret")), ("signature_method", text("signature_method"))];
+    let mut credentials = Credentials::default();
+    for (name, value) in secrets.iter().filter(|(_, value)| !value.is_empty()) {
+        credentials.put(name, value.as_str());
+    }
+    let parts = HttpParts { channel: 1, sender: "Bugle".to_owned(), settings, credentials, hook };
+    let http = Http::new(parts, caller, clock).ok_or("the preset cannot be used")?;
+    Ok((Adapter::Http(Box::new(http)), Kind::Sms, region))
+}
+
+/// Fills in the gateway as somebody would in its form: rules about answers, names of fields.
+fn describe(gateway: &mut Gateway, setup: &Value) -> Result<(), String> {
+    let outcome = &setup["outcome"];
+    if outcome.is_object() {
+        gateway.answers = Default::default();
+        let rule = |name: &str| -> Result<Option<AnswerRule>, String> {
+            outcome[name]
+                .as_str()
+                .map(|text| text.parse::<AnswerRule>().map_err(|what| format!("{name}: {what}")))
+                .transpose()
+        };
+        let answers = &mut gateway.answers;
+        answers.accepted = match rule("success")? {
+            Some(rule) => Some(rule),
+            None => rule("accepted")?,
+        };
+        answers.rejected = rule("rejected")?;
+        answers.later = match rule("retry")? {
+            Some(rule) => Some(rule),
+            None => rule("later")?,
+        };
+        answers.not_now = rule("temporary")?;
+        answers.id = rule("id")?;
+        answers.otherwise = outcome["otherwise"].as_str().unwrap_or_default().to_owned();
+        let codes = outcome["codes"].as_object().into_iter().flatten();
+        answers.codes = codes.filter_map(|(code, it)| Some((code.clone(), it.as_str()?.to_owned()))).collect();
+        if let Some(code) = outcome["code"].as_str() {
+            let path = code.trim_start_matches("JSON").trim_start_matches("XPath").trim();
+            answers.code = vec![json_pointer(path)];
+        }
+    }
+    for (name, field) in setup["fields"].as_object().into_iter().flatten() {
+        let Some(field) = field.as_str() else { continue };
+        for call in gateway.calls.iter_mut().filter(|call| call.is == bugle::providers::http::gateway::CallIs::Message)
+        {
+            let named = vec![json_pointer(field)];
+            match name.as_str() {
+                "from" => call.from = named,
+                "to" => call.to = named,
+                "text" => call.text = named,
+                "id" => call.id = named,
+                "time" => call.time = named,
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
