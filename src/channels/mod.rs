@@ -11,6 +11,7 @@ pub mod domain;
 pub mod store;
 pub mod room;
 pub mod references;
+pub mod incidents;
 pub mod setups;
 pub mod actions;
 pub mod web;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::actions;
 use super::domain::{Channel, ChannelSetup, Own};
+use super::incidents::{self, Incident};
 use super::{setups, store};
 use crate::access::{Administer, Role, View};
 use crate::app::App;
@@ -37,11 +38,17 @@ struct Index {
     channels: Vec<Channel>,
     /// The inbound campaign that is current on each.
     met_by: HashMap<ChannelId, (CampaignId, String)>,
+    /// What keeps some from sending.
+    troubled: HashMap<ChannelId, Incident>,
     zone: Tz,
     now: DateTime<Utc>,
 }
 
 impl Index {
+    fn since(&self, it: &Incident) -> String {
+        it.began_at.with_timezone(&self.zone).format("%-d %b, %H:%M").to_string()
+    }
+
     /// Until when the channel is silent, while it is.
     fn held(&self, sender: &Channel) -> Option<String> {
         let until = sender.held_until.filter(|until| self.now < *until)?;
@@ -51,9 +58,11 @@ impl Index {
 
 #[get("/channels")]
 async fn list(_may: May<View>, frame: Frame, app: Data<App>) -> Result<HttpResponse, Problem> {
-    let (channels, met_by) =
-        app.db.run(|conn| diesel::QueryResult::Ok((store::list(conn)?, store::met_by_campaigns(conn)?))).await?;
-    page(Index { frame, channels, met_by, zone: app.settings.time_zone, now: app.clock.now() })
+    let asked = |conn: &mut diesel::PgConnection| {
+        diesel::QueryResult::Ok((store::list(conn)?, store::met_by_campaigns(conn)?, incidents::open(conn)?))
+    };
+    let (channels, met_by, troubled) = app.db.run(asked).await?;
+    page(Index { frame, channels, met_by, troubled, zone: app.settings.time_zone, now: app.clock.now() })
 }
 
 /// A channel as typed. Which of the fields count depends on its kind.
@@ -163,6 +172,8 @@ struct Edit<'a> {
     kept: Vec<String>,
     /// When its provider called last.
     called: Option<String>,
+    /// Its last incidents: what, from when, until when.
+    incidents: Vec<(Incident, String, Option<String>)>,
 }
 
 impl Edit<'_> {
@@ -314,7 +325,19 @@ struct New {
 /// A page for a channel that is not there yet.
 fn blank<'a>(frame: Frame, form: &'a ChannelForm, errors: &'a FieldErrors, site: String) -> Edit<'a> {
     let (provider, kept) = (form.provider(), Vec::new());
-    Edit { frame, id: None, saved_name: "", form, errors, provider, site, hook: None, kept, called: None }
+    Edit {
+        frame,
+        id: None,
+        saved_name: "",
+        form,
+        errors,
+        provider,
+        site,
+        hook: None,
+        kept,
+        called: None,
+        incidents: Vec::new(),
+    }
 }
 
 #[get("/channels/new")]
@@ -415,13 +438,23 @@ struct Saved {
     channel: Channel,
     hook: Hook,
     credentials: Credentials,
+    incidents: Vec<Incident>,
 }
 
+/// Incidents that a channel's page shows.
+const INCIDENTS: i64 = 10;
+
 async fn saved(app: &App, id: ChannelId) -> Result<Saved, Problem> {
-    let (channel, setup) =
-        app.db.run(move |conn| diesel::QueryResult::Ok((store::find(conn, id)?, setups::find(conn, id)?))).await?;
+    let asked = move |conn: &mut diesel::PgConnection| {
+        diesel::QueryResult::Ok((
+            store::find(conn, id)?,
+            setups::find(conn, id)?,
+            incidents::of_channel(conn, id, INCIDENTS)?,
+        ))
+    };
+    let (channel, setup, incidents) = app.db.run(asked).await?;
     let credentials = Credentials::open(channel.sealed.as_deref(), &app.settings.keyring).unwrap_or_default();
-    Ok(Saved { hook: hook(app.settings.public_url.as_deref(), &setup), channel, credentials })
+    Ok(Saved { hook: hook(app.settings.public_url.as_deref(), &setup), channel, credentials, incidents })
 }
 
 impl Saved {
@@ -433,7 +466,10 @@ impl Saved {
         (app, req): (&App, &HttpRequest),
     ) -> Edit<'a> {
         let zone = app.settings.time_zone;
-        let called = self.channel.called_at.map(|at| at.with_timezone(&zone).format("%-d %b %Y, %H:%M").to_string());
+        let moment = |at: DateTime<Utc>| at.with_timezone(&zone).format("%-d %b %Y, %H:%M").to_string();
+        let called = self.channel.called_at.map(moment);
+        let incidents = self.incidents.iter();
+        let incidents = incidents.map(|it| (it.clone(), moment(it.began_at), it.ended_at.map(moment))).collect();
         Edit {
             frame,
             id: Some(self.channel.id),
@@ -445,6 +481,7 @@ impl Saved {
             hook: Some(self.hook.clone()),
             kept: self.credentials.names().map(str::to_owned).collect(),
             called,
+            incidents,
         }
     }
 }

@@ -123,6 +123,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    channel_incidents (id) {
+        id -> Int8,
+        channel_id -> Int8,
+        trouble -> Text,
+        code -> Text,
+        began_at -> Timestamptz,
+        last_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     channel_takes (id) {
         id -> Int8,
         channel_id -> Int8,

@@ -10,13 +10,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::channels::incidents::{self, Trouble};
 use crate::channels::{room, setups};
 use crate::clock::uptime;
 use crate::conversations::intake;
 use crate::deliveries::actions::{self, Overrun};
 use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
-use crate::providers::{Able, Envelope, Provider, RetryScope, SendOutcome, Session, Setup, TakeIn};
+use crate::providers::{Able, Envelope, Later, Provider, RetryScope, SendOutcome, Session, Setup, TakeIn};
 
 /// How long nothing is sent through a channel whose provider refuses everything.
 const SILENT_FOR: TimeDelta = TimeDelta::seconds(60);
@@ -47,6 +48,8 @@ struct Flow {
     begun: VecDeque<Duration>,
     /// The provider wants to be left alone until then.
     silent_until: DateTime<Utc>,
+    /// It could not send, as far as this process knows, and nothing was taken since.
+    in_trouble: bool,
 }
 
 impl Flow {
@@ -131,9 +134,13 @@ impl Line {
         };
         match &outcome {
             SendOutcome::RetryLater { scope: RetryScope::Recipient, .. } => {}
-            SendOutcome::RetryLater { after, .. } => self.slow_down(app, begun_at, *after).await,
+            SendOutcome::RetryLater { why, after, .. } => self.slow_down(app, begun_at, *why, *after).await,
             SendOutcome::Rejected { class, .. } if class.is_of_channel() => self.fall_silent(app).await,
-            SendOutcome::Rejected { .. } | SendOutcome::Accepted { .. } | SendOutcome::Unknown { .. } => {}
+            SendOutcome::Accepted { .. } => self.is_well(app).await,
+            SendOutcome::Rejected { .. } | SendOutcome::Unknown { .. } => {}
+        }
+        if let Some((trouble, code)) = Trouble::of(&outcome) {
+            self.note_trouble(app, trouble, code).await;
         }
         Tried::Sent { outcome, begun_at: Some(begun_at) }
     }
@@ -189,7 +196,29 @@ impl Line {
         }
     }
 
-    async fn slow_down(&self, app: &App, began_at: DateTime<Utc>, after: Duration) {
+    /// Notes what keeps it from sending.
+    async fn note_trouble(&self, app: &App, trouble: Trouble, code: &str) {
+        self.flow.lock().unwrap().in_trouble = true;
+        let (channel, code, now) = (ChannelId(self.setup.id), code.to_owned(), app.clock.now());
+        let noted = app.db.run(move |conn| incidents::note(conn, channel, trouble, &code, now)).await;
+        if let Err(error) = noted {
+            tracing::error!(channel.id = %channel, "trouble of channel {channel} could not be noted: {error}");
+        }
+    }
+
+    /// A message was taken: whatever kept it from sending is over.
+    async fn is_well(&self, app: &App) {
+        if !std::mem::take(&mut self.flow.lock().unwrap().in_trouble) {
+            return;
+        }
+        let (channel, now) = (ChannelId(self.setup.id), app.clock.now());
+        if let Err(error) = app.db.run(move |conn| incidents::end(conn, channel, now)).await {
+            self.flow.lock().unwrap().in_trouble = true;
+            tracing::error!(channel.id = %channel, "the end of an incident of channel {channel} could not be noted: {error}");
+        }
+    }
+
+    async fn slow_down(&self, app: &App, began_at: DateTime<Utc>, why: Later, after: Duration) {
         let now = app.clock.now();
         let in_a_second = {
             let mut flow = self.flow.lock().unwrap();
@@ -202,7 +231,12 @@ impl Line {
         };
         let channel = ChannelId(self.setup.id);
         let told = Overrun { until: now + after, began_at, in_a_second };
-        if let Err(error) = app.db.run(move |conn| actions::slow_down(conn, channel, told, now)).await {
+        let slowed = match why {
+            Later::TooFast => app.db.run(move |conn| actions::slow_down(conn, channel, told, now)).await,
+            // Nobody said that it was too fast.
+            Later::NotNow => app.db.run(move |conn| room::slow_down(conn, channel, told.until, None)).await,
+        };
+        if let Err(error) = slowed {
             tracing::error!(channel.id = %channel, "could not slow channel {channel} down: {error}");
         }
     }
@@ -219,11 +253,20 @@ impl Lines {
 
     /// Makes adapters for new channels, and new ones for those whose settings changed.
     pub async fn look_up(&self, app: &Data<App>) -> anyhow::Result<()> {
-        let setups = app.db.run(setups::all).await?;
+        let (setups, troubled) =
+            app.db.run(|conn| diesel::QueryResult::Ok((setups::all(conn)?, incidents::open(conn)?))).await?;
+        for setup in &setups {
+            let held = if troubled.contains_key(&ChannelId(setup.id)) { 1.0 } else { 0.0 };
+            metrics::gauge!("bugle_channel_in_trouble", "channel" => setup.id.to_string()).set(held);
+        }
         let mut lines = self.0.lock().unwrap();
         for setup in setups {
             let id = ChannelId(setup.id);
             let known = lines.get(&id);
+            // Another process may have met with it.
+            if let (Some(line), true) = (known, troubled.contains_key(&id)) {
+                line.flow.lock().unwrap().in_trouble = true;
+            }
             if known.is_some_and(|line| line.setup == setup) {
                 continue;
             }
@@ -231,7 +274,11 @@ impl Lines {
             let in_flight = app.settings.in_flight;
             let (places, reply_places, flow) = match known {
                 Some(line) => (line.places.clone(), line.reply_places.clone(), line.flow.clone()),
-                None => (Arc::new(Semaphore::new(in_flight)), Arc::new(Semaphore::new(in_flight)), Arc::default()),
+                None => {
+                    let flow = Flow { in_trouble: troubled.contains_key(&id), ..Flow::default() };
+                    let places = || Arc::new(Semaphore::new(in_flight));
+                    (places(), places(), Arc::new(Mutex::new(flow)))
+                }
             };
             let adapter = (app.providers)(&setup);
             let (able, session) = (adapter.able(), adapter.clone().open(told(app, id)));

@@ -110,6 +110,8 @@ impl Caller {
                 },
             };
             if !gate() {
+                // The next one finds it ready, however long it took to make.
+                self.put_idle(place, sender);
                 return None;
             }
             match timeout(ANSWER_WITHIN, sender.try_send_request(request)).await {
@@ -348,6 +350,8 @@ mod tests {
         let caller = here();
         assert_eq!(caller.ask(&get(&url), &|| false).await, None);
         assert_eq!(seen.load(Ordering::SeqCst), 0);
+        let waits = || caller.idle.lock().unwrap().values().map(Vec::len).sum::<usize>();
+        assert_eq!(waits(), 1, "the connection is there for the next");
         assert!(matches!(caller.ask(&get(&url), &|| true).await, Some(Err(Unanswered::Lost(_)))));
         let (url, _) =
             server(&["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n"]).await;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
+use crate::channels::incidents::Incident;
 use crate::deliveries::Counts;
 use crate::ids::{CampaignId, PauseAllId};
 use crate::pacing::{self, Calendar, Forecast, Holds, Rate, SendClock};
@@ -88,6 +89,8 @@ pub struct ScheduleLine {
     pub met_by: Option<(CampaignId, String)>,
     /// Until when the others wait for receipts of the first, while they do.
     pub waits_until: Option<DateTime<Utc>>,
+    /// What keeps its channel from sending.
+    pub trouble: Option<Incident>,
 }
 
 /// How things stand, in one word for the badge.
@@ -265,6 +268,11 @@ fn expect<'a>(runs: impl Iterator<Item = (&'a Run, &'a Holds)>, now: DateTime<Ut
 }
 
 impl Sheet {
+    /// The same of the first of its schedules.
+    pub fn trouble_now(&self) -> Option<String> {
+        self.lines.iter().find_map(ScheduleLine::trouble_now)
+    }
+
     pub fn runs(&self) -> impl Iterator<Item = &Run> + Clone {
         self.lines.iter().flat_map(ScheduleLine::runs).map(|(run, _)| run)
     }
@@ -435,6 +443,13 @@ impl Reach {
 }
 
 impl ScheduleLine {
+    /// Why nothing leaves though its run goes on, in words: its channel cannot send.
+    pub fn trouble_now(&self) -> Option<String> {
+        let is_sending = self.run.as_ref().is_some_and(|run| run.state == RunState::Running);
+        let incident = self.trouble.as_ref().filter(|_| is_sending)?;
+        Some(format!("{} waits: {} ({})", self.channel, incident.trouble.label(), incident.code))
+    }
+
     /// `None` when nobody does, and for what is no inbound schedule or meets nobody any more.
     pub fn reach(&self, campaign: &Campaign) -> Option<Reach> {
         let over = match campaign.state {
@@ -729,6 +744,7 @@ mod tests {
                 bot: None,
                 met_by: None,
                 waits_until: None,
+                trouble: None,
             };
             line.rate_words()
         };

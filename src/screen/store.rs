@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, Bool, Int2, Int8, Nullable, Text, Timestamptz};
 
 use crate::campaigns::store::{Row, find, launching, lists};
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
+use crate::channels::incidents;
 use crate::channels::store::met_by_campaigns;
 use crate::control::{Locked, LockedSchedule};
 use crate::daily::store::last_missed;
@@ -210,6 +211,11 @@ fn filled(
         true => launching(conn, &ids)?,
         false => Vec::new(),
     };
+    let sends = |it: &Shown| it.run.as_ref().is_some_and(|run| run.state == RunState::Running);
+    let troubled = match shown.iter().any(sends) {
+        true => incidents::open(conn)?,
+        false => Default::default(),
+    };
     let mut paused_by = paused_by(conn, &found, &shown)?;
     let sheet = |campaign: Campaign| {
         let paused_by = paused_by.0.remove(&campaign.id);
@@ -241,6 +247,7 @@ fn filled(
             When::Inbound => met_by.get(&schedule.plan.channel_id).cloned(),
             When::Once { .. } | When::Undecided | When::Daily | When::Recurring(_) => None,
         };
+        let trouble = troubled.get(&schedule.plan.channel_id).cloned();
         lines.push(ScheduleLine {
             schedule,
             run,
@@ -253,6 +260,7 @@ fn filled(
             bot,
             met_by,
             waits_until,
+            trouble,
         });
     }
     Ok(sheets)

@@ -237,6 +237,11 @@ async fn a_refusal_says_whose_fault_it_is_and_our_own_burns_nobody() {
     desk.later(10);
     desk.tick().await;
     assert_eq!(gateway.seen().len(), asked, "nothing more is burnt on it");
+    let says = "the provider refuses our account, our sender or a permission (14)";
+    desk.visit("/channels").await.shows(says);
+    let waits = format!("Gateway waits: {says}");
+    desk.visit("/campaigns").await.shows(&waits);
+    desk.visit(&format!("/channels/{}", desk.channel)).await.shows("it goes on");
     gateway.answers(|_| Some("OK 80".to_owned()));
     for _ in 0..40 {
         desk.later(2);
@@ -244,6 +249,35 @@ async fn a_refusal_says_whose_fault_it_is_and_our_own_burns_nobody() {
     }
     assert_eq!(desk.counts(run).accepted, 2);
     desk.check_counts();
+    desk.visit("/campaigns").await.lacks(&waits);
+    desk.visit("/channels").await.lacks(says);
+    let ended = "SELECT count(*) AS n FROM channel_incidents WHERE began_at < ended_at AND trouble = 'credentials'";
+    assert_eq!((desk.number(ended), desk.number("SELECT count(*) AS n FROM channel_incidents")), (1, 1));
+}
+
+#[actix_web::test]
+async fn what_cannot_be_reached_is_waited_for_and_is_no_word_about_the_pace() {
+    let (desk, gateway) = with_gateway(&[]).await;
+    desk.sql(&format!("UPDATE channels SET settings = jsonb_set(settings, '{{gateway,send,url}}', '\"http://127.0.0.1:9/\"') WHERE id = {}", desk.channel));
+    let (.., run) = desk.campaign("Spring", 2, "09:00-11:00", 6_000.0).await;
+    for _ in 0..5 {
+        desk.later(6);
+        desk.tick().await;
+    }
+    assert_eq!((desk.counts(run).failed, desk.counts(run).unconfirmed, gateway.seen().len()), (0, 0, 0));
+    desk.visit("/channels").await.shows("the provider cannot be reached");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM channels WHERE pace IS NOT NULL"), 0);
+    let url = format!("\"{}\"", gateway.url);
+    desk.sql(&format!(
+        "UPDATE channels SET settings = jsonb_set(settings, '{{gateway,send,url}}', '{url}') WHERE id = {}",
+        desk.channel
+    ));
+    for _ in 0..5 {
+        desk.later(6);
+        desk.tick().await;
+    }
+    assert_eq!(desk.counts(run).accepted, 2);
+    assert_eq!(desk.number("SELECT count(*) AS n FROM channel_incidents WHERE ended_at IS NULL"), 0);
 }
 
 #[actix_web::test]

@@ -12,12 +12,14 @@ use crate::talking::{SURVEY, THANKS};
 
 /// Buttons after which nothing is another way than before, and doors of which each call is kept as
 /// what it is: a message, a receipt.
-const NOT_NOTED: [&str; 14] = [
+const NOT_NOTED: [&str; 17] = [
     "/bots/{id}/try",
     "/campaigns/quick/check",
     "/campaigns/quick/measure",
     "/campaigns/{id}/instants",
     "/campaigns/{id}/lists/count",
+    "/channels/paste",
+    "/channels/{id}/check",
     "/inbox/{id:\\\\d+}/measure",
     "/lists/check",
     "/lists/preview",
@@ -26,6 +28,7 @@ const NOT_NOTED: [&str; 14] = [
     "/webchat/{channel}/messages",
     "/webchat/{channel}/visitors",
     "/webhooks/{channel}",
+    "/webhooks/{channel}/{door:.*}",
     "/wording/measure",
 ];
 
@@ -157,6 +160,8 @@ async fn of_people_and_settings() -> BTreeSet<&'static str> {
     let mut slower = sms.clone();
     slower[3].1 = "90";
     it.press("/channels/{id}", &format!("/channels/{id}"), &slower).await;
+    let mine = [("to", "+353861234567"), ("text", "Hello")];
+    it.press("/channels/{id}/test", &format!("/channels/{id}/test"), &mine).await;
 
     it.press("/account/alerts", "/account/alerts", &[("alerts", "both")]).await;
     let own = [("current", "admin password"), ("password", "a new and long password")];

@@ -240,7 +240,7 @@ async fn a_channel_whose_provider_refuses_everything_burns_nobody_and_goes_on_wh
     }
     assert!(odd.asked.load(Ordering::SeqCst) < 5, "asked {} times", odd.asked.load(Ordering::SeqCst));
     assert_eq!((desk.counts(run).failed, desk.counts(run).unconfirmed), (0, 0));
-    desk.visit("/channels").await.shows("Held until");
+    desk.visit("/channels").await.shows("Held since");
 
     *odd.refuses.lock().unwrap() = None;
     for _ in 0..70 {

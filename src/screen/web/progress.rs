@@ -25,6 +25,8 @@ pub struct Progress {
     pub no_group: Option<(i64, RunId)>,
     /// Conversations, where bots talk.
     pub talks: Option<String>,
+    /// Why nothing leaves though it should.
+    pub trouble: Option<String>,
     pub now: DateTime<Utc>,
     pub zone: chrono_tz::Tz,
     /// Whether each number is shown with its name.
@@ -55,6 +57,7 @@ impl CampaignProgress {
                 .then_some(sheet.talks)
                 .filter(|it| sheet.is_inbound() || 0 < it.open)
                 .map(|it| it.words()),
+            trouble: sheet.trouble_now(),
             now,
             zone: sheet.campaign.zone,
             in_full: false,
@@ -71,6 +74,7 @@ impl ScheduleProgress {
             no_group: None,
             outlook: line.outlook(now),
             talks: None,
+            trouble: line.trouble_now(),
             now,
             zone: campaign.zone,
             in_full: true,
@@ -87,6 +91,7 @@ impl RunProgress {
             no_group: None,
             outlook: crate::screen::domain::outlook([(&earlier.run, &earlier.holds)].into_iter(), now),
             talks: None,
+            trouble: None,
             now,
             zone: campaign.zone,
             in_full: true,
