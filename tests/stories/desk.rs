@@ -260,6 +260,17 @@ impl Desk {
         self.service = OnceCell::new();
     }
 
+    /// From here on providers are told that they find us there.
+    pub fn is_public_at(&mut self, url: &str) {
+        let app = app_parts(&self.url, self.app.clock.clone());
+        let settings = Settings { public_url: Some(url.to_owned()), ..app.settings };
+        let books = Db::connect(&self.url, 4).unwrap();
+        let providers = carrier::providers(&books, &books, &app.clock, &settings);
+        self.app = Data::new(App { settings, providers, ..app });
+        self.engine = Engine::new(self.app.clone());
+        self.service = OnceCell::new();
+    }
+
     /// Sets how the carrier behaves from now on.
     pub fn carrier(&self, knobs: &Knobs) {
         let (settings, channel) = (serde_json::to_value(knobs).unwrap(), self.channel.0);

@@ -30,6 +30,7 @@ mod opting_out;
 mod pacing;
 mod phones;
 mod promises;
+mod counterparts;
 mod gateways;
 mod providers;
 mod quick;
