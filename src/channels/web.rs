@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
+use actix_session::Session;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::actions;
 use super::domain::{Channel, ChannelSetup, Own};
@@ -25,7 +26,7 @@ use crate::providers::http::gateway::{AccountField, CUSTOM, ContentType, Method,
 use crate::providers::http::{Hook, HttpSettings, rapidpro};
 use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
-use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, plain_host, see_other};
+use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, plain_host, see_other, told_once};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list).service(choose).service(new_page).service(paste).service(add).service(show).service(change);
@@ -174,6 +175,7 @@ struct Edit<'a> {
     called: Option<String>,
     /// Its last incidents: what, from when, until when.
     incidents: Vec<(Incident, String, Option<String>)>,
+    tried: Tried,
 }
 
 impl Edit<'_> {
@@ -195,6 +197,7 @@ impl Edit<'_> {
             (Some(_), _) => self.saved_name.to_owned(),
             (None, ProviderName::Webchat) => begun("a web chat"),
             (None, ProviderName::Sandbox) => begun("a sandbox channel"),
+            (None, ProviderName::Http) if self.is_custom() => begun("another gateway"),
             (None, ProviderName::Http) => begun(self.preset().map_or("a gateway", |preset| preset.label.as_str())),
             (None, ProviderName::Twilio) => begun("a channel of Twilio"),
         }
@@ -282,6 +285,19 @@ fn asked_field(it: &AccountField) -> String {
     format!("ask_{}", it.name)
 }
 
+/// What was typed to try a channel with; it stands there again.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Tried {
+    pub to: String,
+    pub text: String,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        Tried { to: String::new(), text: "A test message from Bugle.".to_owned() }
+    }
+}
+
 /// What one can send through.
 #[derive(Template)]
 #[template(path = "channels/choose.html")]
@@ -337,6 +353,7 @@ fn blank<'a>(frame: Frame, form: &'a ChannelForm, errors: &'a FieldErrors, site:
         kept,
         called: None,
         incidents: Vec::new(),
+        tried: Tried::default(),
     }
 }
 
@@ -482,6 +499,7 @@ impl Saved {
             kept: self.credentials.names().map(str::to_owned).collect(),
             called,
             incidents,
+            tried: Tried::default(),
         }
     }
 }
@@ -492,11 +510,14 @@ async fn show(
     frame: Frame,
     app: Data<App>,
     req: HttpRequest,
+    session: Session,
     id: Path<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
     let saved = saved(&app, id.into_inner()).await?;
     let form = ChannelForm::of(saved.channel.kind, &saved.channel.setup);
-    page(saved.page(frame, &form, &FieldErrors::default(), (&app, &req)))
+    let tried = told_once(&session, req.path()).unwrap_or_default();
+    let errors = FieldErrors::default();
+    page(Edit { tried, ..saved.page(frame, &form, &errors, (&app, &req)) })
 }
 
 #[post("/channels/{id}")]

@@ -70,8 +70,8 @@ pub struct Frame {
     pub held: bool,
     /// How far the demo is, while it is written.
     pub demo: Option<DemoProgress>,
-    /// What was done on the page before.
-    pub said: Option<String>,
+    /// What was done on the page before, and whether that is good news.
+    pub said: Option<(String, bool)>,
     /// On pages of the inbox; others ask for it afterwards.
     pub waits: Option<Waits>,
 }

@@ -16,8 +16,17 @@ pub struct Say(Session);
 impl Say {
     /// In a sentence. What was said before and not heard yet is forgotten.
     pub fn that(&self, words: impl Into<String>) {
-        // A confirmation that is lost undoes nothing of what it confirms.
-        let _ = self.0.insert(SAID, words.into());
+        self.keep(words.into(), true);
+    }
+
+    /// The same of something that was not done.
+    pub fn sorry(&self, words: impl Into<String>) {
+        self.keep(words.into(), false);
+    }
+
+    fn keep(&self, words: String, is_good: bool) {
+        // What is lost of it undoes nothing of what it speaks of.
+        let _ = self.0.insert(SAID, (words, is_good));
     }
 }
 
@@ -30,8 +39,8 @@ impl FromRequest for Say {
     }
 }
 
-/// What is to be said on this page. A fragment of a page says nothing, and leaves it for the next one.
-pub(super) fn heard(req: &HttpRequest) -> Option<String> {
+/// What is to be said on this page, and whether it is good news. A fragment of a page says nothing, and leaves it for the next one.
+pub(super) fn heard(req: &HttpRequest) -> Option<(String, bool)> {
     if req.method() != Method::GET || Htmx::of(req).0 {
         return None;
     }

@@ -87,7 +87,12 @@ impl SettingsForm for HttpSettings {
         let message = calls.iter().find(|call| call.is == super::gateway::CallIs::Message);
         for (name, of) in NAMED {
             let pointers = message.map(of).cloned().unwrap_or_default();
-            fields.put(name, pointers.join(" "));
+            // A name alone is how people write it.
+            let plain = |pointer: &String| match pointer.strip_prefix('/') {
+                Some(name) if !name.contains('/') => name.to_owned(),
+                _ => pointer.clone(),
+            };
+            fields.put(name, pointers.iter().map(plain).collect::<Vec<_>>().join(", "));
         }
         fields
     }
@@ -229,10 +234,7 @@ fn read_gateway(gateway: &mut Gateway, fields: &Fields, mistakes: &mut Mistakes)
     gateway.reply = fields.get("reply").trim().to_owned();
     let names = |field: &str| -> Vec<String> {
         let names = fields.get(field).split([' ', ',']).map(str::trim).filter(|name| !name.is_empty());
-        names
-            .map(super::rules::json_pointer)
-            .map(|name| if name.starts_with('/') { name } else { format!("/{name}") })
-            .collect()
+        names.map(super::rules::json_pointer).collect()
     };
     for call in gateway.calls.iter_mut().filter(|call| call.is == super::gateway::CallIs::Message) {
         for (field, known) in [

@@ -117,7 +117,7 @@ async fn index(
         let is_open = Some(sheet.campaign.id) == place.open;
         let inside = if is_open { inside.take() } else { None };
         if is_open && asked.launched.is_some() {
-            frame.said = sheet.launched(now);
+            frame.said = sheet.launched(now).map(|words| (words, true));
         }
         let html = draw_row(&app, &frame.person, sheet, &place, inside, None, None, None, now).await?;
         rows.push(ListedRow { heading: headings.get(&sheet.campaign.id).copied(), html });
