@@ -6,6 +6,7 @@ use crate::keyring::KeyringError;
 use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::http::{self, HttpSettings};
+use crate::providers::meta::whatsapp::{SECRETS, WhatsappSettings};
 use crate::providers::sandbox::Knobs;
 use crate::providers::twilio::{self, TwilioSettings};
 use crate::providers::webchat::Widget;
@@ -46,6 +47,7 @@ pub enum Own {
     Webchat(Widget),
     Http(HttpSettings),
     Twilio(TwilioSettings),
+    Whatsapp(WhatsappSettings),
 }
 
 impl Own {
@@ -56,6 +58,7 @@ impl Own {
             ProviderName::Sandbox => Own::Sandbox(Knobs::default()),
             ProviderName::Http => Own::Http(HttpSettings::default()),
             ProviderName::Twilio => Own::Twilio(TwilioSettings::default()),
+            ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::default()),
         }
     }
 
@@ -66,6 +69,7 @@ impl Own {
             Own::Webchat(widget) => widget.fields(),
             Own::Http(settings) => settings.fields(),
             Own::Twilio(settings) => settings.fields(),
+            Own::Whatsapp(settings) => settings.fields(),
         }
     }
 
@@ -76,6 +80,7 @@ impl Own {
             ProviderName::Sandbox => Own::Sandbox(Knobs::read(fields, mistakes)),
             ProviderName::Http => Own::Http(HttpSettings::read(fields, mistakes)),
             ProviderName::Twilio => Own::Twilio(TwilioSettings::read(fields, mistakes)),
+            ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::read(fields, mistakes)),
         }
     }
 
@@ -83,7 +88,8 @@ impl Own {
     pub fn typed(&self, fields: &Fields) -> Credentials {
         match self {
             Own::Http(settings) => http::form::typed_secrets(&settings.preset, fields),
-            Own::Twilio(_) => twilio::form::typed_secrets(fields),
+            Own::Twilio(_) => Credentials::typed(&twilio::form::SECRETS, fields),
+            Own::Whatsapp(_) => Credentials::typed(&SECRETS, fields),
             Own::Sandbox(_) | Own::Webchat(_) => Credentials::default(),
         }
     }
@@ -96,6 +102,7 @@ impl Own {
                 let key = (!settings.api_key_sid.is_empty()).then_some(("api_key_secret".to_owned(), "api_key_secret"));
                 [Some(("auth_token".to_owned(), "auth_token")), key].into_iter().flatten().collect()
             }
+            Own::Whatsapp(_) => SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
             Own::Sandbox(_) | Own::Webchat(_) => Vec::new(),
         }
     }
@@ -106,6 +113,7 @@ impl Own {
             Own::Webchat(_) => ProviderName::Webchat,
             Own::Http(_) => ProviderName::Http,
             Own::Twilio(_) => ProviderName::Twilio,
+            Own::Whatsapp(_) => ProviderName::Whatsapp,
         }
     }
 }
@@ -140,7 +148,7 @@ impl ChannelSetup {
             changes.push(match new.own {
                 Own::Sandbox(_) => "sandbox settings".to_owned(),
                 Own::Webchat(_) => "widget settings".to_owned(),
-                Own::Http(_) | Own::Twilio(_) => "the provider's settings".to_owned(),
+                Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_) => "the provider's settings".to_owned(),
             });
         }
         changes.extend(new.typed.names().map(|name| format!("{name} replaced")));

@@ -20,6 +20,20 @@ pub fn all(conn: &mut PgConnection) -> QueryResult<Vec<Setup>> {
         .map(|rows| rows.into_iter().map(Setup::from).collect())
 }
 
+/// The channel of an account, by the provider's id for it.
+pub fn of_account(conn: &mut PgConnection, provider: ProviderName, account: &str) -> QueryResult<Option<ChannelId>> {
+    let is_its = diesel::dsl::sql::<diesel::sql_types::Bool>("settings->>'phone_number_id' = ")
+        .bind::<diesel::sql_types::Text, _>(account);
+    channels::table
+        .filter(channels::provider.eq(provider))
+        .filter(is_its)
+        .order(channels::id)
+        .select(channels::id)
+        .first(conn)
+        .optional()
+        .map(|id| id.map(ChannelId))
+}
+
 /// Names and providers of channels that nobody here can make an adapter for.
 pub fn of_unknown_providers(conn: &mut PgConnection) -> QueryResult<Vec<(String, String)>> {
     let known = ProviderName::ALL.map(ProviderName::word);

@@ -153,6 +153,7 @@ impl TryFrom<&ChannelSetup> for Saved {
             Own::Webchat(widget) => serde_json::to_value(widget),
             Own::Http(settings) => serde_json::to_value(settings),
             Own::Twilio(settings) => serde_json::to_value(settings),
+            Own::Whatsapp(settings) => serde_json::to_value(settings),
         };
         let settings = settings.map_err(|error| SerializationError(error.into()))?;
         Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
@@ -169,6 +170,7 @@ impl TryFrom<Row> for Channel {
             ProviderName::Sandbox => serde_json::from_value(settings).map(Own::Sandbox),
             ProviderName::Http => serde_json::from_value(settings).map(Own::Http),
             ProviderName::Twilio => serde_json::from_value(settings).map(Own::Twilio),
+            ProviderName::Whatsapp => serde_json::from_value(settings).map(Own::Whatsapp),
         };
         let own = own.map_err(|error| DeserializationError(error.into()))?;
         Ok(Channel {

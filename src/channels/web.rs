@@ -187,6 +187,7 @@ impl Edit<'_> {
             ProviderName::Webchat => *kind == Kind::Webchat,
             ProviderName::Http => matches!(kind, Kind::Sms | Kind::Whatsapp | Kind::Viber),
             ProviderName::Twilio => matches!(kind, Kind::Sms | Kind::Whatsapp),
+            ProviderName::Whatsapp => *kind == Kind::Whatsapp,
         };
         Kind::ALL.into_iter().filter(carries).map(|kind| (kind.word(), kind.label()))
     }
@@ -200,6 +201,7 @@ impl Edit<'_> {
             (None, ProviderName::Http) if self.is_custom() => begun("another gateway"),
             (None, ProviderName::Http) => begun(self.preset().map_or("a gateway", |preset| preset.label.as_str())),
             (None, ProviderName::Twilio) => begun("a channel of Twilio"),
+            (None, ProviderName::Whatsapp) => begun("a number of WhatsApp"),
         }
     }
 
@@ -213,7 +215,7 @@ impl Edit<'_> {
 
     /// Whether it sends through an account somewhere else.
     fn has_account(&self) -> bool {
-        matches!(self.provider, ProviderName::Http | ProviderName::Twilio)
+        matches!(self.provider, ProviderName::Http | ProviderName::Twilio | ProviderName::Whatsapp)
     }
 
     fn preset(&self) -> Option<&'static Preset> {
@@ -377,7 +379,7 @@ async fn new_page(
 
 fn begun(kind: Kind, own: Own, typed: Credentials) -> ChannelForm {
     // An account has senders of its own.
-    let sender = if matches!(own, Own::Http(_) | Own::Twilio(_)) { "" } else { "Bugle" };
+    let sender = if matches!(own, Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_)) { "" } else { "Bugle" };
     ChannelForm::of(kind, &ChannelSetup { name: String::new(), sender: sender.into(), per_minute: None, own, typed })
 }
 
@@ -441,7 +443,9 @@ async fn add(
         Ok(id) => {
             say.that(format!("The channel “{name}” is added."));
             Ok(see_other(match provider {
-                ProviderName::Webchat | ProviderName::Http | ProviderName::Twilio => format!("/channels/{id}"),
+                ProviderName::Webchat | ProviderName::Http | ProviderName::Twilio | ProviderName::Whatsapp => {
+                    format!("/channels/{id}")
+                }
                 ProviderName::Sandbox => "/channels".to_owned(),
             }))
         }

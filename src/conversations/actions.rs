@@ -59,7 +59,7 @@ pub fn take_in(
         let doubted =
             meaning.is_none() && contact.opted_out_at.is_none() && rules.suspects_stop(&inbound.text, channel.id);
         // A picture, a voice: no words for a bot.
-        let is_wordless = inbound.text.trim().is_empty() && !inbound.media.is_empty();
+        let is_wordless = inbound.text.trim().is_empty() && (!inbound.media.is_empty() || inbound.form.is_some());
         let hears_bot =
             meaning.is_none() && !doubted && !contact.blocked && contact.opted_out_at.is_none() && !is_wordless;
         let shown = with_media(inbound);
@@ -157,13 +157,27 @@ pub fn take_in(
     }
 }
 
+fn spoken(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// What came, in words: of a file where it lies and what it is.
 fn with_media(inbound: &Inbound) -> String {
     let mut shown = inbound.text.clone();
-    for it in &inbound.media {
-        let kind = if it.content_type.is_empty() { "a file" } else { &it.content_type };
+    let form = inbound.form.iter().map(|it| match it.as_object() {
+        Some(fields) => {
+            fields.iter().map(|(name, value)| format!("{name}: {}", spoken(value))).collect::<Vec<_>>().join(", ")
+        }
+        None => spoken(it),
+    });
+    let media = inbound.media.iter().map(|it| {
+        let kind = [&it.kind, &it.content_type].into_iter().find(|it| !it.is_empty()).map_or("a file", |it| it);
+        let parts = [it.about.as_str(), it.url.as_str()].into_iter().filter(|it| !it.is_empty());
+        format!("{kind}: {}", parts.collect::<Vec<_>>().join(" "))
+    });
+    for it in form.map(|it| format!("form: {it}")).chain(media) {
         let gap = if shown.is_empty() { "" } else { "\n" };
-        shown.push_str(&format!("{gap}[{kind}: {}]", it.url));
+        shown.push_str(&format!("{gap}[{}]", it.trim_end_matches([' ', ':'])));
     }
     shown
 }

@@ -35,8 +35,18 @@ pub async fn webhook(
     now: DateTime<Utc>,
 ) -> Result<Option<CallAnswer>, NotTakenIn> {
     let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
-    let Heard { events, answer } = (app.providers)(&setup).read(call)?;
+    let Heard { events, elsewhere, answer } = (app.providers)(&setup).read(call)?;
     take_in(app, channel, events, now).await?;
+    // One address may serve several accounts of a provider.
+    for (account, event) in elsewhere {
+        let (provider, name) = (setup.provider, account.clone());
+        match app.db.run(move |conn| setups::of_account(conn, provider, &name)).await? {
+            Some(channel) => drop(take_in(app, channel, vec![event], now).await?),
+            None => {
+                tracing::warn!(channel.id = %channel, "a call speaks of the account {account}, and no channel has it")
+            }
+        }
+    }
     if setup.credentials.is_some() {
         app.db.run(move |conn| channels::was_called(conn, channel, now)).await?;
     }

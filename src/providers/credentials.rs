@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::form::Fields;
 use crate::keyring::{Keyring, KeyringError};
 
 /// By the names of the fields they are typed into.
@@ -10,6 +11,18 @@ use crate::keyring::{Keyring, KeyringError};
 pub struct Credentials(BTreeMap<String, String>);
 
 impl Credentials {
+    /// Those of these fields that somebody has typed something into.
+    pub fn typed(names: &[&str], fields: &Fields) -> Credentials {
+        let mut typed = Credentials::default();
+        for name in names {
+            let value = fields.get(name).trim();
+            if !value.is_empty() {
+                typed.put(name, value);
+            }
+        }
+        typed
+    }
+
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }

@@ -19,6 +19,7 @@ pub mod sandbox;
 pub mod webchat;
 pub mod http;
 pub mod twilio;
+pub mod meta;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,6 +180,7 @@ words! {
         /// Whatever takes messages over HTTP: gateways of operators and aggregators.
         Http = "http" => "HTTP gateway",
         Twilio = "twilio" => "Twilio",
+        Whatsapp = "whatsapp" => "WhatsApp Cloud API",
     }
 }
 
@@ -203,12 +205,18 @@ pub struct ConsentNews {
 }
 
 /// A picture, a voice or another file that came with a message.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct MediaHeard {
-    /// Where the provider keeps it.
+    /// What it is, in the provider's word, such as `image`, `location`, `contact`; empty when it only says of what type.
+    pub kind: String,
+    /// Where the provider keeps it; empty where it is asked for by its id.
     pub url: String,
+    pub id: Option<String>,
     /// As the provider says; empty when it does not.
     pub content_type: String,
+    /// A name of it.
+    pub about: String,
 }
 
 /// One of the answers that were offered, as it was chosen.
@@ -253,6 +261,9 @@ pub struct Inbound {
     pub media: Vec<MediaHeard>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<ChoiceHeard>,
+    /// What was filled into a form that the provider showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<serde_json::Value>,
     /// The provider's name for the message that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
@@ -328,6 +339,8 @@ impl Call<'_> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
     pub events: Vec<Event>,
+    /// What it says about other accounts of the same provider, each by the provider's id for it.
+    pub elsewhere: Vec<(String, Event)>,
     /// `None`: 204, with nothing in it.
     pub answer: Option<CallAnswer>,
 }

@@ -305,7 +305,7 @@ impl Provider for Sandbox {
         let signature = signature.and_then(unhex).ok_or(Forged::BadSignature)?;
         mac(&self.setup.secret, call.body).verify_slice(&signature).map_err(|_| Forged::BadSignature)?;
         let told: Vec<News> = serde_json::from_slice(call.body).map_err(|it| Forged::Unreadable(it.to_string()))?;
-        Ok(Heard { events: told.into_iter().filter_map(News::read).collect(), answer: None })
+        Ok(Heard { events: told.into_iter().filter_map(News::read).collect(), answer: None, ..Heard::default() })
     }
 }
 
@@ -468,8 +468,14 @@ mod tests {
 
         let key = DeliveryKey { run: RunId(1), seq: 2, attempt: 1 };
         let events = vec![Event::Receipt(Receipt::of(key.into(), ReceiptStatus::Delivered))];
-        assert_eq!(read(Some(&signature), &body), Ok(Heard { events: events.clone(), answer: None }));
-        assert_eq!(read(Some(&format!("sha256={signature}")), &body), Ok(Heard { events, answer: None }));
+        assert_eq!(
+            read(Some(&signature), &body),
+            Ok(Heard { events: events.clone(), answer: None, ..Heard::default() })
+        );
+        assert_eq!(
+            read(Some(&format!("sha256={signature}")), &body),
+            Ok(Heard { events, answer: None, ..Heard::default() })
+        );
         assert_eq!(read(None, &body), Err(Forged::BadSignature));
         assert_eq!(read(Some(&webhook("other", &[delivered("1-2-1")]).1), &body), Err(Forged::BadSignature));
         assert_eq!(read(Some(&signature), b"[]"), Err(Forged::BadSignature));

@@ -9,6 +9,7 @@ use bugle::providers::credentials::Credentials;
 use bugle::providers::http::gateway::{CUSTOM, Gateway};
 use bugle::providers::http::rules::{AnswerRule, json_pointer};
 use bugle::providers::http::{Hook, Http, HttpParts, HttpSettings};
+use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use bugle::providers::twilio::{API, Twilio, TwilioParts, TwilioSettings};
 use bugle::providers::{Kind, Provider, SendOutcome};
 use chrono::{DateTime, Utc};
@@ -17,6 +18,7 @@ use serde_json::Value;
 pub enum Adapter {
     Http(Box<Http>),
     Twilio(Box<Twilio>),
+    Whatsapp(Box<Whatsapp>),
 }
 
 impl Adapter {
@@ -24,6 +26,7 @@ impl Adapter {
         match self {
             Adapter::Http(it) => it.as_ref(),
             Adapter::Twilio(it) => it.as_ref(),
+            Adapter::Whatsapp(it) => it.as_ref(),
         }
     }
 
@@ -31,6 +34,7 @@ impl Adapter {
         match self {
             Adapter::Http(it) => it.outcome(Ok(answer), now),
             Adapter::Twilio(it) => it.outcome(Ok(answer), now),
+            Adapter::Whatsapp(it) => it.outcome(Ok(answer), now),
         }
     }
 }
@@ -50,6 +54,15 @@ pub fn channel(case: &Value) -> Result<(Adapter, Kind, String), String> {
         let (settings, sender, api) = (TwilioSettings::default(), String::new(), API.to_owned());
         let parts = TwilioParts { kind, sender, settings, credentials, hook, api };
         return Ok((Adapter::Twilio(Box::new(Twilio::new(parts, caller, clock))), kind, String::new()));
+    }
+    if case["provider"] == "whatsapp" {
+        let ours = setup["our_phone_number_ids"].as_object().and_then(|ids| ids.keys().next().cloned());
+        let settings = WhatsappSettings { phone_number_id: ours.unwrap_or_default(), ..WhatsappSettings::default() };
+        let secrets = [("app_secret", text("app_secret")), ("verify_token", text("verify_token"))];
+        let mut credentials = Credentials::default();
+        secrets.iter().for_each(|(name, value)| credentials.put(name, value.as_str()));
+        let whatsapp = Whatsapp::new(WhatsappParts::new(settings, credentials, hook), caller, clock);
+        return Ok((Adapter::Whatsapp(Box::new(whatsapp)), Kind::Whatsapp, String::new()));
     }
     let provider = case["provider"].as_str().unwrap_or_default();
     let is_one_api = text("api").to_lowercase().contains("one");

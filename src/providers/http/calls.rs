@@ -61,6 +61,7 @@ fn media(shape: &MediaShape, said: &Said) -> Vec<MediaHeard> {
         Some(MediaHeard {
             url: part.text(&shape.url)?,
             content_type: part.text(&shape.content_type).unwrap_or_default(),
+            ..MediaHeard::default()
         })
     };
     said.each(Some(&shape.each)).into_iter().filter_map(media).collect()

@@ -7,7 +7,7 @@ pub mod gateway;
 pub mod judging;
 pub mod rapidpro;
 pub mod rules;
-mod signing;
+pub mod signing;
 pub mod template;
 
 use std::collections::BTreeMap;
@@ -325,7 +325,7 @@ impl Provider for Http {
             None => vec![Event::Other("a call that is no form, no JSON and no XML".to_owned())],
         };
         let answer = CallAnswer { content_type: "text/plain", body: self.gateway.reply.clone() };
-        Ok(Heard { events, answer: Some(answer) })
+        Ok(Heard { events, answer: Some(answer), ..Heard::default() })
     }
 
     async fn check(&self) -> Option<Result<String, String>> {

@@ -1,22 +1,9 @@
 //! The form of a Twilio channel, in the words of its console.
 
 use super::TwilioSettings;
-use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 
 pub const SECRETS: [&str; 2] = ["auth_token", "api_key_secret"];
-
-/// What was typed of them.
-pub fn typed_secrets(fields: &Fields) -> Credentials {
-    let mut typed = Credentials::default();
-    for name in SECRETS {
-        let value = fields.get(name).trim();
-        if !value.is_empty() {
-            typed.put(name, value);
-        }
-    }
-    typed
-}
 
 fn is_sid(text: &str, begin: &str) -> bool {
     text.strip_prefix(begin).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))

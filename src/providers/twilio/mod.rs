@@ -225,7 +225,7 @@ fn read_form(said: &Said, door: &str) -> Vec<Event> {
     let n: usize = get("NumMedia").and_then(|n| n.parse().ok()).unwrap_or_default();
     let media = (0..n.min(20)).filter_map(|n| {
         let content_type = get(&format!("MediaContentType{n}")).unwrap_or_default();
-        Some(MediaHeard { url: get(&format!("MediaUrl{n}"))?, content_type })
+        Some(MediaHeard { url: get(&format!("MediaUrl{n}"))?, content_type, ..MediaHeard::default() })
     });
     let choice = get("ButtonPayload").or_else(|| get("ListId")).map(|id| ChoiceHeard {
         id,
@@ -316,7 +316,7 @@ impl Provider for Twilio {
             _ => vec![Event::Other("a call that is about no message".to_owned())],
         };
         let answer = CallAnswer { content_type: "text/xml", body: "<Response/>".to_owned() };
-        Ok(Heard { events, answer: Some(answer) })
+        Ok(Heard { events, answer: Some(answer), ..Heard::default() })
     }
 
     async fn check(&self) -> Option<Result<String, String>> {
