@@ -178,18 +178,22 @@ struct Edit<'a> {
     tried: Tried,
 }
 
+/// Whether a provider carries a kind of channel.
+fn carries(provider: ProviderName, kind: Kind) -> bool {
+    match provider {
+        ProviderName::Sandbox => provider_of(kind) == ProviderName::Sandbox,
+        ProviderName::Webchat => kind == Kind::Webchat,
+        ProviderName::Http => matches!(kind, Kind::Sms | Kind::Whatsapp | Kind::Viber),
+        ProviderName::Twilio => matches!(kind, Kind::Sms | Kind::Whatsapp),
+        ProviderName::Whatsapp => kind == Kind::Whatsapp,
+    }
+}
+
 impl Edit<'_> {
     /// The kinds that its provider carries.
     fn kinds(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let provider = self.provider;
-        let carries = move |kind: &Kind| match provider {
-            ProviderName::Sandbox => provider_of(*kind) == ProviderName::Sandbox,
-            ProviderName::Webchat => *kind == Kind::Webchat,
-            ProviderName::Http => matches!(kind, Kind::Sms | Kind::Whatsapp | Kind::Viber),
-            ProviderName::Twilio => matches!(kind, Kind::Sms | Kind::Whatsapp),
-            ProviderName::Whatsapp => *kind == Kind::Whatsapp,
-        };
-        Kind::ALL.into_iter().filter(carries).map(|kind| (kind.word(), kind.label()))
+        let kinds = Kind::ALL.into_iter().filter(|kind| carries(self.provider, *kind));
+        kinds.map(|kind| (kind.word(), kind.label()))
     }
 
     fn title(&self) -> String {
@@ -424,8 +428,9 @@ async fn add(
     req: HttpRequest,
     form: Form<ChannelForm>,
 ) -> Result<HttpResponse, Problem> {
-    let (by, now, kind) = (may.person.id, app.clock.now(), Kind::of_word(&form.kind));
     let provider = form.provider();
+    let kind = Kind::of_word(&form.kind).filter(|kind| carries(provider, *kind));
+    let (by, now) = (may.person.id, app.clock.now());
     let again = |mut errors: FieldErrors| {
         if kind.is_none() {
             errors.add("kind", "Choose a kind.");

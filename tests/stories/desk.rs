@@ -32,6 +32,7 @@ use bugle::marks::Marks;
 use bugle::pacing::LatePolicy;
 use bugle::people::actions::add_user;
 use bugle::people::domain::NewUser;
+use bugle::providers::Providers;
 use bugle::providers::sandbox::Knobs;
 use bugle::sandbox::carrier;
 use bugle::schedules::{Draft, When};
@@ -256,6 +257,13 @@ impl Desk {
         let mut app = app_parts(&self.url, self.app.clock.clone());
         app.marks = marks;
         self.app = Data::new(app);
+        self.engine = Engine::new(self.app.clone());
+        self.service = OnceCell::new();
+    }
+
+    /// From here on its channels send through these.
+    pub fn sends_through(&mut self, providers: Providers) {
+        self.app = Data::new(App { providers, ..App::clone(&self.app) });
         self.engine = Engine::new(self.app.clone());
         self.service = OnceCell::new();
     }

@@ -10,6 +10,12 @@ use bugle::deliveries::{Outcome, Show};
 use bugle::engine::rescuer;
 use bugle::ids::ChannelId;
 use bugle::keyring::Keyring;
+use bugle::pacing::LatePolicy;
+use bugle::providers::ProviderName;
+use bugle::providers::accounts::hook;
+use bugle::providers::caller::Caller;
+use bugle::providers::credentials::Credentials;
+use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts};
 
 use crate::desk::{Answer, Desk, phones};
 
@@ -217,8 +223,7 @@ async fn a_refusal_says_whose_fault_it_is_and_our_own_burns_nobody() {
         let code = if request.contains("-1-1&") { 13 } else { 15 };
         Some(format!("ERROR:{code}"))
     });
-    let (.., run) =
-        desk.campaign_to("Spring", &to[..2], "09:00-11:00", 6_000.0, bugle::pacing::LatePolicy::CatchUp).await;
+    let (.., run) = desk.campaign_to("Spring", &to[..2], "09:00-11:00", 6_000.0, LatePolicy::CatchUp).await;
     desk.later(2);
     desk.tick().await;
     let outcomes = desk.outcomes(run);
@@ -229,8 +234,7 @@ async fn a_refusal_says_whose_fault_it_is_and_our_own_burns_nobody() {
 
     // The account: it waits, and goes on when that is well again.
     gateway.answers(|_| Some("ERROR:14".to_owned()));
-    let (.., run) =
-        desk.campaign_to("Summer", &to[2..], "09:00-11:00", 6_000.0, bugle::pacing::LatePolicy::CatchUp).await;
+    let (.., run) = desk.campaign_to("Summer", &to[2..], "09:00-11:00", 6_000.0, LatePolicy::CatchUp).await;
     desk.later(2);
     desk.tick().await;
     let asked = gateway.seen().len();
@@ -441,4 +445,142 @@ async fn what_is_wrong_with_a_gateway_is_said_and_nothing_typed_is_lost() {
     page.shows("account_sid-error");
     page.shows("auth_token-error");
     assert_eq!(desk.number("SELECT count(*) AS n FROM channels"), 1);
+}
+
+// ---- WhatsApp -------------------------------------------------------------------------
+
+/// A call of Meta's, signed with the app's secret.
+async fn meta_calls(desk: &Desk, body: &str) -> Answer {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(b"app-s3cret").unwrap();
+    mac.update(body.as_bytes());
+    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let request = TestRequest::post()
+        .uri(&format!("/webhooks/{}", desk.channel))
+        .insert_header(("X-Hub-Signature-256", format!("sha256={signature}")))
+        .set_payload(body.to_owned());
+    desk.send(request).await
+}
+
+fn of_number(number: &str, value: &str) -> String {
+    format!(
+        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":
+        {{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"447700900100","phone_number_id":"{number}"}},{value}}}}}]}}]}}"#
+    )
+}
+
+/// A desk with two numbers of one app, the first of which campaigns leave through, and whoever plays Graph.
+async fn with_whatsapp() -> (Desk, Gateway) {
+    let (mut desk, graph) = (Desk::open_at("2026-03-02 09:00").await, Gateway::open());
+    for (name, number) in [("First", "10000000001"), ("Second", "10000000002")] {
+        let fields = [
+            ("kind", "whatsapp"),
+            ("provider", "whatsapp"),
+            ("name", name),
+            ("sender", "447700900100"),
+            ("phone_number_id", number),
+            ("waba_id", ""),
+            ("api_version", "v25.0"),
+            ("access_token", "t0ken"),
+            ("app_secret", "app-s3cret"),
+            ("verify_token", "our word"),
+        ];
+        let added = desk.fill_in("/channels", &fields).await;
+        assert_eq!(added.status, 303, "{}", added.html);
+    }
+    desk.channel = ChannelId(desk.number("SELECT min(id) AS n FROM channels WHERE provider = 'whatsapp'"));
+    let api = graph.url.trim_end_matches("/send").to_owned();
+    let (usual, settings) = (desk.app.providers.clone(), desk.app.settings.clone());
+    let (caller, clock) = (Arc::new(Caller::new(settings.internal_gateways.clone())), desk.app.clock.clone());
+    desk.sends_through(Arc::new(move |setup| match setup.provider {
+        ProviderName::Whatsapp => {
+            let credentials = Credentials::open(setup.credentials.as_deref(), &settings.keyring).unwrap();
+            let its = serde_json::from_value(setup.settings.clone()).unwrap();
+            let parts = WhatsappParts { api: api.clone(), ..WhatsappParts::new(its, credentials, hook(None, setup)) };
+            Arc::new(Whatsapp::new(parts, caller.clone(), clock.clone()))
+        }
+        _ => usual(setup),
+    }));
+    (desk, graph)
+}
+
+#[actix_web::test]
+async fn a_campaign_leaves_through_whatsapp_and_a_status_settles_what_nobody_answered() {
+    let (desk, graph) = with_whatsapp().await;
+    graph.answers(|request| {
+        let answer = r#"{"messaging_product":"whatsapp","messages":[{"id":"wamid.A"}]}"#;
+        request.contains("-1-1").then(|| answer.to_owned())
+    });
+    let file = desk.file(&phones(2));
+    desk.sql("UPDATE contacts SET kind = 'whatsapp'");
+    desk.sql("UPDATE files SET kind = 'whatsapp'");
+    let (.., run) = desk.campaign_of("Spring", file, "09:00-11:00", 6_000.0, LatePolicy::CatchUp).await;
+    desk.later(2);
+    desk.tick().await;
+    let seen = graph.seen();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen.iter().all(|it| it.starts_with("POST /v25.0/10000000001/messages ") && it.contains("Bearer t0ken")));
+    assert_eq!((desk.counts(run).accepted, desk.counts(run).unconfirmed), (1, 1));
+
+    let status = |id: &str, key: &str, status: &str| {
+        of_number(
+            "10000000001",
+            &format!(
+                r#""statuses":[{{"id":"{id}","status":"{status}","timestamp":"1772442000","recipient_id":"1","biz_opaque_callback_data":"{key}"}}]"#
+            ),
+        )
+    };
+    // Read, without having been delivered first; and of one that nobody had answered for.
+    assert_eq!(meta_calls(&desk, &status("wamid.A", &format!("{run}-1-1"), "read")).await.status, 200);
+    assert_eq!(meta_calls(&desk, &status("wamid.B", &format!("{run}-2-1"), "sent")).await.status, 200);
+    assert_eq!((desk.counts(run).unconfirmed, desk.ledger(run, Show::Outcome(Outcome::Delivered)).len()), (0, 1));
+    let forged = TestRequest::post()
+        .uri(&format!("/webhooks/{}", desk.channel))
+        .insert_header(("X-Hub-Signature-256", format!("sha256={}", "0".repeat(64))))
+        .set_payload(status("wamid.B", &format!("{run}-2-1"), "delivered"));
+    assert_eq!(desk.send(forged).await.status, 401);
+    desk.check_counts();
+}
+
+#[actix_web::test]
+async fn what_people_write_to_another_number_of_the_app_reaches_its_channel() {
+    let (desk, _graph) = with_whatsapp().await;
+    let message = |number: &str, id: &str, what: &str| {
+        of_number(
+            number,
+            &format!(
+                r#""contacts":[{{"wa_id":"447700900121","profile":{{"name":"Test"}}}}],"messages":[{{"from":"447700900121","id":"{id}","timestamp":"1772442000",{what}}}]"#
+            ),
+        )
+    };
+    let text = |said: &str| format!(r#""type":"text","text":{{"body":"{said}"}}"#);
+    for (number, id, what) in [
+        ("10000000001", "w1", text("to the first")),
+        ("10000000002", "w2", text("to the second")),
+        ("10000000002", "w2", text("to the second")),
+        ("10000000009", "w3", text("to nobody of ours")),
+        ("10000000001", "w4", r#""type":"reaction","reaction":{"message_id":"w0","emoji":"x"}"#.to_owned()),
+        (
+            "10000000001",
+            "w5",
+            r#""type":"image","image":{"id":"77","mime_type":"image/jpeg","caption":"look"}"#.to_owned(),
+        ),
+    ] {
+        assert_eq!(meta_calls(&desk, &message(number, id, &what)).await.status, 200);
+    }
+    let said = "SELECT concat(h.name, ': ', m.body) AS line FROM messages m JOIN channels h ON h.id = m.channel_id
+                WHERE m.author = 'contact' ORDER BY m.id";
+    assert_eq!(desk.lines(said), ["First: to the first", "Second: to the second", "First: look\n[image]"]);
+
+    let asks = |token: &str| {
+        let path = format!(
+            "/webhooks/{}?hub.mode=subscribe&hub.challenge=123456789012&hub.verify_token={token}",
+            desk.channel
+        );
+        TestRequest::get().uri(&path)
+    };
+    let answer = desk.send(asks("our+word")).await;
+    assert_eq!((answer.status, answer.html.as_str()), (200, "123456789012"));
+    let answer = desk.send(asks("another")).await;
+    assert!(answer.status == 401 && !answer.html.contains("123456789012"));
 }

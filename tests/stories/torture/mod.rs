@@ -14,6 +14,7 @@ mod cable;
 mod clocks;
 mod databases;
 mod fuzz;
+mod gateways;
 mod house;
 mod letter;
 mod pair;
