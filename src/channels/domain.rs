@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::db::Reason;
 use crate::ids::ChannelId;
@@ -115,6 +116,19 @@ impl Own {
             Own::Twilio(_) => ProviderName::Twilio,
             Own::Whatsapp(_) => ProviderName::Whatsapp,
         }
+    }
+}
+
+/// What was typed to try a channel with; it stands there again.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct TestTyped {
+    pub to: String,
+    pub text: String,
+}
+
+impl Default for TestTyped {
+    fn default() -> Self {
+        TestTyped { to: String::new(), text: "A test message from Bugle.".to_owned() }
     }
 }
 

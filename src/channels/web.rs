@@ -7,10 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, get, post};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::actions;
-use super::domain::{Channel, ChannelSetup, Own};
+use super::domain::{Channel, ChannelSetup, Own, TestTyped};
 use super::incidents::{self, Incident};
 use super::{setups, store};
 use crate::access::{Administer, Role, View};
@@ -175,7 +175,7 @@ struct Edit<'a> {
     called: Option<String>,
     /// Its last incidents: what, from when, until when.
     incidents: Vec<(Incident, String, Option<String>)>,
-    tried: Tried,
+    tried: TestTyped,
 }
 
 /// Whether a provider carries a kind of channel.
@@ -291,19 +291,6 @@ fn asked_field(it: &AccountField) -> String {
     format!("ask_{}", it.name)
 }
 
-/// What was typed to try a channel with; it stands there again.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Tried {
-    pub to: String,
-    pub text: String,
-}
-
-impl Default for Tried {
-    fn default() -> Self {
-        Tried { to: String::new(), text: "A test message from Bugle.".to_owned() }
-    }
-}
-
 /// What one can send through.
 #[derive(Template)]
 #[template(path = "channels/choose.html")]
@@ -359,7 +346,7 @@ fn blank<'a>(frame: Frame, form: &'a ChannelForm, errors: &'a FieldErrors, site:
         kept,
         called: None,
         incidents: Vec::new(),
-        tried: Tried::default(),
+        tried: TestTyped::default(),
     }
 }
 
@@ -508,7 +495,7 @@ impl Saved {
             kept: self.credentials.names().map(str::to_owned).collect(),
             called,
             incidents,
-            tried: Tried::default(),
+            tried: TestTyped::default(),
         }
     }
 }

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::access::Administer;
 use crate::app::App;
+use crate::channels::domain::TestTyped;
 use crate::channels::setups;
-use crate::channels::web::Tried;
 use crate::contacts::addresses::normalise;
 use crate::contacts::store::is_barred;
 use crate::ids::{ChannelId, MessageId};
@@ -54,7 +54,7 @@ async fn test(
     say: Say,
     id: Path<ChannelId>,
     session: Session,
-    form: Form<Tried>,
+    form: Form<TestTyped>,
 ) -> Result<HttpResponse, Problem> {
     let (id, now) = (id.into_inner(), app.clock.now());
     tell_once(&session, &format!("/channels/{id}"), &*form)?;
