@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::Gate;
 use super::answer::{HttpAnswer, LONGEST};
+use super::{Gate, Later, RejectClass, RetryScope, SendOutcome};
 use crate::config::Network;
 
 /// How long a connection may take, all addresses of a name together.
@@ -32,8 +32,13 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 /// Shorter than servers keep an idle connection: one that is closed just then makes a send unknown.
 const IDLE_FOR: Duration = Duration::from_secs(8);
+/// Before a provider that could not be reached is asked again.
+pub const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Connections that wait for the next send, for each place.
 const IDLE_MOST: usize = 64;
+
+/// Meta's own description of its API wants a name and a version.
+const AGENT: &str = concat!("Bugle/", env!("CARGO_PKG_VERSION"));
 
 /// A request, ready to leave.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +58,27 @@ pub enum Unanswered {
     NotBegun(String),
     /// It left, and may have arrived.
     Lost(String),
+}
+
+impl Unanswered {
+    /// What a send comes to that was not answered.
+    pub fn outcome(self) -> SendOutcome {
+        match self {
+            Unanswered::Misset(code) => SendOutcome::Rejected { class: RejectClass::Misset, code },
+            Unanswered::NotBegun(code) => {
+                let (why, after) = (Later::NotNow, ASKED_AGAIN_AFTER);
+                SendOutcome::RetryLater { why, after, scope: RetryScope::Channel, code }
+            }
+            Unanswered::Lost(code) => SendOutcome::Unknown { code },
+        }
+    }
+
+    /// The same in words, for whoever only asked how things are.
+    pub fn words(self) -> String {
+        match self {
+            Unanswered::Misset(what) | Unanswered::NotBegun(what) | Unanswered::Lost(what) => what,
+        }
+    }
 }
 
 /// One per process.
@@ -249,7 +275,7 @@ fn prepare(ask: &HttpAsk) -> Result<(Place, Request<Full<Bytes>>), String> {
     let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
     let mut request = Request::builder().method(ask.method.as_str()).uri(path);
     let own = |name: &str| ask.headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
-    for (name, value) in [("host", named.as_str()), ("user-agent", "Bugle"), ("accept-encoding", "gzip")] {
+    for (name, value) in [("host", named.as_str()), ("user-agent", AGENT), ("accept-encoding", "gzip")] {
         if !own(name) {
             request = request.header(name, value);
         }

@@ -12,7 +12,6 @@ pub mod template;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -22,13 +21,11 @@ use serde::{Deserialize, Serialize};
 use self::gateway::{CUSTOM, ContentType, Gateway, PRESETS};
 use self::template::{Escape, Filling, fill, places};
 use super::answer::HttpAnswer;
-use super::caller::{Caller, HttpAsk, Unanswered};
+use super::caller::{ASKED_AGAIN_AFTER, Caller, HttpAsk, Unanswered};
 use super::credentials::Credentials;
 use super::key::SendKey;
 use super::said::Said;
-use super::{
-    Able, Call, CallAnswer, Envelope, Event, Forged, Gate, Heard, Later, Provider, RejectClass, RetryScope, SendOutcome,
-};
+use super::{Able, Call, CallAnswer, Envelope, Event, Forged, Gate, Heard, Later, Provider, RetryScope, SendOutcome};
 use crate::clock::Clock;
 use crate::wording::{Encoding, segments};
 
@@ -120,8 +117,6 @@ pub struct Http {
 
 /// Minutes for which a message is worth something, at least and at most, as gateways take them.
 const VALID_MINUTES: (i64, i64) = (1, 2 * 24 * 60);
-/// Before it is asked again under the same key.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Names that templates may use besides those that a preset asks for.
 pub const NAMES: [&str; 17] = [
     "id",
@@ -247,14 +242,8 @@ impl Http {
                     outcome => outcome,
                 }
             }
-            Err(Unanswered::Misset(code)) => SendOutcome::Rejected { class: RejectClass::Misset, code },
-            Err(Unanswered::NotBegun(code)) => SendOutcome::RetryLater {
-                why: Later::NotNow,
-                after: ASKED_AGAIN_AFTER,
-                scope: RetryScope::Channel,
-                code,
-            },
             Err(Unanswered::Lost(code)) => self.unknown(code),
+            Err(unanswered) => unanswered.outcome(),
         }
     }
 
@@ -333,7 +322,7 @@ impl Provider for Http {
         let url = fill(&whole_address(&self.gateway.send.url, &value), Escape::Percent, &value);
         Some(match self.caller.reach(&url).await {
             Ok(host) => Ok(format!("{host} can be reached. Whether it takes messages only a message tells.")),
-            Err(Unanswered::Misset(what) | Unanswered::NotBegun(what) | Unanswered::Lost(what)) => Err(what),
+            Err(unanswered) => Err(unanswered.words()),
         })
     }
 }

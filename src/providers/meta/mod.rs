@@ -2,8 +2,6 @@
 
 pub mod whatsapp;
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use hmac::Hmac;
 use sha2::Sha256;
@@ -15,7 +13,7 @@ use super::class::AnswerMeans;
 use super::credentials::Credentials;
 use super::http::signing::is_mac;
 use super::said::{Said, pairs};
-use super::{Call, CallAnswer, Forged, Later, RejectClass, RetryScope, SendOutcome};
+use super::{Call, CallAnswer, Forged, RejectClass, RetryScope, SendOutcome};
 
 /// Where Graph is.
 pub const GRAPH: &str = "https://graph.facebook.com";
@@ -110,12 +108,7 @@ pub fn outcome(
 ) -> SendOutcome {
     let answer = match answered {
         Ok(answer) => answer,
-        Err(Unanswered::Misset(code)) => return SendOutcome::Rejected { class: RejectClass::Misset, code },
-        Err(Unanswered::NotBegun(code)) => {
-            let (why, after) = (Later::NotNow, Duration::from_secs(5));
-            return SendOutcome::RetryLater { why, after, scope: RetryScope::Channel, code };
-        }
-        Err(Unanswered::Lost(code)) => return SendOutcome::Unknown { code },
+        Err(unanswered) => return unanswered.outcome(),
     };
     let said = answer.said().unwrap_or_default();
     if (200..=299).contains(&answer.status) {

@@ -388,7 +388,7 @@ impl Provider for Whatsapp {
                     status => Err(format!("Meta answered {status}: {}", get("/error/message"))),
                 }
             }
-            Err(Unanswered::Misset(what) | Unanswered::NotBegun(what) | Unanswered::Lost(what)) => Err(what),
+            Err(unanswered) => Err(unanswered.words()),
         })
     }
 }

@@ -8,7 +8,6 @@ pub mod form;
 pub mod signing;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -24,8 +23,8 @@ use super::http::template::percent;
 use super::http::{Hook, basic};
 use super::said::{Said, pairs};
 use super::{
-    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, Later,
-    MediaHeard, Provider, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
+    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, MediaHeard,
+    Provider, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
 };
 use crate::clock::Clock;
 use crate::wording::Content;
@@ -157,14 +156,7 @@ impl Twilio {
     pub fn outcome(&self, answered: Result<HttpAnswer, Unanswered>, now: DateTime<Utc>) -> SendOutcome {
         match answered {
             Ok(answer) => judge(&answer, now),
-            Err(Unanswered::Misset(code)) => SendOutcome::Rejected { class: RejectClass::Misset, code },
-            Err(Unanswered::NotBegun(code)) => SendOutcome::RetryLater {
-                why: Later::NotNow,
-                after: Duration::from_secs(5),
-                scope: RetryScope::Channel,
-                code,
-            },
-            Err(Unanswered::Lost(code)) => SendOutcome::Unknown { code },
+            Err(unanswered) => unanswered.outcome(),
         }
     }
 }
@@ -341,7 +333,7 @@ impl Provider for Twilio {
                     .to_owned())
             }
             Ok(answer) => Err(format!("Twilio answered HTTP {}.", answer.status)),
-            Err(Unanswered::Misset(what) | Unanswered::NotBegun(what) | Unanswered::Lost(what)) => Err(what),
+            Err(unanswered) => Err(unanswered.words()),
         })
     }
 }

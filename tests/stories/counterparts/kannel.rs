@@ -13,7 +13,7 @@ use bugle::deliveries::{Outcome, Show};
 use bugle::ids::ChannelId;
 use tempfile::TempDir;
 
-use super::{Running, is_here};
+use super::{Running, is_here, port, reachable};
 use crate::desk::{Desk, until};
 
 const FAKESMSC: &str = "/usr/lib/kannel/test/fakesmsc";
@@ -23,11 +23,6 @@ fn found(program: &str) -> Option<PathBuf> {
         .iter()
         .map(|dir| Path::new(dir).join(program))
         .find(|path| path.exists())
-}
-
-/// A port that nobody listens on.
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Takes the calls that Kannel makes to the product, for the desk to hear.
@@ -167,10 +162,6 @@ impl Kannel {
     fn delivered(&self, run: bugle::ids::RunId) -> usize {
         self.desk.ledger(run, Show::Outcome(Outcome::Delivered)).len()
     }
-}
-
-async fn reachable(port: u16) {
-    until("the gateway listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
 }
 
 #[actix_web::test]

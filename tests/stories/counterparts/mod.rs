@@ -2,9 +2,13 @@
 //! customers. `tests/run providers` installs them and runs these stories; without them each says that it did not run.
 
 mod kannel;
+mod shapes;
 mod twilio;
 
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command};
+
+use crate::desk::until;
 
 /// A process that ends with its story.
 pub struct Running(Child);
@@ -25,6 +29,15 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A port that nobody listens on.
+pub fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub async fn reachable(port: u16) {
+    until("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
 }
 
 /// Says that a counterpart is not here, where somebody reads along. `true`: it is.

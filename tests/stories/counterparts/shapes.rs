@@ -1,0 +1,133 @@
+//! Every kind of message that we send, held against the providers' own descriptions of their APIs. Prism plays them: it
+//! takes what a description allows and refuses what it does not.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use bugle::clock::Clock;
+use bugle::ids::MessageId;
+use bugle::providers::caller::Caller;
+use bugle::providers::credentials::Credentials;
+use bugle::providers::http::Hook;
+use bugle::providers::key::MessageKey;
+use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
+use bugle::providers::twilio::{Twilio, TwilioParts, TwilioSettings};
+use bugle::providers::{Envelope, Kind, Provider, SendOutcome};
+use bugle::wording::Content;
+use chrono::{TimeDelta, Utc};
+
+use super::{Running, is_here, port, reachable};
+
+const TWILIO: &str = "tests/fixtures/twilio_messages.json";
+const WHATSAPP: &str = "tests/fixtures/whatsapp_messages.json";
+
+/// Prism over a description, and where it answers. `None`: it is not installed.
+async fn prism(description: &str) -> Option<(Running, String)> {
+    let dir = std::env::var("COUNTERPARTS").unwrap_or_default();
+    let program = Path::new(&dir).join("node_modules/@stoplight/prism-cli/dist/index.js");
+    if !is_here("Prism", program.exists()) {
+        return None;
+    }
+    let (port, log) = (port(), File::create("/dev/null").unwrap());
+    let mut command = Command::new("node");
+    command.env("SCARF_ANALYTICS", "false").arg(program).args(["mock", "-h", "127.0.0.1", "--errors"]);
+    command.args(["-p", &port.to_string(), description]).stdout(log.try_clone().unwrap()).stderr(log);
+    let running = Running::start(&mut command);
+    reachable(port).await;
+    Some((running, format!("http://127.0.0.1:{port}")))
+}
+
+fn hook() -> Hook {
+    Hook { url: "https://bugle.example/webhooks/7".to_owned(), is_public: true }
+}
+
+fn envelope(to: &str, content: Content) -> Envelope {
+    let key = MessageKey { id: MessageId(7), attempt: 1 }.into();
+    Envelope { key, to: to.to_owned(), content, expires_at: Utc::now() + TimeDelta::minutes(30) }
+}
+
+fn caller() -> Arc<Caller> {
+    Arc::new(Caller::new(vec!["127.0.0.0/8".parse().unwrap()]))
+}
+
+/// Messages of every kind: plain, long, in other letters, with answers, files and templates.
+fn contents() -> Vec<Content> {
+    let text = |text: &str| Content::Text(text.to_owned());
+    let choices = |n: usize, longest: usize| {
+        let choices = (0..n).map(|n| format!("{n}{}", "x".repeat(longest - n.to_string().len()))).collect();
+        Content::Choices { text: "Which one?".to_owned(), choices }
+    };
+    let media = |url: &str, caption: &str| Content::Media { url: url.to_owned(), caption: caption.to_owned() };
+    let values = vec!["Anna".to_owned(), "€ 5".to_owned()];
+    let name = format!("HX{}", "0".repeat(32));
+    vec![
+        text("Hello"),
+        text(&"ä😀\n".repeat(500)),
+        choices(3, 20),
+        choices(4, 20),
+        choices(3, 21),
+        choices(10, 24),
+        choices(11, 24),
+        choices(2, 25),
+        Content::Choices { text: "long ".repeat(250), choices: vec!["Yes".to_owned()] },
+        media("https://files.example/a.png", "Look"),
+        media("https://files.example/a.mp4", ""),
+        media("https://files.example/a.mp3", "not shown"),
+        media("https://files.example/a.webp", ""),
+        media("https://files.example/a.pdf?x=1", "The bill"),
+        Content::Template { name: name.clone(), language: "en".to_owned(), values },
+        Content::Template { name, language: "pt_BR".to_owned(), values: Vec::new() },
+    ]
+}
+
+#[actix_web::test]
+async fn metas_description_takes_every_kind_of_message() {
+    let Some((_prism, api)) = prism(WHATSAPP).await else { return };
+    let settings = WhatsappSettings {
+        phone_number_id: "10000000001".to_owned(),
+        api_version: "v23.0".to_owned(),
+        ..WhatsappSettings::default()
+    };
+    let credentials = Credentials::from([("access_token", "t0ken")]);
+    let parts = WhatsappParts { settings, credentials, hook: hook(), api };
+    let whatsapp = Whatsapp::new(parts, caller(), Clock::default());
+    for content in contents() {
+        for to in ["353861234567", "US.13491208655302741918"] {
+            let it = envelope(to, content.clone());
+            let sent = whatsapp.send(&it, &|| true).await;
+            assert!(matches!(sent, Some(SendOutcome::Accepted { .. })), "{sent:?}: {}", whatsapp.body(&it));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn twilios_description_takes_every_kind_of_message_and_knows_every_field() {
+    let description: serde_json::Value = serde_json::from_reader(File::open(TWILIO).unwrap()).unwrap();
+    let fields = "/paths/~12010-04-01~1Accounts~1{AccountSid}~1Messages.json/post/requestBody/content/application~1x-www-form-urlencoded/schema/properties";
+    let known = description.pointer(fields).and_then(|it| it.as_object()).expect("the fields of a message");
+    let Some((_prism, api)) = prism(TWILIO).await else { return };
+    for (kind, service) in [(Kind::Sms, ""), (Kind::Whatsapp, "MG00000000000000000000000000000000")] {
+        let settings = TwilioSettings {
+            account_sid: format!("AC{}", "0".repeat(32)),
+            messaging_service_sid: service.to_owned(),
+            ..TwilioSettings::default()
+        };
+        let (sender, credentials) = ("353861234560".to_owned(), Credentials::from([("auth_token", "t0ken")]));
+        let parts = TwilioParts { kind, sender, settings, credentials, hook: hook(), api: api.clone() };
+        let twilio = Twilio::new(parts, caller(), Clock::default());
+        for content in contents() {
+            let it = envelope("353861234567", content);
+            for (name, _) in twilio.fields(&it, Utc::now()) {
+                assert!(known.contains_key(name), "{name} is none of Twilio's");
+            }
+            // Prism takes a list that is written as a form only where it has two of them.
+            if matches!(it.content, Content::Media { .. }) {
+                continue;
+            }
+            let sent = twilio.send(&it, &|| true).await;
+            assert!(matches!(sent, Some(SendOutcome::Accepted { .. })), "{sent:?}: {it:?}");
+        }
+    }
+}
