@@ -21,17 +21,17 @@ pub fn all(conn: &mut PgConnection) -> QueryResult<Vec<Setup>> {
 }
 
 /// The channel of an account, by the provider's id for it.
-pub fn of_account(conn: &mut PgConnection, provider: ProviderName, account: &str) -> QueryResult<Option<ChannelId>> {
+pub fn of_account(conn: &mut PgConnection, provider: ProviderName, account: &str) -> QueryResult<Option<Setup>> {
     let is_its = diesel::dsl::sql::<diesel::sql_types::Bool>("settings->>'phone_number_id' = ")
         .bind::<diesel::sql_types::Text, _>(account);
     channels::table
         .filter(channels::provider.eq(provider))
         .filter(is_its)
         .order(channels::id)
-        .select(channels::id)
+        .select(SetupRow::as_select())
         .first(conn)
         .optional()
-        .map(|id| id.map(ChannelId))
+        .map(|row: Option<SetupRow>| row.map(Setup::from))
 }
 
 /// Names and providers of channels that nobody here can make an adapter for.

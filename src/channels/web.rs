@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
@@ -46,6 +46,15 @@ struct Index {
 }
 
 impl Index {
+    /// Whether it was tried lately: what waits for a channel is, every minute.
+    fn is_tried(&self, it: &Incident) -> bool {
+        self.now - it.last_at < TimeDelta::minutes(5)
+    }
+
+    fn last(&self, it: &Incident) -> String {
+        it.last_at.with_timezone(&self.zone).format("%-d %b, %H:%M").to_string()
+    }
+
     fn since(&self, it: &Incident) -> String {
         it.began_at.with_timezone(&self.zone).format("%-d %b, %H:%M").to_string()
     }

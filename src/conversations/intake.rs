@@ -38,12 +38,17 @@ pub async fn webhook(
     let Heard { events, elsewhere, answer } = (app.providers)(&setup).read(call)?;
     take_in(app, channel, events, now).await?;
     // One address may serve several accounts of a provider.
-    for (account, event) in elsewhere {
+    for account in elsewhere {
         let (provider, name) = (setup.provider, account.clone());
-        match app.db.run(move |conn| setups::of_account(conn, provider, &name)).await? {
-            Some(channel) => drop(take_in(app, channel, vec![event], now).await?),
-            None => {
-                tracing::warn!(channel.id = %channel, "a call speaks of the account {account}, and no channel has it")
+        let Some(other) = app.db.run(move |conn| setups::of_account(conn, provider, &name)).await? else {
+            tracing::warn!(channel.id = %channel, "a call speaks of the account {account}, and no channel has it");
+            continue;
+        };
+        match (app.providers)(&other).read(call) {
+            Ok(heard) => drop(take_in(app, ChannelId(other.id), heard.events, now).await?),
+            Err(error) => {
+                let id = other.id;
+                tracing::warn!(channel.id = id, "a call at channel {channel} is none for channel {id}: {error}");
             }
         }
     }

@@ -58,7 +58,7 @@ impl Accounts {
             }
             ProviderName::Whatsapp => {
                 let settings: WhatsappSettings = serde_json::from_value(settings).map_err(unreadable)?;
-                let parts = WhatsappParts::new(settings, credentials, hook);
+                let parts = WhatsappParts::new(settings, credentials);
                 Ok(Arc::new(Whatsapp::new(parts, caller, clock)))
             }
             ProviderName::Sandbox | ProviderName::Webchat => Err("it has no account".to_owned()),

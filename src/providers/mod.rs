@@ -339,8 +339,9 @@ impl Call<'_> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
     pub events: Vec<Event>,
-    /// What it says about other accounts of the same provider, each by the provider's id for it.
-    pub elsewhere: Vec<(String, Event)>,
+    /// Other accounts of the same provider that it speaks of, by the provider's ids. What it says of them is read as
+    /// their channels read it, with their secrets.
+    pub elsewhere: Vec<String>,
     /// `None`: 204, with nothing in it.
     pub answer: Option<CallAnswer>,
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::access::Administer;
 use crate::app::App;
 use crate::channels::domain::TestTyped;
-use crate::channels::setups;
+use crate::channels::{incidents, setups};
 use crate::contacts::addresses::normalise;
 use crate::contacts::store::is_barred;
 use crate::ids::{ChannelId, MessageId};
@@ -91,6 +91,10 @@ async fn test(
     let key = MessageKey { id: MessageId(0), attempt: 1 }.into();
     let envelope = Envelope { key, to, content: Content::Text(text), expires_at: now + TimeDelta::minutes(10) };
     let sent = timeout(PATIENCE, (app.providers)(&setup).send(&envelope, &|| true)).await;
+    if let Ok(Some(SendOutcome::Accepted { .. })) = sent {
+        let now = app.clock.now();
+        app.db.run(move |conn| incidents::end(conn, id, now)).await?;
+    }
     match sent {
         Ok(Some(SendOutcome::Accepted { provider_ref: Some(reference) })) => {
             say.that(format!("The provider took it, as {reference}. Look at your phone."));

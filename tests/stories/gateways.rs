@@ -12,7 +12,6 @@ use bugle::ids::ChannelId;
 use bugle::keyring::Keyring;
 use bugle::pacing::LatePolicy;
 use bugle::providers::ProviderName;
-use bugle::providers::accounts::hook;
 use bugle::providers::caller::Caller;
 use bugle::providers::credentials::Credentials;
 use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts};
@@ -401,6 +400,13 @@ async fn a_channel_is_tried_with_a_message_to_a_phone_of_ones_own() {
     tries("086 123 4567").await.shows("The provider refused it: the account, the sender or a permission (14).");
     gateway.answers(|_| None);
     tries("086 123 4567").await.shows("It may arrive: look at your phone.");
+    // Trouble that nothing has tried since is told as such, until a message is taken.
+    let note = "INSERT INTO channel_incidents (channel_id, trouble, code, began_at, last_at) SELECT id, 'funds', '9', '2026-03-02 08:00Z', '2026-03-02 08:10Z' FROM channels WHERE provider = 'http'";
+    desk.sql(note);
+    desk.visit("/channels").await.shows("Not tried since 2 Mar, 08:10");
+    gateway.answers(|_| Some("OK 78".to_owned()));
+    tries("086 123 4567").await.shows("as 78");
+    desk.visit("/channels").await.lacks("Not tried since");
     desk.fill_in("/blocklist", &[("kind", "sms"), ("address", "+353861234567")]).await;
     let asked = gateway.seen().len();
     tries("086 123 4567").await.shows("has opted out, or is on the blocklist");
@@ -496,7 +502,7 @@ async fn with_whatsapp() -> (Desk, Gateway) {
         ProviderName::Whatsapp => {
             let credentials = Credentials::open(setup.credentials.as_deref(), &settings.keyring).unwrap();
             let its = serde_json::from_value(setup.settings.clone()).unwrap();
-            let parts = WhatsappParts { api: api.clone(), ..WhatsappParts::new(its, credentials, hook(None, setup)) };
+            let parts = WhatsappParts { api: api.clone(), ..WhatsappParts::new(its, credentials) };
             Arc::new(Whatsapp::new(parts, caller.clone(), clock.clone()))
         }
         _ => usual(setup),
@@ -571,6 +577,13 @@ async fn what_people_write_to_another_number_of_the_app_reaches_its_channel() {
     let said = "SELECT concat(h.name, ': ', m.body) AS line FROM messages m JOIN channels h ON h.id = m.channel_id
                 WHERE m.author = 'contact' ORDER BY m.id";
     assert_eq!(desk.lines(said), ["First: to the first", "Second: to the second", "First: look\n[image]"]);
+
+    // Whoever knows one app's secret speaks for no number of another.
+    let sealed = Credentials::from([("access_token", "x"), ("app_secret", "another"), ("verify_token", "x")]);
+    let sealed = sealed.seal(&desk.app.settings.keyring).unwrap().unwrap();
+    desk.sql(&format!("UPDATE channels SET credentials = '{sealed}' WHERE name = 'Second'"));
+    assert_eq!(meta_calls(&desk, &message("10000000002", "w6", &text("forged"))).await.status, 200);
+    assert_eq!(desk.lines(said).len(), 3);
 
     let asks = |token: &str| {
         let path = format!(

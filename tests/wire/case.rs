@@ -34,7 +34,7 @@ fn headers(it: &Value) -> Vec<(String, String)> {
 }
 
 pub fn check(case: &Value) -> Result<(), String> {
-    let (adapter, kind, region) = setting::channel(case)?;
+    let (adapter, kind, region) = setting::channel(case, None)?;
     let right = &case["right"];
     if case["answer"].is_object() {
         return answer(case, &adapter);
@@ -54,12 +54,15 @@ pub fn check(case: &Value) -> Result<(), String> {
             Err(Forged::Unreadable(_)) => 400,
         };
         check_answer(&right["answer"], status, heard.as_ref().ok())?;
-        // Those of other accounts go to their channels.
-        let events = heard.map(|heard| {
-            let elsewhere = heard.elsewhere.into_iter().map(|(_, event)| event);
-            heard.events.into_iter().chain(elsewhere).collect::<Vec<_>>()
-        });
-        let events = events.unwrap_or_default();
+        let mut events = Vec::new();
+        if let Ok(heard) = heard {
+            events = heard.events;
+            // What it says of other numbers is read by their channels.
+            for number in heard.elsewhere {
+                let (other, ..) = setting::channel(case, Some(&number))?;
+                events.extend(hear(call, &other, now_of(case)).map(|heard| heard.events).unwrap_or_default());
+            }
+        }
         let events = events.into_iter().filter_map(|event| readable(event, kind, &region));
         let mut events: Vec<Event> = events.collect();
         // What has come before under the same name is not stored a second time.

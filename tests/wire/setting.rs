@@ -39,8 +39,9 @@ impl Adapter {
     }
 }
 
-/// The channel, its kind, and the country of its national numbers.
-pub fn channel(case: &Value) -> Result<(Adapter, Kind, String), String> {
+/// The channel, its kind, and the country of its national numbers. `number`: which of our numbers it is, where one app
+/// has several.
+pub fn channel(case: &Value, number: Option<&str>) -> Result<(Adapter, Kind, String), String> {
     let setup = &case["setup"];
     let text = |name: &str| setup[name].as_str().unwrap_or_default().to_owned();
     let url = setup["public_url"].as_str().unwrap_or("https://bugle.example/hooks/x");
@@ -56,12 +57,13 @@ pub fn channel(case: &Value) -> Result<(Adapter, Kind, String), String> {
         return Ok((Adapter::Twilio(Box::new(Twilio::new(parts, caller, clock))), kind, String::new()));
     }
     if case["provider"] == "whatsapp" {
-        let ours = setup["our_phone_number_ids"].as_object().and_then(|ids| ids.keys().next().cloned());
-        let settings = WhatsappSettings { phone_number_id: ours.unwrap_or_default(), ..WhatsappSettings::default() };
+        let first = setup["our_phone_number_ids"].as_object().and_then(|ids| ids.keys().next().cloned());
+        let number = number.map(str::to_owned).or(first).unwrap_or_default();
+        let settings = WhatsappSettings { phone_number_id: number, ..WhatsappSettings::default() };
         let secrets = [("app_secret", text("app_secret")), ("verify_token", text("verify_token"))];
         let mut credentials = Credentials::default();
         secrets.iter().for_each(|(name, value)| credentials.put(name, value.as_str()));
-        let whatsapp = Whatsapp::new(WhatsappParts::new(settings, credentials, hook), caller, clock);
+        let whatsapp = Whatsapp::new(WhatsappParts::new(settings, credentials), caller, clock);
         return Ok((Adapter::Whatsapp(Box::new(whatsapp)), Kind::Whatsapp, String::new()));
     }
     let provider = case["provider"].as_str().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! WhatsApp through Meta's Cloud API.
 //!
-//! One address serves every number of an app: what a call says about another number than this channel's is handed on to
-//! that number's channel. Our name for a send comes back in every status of it.
+//! One address serves every number of an app: a call that speaks of another number than this channel's is read by that
+//! number's channel as well, with the secret of its own app. Our name for a send comes back in every status of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,6 @@ use crate::providers::caller::{Caller, HttpAsk, Unanswered};
 use crate::providers::class::AnswerMeans;
 use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
-use crate::providers::http::Hook;
 use crate::providers::http::calls::about;
 use crate::providers::said::{Said, instant};
 use crate::providers::{
@@ -74,14 +73,13 @@ impl SettingsForm for WhatsappSettings {
 pub struct WhatsappParts {
     pub settings: WhatsappSettings,
     pub credentials: Credentials,
-    pub hook: Hook,
     /// [`GRAPH`], or somebody who plays it.
     pub api: String,
 }
 
 impl WhatsappParts {
-    pub fn new(settings: WhatsappSettings, credentials: Credentials, hook: Hook) -> WhatsappParts {
-        WhatsappParts { settings, credentials, hook, api: GRAPH.to_owned() }
+    pub fn new(settings: WhatsappSettings, credentials: Credentials) -> WhatsappParts {
+        WhatsappParts { settings, credentials, api: GRAPH.to_owned() }
     }
 }
 
@@ -351,7 +349,6 @@ impl Provider for Whatsapp {
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
-        self.it.hook.door(call.url).ok_or(Forged::BadSignature)?;
         if let Some(asked) = subscription(&self.it.credentials, call) {
             return asked.map(|answer| Heard { answer: Some(answer), ..Heard::default() });
         }
@@ -363,7 +360,11 @@ impl Provider for Whatsapp {
         let mut heard = Heard::default();
         for (number, event) in said.get("").map(read).unwrap_or_default() {
             match number {
-                Some(number) if Some(number.as_str()) != ours => heard.elsewhere.push((number, event)),
+                Some(number) if Some(number.as_str()) != ours => {
+                    if !heard.elsewhere.contains(&number) {
+                        heard.elsewhere.push(number);
+                    }
+                }
                 _ => heard.events.push(event),
             }
         }
@@ -400,8 +401,7 @@ mod tests {
     use crate::providers::key::MessageKey;
 
     fn body(to: &str, content: Content) -> Value {
-        let hook = Hook { url: "https://b.example/webhooks/7".into(), is_public: true };
-        let parts = WhatsappParts::new(WhatsappSettings::default(), Credentials::default(), hook);
+        let parts = WhatsappParts::new(WhatsappSettings::default(), Credentials::default());
         let whatsapp = Whatsapp::new(parts, Arc::new(Caller::new(Vec::new())), Clock::default());
         let key = MessageKey { id: MessageId(7), attempt: 1 }.into();
         whatsapp.body(&Envelope { key, to: to.into(), content, expires_at: DateTime::UNIX_EPOCH })

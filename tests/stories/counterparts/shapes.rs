@@ -91,7 +91,7 @@ async fn metas_description_takes_every_kind_of_message() {
         ..WhatsappSettings::default()
     };
     let credentials = Credentials::from([("access_token", "t0ken")]);
-    let parts = WhatsappParts { settings, credentials, hook: hook(), api };
+    let parts = WhatsappParts { settings, credentials, api };
     let whatsapp = Whatsapp::new(parts, caller(), Clock::default());
     for content in contents() {
         for to in ["353861234567", "US.13491208655302741918"] {
