@@ -34,6 +34,50 @@ export const stories = {
     await looksRight(page, "channel-edit");
   },
 
+  async "a gateway is added, what is wrong comes back, and its page says what to do on the other side"(desk) {
+    const page = await desk.signedIn();
+    await page.goto("/channels");
+    await page.getByRole("link", { name: "Add a channel" }).click();
+    await looksRight(page, "channel-choose");
+    await page.getByText("From RapidPro").click();
+    await page.getByLabel("Settings of an external channel").fill("send_url=x");
+    await page.getByRole("button", { name: "Read them" }).click();
+    await page.locator("#settings-error").getByText("This is no JSON").waitFor();
+    assert.equal(await page.getByLabel("Settings of an external channel").inputValue(), "send_url=x");
+    await page.getByLabel("Settings of an external channel").fill(JSON.stringify({
+      send_url: "http://127.0.0.1:9/send", send_authorization: "Token t0p-s3cret", mt_response_check: "OK",
+    }));
+    await page.getByRole("button", { name: "Read them" }).click();
+    assert.equal(await page.getByLabel("It was taken").inputValue(), "status 2xx and body contains OK");
+    await page.getByLabel("Name", { exact: true }).fill("Gateway");
+    await page.getByLabel("Sender").fill("Bugle");
+    await page.getByLabel("It was refused").fill("perhaps");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.locator("#rejected-error").waitFor();
+    await looksRight(page, "gateway-refused");
+    await page.getByLabel("It was refused").fill("");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByText("The channel “Gateway” is added.").waitFor();
+    await page.getByText("Nobody outside can call us yet").waitFor();
+    assert.ok(!(await page.content()).includes("t0p-s3cret"), "what is kept is not shown again");
+    await looksRight(page, "gateway");
+
+    // Nobody is there, and nothing is called in our own network that was not allowed.
+    await page.getByLabel("Your own phone").fill("+353 86 123 4567");
+    await page.getByRole("button", { name: "Send a test message" }).click();
+    await page.locator("#said.bad").getByText("--internal-gateways").waitFor();
+    assert.equal(await page.getByLabel("Your own phone").inputValue(), "+353 86 123 4567");
+    await page.getByRole("button", { name: "Check the account" }).click();
+    await page.locator("#said.bad").getByText("Not ready").waitFor();
+
+    for (const [name, shot] of [["Twilio", "twilio-new"], ["WhatsApp Cloud API", "whatsapp-new"], ["Kannel", "kannel-new"]]) {
+      await page.goto("/channels/add");
+      await page.getByRole("link", { name, exact: true }).click();
+      await page.getByRole("button", { name: "Add", exact: true }).waitFor();
+      await looksRight(page, shot);
+    }
+  },
+
   async "a file is uploaded, its columns are named, and its rows become contacts"(desk) {
     const page = await desk.signedIn();
     await page.goto("/files/new");

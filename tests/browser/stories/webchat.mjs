@@ -20,7 +20,8 @@ const COLOURS = {
 /** A web chat whose visitors meet the bot. Returns its number. */
 async function webChat(desk, page, name, more = async () => {}) {
   await page.goto("/channels");
-  await page.getByRole("link", { name: "Add a web chat" }).first().click();
+  await page.getByRole("link", { name: "Add a channel" }).first().click();
+  await page.getByRole("link", { name: "Web chat" }).click();
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Greeting").fill("Hello! Ask us anything.");
   await more(page);
