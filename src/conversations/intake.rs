@@ -17,7 +17,9 @@ use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
 use crate::providers::key::{DeliveryKey, MessageKey, SendKey};
-use crate::providers::{Call, CallAnswer, ConsentNews, Event, Forged, Heard, Inbound, Kind, Receipt, Setup};
+use crate::providers::{
+    Call, CallAnswer, ConsentNews, Event, Forged, Heard, Inbound, Kind, ProviderName, Receipt, Setup,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum NotTakenIn {
@@ -52,7 +54,8 @@ pub async fn webhook(
             }
         }
     }
-    if setup.credentials.is_some() {
+    // The others are ours.
+    if !matches!(setup.provider, ProviderName::Sandbox | ProviderName::Webchat) {
         app.db.run(move |conn| channels::was_called(conn, channel, now)).await?;
     }
     Ok(answer)

@@ -50,6 +50,8 @@ struct Flow {
     silent_until: DateTime<Utc>,
     /// It could not send, as far as this process knows, and nothing was taken since.
     in_trouble: bool,
+    /// What was noted of that last, and when, by [`uptime`]: all that were on the wire are refused alike.
+    noted: Option<(Trouble, Duration)>,
 }
 
 impl Flow {
@@ -198,7 +200,14 @@ impl Line {
 
     /// Notes what keeps it from sending.
     async fn note_trouble(&self, app: &App, trouble: Trouble, code: &str) {
-        self.flow.lock().unwrap().in_trouble = true;
+        {
+            let (mut flow, at) = (self.flow.lock().unwrap(), uptime());
+            flow.in_trouble = true;
+            if flow.noted.is_some_and(|(was, noted)| was == trouble && at < noted + Duration::from_secs(1)) {
+                return;
+            }
+            flow.noted = Some((trouble, at));
+        }
         let (channel, code, now) = (ChannelId(self.setup.id), code.to_owned(), app.clock.now());
         let noted = app.db.run(move |conn| incidents::note(conn, channel, trouble, &code, now)).await;
         if let Err(error) = noted {
@@ -208,8 +217,12 @@ impl Line {
 
     /// A message was taken: whatever kept it from sending is over.
     async fn is_well(&self, app: &App) {
-        if !std::mem::take(&mut self.flow.lock().unwrap().in_trouble) {
-            return;
+        {
+            let mut flow = self.flow.lock().unwrap();
+            if !std::mem::take(&mut flow.in_trouble) {
+                return;
+            }
+            flow.noted = None;
         }
         let (channel, now) = (ChannelId(self.setup.id), app.clock.now());
         if let Err(error) = app.db.run(move |conn| incidents::end(conn, channel, now)).await {

@@ -285,12 +285,15 @@ async fn what_cannot_be_reached_is_waited_for_and_is_no_word_about_the_pace() {
 
 #[actix_web::test]
 async fn people_write_through_a_gateway_in_one_piece_or_several_and_say_stop() {
-    let (desk, _gateway) = with_gateway(&[("region", "IE")]).await;
+    let (desk, _gateway) = with_gateway(&[("region", "IE"), ("headers", ""), ("ask_api_key", "")]).await;
+    let page = format!("/channels/{}", desk.channel);
+    desk.visit(&page).await.shows("It has not called yet.");
     let said = |desk: &Desk| desk.lines("SELECT body AS line FROM messages WHERE author = 'contact' ORDER BY id");
     desk.is_called("?from=+353861234567&text=ja+%2B+nein&id=1").await;
     desk.is_called("?from=0861234567&text=again&id=2").await;
     desk.is_called("?from=0861234567&text=again&id=2").await;
     assert_eq!(said(&desk), ["ja + nein", "again"]);
+    desk.visit(&page).await.shows("It called last on 2 Mar 2026, 09:00.");
     assert_eq!(desk.lines("SELECT address AS line FROM contacts"), ["353861234567"], "one person, however written");
 
     // No name: the same words a moment later are the same message.
