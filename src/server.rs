@@ -40,6 +40,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(people::web::routes)
         .configure(settings::web::routes)
         .configure(channels::web::routes)
+        .configure(channels::template_pages::routes)
+        .configure(channels::template_form::routes)
         .configure(trial::web::routes)
         .configure(contacts::web::routes)
         .configure(blocklist::web::routes)

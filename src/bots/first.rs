@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::steps::{Accept, Act, StepId, Steps};
 use super::turn::{BotReply, Input, Memory, Turn, turn};
-use crate::wording::{Content, Template};
+use crate::wording::{Content, ParsedTemplate, Template};
 
 /// Parsed once, rendered for every contact.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub enum First {
     Text(Template),
     /// The zone is that of the campaign: a bot may look at the time of day.
     Bot(Arc<Steps>, Tz),
+    /// A text that the channel's provider has approved, for a text of ours or for what a bot says first.
+    Approved(ParsedTemplate, Option<(Arc<Steps>, Tz)>),
 }
 
 /// Why nothing can be said to a contact.
@@ -29,6 +31,11 @@ pub enum Unsaid {
 }
 
 impl First {
+    /// Whether a bot goes on with whoever answers.
+    pub fn opens_a_bot(&self) -> bool {
+        matches!(self, First::Bot(..) | First::Approved(_, Some(_)))
+    }
+
     /// The first message to a contact of whom this is known. The same instant gives the same message.
     pub fn render(&self, values: &Map<String, Value>, now: DateTime<Utc>) -> Result<Content, Unsaid> {
         match self {
@@ -36,6 +43,13 @@ impl First {
                 Ok(text) => Ok(Content::Text(text)),
                 Err(missing) => Err(Unsaid::Missing(missing.field)),
             },
+            First::Approved(template, bot) => {
+                if let Some((steps, zone)) = bot {
+                    First::Bot(steps.clone(), *zone).render(values, now)?;
+                }
+                let filled = template.render(values).map_err(|missing| Unsaid::Missing(missing.field))?;
+                Ok(Content::approved(filled))
+            }
             First::Bot(steps, zone) => match begin(steps, values, now, *zone).replies.first() {
                 Some(BotReply::Text { step, text }) => Ok(Content::said(text.clone(), choices(steps, step))),
                 Some(BotReply::Missing { field, .. }) => Err(Unsaid::Missing(field.clone())),

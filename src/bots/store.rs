@@ -14,7 +14,7 @@ use super::steps::Steps;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{bot_drafts, bot_versions, bots, users};
 use crate::ids::{BotId, UserId};
-use crate::wording::Template;
+use crate::wording::{FilledTemplate, Template};
 
 // ---- bots ----
 
@@ -192,17 +192,22 @@ pub fn used_by(conn: &mut PgConnection, bots: &[BotId], n: i64) -> QueryResult<V
     .load(conn)
 }
 
-/// What a schedule or a run says first: its text, or the first turn of its bot. `zone`: its campaign's.
+/// What a schedule or a run says first: its text, the first turn of its bot, or the approved text that leaves for
+/// either. `zone`: its campaign's.
 pub fn first(
     conn: &mut PgConnection,
     body: &str,
     bot: Option<Pinned>,
+    template: Option<&FilledTemplate>,
     fields: &[String],
     zone: Tz,
 ) -> QueryResult<First> {
-    Ok(match bot {
-        None => First::Text(Template::parse(body, fields)),
-        Some(bot) => First::Bot(Arc::new(find_version(conn, bot.bot, bot.version)?.steps), zone),
+    let steps = bot.map(|bot| find_version(conn, bot.bot, bot.version)).transpose()?;
+    let bot = steps.map(|version| (Arc::new(version.steps), zone));
+    Ok(match (template, bot) {
+        (Some(template), bot) => First::Approved(template.parse(fields), bot),
+        (None, Some((steps, zone))) => First::Bot(steps, zone),
+        (None, None) => First::Text(Template::parse(body, fields)),
     })
 }
 

@@ -48,6 +48,7 @@ pub fn plan_run(
         date,
         body: &plan.body,
         bot: plan.bot,
+        template: plan.template.as_ref(),
         window,
         late: plan.late,
         rate: plan.rate,

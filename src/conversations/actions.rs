@@ -6,6 +6,7 @@ use std::iter;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error::RollbackTransaction;
 use serde_json::{Map, Value, json};
@@ -18,16 +19,16 @@ use super::store::{
 use super::{Began, Conversation, Handler};
 use crate::blocklist::domain::Block;
 use crate::bots::domain::Pinned;
-use crate::bots::first::{begin, choices};
+use crate::bots::first::{First, begin, choices};
 use crate::bots::steps::{StepId, Steps};
 use crate::bots::turn::{Action, BotReply, Input, Memory, Turn, TurnState, turn};
 use crate::campaigns::inbound::Validity;
 use crate::channels;
 use crate::consent::domain::Meaning;
 use crate::consent::store::{Change, Proof};
-use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, ScheduleId};
+use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, RunId, ScheduleId};
 use crate::providers::{ConsentNews, Inbound, ProviderName, Setup};
-use crate::{blocklist, bots, consent, settings};
+use crate::{blocklist, bots, consent, runs, settings};
 
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -373,7 +374,8 @@ fn object(values: &Value) -> Map<String, Value> {
 /// Queues a notice of the house.
 fn notify(conn: &mut PgConnection, it: &Conversation, text: &str, now: DateTime<Utc>) -> QueryResult<()> {
     let purpose = MessagePurpose::Notice;
-    let saying = Saying { purpose, agent: None, schedule: None, text, choices: &[], step: None, unsaid: None };
+    let saying =
+        Saying { purpose, agent: None, schedule: None, text, choices: &[], step: None, unsaid: None, template: None };
     store::insert_messages(conn, &[NewMessage::saying(it, &saying, now)]).map(drop)
 }
 
@@ -419,6 +421,7 @@ impl Line {
             choices: &self.choices,
             step: self.step.as_ref().map(|step| step.0.as_str()),
             unsaid: self.unsaid.as_deref(),
+            template: None,
         }
     }
 }
@@ -500,11 +503,39 @@ impl Played {
 
 // ---- conversations that campaigns begin --------------------------------------------
 
-/// Steps that were read already.
+/// Steps, and approved texts of runs, that were read already.
 #[derive(Default)]
-struct ReadSteps(HashMap<Pinned, Arc<Steps>>);
+struct ReadSteps(HashMap<Pinned, Arc<Steps>>, HashMap<RunId, Arc<First>>);
 
 impl ReadSteps {
+    /// What an approved text said to a contact of whom this was known, and the answers that it offered.
+    fn approved(
+        &mut self,
+        conn: &mut PgConnection,
+        opening: &Opening,
+        zone: Tz,
+    ) -> QueryResult<Option<(String, Vec<String>)>> {
+        if !opening.approved {
+            return Ok(None);
+        }
+        let first = match self.1.get(&opening.run_id) {
+            Some(first) => first.clone(),
+            None => {
+                let run = runs::store::find(conn, opening.run_id)?;
+                let template = run.template.as_ref();
+                let first = bots::store::first(conn, &run.body, run.bot, template, &run.fields, zone)?;
+                let first = Arc::new(first);
+                self.1.insert(opening.run_id, first.clone());
+                first
+            }
+        };
+        let said = first.render(&object(&opening.values), opening.at).ok();
+        Ok(said.map(|content| {
+            let (words, choices) = content.words();
+            (words.to_owned(), choices.to_vec())
+        }))
+    }
+
     fn of(&mut self, conn: &mut PgConnection, bot: Pinned) -> QueryResult<Arc<Steps>> {
         if let Some(steps) = self.0.get(&bot) {
             return Ok(steps.clone());
@@ -581,7 +612,11 @@ fn open_together(conn: &mut PgConnection, openings: &[&Opening], read: &mut Read
         };
         let taken = begin(&steps, &object(&opening.values), opening.at, home.campaign.zone);
         let first = match taken.replies.first() {
-            Some(BotReply::Text { step, text }) => Some((step.clone(), text.clone(), choices(&steps, step))),
+            Some(BotReply::Text { step, text }) => {
+                let said = read.approved(conn, opening, home.campaign.zone)?;
+                let (text, choices) = said.unwrap_or_else(|| (text.clone(), choices(&steps, step)));
+                Some((step.clone(), text, choices))
+            }
             Some(BotReply::Missing { .. }) | None => None,
         };
         let mut it = new.empty();

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::channels::references::{self, SendsOf};
 use crate::channels::setups;
 use crate::channels::store as channels;
+use crate::channels::templates;
 use crate::contacts::addresses::normalise;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
@@ -37,7 +38,7 @@ pub async fn webhook(
     now: DateTime<Utc>,
 ) -> Result<Option<CallAnswer>, NotTakenIn> {
     let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
-    let Heard { events, elsewhere, answer } = (app.providers)(&setup).read(call)?;
+    let Heard { events, elsewhere, templates_changed, answer } = (app.providers)(&setup).read(call)?;
     take_in(app, channel, events, now).await?;
     // One address may serve several accounts of a provider.
     for account in elsewhere {
@@ -53,6 +54,9 @@ pub async fn webhook(
                 tracing::warn!(channel.id = id, "a call at channel {channel} is none for channel {id}: {error}");
             }
         }
+    }
+    if templates_changed {
+        app.db.run(move |conn| templates::ask_again(conn, setup.provider)).await?;
     }
     // The others are ours.
     if !matches!(setup.provider, ProviderName::Sandbox | ProviderName::Webchat) {

@@ -81,6 +81,8 @@ struct Taken {
     choices: Option<serde_json::Value>,
     #[diesel(sql_type = Int2)]
     refusals: i16,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    template: Option<serde_json::Value>,
 }
 
 /// Claims up to `most` replies of a channel. What governs them stays locked until the
@@ -128,10 +130,13 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
                 id: MessageId(row.id),
                 attempt: row.attempt,
                 address: row.address,
-                content: Content::said(
-                    row.body,
-                    row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
-                ),
+                content: match row.template.and_then(|it| serde_json::from_value(it).ok()) {
+                    Some(filled) => Content::Template { filled, words: row.body },
+                    None => Content::said(
+                        row.body,
+                        row.choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default(),
+                    ),
+                },
                 barred: None,
                 seen: false,
                 refusals: row.refusals,

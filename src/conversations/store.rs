@@ -22,6 +22,7 @@ use crate::ids::{BotId, CampaignId, ChannelId, ContactId, ConversationId, Messag
 use crate::providers::Kind;
 use crate::schedules::store::Row as ScheduleRow;
 use crate::schedules::{Schedule, ScheduleState};
+use crate::wording::FilledTemplate;
 use crate::words::words;
 
 // ---- conversations -----------------------------------------------------------
@@ -480,10 +481,13 @@ pub struct Opening {
     pub bot_id: BotId,
     #[diesel(sql_type = Int4)]
     pub bot_version: i32,
+    /// The words that left instead of the bot's first ones were approved beforehand.
+    #[diesel(sql_type = Bool)]
+    pub approved: bool,
 }
 
 const OPENING: &str = "d.run_id, d.seq, d.contact_id, d.\"values\", r.channel_id, r.campaign_id, r.schedule_id,
-    r.bot_id, r.bot_version";
+    r.bot_id, r.bot_version, r.template IS NOT NULL AS approved";
 
 /// Up to `n` openings. Not locked: whoever strikes one out has it.
 pub fn openings(conn: &mut PgConnection, n: i64) -> QueryResult<Vec<Opening>> {
@@ -594,6 +598,8 @@ pub struct Saying<'a> {
     pub step: Option<&'a str>,
     /// Why it cannot leave: a value is missing.
     pub unsaid: Option<&'a str>,
+    /// The approved text as which it leaves.
+    pub template: Option<&'a FilledTemplate>,
 }
 
 /// Writes a message of ours into the outbox, or beside it when it cannot leave.
@@ -632,6 +638,7 @@ pub struct NewMessage<'a> {
     detail: Option<&'a str>,
     settled_at: Option<DateTime<Utc>>,
     provider_id: Option<&'a str>,
+    template: Option<serde_json::Value>,
 }
 
 impl<'a> NewMessage<'a> {
@@ -656,6 +663,7 @@ impl<'a> NewMessage<'a> {
             detail: None,
             settled_at: None,
             provider_id: Some(heard.provider_id),
+            template: None,
         }
     }
 
@@ -687,6 +695,7 @@ impl<'a> NewMessage<'a> {
             detail: None,
             settled_at: None,
             provider_id: None,
+            template: None,
         }
     }
 
@@ -716,6 +725,7 @@ impl<'a> NewMessage<'a> {
             detail: saying.unsaid,
             settled_at: (!leaves).then_some(now),
             provider_id: None,
+            template: saying.template.and_then(|it| serde_json::to_value(it).ok()),
         }
     }
 }
@@ -732,6 +742,21 @@ pub fn insert_messages(conn: &mut PgConnection, new: &[NewMessage<'_>]) -> Query
     }
     let rows = serde_json::to_value(new).map_err(|error| SerializationError(error.into()))?;
     Prepared(diesel::sql_query(include_str!("insert_messages.sql")).bind::<Jsonb, _>(rows)).execute(conn)
+}
+
+/// When a contact wrote last on a channel, in whichever conversation.
+pub fn last_heard(
+    conn: &mut PgConnection,
+    contact: ContactId,
+    channel: ChannelId,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    messages::table
+        .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+        .filter(conversations::contact_id.eq(contact))
+        .filter(conversations::channel_id.eq(channel))
+        .filter(messages::author.eq("contact"))
+        .select(diesel::dsl::max(messages::at))
+        .first(conn)
 }
 
 /// Takes back what a bot has said and nobody has begun to send. The conversation is locked.

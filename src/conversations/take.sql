@@ -3,9 +3,9 @@
 WITH taken AS (
     UPDATE messages SET state = 'claimed', attempt = attempt + 1, process = $2, lease_ends_at = $3
     WHERE id = ANY ($1)
-    RETURNING id, conversation_id, attempt, body, choices, refusals
+    RETURNING id, conversation_id, attempt, body, choices, refusals, template
 )
-SELECT t.id, t.attempt, c.address, t.body, t.choices, t.refusals
+SELECT t.id, t.attempt, c.address, t.body, t.choices, t.refusals, t.template
 FROM taken t
 JOIN conversations v ON v.id = t.conversation_id
 JOIN contacts c ON c.id = v.contact_id

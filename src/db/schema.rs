@@ -161,6 +161,17 @@ diesel::table! {
         paced_at -> Nullable<Timestamptz>,
         credentials -> Nullable<Text>,
         called_at -> Nullable<Timestamptz>,
+        templates_at -> Nullable<Timestamptz>,
+        templates_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    channel_templates (channel_id, name, language) {
+        channel_id -> Int8,
+        name -> Text,
+        language -> Text,
+        template -> Jsonb,
     }
 }
 
@@ -497,6 +508,7 @@ diesel::table! {
         provider_ref -> Nullable<Text>,
         settled_at -> Nullable<Timestamptz>,
         refusals -> Int2,
+        template -> Nullable<Jsonb>,
     }
 }
 
@@ -684,6 +696,7 @@ diesel::table! {
         passed_over -> Int4,
         bot_id -> Nullable<Int8>,
         bot_version -> Nullable<Int4>,
+        template -> Nullable<Jsonb>,
     }
 }
 
@@ -710,6 +723,7 @@ diesel::table! {
         bot_version -> Nullable<Int4>,
         inbound -> Bool,
         undecided -> Bool,
+        template -> Nullable<Jsonb>,
     }
 }
 
@@ -808,6 +822,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     campaign_audience,
     campaign_lists,
     campaigns,
+    channel_templates,
     channels,
     consent_changes,
     consent_rules,

@@ -48,6 +48,8 @@ pub enum Refused {
     NoSuchColumn { field: String },
     #[error("“{schedule}” sends the bot “{bot}”, which is archived. Restore it, or choose another.")]
     BotArchived { schedule: String, bot: String },
+    #[error("“{schedule}”: {why}")]
+    Template { schedule: String, why: String },
     #[error("The campaign was changed while you looked at it. Look at it again, then decide.")]
     ChangedMeanwhile,
     #[error("A second person has to approve this launch first.")]

@@ -370,7 +370,8 @@ fn check(conn: &mut PgConnection, claim: &Claim, clock: &Clock) -> anyhow::Resul
     let fields = reader.fields(conn)?;
     let mut texts = Vec::new();
     for it in &plans {
-        let first = bots::store::first(conn, &it.plan.body, it.plan.bot, &fields, campaign.zone)?;
+        let first =
+            bots::store::first(conn, &it.plan.body, it.plan.bot, it.plan.template.as_ref(), &fields, campaign.zone)?;
         // A bot may say other things at other times of day: here, what it says as it starts.
         let starts = it.plan.first_window(campaign.zone, clock.now()).ok().flatten();
         texts.push((first, starts.map_or(clock.now(), |window| window.starts)));

@@ -33,18 +33,21 @@ pub fn fingerprint(it: &Decides<'_>) -> String {
                 When::Recurring(it) => json!(["recurring", it]),
                 When::Inbound => json!(["inbound"]),
             };
-            json!([
-                plan.channel_id,
-                plan.body,
-                plan.bot,
-                when,
-                plan.start,
-                plan.end,
-                plan.rate.fixed(),
-                plan.late,
-                plan.group,
-                plan.rules,
-            ])
+            let mut decides = vec![
+                json!(plan.channel_id),
+                json!(plan.body),
+                json!(plan.bot),
+                json!(when),
+                json!(plan.start),
+                json!(plan.end),
+                json!(plan.rate.fixed()),
+                json!(plan.late),
+                json!(plan.group),
+                json!(plan.rules),
+            ];
+            // One without is as it was when there were none.
+            decides.extend(plan.template.as_ref().map(|it| json!(it)));
+            json!(decides)
         })
         .collect();
     let campaign = it.campaign;
@@ -79,6 +82,7 @@ mod tests {
     use crate::schedules::{Busy, Canary};
     use crate::schedules::{Draft, ScheduleState};
     use crate::settings::QuietChoice;
+    use crate::wording::FilledTemplate;
 
     fn time(text: &str) -> NaiveTime {
         NaiveTime::parse_from_str(text, "%H:%M").unwrap()
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn whatever_decides_who_gets_what_and_when_makes_it_another_one() {
         let own = QuietChoice::Own(Quiet::new(time("21:00"), time("08:00")).unwrap());
-        let changes: [(&str, Change); 19] = [
+        let changes: [(&str, Change); 20] = [
             ("kind", |it| it.campaign.kind = CampaignKind::Daily),
             ("zone", |it| it.campaign.zone = chrono_tz::Europe::Dublin),
             ("group by", |it| it.campaign.group_by = Some("city".into())),
@@ -145,6 +149,7 @@ mod tests {
             ("no quiet hours", |it| it.quiet.quiet = QuietChoice::None),
             ("text", |it| it.schedule.plan.body = "Hallo".into()),
             ("bot", |it| it.schedule.plan.bot = Some(Pinned { bot: BotId(1), version: 2 })),
+            ("approved text", |it| it.schedule.plan.template = Some(FilledTemplate::default())),
             ("channel", |it| it.schedule.plan.channel_id = ChannelId(2)),
             ("days", |it| it.schedule.plan.when = When::Daily),
             ("start", |it| it.schedule.plan.start = time("09:01")),

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use crate::campaigns::{Campaign, CampaignKind, store};
+use crate::channels::templates;
 use crate::db::schema::{channels, files as files_table};
 use crate::drafting::Refused;
 use crate::ids::CampaignId;
@@ -43,6 +44,12 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         }
         if let (Some(field), None) = (&campaign.group_by, &schedule.plan.group) {
             obstacles.push(Refused::NoGroup { schedule: name.clone(), field: field.clone() });
+        }
+        if let Some(filled) = &schedule.plan.template {
+            let known = templates::of_channel(conn, schedule.plan.channel_id)?;
+            if let Some(why) = templates::refusal(&known, filled) {
+                obstacles.push(Refused::Template { schedule: name.clone(), why });
+            }
         }
         if let Some(pinned) = schedule.plan.bot {
             let bot = bots::store::find(conn, pinned.bot)?;

@@ -4,11 +4,13 @@
 //! The page asks with a tick that carries the figure. The launch counts again: what was not agreed to, or has
 //! grown since, is asked again.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt};
+use diesel::sql_types::{Array, BigInt, Timestamptz};
 
 use super::audience::Contacts;
 use crate::campaigns::store::Lists;
+use crate::channels::domain::Channel;
 use crate::db::N;
 use crate::db::schema::campaigns;
 use crate::ids::CampaignId;
@@ -29,6 +31,8 @@ words! {
         LateStart = "late_start",
         /// The campaign that this one was copied from, or another with the same file, has messaged them.
         Messaged = "messaged",
+        /// A text of ours where only an approved one reaches whoever has not written lately.
+        OutsideWindow = "outside_window",
     }
 }
 
@@ -57,6 +61,10 @@ impl OwnYes {
             Matter::AtOnce => format!("Yes, {n} at once: their time has passed already."),
             Matter::LateStart => format!("Yes, late: the start has passed, and {n} are sent to from the launch on."),
             Matter::Messaged => format!("Yes, {n} again: an earlier campaign has messaged them already."),
+            Matter::OutsideWindow => format!(
+                "Yes, a text of our own to {n} who have not written within 24 hours: the provider refuses it, as things \
+                 stand. An approved text would reach them."
+            ),
         }
     }
 
@@ -77,6 +85,7 @@ impl OwnYes {
             Matter::AtOnce => format!("{n} at once"),
             Matter::LateStart => format!("{n} after a start that has passed"),
             Matter::Messaged => format!("{n} who were messaged before"),
+            Matter::OutsideWindow => format!("{n} whom a text of our own does not reach"),
         }
     }
 
@@ -140,6 +149,36 @@ pub fn of_originals(
         None => lists::store::count_messaged(conn, &chosen.include, &chosen.exclude, contacts.kind, &originals)?,
     };
     Ok(OwnYes::of(Matter::Messaged, n))
+}
+
+/// Somebody who may not be written to freely.
+pub fn outside_the_window(n: i64) -> Option<OwnYes> {
+    OwnYes::of(Matter::OutsideWindow, n)
+}
+
+/// How many of the contacts of a draft have written on a channel so lately that one may write to them freely; `None`
+/// for a channel on which one always may.
+pub fn n_heard(
+    conn: &mut PgConnection,
+    channel: &Channel,
+    contacts: &Contacts,
+    chosen: &Lists,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<i64>> {
+    let Some(window) = channel.provider.window(channel.kind) else { return Ok(None) };
+    let since = now - window;
+    let n = match contacts.file() {
+        Some(file) => {
+            diesel::sql_query(include_str!("heard.sql"))
+                .bind::<BigInt, _>(file.id)
+                .bind::<BigInt, _>(channel.id)
+                .bind::<Timestamptz, _>(since)
+                .get_result::<N>(conn)?
+                .n
+        }
+        None => lists::store::count_heard(conn, &chosen.include, &chosen.exclude, contacts.kind, channel.id, since)?,
+    };
+    Ok(Some(n))
 }
 
 #[cfg(test)]

@@ -24,14 +24,14 @@ use crate::drafting::fingerprint::{Decides, fingerprint};
 use crate::drafting::own_yes::{self, LateStart, OwnYes};
 use crate::drafting::test_send::{self, Trial};
 use crate::files::domain::File;
-use crate::ids::{BotId, CampaignId, FileId, ListId, ScheduleId, UserId};
+use crate::ids::{BotId, CampaignId, ChannelId, FileId, ListId, ScheduleId, UserId};
 use crate::lists::domain::List;
 use crate::pacing::{self, Calendar, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window, upcoming};
 use crate::providers::Kind;
 use crate::schedules::same_group;
 use crate::schedules::{self, Draft, Schedule, When};
 use crate::settings::{self, House, Override};
-use crate::wording::{Segments, Template as Text, segments};
+use crate::wording::{Approved, FilledTemplate, Segments, Template as Text, segments};
 use crate::{bots, channels, daily, files, lists};
 
 /// What is known of a draft.
@@ -43,6 +43,8 @@ pub struct Facts {
     pub groups: Option<Groups>,
     pub schedules: Vec<Schedule>,
     pub channels: Vec<Channel>,
+    /// The approved texts of each channel that has some.
+    pub templates: HashMap<ChannelId, Vec<Approved>>,
     /// Those that can be sent, and those that its schedules send.
     pub bots: Vec<Sendable>,
     /// What the installation says, and what the campaign says of its own.
@@ -192,6 +194,8 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
     let campaign = store::find(conn, id)?;
     let schedules = schedules::store::of_campaigns(conn, &[id])?;
     let channels = channels::store::list(conn)?;
+    let ids: Vec<ChannelId> = channels.iter().map(|it| it.id).collect();
+    let templates = channels::templates::of_channels(conn, &ids)?;
     let pinned: Vec<BotId> = schedules.iter().filter_map(|it| Some(it.plan.bot?.bot)).collect();
     let bots = bots::store::sendable(conn, &pinned)?;
     let house = settings::store::house(conn)?;
@@ -237,6 +241,13 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
     if let Some(contacts) = contacts.as_ref().filter(|contacts| contacts.ready()) {
         let same_file: Vec<CampaignId> = users.iter().map(|(id, _)| *id).collect();
         own_yes.extend(own_yes::of_originals(conn, id, contacts, &chosen, &same_file)?);
+        let mut outside = 0;
+        for review in reviews.iter().filter(|it| it.schedule.plan.template.is_none()) {
+            let Some(channel) = channels.iter().find(|it| it.id == review.schedule.plan.channel_id) else { continue };
+            let heard = own_yes::n_heard(conn, channel, contacts, &chosen, now)?;
+            outside += heard.map_or(0, |heard| (review.contacts - heard).max(0));
+        }
+        own_yes.extend(own_yes::outside_the_window(outside));
     }
     Ok(Facts {
         obstacles,
@@ -251,6 +262,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         groups,
         schedules,
         channels,
+        templates,
         bots,
         house,
         quiet,
@@ -322,8 +334,11 @@ fn review(
         (Some((groups, value)), Some(file)) => firsts_of_group(conn, file.id, &groups.field, value)?,
         _ => contacts.firsts.clone(),
     };
-    let text = Text::parse(&plan.body, &contacts.fields);
-    let says = bots::store::first(conn, &plan.body, plan.bot, &contacts.fields, campaign.zone)?;
+    // The words that were approved are nobody's fields.
+    let typed = plan.template.as_ref().map_or_else(|| plan.body.clone(), FilledTemplate::typed);
+    let text = Text::parse(&typed, &contacts.fields);
+    let template = plan.template.as_ref();
+    let says = bots::store::first(conn, &plan.body, plan.bot, template, &contacts.fields, campaign.zone)?;
     let texts: Vec<FirstText> = firsts
         .iter()
         .filter_map(|first| {
@@ -473,6 +488,7 @@ mod tests {
             channel_id: ChannelId(1),
             body: "Hello".into(),
             bot: None,
+            template: None,
             when: When::Once { date: utc("09:00:00").date_naive() },
             start: "09:00:00".parse().unwrap(),
             end: "09:10:00".parse().unwrap(),

@@ -86,6 +86,7 @@ pub fn send(
             date: now.with_timezone(&campaign.zone).date_naive(),
             body: &schedule.plan.body,
             bot: schedule.plan.bot,
+            template: schedule.plan.template.as_ref(),
             window: Window { starts: now, ends: now + WITHIN },
             late: LatePolicy::KeepRate,
             rate: Rate::Fixed(60.0),

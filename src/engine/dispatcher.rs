@@ -19,6 +19,7 @@ use super::watcher;
 use crate::app::App;
 use crate::bots::{self, first::First};
 use crate::campaigns;
+use crate::channels::templates;
 use crate::db::Error;
 use crate::deliveries::actions::Leave;
 use crate::deliveries::claim::Claimer;
@@ -132,7 +133,7 @@ impl Dispatcher {
     /// Running runs whose clock has released something, and which have somebody it could be for.
     async fn due(&self) -> anyhow::Result<Vec<Run>> {
         let now = self.app.clock.now();
-        let (running, calendars, limits, come_round) = self
+        let (running, calendars, limits, come_round, refused) = self
             .app
             .db
             .run(move |conn| {
@@ -143,7 +144,9 @@ impl Dispatcher {
                 let limits = crate::channels::room::limits(conn)?;
                 let without = running.iter().filter(|run| !has_fresh(run)).map(|run| run.id.0).collect();
                 let come_round = deliveries::claim::with_due_retries(conn, without, now)?;
-                QueryResult::Ok((running, calendars, limits, come_round))
+                let of_texts = running.iter().filter_map(|run| Some((run.id, run.channel_id, run.template.clone()?)));
+                let refused = templates::refusals(conn, of_texts)?;
+                QueryResult::Ok((running, calendars, limits, come_round, refused))
             })
             .await?;
         self.app.pulse.engine_looked(Instant::now());
@@ -152,7 +155,11 @@ impl Dispatcher {
         }
         *self.calendars.lock().unwrap() = calendars;
         self.texts.lock().unwrap().retain(|id, _| running.iter().any(|run| run.id == *id));
-        let wants = |run: &Run| has_fresh(run) || come_round.contains(&run.id);
+        let wants = |run: &Run| {
+            // Nobody is sent words that nobody meant, and nobody is burnt on a text that is refused.
+            let text_waits = refused.iter().any(|(id, _)| *id == run.id);
+            !text_waits && (has_fresh(run) || come_round.contains(&run.id))
+        };
         let running: Vec<Run> = running.into_iter().filter(wants).collect();
         let mut demands: HashMap<ChannelId, Vec<f64>> = HashMap::new();
         for run in running.iter().filter(|run| limits.contains_key(&run.channel_id)) {
@@ -236,7 +243,7 @@ impl Dispatcher {
             .db
             .run(move |conn| {
                 let zone = campaigns::store::find(conn, of.campaign_id)?.zone;
-                bots::store::first(conn, &of.body, of.bot, &of.fields, zone)
+                bots::store::first(conn, &of.body, of.bot, of.template.as_ref(), &of.fields, zone)
             })
             .await?;
         let first = Arc::new(first);
@@ -351,7 +358,7 @@ impl Ledger for Runs {
 /// What a claim lets leave: the first words of its run to each of its contacts.
 fn batch(claim: Claim, text: &First, run: &Run, now: DateTime<Utc>) -> Batch<ContactName> {
     // A test begins no conversation.
-    let opens = matches!(text, First::Bot(..)) && !run.is_test;
+    let opens = text.opens_a_bot() && !run.is_test;
     let Claim { lease, attempt, begins_at, until, seen, .. } = claim;
     let leaving = |contact: ClaimedContact| {
         let ClaimedContact { seq, refusals, address, .. } = contact;

@@ -11,13 +11,14 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::channels::incidents::{self, Trouble};
-use crate::channels::{room, setups};
+use crate::channels::{room, setups, templates};
 use crate::clock::uptime;
 use crate::conversations::intake;
 use crate::deliveries::actions::{self, Overrun};
 use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
-use crate::providers::{Able, Envelope, Later, Provider, RetryScope, SendOutcome, Session, Setup, TakeIn};
+use crate::providers::{Able, Envelope, Later, Provider, RejectClass, RetryScope, SendOutcome, Session, Setup, TakeIn};
+use crate::wording::{Content, FilledTemplate};
 
 /// How long nothing is sent through a channel whose provider refuses everything.
 const SILENT_FOR: TimeDelta = TimeDelta::seconds(60);
@@ -144,6 +145,11 @@ impl Line {
         if let Some((trouble, code)) = Trouble::of(&outcome) {
             self.note_trouble(app, trouble, code).await;
         }
+        if let (Content::Template { filled, .. }, SendOutcome::Rejected { class: RejectClass::Template, code }) =
+            (&envelope.content, &outcome)
+        {
+            self.note_refusal(app, filled, code).await;
+        }
         Tried::Sent { outcome, begun_at: Some(begun_at) }
     }
 
@@ -195,6 +201,15 @@ impl Line {
         let channel = ChannelId(self.setup.id);
         if let Err(error) = app.db.run(move |conn| room::slow_down(conn, channel, until, None)).await {
             tracing::error!(channel.id = %channel, "could not silence channel {channel}: {error}");
+        }
+    }
+
+    /// Notes that an approved text is refused: what sends it waits.
+    async fn note_refusal(&self, app: &App, filled: &FilledTemplate, code: &str) {
+        let (channel, filled, code) = (ChannelId(self.setup.id), filled.clone(), code.to_owned());
+        let noted = app.db.run(move |conn| templates::was_refused(conn, channel, &filled, &code)).await;
+        if let Err(error) = noted {
+            tracing::error!(channel.id = %channel, "that a text of channel {channel} is refused could not be noted: {error}");
         }
     }
 

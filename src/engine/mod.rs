@@ -32,7 +32,7 @@ use crate::engine::lines::Lines;
 use crate::engine::metronome::{EACH_SECOND, Metronome};
 use crate::engine::talker::Talker;
 use crate::sandbox::carrier;
-use crate::{conversations, files, people, webchat};
+use crate::{channels, conversations, files, people, webchat};
 
 /// Everything that moves by itself in one process.
 #[derive(Clone)]
@@ -80,6 +80,7 @@ impl Engine {
         tick!("forget takes", "45 */10 * * * *", app => rescuer::forget(&app).await);
         tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
+        tick!("approved texts", "20 * * * * *", app => channels::fetch::tick(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
 

@@ -31,8 +31,9 @@ use crate::deliveries::claim::Claimer;
 use crate::deliveries::{self, Fate, LEASE};
 use crate::ids::ChannelId;
 use crate::pacing;
-use crate::providers::Envelope;
 use crate::providers::key::SendKey;
+use crate::providers::{Envelope, RejectClass, SendOutcome};
+use crate::wording::Content;
 
 /// Settlers, each with a connection while it commits.
 const SETTLERS: usize = 2;
@@ -208,7 +209,7 @@ impl<L: Ledger> Outbox<L> {
             Tried::NotBegun => without(Fate::not_begun(now)),
             Tried::Sent { outcome, begun_at } => {
                 let reference = line.reference(&outcome).map(|(channel, it)| (channel, it, envelope.key));
-                Sent { fate: deliveries::fate(refusals, outcome, now), begun_at, reference }
+                Sent { fate: fate(&envelope, refusals, outcome, now), begun_at, reference }
             }
         }
     }
@@ -231,6 +232,18 @@ impl<L: Ledger> Outbox<L> {
     /// Claims nothing more and waits for what is on the wire.
     pub async fn shut_down(&self) {
         self.wire.shut_down(L::WHAT).await;
+    }
+}
+
+/// What follows a try. An approved text that is refused would be refused to everybody: its run waits for it, and only
+/// what an agent sends has failed.
+fn fate(envelope: &Envelope, refusals: i16, outcome: SendOutcome, now: DateTime<Utc>) -> Fate {
+    let is_of_run = matches!((envelope.key, &envelope.content), (SendKey::Delivery(_), Content::Template { .. }));
+    match outcome {
+        SendOutcome::Rejected { class: RejectClass::Template, code } if is_of_run => {
+            Fate::Later { at: now, refused: false, detail: Some(code) }
+        }
+        outcome => deliveries::fate(refusals, outcome, now),
     }
 }
 

@@ -292,6 +292,7 @@ fn plan(name: &str, channel_id: ChannelId, bot: Pinned) -> Draft {
         name: name.to_owned(),
         channel_id,
         body: String::new(),
+        template: None,
         bot: Some(bot),
         when: When::Inbound,
         start: NaiveTime::MIN,

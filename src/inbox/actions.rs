@@ -5,9 +5,11 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::Map;
 
 use super::store as inbox;
 use crate::bots::turn::TurnState;
+use crate::channels::{self, templates};
 use crate::consent::store::{Change, Proof};
 use crate::contacts::store::usual_fields;
 use crate::conversations::store::{self, MessagePurpose, Saying};
@@ -16,7 +18,7 @@ use crate::db::{Error, Reason};
 use crate::ids::{ContactId, ConversationId, MessageId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::providers::Kind;
-use crate::wording::Template;
+use crate::wording::{FilledTemplate, Template};
 use crate::{blocklist, consent, contacts, people};
 
 /// Characters of a reply, and of a label, at most.
@@ -62,6 +64,10 @@ pub enum Refused {
     Unknown(String),
     #[error("This person cannot answer conversations.")]
     NotAnAgent,
+    #[error("They wrote last more than {0} hours ago. Until they write again, only an approved text reaches them.")]
+    OutsideWindow(i64),
+    #[error("{0}")]
+    Template(String),
     #[error("Write a label of at most {LONGEST_LABEL} characters.")]
     NoLabel,
     #[error("At most {MOST_LABELS} labels.")]
@@ -79,6 +85,7 @@ impl Reason for Refused {
                 | Refused::TooLong
                 | Refused::Missing(_)
                 | Refused::Unknown(_)
+                | Refused::Template(_)
         )
     }
 }
@@ -134,13 +141,48 @@ pub fn preview(
     }
 }
 
+/// What an agent sends.
+pub enum AgentSays {
+    /// As typed, with fields in it.
+    Text(String),
+    /// An approved text as it was filled in, with fields.
+    Template(FilledTemplate),
+}
+
+/// Fills an approved text in, or says what is missing in it.
+fn fill_template(
+    conn: &mut PgConnection,
+    it: &Conversation,
+    filled: &FilledTemplate,
+) -> Result<FilledTemplate, Error<Refused>> {
+    let known = templates::of_channel(conn, it.channel)?;
+    if let Some(why) = templates::refusal(&known, filled) {
+        return Err(Refused::Template(why).into());
+    }
+    let mut said = filled.clone();
+    for value in &mut said.values {
+        value.text = fill_in(conn, it, &value.text)?;
+    }
+    // In one line, as providers want it.
+    said.parse(&[]).render(&Map::new()).map_err(|missing| Refused::Missing(missing.field).into())
+}
+
+/// For how many hours after a contact wrote one may write to them freely, when that time is over.
+pub fn closed_window(conn: &mut PgConnection, it: &Conversation, now: DateTime<Utc>) -> QueryResult<Option<i64>> {
+    let channel = channels::store::find(conn, it.channel)?;
+    let Some(window) = channel.provider.window(channel.kind) else { return Ok(None) };
+    let heard = store::last_heard(conn, it.contact, it.channel)?;
+    let is_open = heard.is_some_and(|at| now < at + window);
+    Ok((!is_open).then(|| window.num_hours()))
+}
+
 /// Queues a reply, and takes the conversation if nobody has it. `seen`: the newest message that
 /// the agent has seen; when another agent has replied after it, this one has to look first.
 /// The same text sent twice is sent once.
 pub fn reply(
     conn: &mut PgConnection,
     id: ConversationId,
-    text: &str,
+    says: &AgentSays,
     seen: MessageId,
     by: UserId,
     now: DateTime<Utc>,
@@ -153,7 +195,13 @@ pub fn reply(
         if it.handler == Handler::Bot {
             return Err(Refused::WithBot.into());
         }
-        let text = fill_in(conn, &it, text)?;
+        let (text, template) = match says {
+            AgentSays::Text(text) => (fill_in(conn, &it, text)?, None),
+            AgentSays::Template(filled) => {
+                let filled = fill_template(conn, &it, filled)?;
+                (filled.words(), Some(filled))
+            }
+        };
         let since = inbox::since(conn, id, seen, &text, by)?;
         if let Some(message) = since.same {
             return Ok(message);
@@ -168,6 +216,11 @@ pub fn reply(
         if contact.opted_out_at.is_some() {
             return Err(Refused::OptedOut.into());
         }
+        if template.is_none()
+            && let Some(hours) = closed_window(conn, &it, now)?
+        {
+            return Err(Refused::OutsideWindow(hours).into());
+        }
         let saying = Saying {
             purpose: MessagePurpose::Agent,
             agent: Some(by),
@@ -176,6 +229,7 @@ pub fn reply(
             choices: &[],
             step: None,
             unsaid: None,
+            template: template.as_ref(),
         };
         let message = store::insert_saying(conn, &it, &saying, now)?;
         it.answered();

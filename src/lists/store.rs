@@ -14,7 +14,7 @@ use crate::contacts::store::{Contact, with_consent};
 use crate::db::locks::{self, Lock};
 use crate::db::schema::{file_rows, files, list_members, lists};
 use crate::db::{Assembled, N};
-use crate::ids::{CampaignId, FileId, ListId, RunId, UserId};
+use crate::ids::{CampaignId, ChannelId, FileId, ListId, RunId, UserId};
 use crate::providers::Kind;
 
 // ---- lists ---------------------------------------------------------------------
@@ -240,6 +240,26 @@ pub fn count_messaged(
         sql.sql(", ").number(id.0);
     }
     sql.sql(")) AND ");
+    audience(conn, &mut sql, include, exclude, kind)?;
+    count(conn, sql)
+}
+
+/// How many of the contacts that [`count_audience`] counts have written on a channel since then.
+pub fn count_heard(
+    conn: &mut PgConnection,
+    include: &[ListId],
+    exclude: &[ListId],
+    kind: Kind,
+    channel: ChannelId,
+    since: DateTime<Utc>,
+) -> QueryResult<i64> {
+    let mut sql = Assembled::default();
+    sql.sql(
+        "SELECT count(*) AS n FROM contacts c
+         WHERE c.id IN (SELECT v.contact_id FROM conversations v WHERE v.channel_id = ",
+    );
+    sql.number(channel.0).sql(" AND EXISTS (SELECT FROM messages m WHERE m.conversation_id = v.id");
+    sql.sql(" AND m.author = 'contact' AND m.at > to_timestamp(").number(since.timestamp()).sql("))) AND ");
     audience(conn, &mut sql, include, exclude, kind)?;
     count(conn, sql)
 }

@@ -25,13 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::key::{SendKey, StatusKey};
 use crate::ids::UserId;
-use crate::wording::Content;
+use crate::wording::{Approved, Content};
 use crate::words::words;
 
 words! {
@@ -99,7 +99,8 @@ impl Able {
             Content::Choices { .. } if !self.choices => Some((RejectClass::Content, "it offers no answers")),
             Content::Media { .. } if !self.media => Some((RejectClass::Content, "it carries no media")),
             Content::Template { .. } if !self.templates => Some((RejectClass::Template, "it knows no templates")),
-            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } | Content::Template { .. } => {
+            Content::Template { .. } => None,
+            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } => {
                 let too_long = self.longest.is_some_and(|most| most < content.words().0.chars().count());
                 too_long.then_some((RejectClass::Content, "the text is longer than the channel carries"))
             }
@@ -181,6 +182,23 @@ words! {
         Http = "http" => "HTTP gateway",
         Twilio = "twilio" => "Twilio",
         Whatsapp = "whatsapp" => "WhatsApp Cloud API",
+    }
+}
+
+impl ProviderName {
+    /// How long after a person wrote one may write to them freely. Later only an approved text reaches them, where
+    /// there are such. `None`: at any time.
+    pub fn window(self, kind: Kind) -> Option<TimeDelta> {
+        match (self, kind) {
+            // WhatsApp's rule, whoever carries it there.
+            (ProviderName::Whatsapp, _) | (ProviderName::Twilio, Kind::Whatsapp) => Some(TimeDelta::hours(24)),
+            _ => None,
+        }
+    }
+
+    /// Whether it approves texts beforehand, and can be asked for them.
+    pub fn approves_texts(self, kind: Kind) -> bool {
+        matches!((self, kind), (ProviderName::Whatsapp, _) | (ProviderName::Twilio, Kind::Whatsapp))
     }
 }
 
@@ -342,6 +360,8 @@ pub struct Heard {
     /// Other accounts of the same provider that it speaks of, by the provider's ids. What it says of them is read as
     /// their channels read it, with their secrets.
     pub elsewhere: Vec<String>,
+    /// Something became of an approved text: they are to be fetched anew.
+    pub templates_changed: bool,
     /// `None`: 204, with nothing in it.
     pub answer: Option<CallAnswer>,
 }
@@ -385,6 +405,11 @@ pub trait Provider: Send + Sync {
     /// Asks its provider whether we may send, without sending anything; in words for the channel's page. `None`: it
     /// cannot be asked.
     async fn check(&self) -> Option<Result<String, String>> {
+        None
+    }
+
+    /// The texts that its provider has approved, or was asked to: all of them. `None`: it has none to fetch.
+    async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
         None
     }
 

@@ -5,6 +5,7 @@ use crate::db::Reason;
 use crate::ids::{CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{self, Calendar, Holds, LatePolicy, Rate, SendClock, TooLate, Window};
 use crate::schedules::Rules;
+use crate::wording::FilledTemplate;
 
 /// One dated execution of a schedule.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Run {
     pub body: String,
     /// The bot that its contacts meet instead.
     pub bot: Option<Pinned>,
+    /// The approved text that leaves for the text, or with which the bot begins.
+    pub template: Option<FilledTemplate>,
     /// Names that the text may use; known once the run is prepared.
     pub fields: Vec<String>,
     pub window: Window,
@@ -417,6 +420,7 @@ mod tests {
             name: "Spring offer-2026-03-02".into(),
             body: "Hello".into(),
             bot: None,
+            template: None,
             fields: Vec::new(),
             auto: false,
             rules: Rules::default(),

@@ -16,6 +16,7 @@ use crate::ids::{BotId, CampaignId, ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{Holds, LatePolicy, Rate, SendClock, Window};
 use crate::schedules::Rules;
 use crate::settings;
+use crate::wording::FilledTemplate;
 
 /// Whether it is a run that a campaign makes, and no test message. SQL that counts asks the
 /// view `real_runs` instead.
@@ -269,6 +270,7 @@ pub struct NewRun<'a> {
     pub date: NaiveDate,
     pub body: &'a str,
     pub bot: Option<Pinned>,
+    pub template: Option<&'a FilledTemplate>,
     pub window: Window,
     pub late: LatePolicy,
     pub rate: Rate,
@@ -295,6 +297,7 @@ pub fn insert(conn: &mut PgConnection, run: &NewRun<'_>) -> QueryResult<RunId> {
             (
                 schedule_runs::bot_id.eq(run.bot.map(|bot| bot.bot)),
                 schedule_runs::bot_version.eq(run.bot.map(|bot| bot.version)),
+                schedule_runs::template.eq(run.template.map(json).transpose()?),
                 schedule_runs::rate.eq(run.rate.fixed().unwrap_or(1.0)),
                 schedule_runs::auto_rate.eq(run.rate == Rate::Auto),
                 schedule_runs::rules.eq(json(run.rules)?),
@@ -383,6 +386,7 @@ pub struct Row {
     body: String,
     bot_id: Option<BotId>,
     bot_version: Option<i32>,
+    template: Option<serde_json::Value>,
     fields: serde_json::Value,
     late_policy: LatePolicy,
     prepared_at: Option<DateTime<Utc>>,
@@ -455,6 +459,7 @@ impl TryFrom<Row> for Run {
             name: row.name,
             body: row.body,
             bot: Pinned::of(row.bot_id, row.bot_version),
+            template: row.template.map(serde_json::from_value).transpose().map_err(unreadable)?,
             fields: serde_json::from_value(row.fields).map_err(unreadable)?,
         })
     }

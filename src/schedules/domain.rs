@@ -7,6 +7,7 @@ use crate::db::Reason;
 use crate::ids::{CampaignId, ChannelId, ScheduleId};
 use crate::pacing::{self, EmptyWindow, LatePolicy, Missed, Overlap, Rate, Rule, Window};
 use crate::schedules::rules::Rules;
+use crate::wording::FilledTemplate;
 
 /// What a person plans: the part of a schedule that a form fills in.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,9 @@ pub struct Draft {
     pub body: String,
     /// The bot it sends instead of a text.
     pub bot: Option<Pinned>,
+    /// The approved text that leaves instead of its text, which then is what people read of it; or with which its bot
+    /// begins.
+    pub template: Option<FilledTemplate>,
     pub when: When,
     /// Dates and times are meant in the campaign's time zone. Of no meaning for a cron expression.
     pub start: NaiveTime,
@@ -104,6 +108,11 @@ impl Draft {
             None => "none".to_owned(),
         };
         change("bot", bot(&self.bot), bot(&new.bot));
+        let template = |it: &Option<FilledTemplate>| match it {
+            Some(it) => format!("{} in {}: {}", it.title, it.language, quoted(it.words())),
+            None => "none".to_owned(),
+        };
+        change("approved text", template(&self.template), template(&new.template));
         change("day", self.when.words(), new.when.words());
         change("start", self.start.to_string(), new.start.to_string());
         change("end", self.end.to_string(), new.end.to_string());
@@ -136,6 +145,7 @@ impl Draft {
             channel_id,
             body: body.to_owned(),
             bot: None,
+            template: None,
             when: When::Once { date },
             start,
             end,
@@ -397,6 +407,7 @@ mod tests {
             channel_id: ChannelId(1),
             body: "Hello".into(),
             bot: None,
+            template: None,
             when: When::Once { date: now().date_naive() },
             start: "09:00:00".parse().unwrap(),
             end: "10:00:00".parse().unwrap(),

@@ -91,6 +91,8 @@ pub struct ScheduleLine {
     pub waits_until: Option<DateTime<Utc>>,
     /// What keeps its channel from sending.
     pub trouble: Option<Incident>,
+    /// Why its approved text cannot be sent.
+    pub text_refused: Option<String>,
 }
 
 /// How things stand, in one word for the badge.
@@ -443,9 +445,12 @@ impl Reach {
 }
 
 impl ScheduleLine {
-    /// Why nothing leaves though its run goes on, in words: its channel cannot send.
+    /// Why nothing leaves though its run goes on, in words: its channel cannot send, or its text is not approved now.
     pub fn trouble_now(&self) -> Option<String> {
         let is_sending = self.run.as_ref().is_some_and(|run| run.state == RunState::Running);
+        if let Some(why) = self.text_refused.as_ref().filter(|_| is_sending) {
+            return Some(format!("{} waits. {why}", self.schedule.plan.name));
+        }
         let incident = self.trouble.as_ref().filter(|_| is_sending)?;
         Some(format!("{} waits: {} ({})", self.channel, incident.trouble.label(), incident.code))
     }
@@ -701,6 +706,7 @@ mod tests {
             name: "Spring offer-2026-03-02".into(),
             body: "Hello".into(),
             bot: None,
+            template: None,
             fields: Vec::new(),
             auto: false,
             rules: Rules::default(),
@@ -742,9 +748,11 @@ mod tests {
                 channel: "SMS".to_owned(),
                 kind: "sms".to_owned(),
                 bot: None,
+                template: None,
                 met_by: None,
                 waits_until: None,
                 trouble: None,
+                text_refused: None,
             };
             line.rate_words()
         };

@@ -9,8 +9,8 @@ use diesel::sql_types::{Array, Bool, Int2, Int8, Nullable, Text, Timestamptz};
 
 use crate::campaigns::store::{Row, find, launching, lists};
 use crate::campaigns::{Campaign, CampaignKind, CampaignState};
-use crate::channels::incidents;
 use crate::channels::store::met_by_campaigns;
+use crate::channels::{incidents, templates};
 use crate::control::{Locked, LockedSchedule};
 use crate::daily::store::last_missed;
 use crate::db::schema::{
@@ -216,6 +216,11 @@ fn filled(
         true => incidents::open(conn)?,
         false => Default::default(),
     };
+    let texts = shown.iter().filter(|it| sends(it)).filter_map(|it| {
+        let plan = &it.schedule.plan;
+        Some((it.schedule.id, plan.channel_id, plan.template.clone()?))
+    });
+    let refused: HashMap<ScheduleId, String> = templates::refusals(conn, texts)?.into_iter().collect();
     let mut paused_by = paused_by(conn, &found, &shown)?;
     let sheet = |campaign: Campaign| {
         let paused_by = paused_by.0.remove(&campaign.id);
@@ -248,6 +253,7 @@ fn filled(
             When::Once { .. } | When::Undecided | When::Daily | When::Recurring(_) => None,
         };
         let trouble = troubled.get(&schedule.plan.channel_id).cloned();
+        let text_refused = refused.get(&schedule.id).cloned();
         lines.push(ScheduleLine {
             schedule,
             run,
@@ -261,6 +267,7 @@ fn filled(
             met_by,
             waits_until,
             trouble,
+            text_refused,
         });
     }
     Ok(sheets)

@@ -1,3 +1,5 @@
+use super::FilledTemplate;
+
 /// What a message says, from its draft to the provider. Which of these leave through a channel is
 /// its provider's affair.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,11 +15,10 @@ pub enum Content {
         url: String,
         caption: String,
     },
-    /// A text that the provider knows and has approved, with the values for its places in their order.
+    /// A text that the provider knows and has approved, with the values for its places. `words` is what a person reads.
     Template {
-        name: String,
-        language: String,
-        values: Vec<String>,
+        filled: FilledTemplate,
+        words: String,
     },
 }
 
@@ -27,13 +28,18 @@ impl Content {
         if choices.is_empty() { Content::Text(text) } else { Content::Choices { text, choices } }
     }
 
+    /// An approved text, its values rendered.
+    pub fn approved(filled: FilledTemplate) -> Content {
+        Content::Template { words: filled.words(), filled }
+    }
+
     /// What a person reads, as far as it is ours to know, and the answers that are offered.
     pub fn words(&self) -> (&str, &[String]) {
         match self {
             Content::Text(text) => (text, &[]),
             Content::Choices { text, choices } => (text, choices),
             Content::Media { caption, .. } => (caption, &[]),
-            Content::Template { name, .. } => (name, &[]),
+            Content::Template { words, filled } => (words, &filled.choices),
         }
     }
 }

@@ -18,10 +18,12 @@
 //! - Every other `#` is plain text too: "dial #1" needs nothing special. One that
 //!   looks like a field, a `#` before a letter, is told by [`Template::unknown`].
 
+mod approved;
 mod content;
 mod segments;
 mod template;
 
+pub use approved::{Approved, FilledPlace, FilledTemplate, ParsedTemplate, Place, PlacePart, places_in};
 pub use content::Content;
 pub use segments::{Encoding, Segments, segments, split};
 pub use template::{MissingValue, Template};

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::test::TestRequest;
@@ -22,10 +23,12 @@ use crate::desk::{Answer, Desk, phones};
 type Answers = Box<dyn Fn(&str) -> Option<String> + Send>;
 
 /// A gateway of somebody else, and what it was asked.
-struct Gateway {
+pub struct Gateway {
     url: String,
     seen: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<Answers>>,
+    /// Answers with 400 rather than 200.
+    refuses: Arc<AtomicBool>,
 }
 
 impl Gateway {
@@ -34,10 +37,12 @@ impl Gateway {
         let url = format!("http://{}/send", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let answers: Arc<Mutex<Answers>> = Arc::new(Mutex::new(Box::new(|_| Some("OK 77".to_owned()))));
-        let gateway = Gateway { url, seen: seen.clone(), answers: answers.clone() };
+        let refuses: Arc<AtomicBool> = Arc::default();
+        let gateway = Gateway { url, seen: seen.clone(), answers: answers.clone(), refuses: refuses.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (Ok(mut stream), seen, answers) = (stream, seen.clone(), answers.clone()) else { return };
+                let refuses = refuses.clone();
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     while let Some(request) = read(&mut reader) {
@@ -45,7 +50,8 @@ impl Gateway {
                         seen.lock().unwrap().push(request);
                         let Some(answer) = answer else { return };
                         let n = answer.len();
-                        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {n}\r\n\r\n{answer}");
+                        let status = if refuses.load(Ordering::SeqCst) { "400 Bad Request" } else { "200 OK" };
+                        let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {n}\r\n\r\n{answer}");
                     }
                 });
             }
@@ -53,11 +59,15 @@ impl Gateway {
         gateway
     }
 
-    fn answers(&self, how: impl Fn(&str) -> Option<String> + Send + 'static) {
+    pub fn answers(&self, how: impl Fn(&str) -> Option<String> + Send + 'static) {
         *self.answers.lock().unwrap() = Box::new(how);
     }
 
-    fn seen(&self) -> Vec<String> {
+    pub fn refuses(&self, so: bool) {
+        self.refuses.store(so, Ordering::SeqCst);
+    }
+
+    pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -459,7 +469,7 @@ async fn what_is_wrong_with_a_gateway_is_said_and_nothing_typed_is_lost() {
 // ---- WhatsApp -------------------------------------------------------------------------
 
 /// A call of Meta's, signed with the app's secret.
-async fn meta_calls(desk: &Desk, body: &str) -> Answer {
+pub async fn meta_calls(desk: &Desk, body: &str) -> Answer {
     use hmac::{Hmac, KeyInit, Mac};
     let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(b"app-s3cret").unwrap();
     mac.update(body.as_bytes());
@@ -471,7 +481,7 @@ async fn meta_calls(desk: &Desk, body: &str) -> Answer {
     desk.send(request).await
 }
 
-fn of_number(number: &str, value: &str) -> String {
+pub fn of_number(number: &str, value: &str) -> String {
     format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":
         {{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"447700900100","phone_number_id":"{number}"}},{value}}}}}]}}]}}"#
@@ -479,7 +489,7 @@ fn of_number(number: &str, value: &str) -> String {
 }
 
 /// A desk with two numbers of one app, the first of which campaigns leave through, and whoever plays Graph.
-async fn with_whatsapp() -> (Desk, Gateway) {
+pub async fn with_whatsapp() -> (Desk, Gateway) {
     let (mut desk, graph) = (Desk::open_at("2026-03-02 09:00").await, Gateway::open());
     for (name, number) in [("First", "10000000001"), ("Second", "10000000002")] {
         let fields = [
@@ -488,7 +498,7 @@ async fn with_whatsapp() -> (Desk, Gateway) {
             ("name", name),
             ("sender", "447700900100"),
             ("phone_number_id", number),
-            ("waba_id", ""),
+            ("waba_id", "20000000001"),
             ("api_version", "v25.0"),
             ("access_token", "t0ken"),
             ("app_secret", "app-s3cret"),

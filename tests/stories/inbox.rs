@@ -188,7 +188,8 @@ async fn two_agents_at_once_learn_of_one_another() {
             scope.spawn(move || {
                 let conn = &mut app.db.lend().unwrap();
                 let seen = bugle::ids::MessageId(newest);
-                bugle::inbox::actions::reply(conn, id, "At once", seen, by, now).is_ok()
+                let says = bugle::inbox::actions::AgentSays::Text("At once".into());
+                bugle::inbox::actions::reply(conn, id, &says, seen, by, now).is_ok()
             })
         });
         both.into_iter().map(|it| it.join().unwrap()).collect()

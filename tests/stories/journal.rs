@@ -12,7 +12,7 @@ use crate::talking::{SURVEY, THANKS};
 
 /// Buttons after which nothing is another way than before, and doors of which each call is kept as
 /// what it is: a message, a receipt.
-const NOT_NOTED: [&str; 17] = [
+const NOT_NOTED: [&str; 18] = [
     "/bots/{id}/try",
     "/campaigns/quick/check",
     "/campaigns/quick/measure",
@@ -20,6 +20,7 @@ const NOT_NOTED: [&str; 17] = [
     "/campaigns/{id}/lists/count",
     "/channels/paste",
     "/channels/{id}/check",
+    "/channels/{id}/templates/fetch",
     "/inbox/{id:\\\\d+}/measure",
     "/lists/check",
     "/lists/preview",

@@ -32,6 +32,7 @@ mod phones;
 mod promises;
 mod counterparts;
 mod gateways;
+mod approved;
 mod providers;
 mod quick;
 mod quiet;

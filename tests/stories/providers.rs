@@ -17,7 +17,7 @@ use bugle::providers::{
     Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass,
     SendOutcome, Session, TakeIn,
 };
-use bugle::wording::Content;
+use bugle::wording::{Content, FilledTemplate};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -271,7 +271,7 @@ async fn what_a_provider_cannot_carry_is_refused_before_it_is_asked() {
     );
 
     let media = Content::Media { url: "https://shop.example/a.png".into(), caption: String::new() };
-    let template = Content::Template { name: "hello".into(), language: "en".into(), values: Vec::new() };
+    let template = Content::approved(FilledTemplate { name: "hello".into(), ..FilledTemplate::default() });
     assert_eq!(Able::TEXT.refuses(&media).map(|it| it.0), Some(RejectClass::Content));
     assert_eq!(Able::TEXT.refuses(&template).map(|it| it.0), Some(RejectClass::Template));
     assert_eq!(Able { media: true, templates: true, ..Able::TEXT }.refuses(&template), None);

@@ -64,6 +64,7 @@ fn on_list(
         channel_id: desk.channel,
         body: "Hello".into(),
         bot: None,
+        template: None,
         when: When::Recurring(it.clone()),
         start: "09:00:00".parse().unwrap(),
         end: format!("{end}:00").parse().unwrap(),

@@ -275,6 +275,8 @@ fn same_status(it: &Receipt, right: &Value, kind: Kind) -> Result<(), String> {
 fn class_word(class: RejectClass) -> &'static str {
     match class {
         RejectClass::Misset => RejectClass::Other.word(),
+        // There what is wrong with a template is what the message says.
+        RejectClass::Template => RejectClass::Content.word(),
         class => class.word(),
     }
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::app::App;
 use crate::campaigns::validity_form::{UNITS, ValidityForm};
 use crate::campaigns::{CampaignKind, Freeze};
+use crate::channels::template_form::ApprovedInForm;
 use crate::drafting::approvals::ApprovalStanding;
 use crate::drafting::audience::{Contacts, data_fields};
 use crate::drafting::review::{Facts, Review, gather};
@@ -142,6 +143,17 @@ impl Edit {
                 (sender.id, format!("{} ({}, from {})", sender.setup.name, sender.kind.label(), sender.setup.sender))
             })
             .collect()
+    }
+
+    /// The approved text of the schedule whose form is open.
+    pub(super) fn approved(&self, form: &ScheduleForm) -> askama::Result<String> {
+        // A browser chooses the first where none is chosen.
+        let first = || self.channels().first().map(|(id, _)| *id);
+        let id = form.channel.trim().parse().map(ChannelId).ok().or_else(first);
+        let channel = self.facts.channels.iter().find(|it| Some(it.id) == id);
+        let known = id.and_then(|id| self.facts.templates.get(&id)).map_or(&[][..], Vec::as_slice);
+        let errors = &self.typed.schedule_errors;
+        ApprovedInForm { choice: form.approved.choice(channel, known), errors }.render()
     }
 
     pub(super) fn channel_name(&self, id: &ChannelId) -> &str {

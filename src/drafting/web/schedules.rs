@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
 use serde::Deserialize;
 
 use crate::campaigns::CampaignKind;
+use crate::channels::template_form::TemplateForm;
 use crate::drafting::review::Facts;
 use crate::drafting::web::bot_choice::BotForm;
 use crate::ids::ChannelId;
@@ -23,6 +24,8 @@ pub struct ScheduleForm {
     pub body: String,
     pub bot: String,
     pub version: String,
+    #[serde(flatten)]
+    pub approved: TemplateForm,
     pub group: String,
     // When
     pub date: String,
@@ -96,6 +99,7 @@ impl ScheduleForm {
             body: plan.body.clone(),
             bot,
             version,
+            approved: TemplateForm::of(plan.template.as_ref()),
             group: plan.group.clone().unwrap_or_default(),
             start: hour_and_minute(plan.start),
             end: hour_and_minute(plan.end),
@@ -178,6 +182,7 @@ impl ScheduleForm {
             body: last.map(|plan| plan.body.clone()).unwrap_or_default(),
             bot,
             version,
+            approved: TemplateForm::of(last.and_then(|plan| plan.template.as_ref())),
             group: group.to_owned(),
             ..ScheduleForm::of(&plain)
         }
@@ -367,12 +372,17 @@ impl ScheduleForm {
             }
             Some(_) => {}
         }
-        // Only what was chosen is kept: the text is gone with the bot, the bot with the text.
-        let (bot, body) = match self.sends_bot() {
-            true => (self.bot_form().parse(&facts.bots, &mut errors), String::new()),
-            false => (None, self.body.replace("\r\n", "\n")),
+        let known = facts.templates.get(&channel_id).map_or(&[][..], Vec::as_slice);
+        let approves = facts.channels.iter().any(|it| it.id == channel_id && it.provider.approves_texts(it.kind));
+        let template = approves.then(|| self.approved.parse(known, &mut errors)).flatten();
+        // Only what was chosen is kept: the text is gone with the bot or an approved text, the bot with the text.
+        let (bot, body) = match (self.sends_bot(), &template) {
+            (true, _) => (self.bot_form().parse(&facts.bots, &mut errors), String::new()),
+            (false, Some(template)) => (None, template.words()),
+            (false, None) => (None, self.body.replace("\r\n", "\n")),
         };
-        if !self.sends_bot() && body.trim().is_empty() {
+        let own_text = !self.sends_bot() && (!approves || self.approved.template.is_empty());
+        if own_text && body.trim().is_empty() {
             errors.add("body", "Write the text.");
         } else if body.chars().count() > LONGEST_TEXT {
             errors.add("body", format!("At most {LONGEST_TEXT} characters."));
@@ -414,7 +424,8 @@ impl ScheduleForm {
             return Err(errors);
         };
         let group = group.filter(|_| facts.campaign.group_by.is_some()).map(str::to_owned);
-        let plan = Draft { name: name.to_owned(), channel_id, body, bot, when, start, end, rate, late, group, rules };
+        let name = name.to_owned();
+        let plan = Draft { name, channel_id, body, bot, template, when, start, end, rate, late, group, rules };
         match plan.first_window(zone, now) {
             Err(empty) => errors.add("end", empty.to_string()),
             Ok(None) => errors.add("last_date", "It would never run: choose a later last date."),

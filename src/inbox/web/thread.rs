@@ -15,13 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Export, Operate, Person, Role, SeeAddresses, View, masked, without_address};
 use crate::app::App;
+use crate::channels::domain::Channel;
+use crate::channels::template_form::{ApprovedInForm, TemplateForm};
+use crate::channels::{self, templates};
 use crate::contacts::addresses::in_full;
 use crate::contacts::quiet;
 use crate::contacts::store::Whom;
-use crate::conversations::{Handler, closed_words};
+use crate::conversations::{self, Handler, closed_words};
 use crate::db::{DbError, Error};
 use crate::ids::{ConversationId, MessageId, UserId};
-use crate::inbox::actions::{self, Decision, Refused};
+use crate::inbox::actions::{self, AgentSays, Decision, Refused};
 use crate::inbox::store::{self, Author, Barred, Thread, ThreadMessage, Which, name_among};
 use crate::inbox::web::places::{Looking, thread_href, waits};
 use crate::providers::Kind;
@@ -29,7 +32,7 @@ use crate::web::{
     FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, tell_once,
     told_once, version_of,
 };
-use crate::wording::{Segments, segments};
+use crate::wording::{Approved, Segments, segments};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(show)
@@ -63,6 +66,8 @@ enum Mode {
     Closed,
     Barred,
     WithBot,
+    /// Only an approved text reaches them.
+    Outside,
     Open,
 }
 
@@ -73,6 +78,7 @@ impl Mode {
             Mode::Closed => "closed",
             Mode::Barred => "barred",
             Mode::WithBot => "bot",
+            Mode::Outside => "outside",
             Mode::Open => "open",
         }
     }
@@ -99,9 +105,18 @@ struct Look {
     form: ReplyForm,
     measured: Option<Measured>,
     errors: FieldErrors,
+    /// The channel and its approved texts, where nothing else reaches the contact, and for how many hours after they
+    /// wrote something would.
+    approvable: Option<(i64, Channel, Vec<Approved>)>,
 }
 
 impl Look {
+    /// The fields of an approved text.
+    fn approved(&self) -> askama::Result<String> {
+        let Some((_, channel, known)) = &self.approvable else { return Ok(String::new()) };
+        ApprovedInForm { choice: self.form.approved.choice(Some(channel), known), errors: &self.errors }.render()
+    }
+
     fn title(&self) -> String {
         let name = name_among(self.thread.contact.values_json());
         name.map_or_else(|| self.address(), str::to_owned)
@@ -128,6 +143,8 @@ impl Look {
             Mode::Barred
         } else if it.handler == Handler::Bot {
             Mode::WithBot
+        } else if self.approvable.is_some() {
+            Mode::Outside
         } else {
             Mode::Open
         }
@@ -288,7 +305,7 @@ async fn look(
     let (now, may_answer) = (app.clock.now(), person.role >= Role::Operator);
     let which = before.map_or(Which::NEWEST, Which::Before);
     let body = form.body.clone();
-    let (thread, mut messages, agents, measured) = app
+    let (thread, mut messages, agents, measured, approvable) = app
         .db
         .look(move |conn| {
             let thread = store::thread(conn, id, now)?;
@@ -298,7 +315,14 @@ async fn look(
                 true => None,
                 false => Some(Measured::of(thread.kind, actions::preview(conn, &thread.it, &body)?)),
             };
-            Ok::<_, diesel::result::Error>((thread, messages, agents, measured))
+            let approvable = match actions::closed_window(conn, &thread.it, now)? {
+                Some(hours) if may_answer => {
+                    let channel = channels::store::find(conn, thread.it.channel)?;
+                    Some((hours, channel, templates::of_channel(conn, thread.it.channel)?))
+                }
+                Some(_) | None => None,
+            };
+            Ok::<_, diesel::result::Error>((thread, messages, agents, measured, approvable))
         })
         .await?;
     if thread.contact.is_barred {
@@ -324,6 +348,7 @@ async fn look(
         form,
         measured,
         errors: FieldErrors::default(),
+        approvable,
     })
 }
 
@@ -403,8 +428,10 @@ struct ReplyForm {
     /// The query of the list that the page was opened from.
     list: String,
     body: String,
-    /// The newest message on the page.
-    seen: i64,
+    /// The id of the newest message on the page.
+    seen: String,
+    #[serde(flatten)]
+    approved: TemplateForm,
 }
 
 /// What a reply comes to.
@@ -465,12 +492,30 @@ async fn reply(
 ) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     let list = Looking::parse(&form.list).query();
-    let form =
-        ReplyForm { body: form.body.replace("\r\n", "\n").replace('\0', ""), seen: form.seen, list: list.clone() };
-    let (text, seen) = (form.body.clone(), MessageId(form.seen));
-    let said = app.db.run(move |conn| actions::reply(conn, id, &text, seen, by, now)).await;
+    let mut form = form.into_inner();
+    (form.body, form.list) = (form.body.replace("\r\n", "\n").replace('\0', ""), list.clone());
+    let seen = MessageId(form.seen.parse().unwrap_or(0));
+    let (text, template) = (form.body.clone(), form.approved.clone());
+    let said = app
+        .db
+        .run(move |conn| {
+            let mut errors = FieldErrors::default();
+            let channel = conversations::store::find(conn, id)?.channel;
+            let says = match template.parse(&templates::of_channel(conn, channel)?, &mut errors) {
+                Some(_) | None if !errors.is_empty() => return Ok(Err(errors)),
+                Some(filled) => AgentSays::Template(filled),
+                None => AgentSays::Text(text),
+            };
+            actions::reply(conn, id, &says, seen, by, now).map(Ok)
+        })
+        .await;
+    let mut wrong = FieldErrors::default();
     let (status, form, refused) = match said {
-        Ok(_) => {
+        Ok(Err(errors)) => {
+            wrong = errors;
+            (StatusCode::UNPROCESSABLE_ENTITY, form, None)
+        }
+        Ok(Ok(_)) => {
             app.said.notify_one();
             if !htmx.0 {
                 return Ok(see_other(format!("{}#newest", thread_href(id.0, &list))));
@@ -481,7 +526,7 @@ async fn reply(
         Err(error) => return Err(error.into()),
     };
     let look = look(&app, &may.person, id, None, form).await?;
-    let mut look = Look { list, ..look };
+    let mut look = Look { list, errors: wrong, ..look };
     if let Some(refused) = refused {
         look.errors.add("body", refused.to_string());
     }

@@ -1,5 +1,6 @@
 //! What WhatsApp and Messenger have in common: the Graph API of Meta, how it signs its calls, and what its codes mean.
 
+pub mod templates;
 pub mod whatsapp;
 
 use chrono::{DateTime, Utc};
@@ -82,7 +83,9 @@ pub fn means(code: i64, subcode: Option<i64>, details: &str) -> Option<AnswerMea
             }
             _ => rejected(Content),
         },
-        (132000..=132099, _) => rejected(Template),
+        // What stands in the places of a template, for this person: too many, too long, of another form.
+        (132000 | 132005 | 132012 | 132018, _) => rejected(Content),
+        (132001..=132099, _) => rejected(Template),
         (131008 | 131009 | 131051 | 131055 | 135000 | 100, _) => rejected(Content),
         (0 | 3 | 10 | 102 | 190 | 200..=299 | 463 | 467 | 131005 | 131030 | 131045 | 133000..=133015 | 33, _) => {
             rejected(ChannelConfig)

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{GRAPH, VERSION, is_genuine, means, outcome, subscription, text};
+use super::{GRAPH, VERSION, is_genuine, means, outcome, subscription, templates, text};
 use crate::clock::Clock;
 use crate::providers::answer::HttpAnswer;
 use crate::providers::caller::{Caller, HttpAsk, Unanswered};
@@ -19,12 +19,13 @@ use crate::providers::class::AnswerMeans;
 use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::http::calls::about;
+use crate::providers::http::template::percent;
 use crate::providers::said::{Said, instant};
 use crate::providers::{
     Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, MediaHeard,
     Provider, Receipt, ReceiptStatus, RejectClass, SendOutcome,
 };
-use crate::wording::Content;
+use crate::wording::{Approved, Content};
 
 /// What a channel keeps, its credentials apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -147,9 +148,44 @@ impl Whatsapp {
     }
 
     fn address(&self, rest: &str) -> String {
+        self.address_of(&self.it.settings.phone_number_id, rest)
+    }
+
+    fn address_of(&self, object: &str, rest: &str) -> String {
         let WhatsappParts { settings, api, .. } = &self.it;
         let version = if settings.api_version.is_empty() { VERSION } else { &settings.api_version };
-        format!("{api}/{version}/{}{rest}", settings.phone_number_id)
+        format!("{api}/{version}/{object}{rest}")
+    }
+
+    /// The templates of the business account, page after page.
+    async fn list_templates(&self) -> Result<Vec<Approved>, String> {
+        let account = &self.it.settings.waba_id;
+        if account.is_empty() {
+            return Err("the channel says no business account id".to_owned());
+        }
+        let (mut known, mut after): (Vec<Approved>, Option<String>) = (Vec::new(), None);
+        for _ in 0..templates::MOST_PAGES {
+            let fields = "name,language,status,category,quality_score,components,parameter_format";
+            let mut rest = format!("/message_templates?limit={}&fields={fields}", templates::A_PAGE);
+            if let Some(cursor) = &after {
+                rest.push_str(&format!("&after={}", percent(cursor)));
+            }
+            let ask = self.ask("GET", self.address_of(account, &rest), Vec::new());
+            let answered = self.caller.ask(&ask, &|| true).await.ok_or("nobody was asked")?;
+            let answer = answered.map_err(Unanswered::words)?;
+            let said = answer.said().unwrap_or_default();
+            if answer.status != 200 {
+                let why = said.text("/error/message").unwrap_or_default();
+                return Err(format!("Meta answered {}: {why}", answer.status));
+            }
+            let (them, more) = templates::page(said.get("").ok_or("Meta answered with nothing")?);
+            known.extend(them);
+            after = more;
+            if after.is_none() {
+                return Ok(known);
+            }
+        }
+        Err("the list of templates does not end".to_owned())
     }
 
     /// The body of a message's request.
@@ -158,13 +194,8 @@ impl Whatsapp {
             Content::Text(said) => plain(said),
             Content::Choices { text, choices } => asked(text, choices),
             Content::Media { url, caption } => file(url, caption),
-            Content::Template { name, language, values } => {
-                let values: Vec<Value> = values.iter().map(|it| json!({ "type": "text", "text": it })).collect();
-                let mut template = json!({ "name": name, "language": { "policy": "deterministic", "code": language } });
-                if !values.is_empty() {
-                    template["components"] = json!([{ "type": "body", "parameters": values }]);
-                }
-                json!({ "type": "template", "template": template })
+            Content::Template { filled, .. } => {
+                json!({ "type": "template", "template": templates::written(filled) })
             }
         };
         body["messaging_product"] = json!("whatsapp");
@@ -336,6 +367,11 @@ fn read(said: &Value) -> Vec<(Option<String>, Event)> {
     events
 }
 
+/// Whether a call says that something became of a template: its status, quality, category or words.
+fn is_of_a_template(event: &Event) -> bool {
+    matches!(event, Event::Other(what) if what.starts_with("message_template"))
+}
+
 #[async_trait]
 impl Provider for Whatsapp {
     fn able(&self) -> Able {
@@ -359,6 +395,7 @@ impl Provider for Whatsapp {
         let ours = Some(self.it.settings.phone_number_id.as_str());
         let mut heard = Heard::default();
         for (number, event) in said.get("").map(read).unwrap_or_default() {
+            heard.templates_changed |= is_of_a_template(&event);
             match number {
                 Some(number) if Some(number.as_str()) != ours => {
                     if !heard.elsewhere.contains(&number) {
@@ -370,6 +407,10 @@ impl Provider for Whatsapp {
         }
         heard.answer = Some(CallAnswer { content_type: "text/plain", body: String::new() });
         Ok(heard)
+    }
+
+    async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
+        Some(self.list_templates().await)
     }
 
     async fn check(&self) -> Option<Result<String, String>> {
@@ -399,6 +440,7 @@ mod tests {
     use super::*;
     use crate::ids::MessageId;
     use crate::providers::key::MessageKey;
+    use crate::wording::FilledTemplate;
 
     fn body(to: &str, content: Content) -> Value {
         let parts = WhatsappParts::new(WhatsappSettings::default(), Credentials::default());
@@ -427,10 +469,10 @@ mod tests {
         assert!(text.get("recipient").is_none() && text["recipient_type"] == "individual");
         let text = body("US.13491208655302741918", Content::Text("Hello".into()));
         assert!(text.get("to").is_none() && text["recipient"] == "US.13491208655302741918");
-        let values = vec!["Anna".to_owned()];
-        let template = body("1", Content::Template { name: "offer".into(), language: "en".into(), values });
-        assert_eq!(template["template"]["components"][0]["parameters"][0]["text"], "Anna");
-        assert_eq!(template["template"]["language"], json!({ "policy": "deterministic", "code": "en" }));
+        let filled = FilledTemplate { name: "offer".into(), language: "en".into(), ..FilledTemplate::default() };
+        let template = body("1", Content::approved(filled));
+        assert_eq!((&template["type"], &template["template"]["name"]), (&json!("template"), &json!("offer")));
+        assert!(template["template"].get("components").is_none());
         let media = |url: &str| body("1", Content::Media { url: url.into(), caption: "Look".into() });
         assert_eq!(media("https://a.example/b.PNG?x=1")["image"]["caption"], "Look");
         assert_eq!(media("https://a.example/b.mp3")["audio"], json!({ "link": "https://a.example/b.mp3" }));

@@ -6,6 +6,7 @@
 pub mod codes;
 pub mod form;
 pub mod signing;
+pub mod templates;
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use super::{
     Provider, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
 };
 use crate::clock::Clock;
-use crate::wording::Content;
+use crate::wording::{Approved, Content};
 
 /// What a channel keeps, its credentials apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub struct TwilioSettings {
 
 /// Where Twilio is.
 pub const API: &str = "https://api.twilio.com";
+/// Where its contents are.
+const CONTENTS: &str = "https://content.twilio.com";
 
 pub struct Twilio {
     kind: Kind,
@@ -103,11 +106,10 @@ impl Twilio {
             false => fields.push(("MessagingServiceSid", self.settings.messaging_service_sid.clone())),
         }
         match &envelope.content {
-            Content::Template { name, values, .. } => {
-                let numbered =
-                    values.iter().enumerate().map(|(n, value)| ((n + 1).to_string(), Value::from(value.as_str())));
-                let variables = Value::Object(numbered.collect());
-                fields.extend([("ContentSid", name.clone()), ("ContentVariables", variables.to_string())]);
+            Content::Template { filled, .. } => {
+                let variables = filled.values.iter().map(|it| (it.name.clone(), Value::from(it.text.as_str())));
+                let variables = Value::Object(variables.collect());
+                fields.extend([("ContentSid", filled.name.clone()), ("ContentVariables", variables.to_string())]);
             }
             Content::Media { url, caption } => {
                 fields.push(("MediaUrl", url.clone()));
@@ -150,6 +152,34 @@ impl Twilio {
             ],
             body: body.join("&").into_bytes(),
         }
+    }
+
+    /// The contents of the account, page after page.
+    async fn list_templates(&self) -> Result<Vec<Approved>, String> {
+        // Who plays the API plays this part of it as well.
+        let site = if self.api == API { CONTENTS } else { self.api.as_str() };
+        let mut url = format!("{site}/v1/ContentAndApprovals?PageSize=100");
+        let mut known = Vec::new();
+        for _ in 0..templates::MOST_PAGES {
+            let headers = vec![("Authorization".to_owned(), self.authorization())];
+            let ask = HttpAsk { method: "GET".to_owned(), url, headers, body: Vec::new() };
+            let answered = self.caller.ask(&ask, &|| true).await.ok_or("nobody was asked")?;
+            let answer = answered.map_err(Unanswered::words)?;
+            let said = answer.said().unwrap_or_default();
+            if answer.status != 200 {
+                let why = said.text("/message").unwrap_or_default();
+                return Err(format!("Twilio answered {}: {why}", answer.status));
+            }
+            let (them, more) = templates::page(said.get("").ok_or("Twilio answered with nothing")?);
+            known.extend(them);
+            match more {
+                None => return Ok(known),
+                // The token goes nowhere else.
+                Some(next) if next.starts_with(&format!("{site}/")) => url = next,
+                Some(_) => return Err("the list goes on at another site".to_owned()),
+            }
+        }
+        Err("the list of contents does not end".to_owned())
     }
 
     /// What an answer to a send comes to.
@@ -309,6 +339,13 @@ impl Provider for Twilio {
         };
         let answer = CallAnswer { content_type: "text/xml", body: "<Response/>".to_owned() };
         Ok(Heard { events, answer: Some(answer), ..Heard::default() })
+    }
+
+    async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
+        match self.kind {
+            Kind::Whatsapp => Some(self.list_templates().await),
+            _ => None,
+        }
     }
 
     async fn check(&self) -> Option<Result<String, String>> {

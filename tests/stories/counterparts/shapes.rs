@@ -15,7 +15,7 @@ use bugle::providers::key::MessageKey;
 use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use bugle::providers::twilio::{Twilio, TwilioParts, TwilioSettings};
 use bugle::providers::{Envelope, Kind, Provider, SendOutcome};
-use bugle::wording::Content;
+use bugle::wording::{Content, FilledPlace, FilledTemplate, PlacePart};
 use chrono::{TimeDelta, Utc};
 
 use super::{Running, is_here, port, reachable};
@@ -60,8 +60,16 @@ fn contents() -> Vec<Content> {
         Content::Choices { text: "Which one?".to_owned(), choices }
     };
     let media = |url: &str, caption: &str| Content::Media { url: url.to_owned(), caption: caption.to_owned() };
-    let values = vec!["Anna".to_owned(), "€ 5".to_owned()];
-    let name = format!("HX{}", "0".repeat(32));
+    let filled = |language: &str, values: &[(PlacePart, &str, &str)]| {
+        let value = |(part, name, text): &(PlacePart, &str, &str)| FilledPlace {
+            part: *part,
+            name: (*name).to_owned(),
+            text: (*text).to_owned(),
+        };
+        let values = values.iter().map(value).collect();
+        let (name, language) = (format!("HX{}", "0".repeat(32)), language.to_owned());
+        Content::approved(FilledTemplate { name, language, values, ..FilledTemplate::default() })
+    };
     vec![
         text("Hello"),
         text(&"ä😀\n".repeat(500)),
@@ -77,8 +85,19 @@ fn contents() -> Vec<Content> {
         media("https://files.example/a.mp3", "not shown"),
         media("https://files.example/a.webp", ""),
         media("https://files.example/a.pdf?x=1", "The bill"),
-        Content::Template { name: name.clone(), language: "en".to_owned(), values },
-        Content::Template { name, language: "pt_BR".to_owned(), values: Vec::new() },
+        filled("en", &[(PlacePart::Body, "1", "Anna"), (PlacePart::Body, "2", "€ 5")]),
+        filled("pt_BR", &[]),
+        filled(
+            "en",
+            &[
+                (PlacePart::Image, "0", "https://files.example/a.png"),
+                (PlacePart::Body, "1", "Anna"),
+                (PlacePart::ButtonUrl, "0", "a7"),
+                (PlacePart::ButtonCode, "1", "SAVE20"),
+            ],
+        ),
+        filled("en", &[(PlacePart::Document, "0", "https://files.example/a.pdf")]),
+        filled("en", &[(PlacePart::Header, "1", "Anna")]),
     ]
 }
 
