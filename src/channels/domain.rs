@@ -7,7 +7,9 @@ use crate::keyring::KeyringError;
 use crate::providers::credentials::Credentials;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::http::{self, HttpSettings};
-use crate::providers::meta::whatsapp::{SECRETS, WhatsappSettings};
+use crate::providers::meta::SECRETS;
+use crate::providers::meta::messenger::MessengerSettings;
+use crate::providers::meta::whatsapp::WhatsappSettings;
 use crate::providers::sandbox::Knobs;
 use crate::providers::twilio::{self, TwilioSettings};
 use crate::providers::webchat::Widget;
@@ -49,6 +51,7 @@ pub enum Own {
     Http(HttpSettings),
     Twilio(TwilioSettings),
     Whatsapp(WhatsappSettings),
+    Messenger(MessengerSettings),
 }
 
 impl Own {
@@ -60,6 +63,7 @@ impl Own {
             ProviderName::Http => Own::Http(HttpSettings::default()),
             ProviderName::Twilio => Own::Twilio(TwilioSettings::default()),
             ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::default()),
+            ProviderName::Messenger => Own::Messenger(MessengerSettings::default()),
         }
     }
 
@@ -71,6 +75,7 @@ impl Own {
             Own::Http(settings) => settings.fields(),
             Own::Twilio(settings) => settings.fields(),
             Own::Whatsapp(settings) => settings.fields(),
+            Own::Messenger(settings) => settings.fields(),
         }
     }
 
@@ -82,6 +87,7 @@ impl Own {
             ProviderName::Http => Own::Http(HttpSettings::read(fields, mistakes)),
             ProviderName::Twilio => Own::Twilio(TwilioSettings::read(fields, mistakes)),
             ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::read(fields, mistakes)),
+            ProviderName::Messenger => Own::Messenger(MessengerSettings::read(fields, mistakes)),
         }
     }
 
@@ -90,7 +96,7 @@ impl Own {
         match self {
             Own::Http(settings) => http::form::typed_secrets(&settings.preset, fields),
             Own::Twilio(_) => Credentials::typed(&twilio::form::SECRETS, fields),
-            Own::Whatsapp(_) => Credentials::typed(&SECRETS, fields),
+            Own::Whatsapp(_) | Own::Messenger(_) => Credentials::typed(&SECRETS, fields),
             Own::Sandbox(_) | Own::Webchat(_) => Credentials::default(),
         }
     }
@@ -103,7 +109,7 @@ impl Own {
                 let key = (!settings.api_key_sid.is_empty()).then_some(("api_key_secret".to_owned(), "api_key_secret"));
                 [Some(("auth_token".to_owned(), "auth_token")), key].into_iter().flatten().collect()
             }
-            Own::Whatsapp(_) => SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
+            Own::Whatsapp(_) | Own::Messenger(_) => SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
             Own::Sandbox(_) | Own::Webchat(_) => Vec::new(),
         }
     }
@@ -115,6 +121,7 @@ impl Own {
             Own::Http(_) => ProviderName::Http,
             Own::Twilio(_) => ProviderName::Twilio,
             Own::Whatsapp(_) => ProviderName::Whatsapp,
+            Own::Messenger(_) => ProviderName::Messenger,
         }
     }
 }
@@ -162,7 +169,9 @@ impl ChannelSetup {
             changes.push(match new.own {
                 Own::Sandbox(_) => "sandbox settings".to_owned(),
                 Own::Webchat(_) => "widget settings".to_owned(),
-                Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_) => "the provider's settings".to_owned(),
+                Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_) | Own::Messenger(_) => {
+                    "the provider's settings".to_owned()
+                }
             });
         }
         changes.extend(new.typed.names().map(|name| format!("{name} replaced")));

@@ -14,7 +14,7 @@ use crate::providers::key::{SendKey, StatusKey};
 use crate::providers::{Receipt, ReceiptStatus, RejectClass};
 
 /// Receipts come up to three days late; some providers tell again for a week.
-const KEPT: TimeDelta = TimeDelta::days(8);
+pub const KEPT: TimeDelta = TimeDelta::days(8);
 /// A receipt overtakes our own books by seconds. A process that died takes as long as its leases, and a database that
 /// was away some hours.
 const PARKED: TimeDelta = TimeDelta::days(1);
@@ -47,37 +47,51 @@ pub fn remember(
         .map(drop)
 }
 
-/// The receipts with our names for what they are about. Those of which nothing is known yet are parked.
+/// Receipts, those with our names for what they are about apart from those of which that is not known yet.
+#[derive(Debug, Default)]
+pub struct Resolved<'a> {
+    pub known: Vec<(SendKey, &'a Receipt)>,
+    /// By a reference that is not known, or of what went to somebody by an instant.
+    pub unknown: Vec<&'a Receipt>,
+}
+
+/// Finds out which sends receipts are about, and keeps the references that these bring along.
 pub fn resolve<'a>(
     conn: &mut PgConnection,
     channel: ChannelId,
     receipts: &'a [Receipt],
     now: DateTime<Utc>,
-) -> QueryResult<Vec<(SendKey, &'a Receipt)>> {
-    let theirs: Vec<&str> = receipts
-        .iter()
-        .filter_map(|receipt| match &receipt.about {
-            StatusKey::Theirs(reference) => Some(reference.as_str()),
-            StatusKey::Ours(_) | StatusKey::Strange(_) => None,
-        })
-        .collect();
+) -> QueryResult<Resolved<'a>> {
+    let theirs: Vec<&str> = receipts.iter().filter_map(|receipt| receipt.about.theirs()).collect();
     let known = keys(conn, channel, &theirs)?;
-    let (mut resolved, mut unknown) = (Vec::new(), Vec::new());
+    let (mut resolved, mut learnt) = (Resolved::default(), Vec::new());
     for receipt in receipts {
         match &receipt.about {
-            StatusKey::Ours(key) => resolved.push((*key, receipt)),
+            StatusKey::Ours(key) => resolved.known.push((*key, receipt)),
+            StatusKey::Named { ours, theirs } => {
+                if !known.contains_key(theirs) {
+                    learnt.push((channel, theirs.clone(), *ours));
+                }
+                resolved.known.push((*ours, receipt));
+            }
             StatusKey::Strange(_) => {}
-            StatusKey::Theirs(reference) => match known.get(reference) {
-                Some(key) => resolved.push((*key, receipt)),
-                None => unknown.push((reference.as_str(), receipt)),
-            },
+            StatusKey::UpTo { .. } => resolved.unknown.push(receipt),
+            StatusKey::Theirs(theirs) | StatusKey::TheirsTo { theirs, .. } | StatusKey::TheirsOrOnly { theirs, .. } => {
+                match known.get(theirs) {
+                    Some(key) => resolved.known.push((*key, receipt)),
+                    None => resolved.unknown.push(receipt),
+                }
+            }
         }
     }
-    park(conn, channel, &unknown, now)?;
+    if !learnt.is_empty() {
+        remember(conn, &learnt, now)?;
+    }
     Ok(resolved)
 }
 
-fn keys(conn: &mut PgConnection, channel: ChannelId, references: &[&str]) -> QueryResult<HashMap<String, SendKey>> {
+/// Which sends these references are of, where that is known.
+pub fn keys(conn: &mut PgConnection, channel: ChannelId, references: &[&str]) -> QueryResult<HashMap<String, SendKey>> {
     use provider_references::{channel_id, reference, send_key};
     if references.is_empty() {
         return Ok(HashMap::new());
@@ -90,30 +104,90 @@ fn keys(conn: &mut PgConnection, channel: ChannelId, references: &[&str]) -> Que
     Ok(rows.into_iter().filter_map(|(by, key)| Some((by, SendKey::parse(&key)?))).collect())
 }
 
-fn park(
-    conn: &mut PgConnection,
-    channel: ChannelId,
-    unknown: &[(&str, &Receipt)],
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    use parked_receipts::{channel_id, class, code, reference, status, until};
-    if unknown.is_empty() {
+/// Keeps receipts until it is known what they are about.
+pub fn park(conn: &mut PgConnection, channel: ChannelId, receipts: &[&Receipt], now: DateTime<Utc>) -> QueryResult<()> {
+    use parked_receipts as p;
+    if receipts.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = unknown
+    let rows: Vec<_> = receipts
         .iter()
-        .map(|(by, receipt)| {
+        .map(|receipt| {
+            let up_to = match &receipt.about {
+                StatusKey::UpTo { until, .. } => Some(*until),
+                _ => None,
+            };
             (
-                channel_id.eq(channel),
-                reference.eq(*by),
-                status.eq(receipt.status),
-                code.eq(receipt.code.as_deref()),
-                class.eq(receipt.class),
-                until.eq(now + PARKED),
+                p::channel_id.eq(channel),
+                p::reference.eq(receipt.about.theirs()),
+                p::status.eq(receipt.status),
+                p::code.eq(receipt.code.as_deref()),
+                p::class.eq(receipt.class),
+                p::until.eq(now + PARKED),
+                p::to_whom.eq(receipt.about.to()),
+                p::up_to.eq(up_to),
+                p::may_adopt.eq(matches!(receipt.about, StatusKey::TheirsOrOnly { .. })),
             )
         })
         .collect();
-    diesel::insert_into(parked_receipts::table).values(rows).execute(conn).map(drop)
+    diesel::insert_into(p::table).values(rows).execute(conn).map(drop)
+}
+
+/// A receipt that is parked and says to whom what it is about had gone.
+#[derive(Debug)]
+pub struct ParkedTo {
+    pub id: i64,
+    pub to: String,
+    /// By its reference, or up to when.
+    pub receipt: Receipt,
+    pub since: DateTime<Utc>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = parked_receipts, check_for_backend(diesel::pg::Pg))]
+struct ParkedToRow {
+    id: i64,
+    reference: Option<String>,
+    status: ReceiptStatus,
+    code: Option<String>,
+    class: Option<RejectClass>,
+    until: DateTime<Utc>,
+    to_whom: Option<String>,
+    up_to: Option<DateTime<Utc>>,
+    may_adopt: bool,
+}
+
+impl ParkedToRow {
+    fn read(self) -> Option<ParkedTo> {
+        let to = self.to_whom?;
+        let about = match (self.reference, self.up_to) {
+            (Some(theirs), _) if self.may_adopt => StatusKey::TheirsOrOnly { theirs, to: to.clone() },
+            (Some(theirs), _) => StatusKey::TheirsTo { theirs, to: to.clone() },
+            (None, until) => StatusKey::UpTo { to: to.clone(), until: until? },
+        };
+        let receipt = Receipt { code: self.code, class: self.class, ..Receipt::about(about, self.status) };
+        Some(ParkedTo { id: self.id, to, receipt, since: self.until - PARKED })
+    }
+}
+
+/// Those of a channel, in the order in which they came.
+pub fn parked_to(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Vec<ParkedTo>> {
+    let rows: Vec<ParkedToRow> = parked_receipts::table
+        .filter(parked_receipts::channel_id.eq(channel))
+        .filter(parked_receipts::to_whom.is_not_null())
+        .order(parked_receipts::id)
+        .limit(1000)
+        .select(ParkedToRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(ParkedToRow::read).collect())
+}
+
+/// Takes parked receipts off the list.
+pub fn unpark(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::delete(parked_receipts::table.filter(parked_receipts::id.eq_any(ids))).execute(conn).map(drop)
 }
 
 /// Channels with receipts that are parked.

@@ -22,8 +22,8 @@ pub fn all(conn: &mut PgConnection) -> QueryResult<Vec<Setup>> {
 
 /// The channel of an account, by the provider's id for it.
 pub fn of_account(conn: &mut PgConnection, provider: ProviderName, account: &str) -> QueryResult<Option<Setup>> {
-    let is_its = diesel::dsl::sql::<diesel::sql_types::Bool>("settings->>'phone_number_id' = ")
-        .bind::<diesel::sql_types::Text, _>(account);
+    let its_id = "coalesce(settings->>'phone_number_id', settings->>'page_id') = ";
+    let is_its = diesel::dsl::sql::<diesel::sql_types::Bool>(its_id).bind::<diesel::sql_types::Text, _>(account);
     channels::table
         .filter(channels::provider.eq(provider))
         .filter(is_its)

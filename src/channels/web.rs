@@ -195,6 +195,7 @@ fn carries(provider: ProviderName, kind: Kind) -> bool {
         ProviderName::Http => matches!(kind, Kind::Sms | Kind::Whatsapp | Kind::Viber),
         ProviderName::Twilio => matches!(kind, Kind::Sms | Kind::Whatsapp),
         ProviderName::Whatsapp => kind == Kind::Whatsapp,
+        ProviderName::Messenger => kind == Kind::Messenger,
     }
 }
 
@@ -215,6 +216,7 @@ impl Edit<'_> {
             (None, ProviderName::Http) => begun(self.preset().map_or("a gateway", |preset| preset.label.as_str())),
             (None, ProviderName::Twilio) => begun("a channel of Twilio"),
             (None, ProviderName::Whatsapp) => begun("a number of WhatsApp"),
+            (None, ProviderName::Messenger) => begun("a page on Messenger"),
         }
     }
 
@@ -228,7 +230,7 @@ impl Edit<'_> {
 
     /// Whether it sends through an account somewhere else.
     fn has_account(&self) -> bool {
-        matches!(self.provider, ProviderName::Http | ProviderName::Twilio | ProviderName::Whatsapp)
+        !matches!(self.provider, ProviderName::Sandbox | ProviderName::Webchat)
     }
 
     fn preset(&self) -> Option<&'static Preset> {
@@ -379,7 +381,7 @@ async fn new_page(
 
 fn begun(kind: Kind, own: Own, typed: Credentials) -> ChannelForm {
     // An account has senders of its own.
-    let sender = if matches!(own, Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_)) { "" } else { "Bugle" };
+    let sender = if matches!(own, Own::Sandbox(_) | Own::Webchat(_)) { "Bugle" } else { "" };
     ChannelForm::of(kind, &ChannelSetup { name: String::new(), sender: sender.into(), per_minute: None, own, typed })
 }
 
@@ -444,10 +446,8 @@ async fn add(
         Ok(id) => {
             say.that(format!("The channel “{name}” is added."));
             Ok(see_other(match provider {
-                ProviderName::Webchat | ProviderName::Http | ProviderName::Twilio | ProviderName::Whatsapp => {
-                    format!("/channels/{id}")
-                }
                 ProviderName::Sandbox => "/channels".to_owned(),
+                _ => format!("/channels/{id}"),
             }))
         }
         Err(DbError::Work(Error::Refused(refused))) => again(name_error(&refused)),

@@ -10,6 +10,9 @@
 //!   and it puts on what one need not dial inside: the country code, the one area code of a small country;
 //! * what changed in whole countries: `+52 1 …` is `+52 …`, and mobile numbers of Brazil have their ninth digit.
 //!
+//! An address on Viber is a number, or the id under which a person is known to one bot: base64 with its padding, such as
+//! `01234567890A=`, which no number ends with. It is kept letter by letter.
+//!
 //! What could be read in two ways is decided by a person ([`TwoWays`]) and never here, and no two numbers become one.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType, Region};
@@ -229,7 +232,7 @@ pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, Address
     if text.is_empty() {
         return Err(AddressProblem::Missing);
     }
-    if kind.is_phone() {
+    if kind.is_phone() && !(kind == Kind::Viber && is_viber_id(text)) {
         return phone(text, region);
     }
     if text.chars().nth(LONGEST_ADDRESS).is_some() {
@@ -241,13 +244,26 @@ pub fn normalise(kind: Kind, text: &str, region: &str) -> Result<String, Address
     Ok(text.to_owned())
 }
 
-/// An address that somebody may read again in any country: with a plus if it is a phone number.
-pub fn in_full(kind: Kind, address: &str) -> String {
-    if kind.is_phone() { format!("+{address}") } else { address.to_owned() }
+/// Whether it is the id of somebody who talks with a bot on Viber.
+fn is_viber_id(text: &str) -> bool {
+    let id = text.trim_end_matches('=');
+    let padding = text.len() - id.len();
+    (1..=2).contains(&padding)
+        && 8 <= id.len()
+        && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"+/".contains(&it))
 }
 
-/// A phone number as people read it aloud: `+49 1512 3456704` for `4915123456704`.
+/// An address that somebody may read again in any country: with a plus if it is a phone number.
+pub fn in_full(kind: Kind, address: &str) -> String {
+    let is_number = kind.is_phone() && !(kind == Kind::Viber && is_viber_id(address));
+    if is_number { format!("+{address}") } else { address.to_owned() }
+}
+
+/// A phone number as people read it aloud: `+49 1512 3456704` for `4915123456704`; an id as it is.
 pub fn spaced(address: &str) -> String {
+    if is_viber_id(address) {
+        return address.to_owned();
+    }
     let full = format!("+{address}");
     match PHONE_NUMBER_UTIL.parse(&full, None) {
         Ok(number) => PHONE_NUMBER_UTIL.format(&number, rlibphonenumber::PhoneNumberFormat::International).into_owned(),
@@ -633,6 +649,21 @@ mod tests {
         assert_eq!(page("a b"), Err(AddressProblem::HasSpaces));
         assert_eq!(page(&"é".repeat(200)), Ok("é".repeat(200)));
         assert_eq!(page(&"é".repeat(201)), Err(AddressProblem::TooLong));
+    }
+
+    #[test]
+    fn on_viber_an_id_is_kept_letter_by_letter_beside_numbers() {
+        let viber = |text: &str| normalise(Kind::Viber, text, "IE");
+        for id in ["xy5/5y6O81+/kbWHpLhBoA==", "01234567890A=", "353861234567/+8=", "1234567890123456789012=="] {
+            assert_eq!(viber(&format!(" {id} ")).as_deref(), Ok(id));
+            assert_eq!((in_full(Kind::Viber, id).as_str(), spaced(id).as_str(), as_stored(id).as_str()), (id, id, id));
+            assert!(sms(id, "IE").is_err(), "{id}");
+        }
+        assert_eq!(viber("086 123 4567").as_deref(), Ok("353861234567"));
+        assert_eq!(in_full(Kind::Viber, "353861234567"), "+353861234567");
+        for neither in ["xy5/5y6O81+/kbWHpLhBoA", "xy5=y6O81==", "abc=", "086 123 4567=", "xy5/5y6O81+/kbWHpLhBoA==="] {
+            assert!(viber(neither).is_err(), "{neither}");
+        }
     }
 
     #[test]

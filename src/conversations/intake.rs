@@ -2,12 +2,14 @@
 //! down, one transaction for each message of a contact, and only then acknowledged; after
 //! words that bar somebody from being written to, when nothing to them can begin any more.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 
-use super::{actions, pieces, replies};
+use super::{actions, pieces, replies, sent_to, store};
 use crate::app::App;
-use crate::channels::references::{self, SendsOf};
+use crate::channels::references::{self, Resolved, SendsOf};
 use crate::channels::setups;
 use crate::channels::store as channels;
 use crate::channels::templates;
@@ -17,7 +19,7 @@ use crate::contacts::store::Whom;
 use crate::db::DbError;
 use crate::deliveries;
 use crate::ids::ChannelId;
-use crate::providers::key::{DeliveryKey, MessageKey, SendKey};
+use crate::providers::key::{DeliveryKey, MessageKey, SendKey, StatusKey};
 use crate::providers::{
     Call, CallAnswer, ConsentNews, Event, Forged, Heard, Inbound, Kind, ProviderName, Receipt, Setup,
 };
@@ -102,10 +104,88 @@ pub fn take_in_receipts(
     receipts: &[Receipt],
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
-    let resolved = references::resolve(conn, channel, receipts, now)?;
-    let some_wait = resolved.len() < receipts.len();
-    let n = merge(conn, channel, &resolved, now)?;
-    Ok(if some_wait { n + take_in_parked(conn, now)? } else { n })
+    // Before references are looked up: what is not on the wire any more has left its own by then.
+    let sent = sent_to::open(conn, channel, receipts.iter().filter_map(|it| it.about.to()))?;
+    let Resolved { mut known, unknown } = references::resolve(conn, channel, receipts, now)?;
+    let (mut parked, none) = (Vec::new(), Vec::new());
+    for receipt in unknown {
+        let to_them = receipt.about.to().and_then(|to| sent.get(to)).unwrap_or(&none);
+        let waits = match &receipt.about {
+            StatusKey::UpTo { until, .. } => {
+                known.extend(sent_to::covered(to_them, *until).map(|key| (key, receipt)));
+                sent_to::may_be_covered(to_them, *until)
+            }
+            StatusKey::TheirsTo { .. } => sent_to::any_in_flight(to_them),
+            // Whether it is of what they wrote is known a moment later.
+            StatusKey::TheirsOrOnly { .. } => {
+                sent_to::any_in_flight(to_them) || sent_to::only_unconfirmed(to_them, now - references::KEPT).is_some()
+            }
+            StatusKey::Ours(_) | StatusKey::Theirs(_) | StatusKey::Named { .. } | StatusKey::Strange(_) => true,
+        };
+        if waits {
+            parked.push(receipt);
+        }
+    }
+    references::park(conn, channel, &parked, now)?;
+    let n = merge(conn, channel, &known, now)?;
+    Ok(if parked.is_empty() { n } else { n + take_in_parked(conn, now)? })
+}
+
+/// How long a provider may take to tell us of a message that somebody wrote, after it has told what became of it.
+const TOLD_APART: TimeDelta = TimeDelta::seconds(30);
+
+/// Looks at receipts again that wait for what is on the wire to somebody. Returns how many changed something.
+///
+/// What went to them by an instant is merged. Whose reference nobody has learnt though nothing is on the wire any more
+/// was never ours; or it is of the one send to them that is unconfirmed, where the provider can mean no other, and then
+/// this is learnt like any reference.
+fn take_in_parked_to(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<usize> {
+    let parked = references::parked_to(conn, channel)?;
+    if parked.is_empty() {
+        return Ok(0);
+    }
+    let sent = sent_to::open(conn, channel, parked.iter().map(|it| it.to.as_str()))?;
+    let theirs: Vec<&str> = parked.iter().filter_map(|it| it.receipt.about.theirs()).collect();
+    let learnt = references::keys(conn, channel, &theirs)?;
+    let (mut covered, mut done, none) = (Vec::new(), Vec::new(), Vec::new());
+    let mut adopted: HashMap<&str, SendKey> = HashMap::new();
+    for it in &parked {
+        let to_them = sent.get(&it.to).unwrap_or(&none);
+        let waits = match &it.receipt.about {
+            StatusKey::UpTo { until, .. } => {
+                covered.extend(sent_to::covered(to_them, *until).map(|key| (key, &it.receipt)));
+                sent_to::may_be_covered(to_them, *until)
+            }
+            about => match about.theirs() {
+                // Taken in with all that wait for their reference.
+                Some(theirs) if learnt.contains_key(theirs) || adopted.contains_key(theirs) => true,
+                _ if sent_to::any_in_flight(to_them) => true,
+                Some(theirs) if matches!(about, StatusKey::TheirsOrOnly { .. }) => {
+                    let is_early = now < it.since + TOLD_APART;
+                    let only = sent_to::only_unconfirmed(to_them, now - references::KEPT);
+                    match only.filter(|key| !adopted.values().any(|it| it == key)) {
+                        Some(_) if is_early => true,
+                        Some(key) if !store::was_written(conn, channel, theirs)? => {
+                            adopted.insert(theirs, key);
+                            true
+                        }
+                        _ => false,
+                    }
+                }
+                _ => false,
+            },
+        };
+        if !waits {
+            done.push(it.id);
+        }
+    }
+    let adopted: Vec<_> = adopted.into_iter().map(|(theirs, key)| (channel, theirs.to_owned(), key)).collect();
+    if !adopted.is_empty() {
+        references::remember(conn, &adopted, now)?;
+    }
+    let n = merge(conn, channel, &covered, now)?;
+    references::unpark(conn, &done)?;
+    Ok(n)
 }
 
 /// Receipts, each with what it is about.
@@ -139,6 +219,7 @@ fn merge(
 pub fn take_in_parked(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
     let mut n = 0;
     for channel in references::with_parked(conn)? {
+        n += take_in_parked_to(conn, channel, now)?;
         // A ledger at a time, and all of it together: so they are locked in the order of everybody.
         for of in [SendsOf::Runs, SendsOf::Conversations] {
             n += conn.transaction(|conn| {

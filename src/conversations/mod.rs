@@ -39,6 +39,7 @@ pub mod store;
 pub mod replies;
 pub mod actions;
 pub mod pieces;
+pub mod sent_to;
 pub mod intake;
 pub mod web;
 

@@ -118,7 +118,8 @@ pub fn claim(conn: &mut PgConnection, channel: ChannelId, most: i64, by: Claimer
         let take = diesel::sql_query(include_str!("take.sql"))
             .bind::<Array<Int8>, _>(ids)
             .bind::<SqlUuid, _>(by.process)
-            .bind::<Timestamptz, _>(by.now + LEASE);
+            .bind::<Timestamptz, _>(by.now + LEASE)
+            .bind::<Timestamptz, _>(by.now);
         let taken: Vec<Taken> = Prepared(take).load(conn)?;
         if let Some(share) = share {
             room::take(conn, channel, share.before, &[room::Taking { lease: None, sends: n }], by.now)?;

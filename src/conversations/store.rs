@@ -759,6 +759,12 @@ pub fn last_heard(
         .first(conn)
 }
 
+/// Whether a contact wrote this, by the provider's name for it.
+pub fn was_written(conn: &mut PgConnection, channel: ChannelId, provider_id: &str) -> QueryResult<bool> {
+    let it = messages::table.filter(messages::channel_id.eq(channel)).filter(messages::provider_id.eq(provider_id));
+    diesel::select(diesel::dsl::exists(it)).get_result(conn)
+}
+
 /// Takes back what a bot has said and nobody has begun to send. The conversation is locked.
 pub fn take_back(conn: &mut PgConnection, id: ConversationId, why: &str, now: DateTime<Utc>) -> QueryResult<usize> {
     diesel::update(messages::table)

@@ -509,6 +509,7 @@ diesel::table! {
         settled_at -> Nullable<Timestamptz>,
         refusals -> Int2,
         template -> Nullable<Jsonb>,
+        claimed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -579,11 +580,14 @@ diesel::table! {
     parked_receipts (id) {
         id -> Int8,
         channel_id -> Int8,
-        reference -> Text,
+        reference -> Nullable<Text>,
         status -> Text,
         code -> Nullable<Text>,
         until -> Timestamptz,
         class -> Nullable<Text>,
+        to_whom -> Nullable<Text>,
+        up_to -> Nullable<Timestamptz>,
+        may_adopt -> Bool,
     }
 }
 

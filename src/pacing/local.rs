@@ -149,6 +149,10 @@ fn either<'a>(zones: &'a [Tz], fallback: &'a Tz) -> &'a [Tz] {
 /// country; where even the country is unclear, those of the main country with
 /// its calling code. Empty for what is no number of a country.
 pub fn zones_of_number(digits: &str) -> &'static [Tz] {
+    // An id of the same kind of channel that begins with digits.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return &[];
+    }
     of_area(digits).or_else(|| of_country(digits)).unwrap_or_default()
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::caller::Caller;
 use super::credentials::Credentials;
 use super::http::{Hook, Http, HttpParts, HttpSettings};
+use super::meta::messenger::{Messenger, MessengerParts, MessengerSettings};
 use super::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use super::twilio::{API, Twilio, TwilioParts, TwilioSettings};
 use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, ProviderName, RejectClass, SendOutcome, Setup};
@@ -61,6 +62,11 @@ impl Accounts {
                 let parts = WhatsappParts::new(settings, credentials);
                 Ok(Arc::new(Whatsapp::new(parts, caller, clock)))
             }
+            ProviderName::Messenger => {
+                let settings: MessengerSettings = serde_json::from_value(settings).map_err(unreadable)?;
+                let parts = MessengerParts::new(settings, credentials);
+                Ok(Arc::new(Messenger::new(parts, caller, clock)))
+            }
             ProviderName::Sandbox | ProviderName::Webchat => Err("it has no account".to_owned()),
         }
     }
@@ -71,9 +77,11 @@ pub fn hook(public_url: Option<&str>, setup: &Setup) -> Hook {
     let site = public_url.unwrap_or("http://localhost");
     let path = match setup.provider {
         ProviderName::Http => format!("/webhooks/{}/{}", setup.id, &*setup.secret),
-        ProviderName::Twilio | ProviderName::Whatsapp | ProviderName::Sandbox | ProviderName::Webchat => {
-            format!("/webhooks/{}", setup.id)
-        }
+        ProviderName::Twilio
+        | ProviderName::Whatsapp
+        | ProviderName::Messenger
+        | ProviderName::Sandbox
+        | ProviderName::Webchat => format!("/webhooks/{}", setup.id),
     };
     Hook { url: format!("{site}{path}"), is_public: public_url.is_some() }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+
 use crate::ids::{MessageId, RunId};
 
 /// One try at one message, wherever it comes from. Its text is what providers see and give back.
@@ -65,8 +67,52 @@ pub enum StatusKey {
     Ours(SendKey),
     /// Its own reference, as it gave it when it accepted the send.
     Theirs(String),
+    /// By both: from now on it is told of by theirs alone.
+    Named {
+        ours: SendKey,
+        theirs: String,
+    },
+    /// Its own reference of something that went to this address, perhaps from somebody else who has the same account.
+    /// It is waited for only while a send of ours to there has no answer.
+    TheirsTo {
+        theirs: String,
+        to: String,
+    },
+    /// The same of a provider that never says our name: where exactly one send to there is unconfirmed, it is that.
+    TheirsOrOnly {
+        theirs: String,
+        to: String,
+    },
+    /// Everything that had left for this address by then.
+    UpTo {
+        to: String,
+        until: DateTime<Utc>,
+    },
     /// What it takes for a name of ours, and is none: of another installation, or made up.
     Strange(String),
+}
+
+impl StatusKey {
+    /// The provider's own reference, where it names one.
+    pub fn theirs(&self) -> Option<&str> {
+        match self {
+            StatusKey::Theirs(theirs)
+            | StatusKey::Named { theirs, .. }
+            | StatusKey::TheirsTo { theirs, .. }
+            | StatusKey::TheirsOrOnly { theirs, .. } => Some(theirs),
+            StatusKey::Ours(_) | StatusKey::Strange(_) | StatusKey::UpTo { .. } => None,
+        }
+    }
+
+    /// To whom it went, where that is part of the name.
+    pub fn to(&self) -> Option<&str> {
+        match self {
+            StatusKey::TheirsTo { to, .. } | StatusKey::TheirsOrOnly { to, .. } | StatusKey::UpTo { to, .. } => {
+                Some(to)
+            }
+            StatusKey::Ours(_) | StatusKey::Theirs(_) | StatusKey::Named { .. } | StatusKey::Strange(_) => None,
+        }
+    }
 }
 
 impl SendKey {

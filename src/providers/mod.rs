@@ -15,6 +15,7 @@ pub mod said;
 pub mod accounts;
 pub mod caller;
 pub mod class;
+pub mod media;
 pub mod sandbox;
 pub mod webchat;
 pub mod http;
@@ -182,6 +183,7 @@ words! {
         Http = "http" => "HTTP gateway",
         Twilio = "twilio" => "Twilio",
         Whatsapp = "whatsapp" => "WhatsApp Cloud API",
+        Messenger = "messenger" => "Messenger Platform",
     }
 }
 

@@ -58,7 +58,7 @@ pub fn check(case: &Value) -> Result<(), String> {
         if let Ok(heard) = heard {
             events = heard.events;
             // What it says of other numbers is read by their channels.
-            for number in heard.elsewhere {
+            for number in heard.elsewhere.into_iter().filter(|number| setting::is_ours(case, number)) {
                 let (other, ..) = setting::channel(case, Some(&number))?;
                 events.extend(hear(call, &other, now_of(case)).map(|heard| heard.events).unwrap_or_default());
             }
@@ -80,6 +80,7 @@ pub fn check(case: &Value) -> Result<(), String> {
         }));
         compare(&events, right_events, kind)?;
         effective(case, &events)?;
+        touches(case, &events, kind)?;
     }
     if let Some(n) = right["messages_stored"].as_u64() {
         want("messages stored", &json!(n), &json!(said.len()))?;
@@ -112,6 +113,13 @@ fn check_answer(right: &Value, status: u64, heard: Option<&Heard>) -> Result<(),
     let answer = heard.and_then(|heard| heard.answer.as_ref());
     if let Some(body) = right["body"].as_str() {
         want("answer", &json!(body), &json!(answer.map(|it| it.body.as_str()).unwrap_or_default()))?;
+    }
+    if let Some(contained) = right["body_contains"].as_object() {
+        let body = answer.map(|it| it.body.as_str()).unwrap_or_default();
+        let body: Value = serde_json::from_str(body).map_err(|error| format!("the answer is no JSON: {error}"))?;
+        for (name, value) in contained {
+            want(name, value, &body[name])?;
+        }
     }
     if let Some(kind) = right["content_type"].as_str() {
         let ours = answer.map(|it| it.content_type.split(';').next().unwrap_or_default()).unwrap_or_default();
@@ -161,6 +169,12 @@ fn compare(events: &[Event], right: &Value, kind: Kind) -> Result<(), String> {
             }
         }
     }
+    // What arrived may be told by its name and by the instant up to which everything has: one of them is enough.
+    let told = |it: &Receipt| spoken.iter().any(|right| right["state"] == it.status.word());
+    ours.retain(|event| match event {
+        Event::Receipt(it) => it.about.to().is_none() || !told(it),
+        _ => true,
+    });
     if ours.is_empty() { Ok(()) } else { Err(format!("nobody said this: {ours:?}")) }
 }
 
@@ -203,8 +217,10 @@ fn same_message(it: &Inbound, right: &Value, kind: Kind) -> Result<(), String> {
         if right["url"].is_string() {
             want("url", &right["url"], &json!(ours.url))?;
         }
-        if right["content_type"].is_string() {
-            want("content type", &right["content_type"], &json!(ours.content_type))?;
+        if let Some(kind) = right["content_type"].as_str() {
+            // Some say only what it is: a picture.
+            let ours = if kind.contains('/') { &ours.content_type } else { &ours.kind };
+            want("content type", &json!(kind), &json!(ours))?;
         }
         if right["media_id"].is_string() {
             want("id", &right["media_id"], &json!(ours.id))?;
@@ -242,8 +258,16 @@ fn same_status(it: &Receipt, right: &Value, kind: Kind) -> Result<(), String> {
     let (ours, theirs) = match &it.about {
         StatusKey::Ours(key) => (Some(key.to_string()), it.reference.clone()),
         StatusKey::Strange(name) => (Some(name.clone()), it.reference.clone()),
-        StatusKey::Theirs(name) => (None, Some(name.clone())),
+        StatusKey::Named { ours, theirs } => (Some(ours.to_string()), Some(theirs.clone())),
+        about => (None, about.theirs().map(str::to_owned)),
     };
+    if right["until"].is_string() {
+        let until = match &it.about {
+            StatusKey::UpTo { until, .. } => Some(*until),
+            _ => None,
+        };
+        want("until", &json!(instant(&right["until"])), &json!(until))?;
+    }
     if right["our_id"].is_string() {
         want("our id", &right["our_id"], &json!(ours))?;
     }
@@ -302,6 +326,29 @@ fn effective(case: &Value, events: &[Event]) -> Result<(), String> {
         (None, None) => "nothing",
     };
     want("what is shown", &json!(right), &json!(shown))
+}
+
+/// Which of those that were sent are told of: by their names, or because they had left for somebody by an instant.
+fn touches(case: &Value, events: &[Event], kind: Kind) -> Result<(), String> {
+    let Some(right) = case["right"]["touches"].as_array() else { return Ok(()) };
+    let told: Vec<&Receipt> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Receipt(it) => Some(it),
+            _ => None,
+        })
+        .collect();
+    let is_told = |sent: &&Value| {
+        told.iter().any(|it| match &it.about {
+            StatusKey::UpTo { to, until } => {
+                same_address(&sent["to"], Some(to), kind) && instant(&sent["time"]).is_some_and(|at| at <= *until)
+            }
+            about => about.theirs().is_some_and(|theirs| sent["id"] == theirs),
+        })
+    };
+    let sent = case["setup"]["sent"].as_array().into_iter().flatten();
+    let touched: Vec<&Value> = sent.filter(is_told).map(|sent| &sent["id"]).collect();
+    want("told of", &json!(right), &json!(touched))
 }
 
 /// Pieces of a text, put together as the product puts them.

@@ -17,8 +17,8 @@ use std::fs;
 use std::path::Path;
 
 /// Providers whose adapters are there.
-const KNOWN: [&str; 8] =
-    ["generic-http", "kannel", "vonage", "infobip", "africastalking", "clickatell", "twilio", "whatsapp"];
+const KNOWN: [&str; 9] =
+    ["generic-http", "kannel", "vonage", "infobip", "africastalking", "clickatell", "twilio", "whatsapp", "messenger"];
 
 #[test]
 fn every_case_comes_out_right() {

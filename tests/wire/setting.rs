@@ -9,6 +9,7 @@ use bugle::providers::credentials::Credentials;
 use bugle::providers::http::gateway::{CUSTOM, Gateway};
 use bugle::providers::http::rules::{AnswerRule, json_pointer};
 use bugle::providers::http::{Hook, Http, HttpParts, HttpSettings};
+use bugle::providers::meta::messenger::{Messenger, MessengerParts, MessengerSettings};
 use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use bugle::providers::twilio::{API, Twilio, TwilioParts, TwilioSettings};
 use bugle::providers::{Kind, Provider, SendOutcome};
@@ -19,6 +20,7 @@ pub enum Adapter {
     Http(Box<Http>),
     Twilio(Box<Twilio>),
     Whatsapp(Box<Whatsapp>),
+    Messenger(Box<Messenger>),
 }
 
 impl Adapter {
@@ -27,6 +29,7 @@ impl Adapter {
             Adapter::Http(it) => it.as_ref(),
             Adapter::Twilio(it) => it.as_ref(),
             Adapter::Whatsapp(it) => it.as_ref(),
+            Adapter::Messenger(it) => it.as_ref(),
         }
     }
 
@@ -35,6 +38,7 @@ impl Adapter {
             Adapter::Http(it) => it.outcome(Ok(answer), now),
             Adapter::Twilio(it) => it.outcome(Ok(answer), now),
             Adapter::Whatsapp(it) => it.outcome(Ok(answer), now),
+            Adapter::Messenger(it) => it.outcome(Ok(answer), now),
         }
     }
 }
@@ -60,11 +64,14 @@ pub fn channel(case: &Value, number: Option<&str>) -> Result<(Adapter, Kind, Str
         let first = setup["our_phone_number_ids"].as_object().and_then(|ids| ids.keys().next().cloned());
         let number = number.map(str::to_owned).or(first).unwrap_or_default();
         let settings = WhatsappSettings { phone_number_id: number, ..WhatsappSettings::default() };
-        let secrets = [("app_secret", text("app_secret")), ("verify_token", text("verify_token"))];
-        let mut credentials = Credentials::default();
-        secrets.iter().for_each(|(name, value)| credentials.put(name, value.as_str()));
-        let whatsapp = Whatsapp::new(WhatsappParts::new(settings, credentials), caller, clock);
+        let whatsapp = Whatsapp::new(WhatsappParts::new(settings, of_app(&text)), caller, clock);
         return Ok((Adapter::Whatsapp(Box::new(whatsapp)), Kind::Whatsapp, String::new()));
+    }
+    if case["provider"] == "messenger" {
+        let page_id = number.map_or_else(|| text("page_id"), str::to_owned);
+        let settings = MessengerSettings { page_id, app_id: text("app_id"), ..MessengerSettings::default() };
+        let messenger = Messenger::new(MessengerParts::new(settings, of_app(&text)), caller, clock);
+        return Ok((Adapter::Messenger(Box::new(messenger)), Kind::Messenger, String::new()));
     }
     let provider = case["provider"].as_str().unwrap_or_default();
     let is_one_api = text("api").to_lowercase().contains("one");
@@ -90,6 +97,18 @@ pub fn channel(case: &Value, number: Option<&str>) -> Result<(Adapter, Kind, Str
     let parts = HttpParts { channel: 1, sender: "Bugle".to_owned(), settings, credentials, hook };
     let http = Http::new(parts, caller, clock).ok_or("the preset cannot be used")?;
     Ok((Adapter::Http(Box::new(http)), Kind::Sms, region))
+}
+
+/// What an app of Meta's signs and asks with.
+fn of_app(text: &dyn Fn(&str) -> String) -> Credentials {
+    let (secret, word) = (text("app_secret"), text("verify_token"));
+    Credentials::from([("app_secret", secret.as_str()), ("verify_token", word.as_str())])
+}
+
+/// Whether one of these accounts of a provider is ours.
+pub fn is_ours(case: &Value, account: &str) -> bool {
+    // Written anywhere in what is set up: as the page, or as one of several numbers.
+    case["setup"].to_string().contains(&format!("\"{account}\""))
 }
 
 /// Fills in the gateway as somebody would in its form: rules about answers, names of fields.

@@ -1,6 +1,7 @@
 //! What WhatsApp and Messenger have in common: the Graph API of Meta, how it signs its calls, and what its codes mean.
 
 pub mod templates;
+pub mod messenger;
 pub mod whatsapp;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +21,9 @@ use super::{Call, CallAnswer, Forged, RejectClass, RetryScope, SendOutcome};
 pub const GRAPH: &str = "https://graph.facebook.com";
 /// The version that is spoken where a channel names none.
 pub const VERSION: &str = "v25.0";
+
+/// The fields of what is kept sealed.
+pub const SECRETS: [&str; 3] = ["access_token", "app_secret", "verify_token"];
 
 const SIGNATURE: &str = "x-hub-signature-256";
 
@@ -63,12 +67,18 @@ pub fn means(code: i64, subcode: Option<i64>, details: &str) -> Option<AnswerMea
     let rejected = AnswerMeans::Rejected;
     Some(match (code, subcode) {
         // Only this person's window is closed; the same code alone is a permission.
-        (10, Some(2018278)) | (131047 | 2018278, _) => rejected(WindowClosed),
-        (100, Some(2018001)) | (551 | 131026, _) => rejected(if code == 100 { BadAddress } else { Unreachable }),
+        (10, Some(2018278 | 2018065)) | (131047 | 2018278, _) => rejected(WindowClosed),
+        (100, Some(2018001)) => rejected(BadAddress),
+        // Blocked us, switched messages off, or closed the account.
+        (551 | 131026, _) | (_, Some(1545041 | 2018108)) => rejected(Unreachable),
+        // Another app holds the conversation with this person.
+        (_, Some(2018300)) => rejected(Policy),
+        (1200, _) => AnswerMeans::not_now(RetryScope::Recipient),
+        (100, Some(2018008 | 2018294)) => AnswerMeans::not_now(RetryScope::Recipient),
         (131050, _) => rejected(OptedOut),
         // A limit between this number and this person; the others may go on.
         (131056, _) => AnswerMeans::throttled(RetryScope::Recipient),
-        (130429 | 133016 | 80007 | 80002, _) => AnswerMeans::throttled(RetryScope::Sender),
+        (130429 | 133016 | 80007 | 80006 | 80002, _) => AnswerMeans::throttled(RetryScope::Sender),
         (4 | 17 | 32 | 613 | 131064, _) => AnswerMeans::throttled(RetryScope::Account),
         // Restricted, locked, or under suspicion: somebody has to look.
         (131048 | 368 | 131031 | 130497, _) => rejected(ChannelConfig),
@@ -92,8 +102,8 @@ pub fn means(code: i64, subcode: Option<i64>, details: &str) -> Option<AnswerMea
         }
         // They say that it failed, and that trying again may help.
         (2 | 131000 | 131016 | 131057, _) => AnswerMeans::not_now(RetryScope::Channel),
-        // “Invalid JSON reply”: everything was sent, though it answers so.
-        (1, Some(1357046)) => AnswerMeans::Unknown,
+        // Nobody knows, says Meta; with 1357046, “invalid JSON reply”, everything was sent though it answers so.
+        (1, _) => AnswerMeans::Unknown,
         _ => return None,
     })
 }
@@ -139,4 +149,31 @@ pub fn outcome(
         _ => AnswerMeans::Unknown,
     });
     meant.after(answer.retry_after(now)).outcome(None, named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subcode_tells_whose_fault_it_is() {
+        use RejectClass::*;
+        let class = |code, subcode| means(code, subcode, "").map(AnswerMeans::class);
+        let refused = |class| Some(Some(class));
+        assert_eq!(class(10, Some(2018278)), refused(WindowClosed));
+        assert_eq!((class(10, None), class(10, Some(2018108))), (refused(ChannelConfig), refused(Unreachable)));
+        assert_eq!((class(100, Some(2018001)), class(100, None)), (refused(BadAddress), refused(Content)));
+        assert_eq!(
+            (class(551, Some(1545041)), class(200, Some(1545041))),
+            (refused(Unreachable), refused(Unreachable))
+        );
+        assert_eq!(
+            (class(200, Some(2018028)), class(190, Some(463))),
+            (refused(ChannelConfig), refused(ChannelConfig))
+        );
+        let unknown = Some(AnswerMeans::Unknown);
+        assert_eq!((means(1, Some(1357046), ""), means(1, None, "")), (unknown, unknown));
+        assert_eq!(means(613, None, ""), Some(AnswerMeans::throttled(RetryScope::Account)));
+        assert_eq!(means(7777, None, ""), None);
+    }
 }

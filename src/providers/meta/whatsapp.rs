@@ -39,9 +39,6 @@ pub struct WhatsappSettings {
     pub api_version: String,
 }
 
-/// The fields of what is kept sealed.
-pub const SECRETS: [&str; 3] = ["access_token", "app_secret", "verify_token"];
-
 impl SettingsForm for WhatsappSettings {
     fn fields(&self) -> Fields {
         let version = if self.api_version.is_empty() { VERSION } else { &self.api_version };
