@@ -191,6 +191,7 @@ const OF_EVERY_RUN: &[(&str, &str)] = &[
     ("replace_unsent.sql", "of runs by their ids"),
     ("save.sql", "of a run by its id"),
     ("sent_lately.sql", "where the newest runs begin"),
+    ("sent_to.sql", "what has left has left"),
     ("stop_runs.sql", "STOP ends tests as well"),
     ("used.sql", "a test keeps its file as well"),
     ("used_by.sql", "a test keeps its file as well"),

@@ -12,6 +12,7 @@ use crate::providers::meta::messenger::MessengerSettings;
 use crate::providers::meta::whatsapp::WhatsappSettings;
 use crate::providers::sandbox::Knobs;
 use crate::providers::twilio::{self, TwilioSettings};
+use crate::providers::viber::{self, ViberSettings};
 use crate::providers::webchat::Widget;
 use crate::providers::{Kind, ProviderName};
 
@@ -52,6 +53,7 @@ pub enum Own {
     Twilio(TwilioSettings),
     Whatsapp(WhatsappSettings),
     Messenger(MessengerSettings),
+    Viber(ViberSettings),
 }
 
 impl Own {
@@ -64,6 +66,7 @@ impl Own {
             ProviderName::Twilio => Own::Twilio(TwilioSettings::default()),
             ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::default()),
             ProviderName::Messenger => Own::Messenger(MessengerSettings::default()),
+            ProviderName::Viber => Own::Viber(ViberSettings::default()),
         }
     }
 
@@ -76,6 +79,7 @@ impl Own {
             Own::Twilio(settings) => settings.fields(),
             Own::Whatsapp(settings) => settings.fields(),
             Own::Messenger(settings) => settings.fields(),
+            Own::Viber(settings) => settings.fields(),
         }
     }
 
@@ -88,6 +92,7 @@ impl Own {
             ProviderName::Twilio => Own::Twilio(TwilioSettings::read(fields, mistakes)),
             ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::read(fields, mistakes)),
             ProviderName::Messenger => Own::Messenger(MessengerSettings::read(fields, mistakes)),
+            ProviderName::Viber => Own::Viber(ViberSettings::read(fields, mistakes)),
         }
     }
 
@@ -97,6 +102,7 @@ impl Own {
             Own::Http(settings) => http::form::typed_secrets(&settings.preset, fields),
             Own::Twilio(_) => Credentials::typed(&twilio::form::SECRETS, fields),
             Own::Whatsapp(_) | Own::Messenger(_) => Credentials::typed(&SECRETS, fields),
+            Own::Viber(_) => Credentials::typed(&viber::form::SECRETS, fields),
             Own::Sandbox(_) | Own::Webchat(_) => Credentials::default(),
         }
     }
@@ -110,6 +116,7 @@ impl Own {
                 [Some(("auth_token".to_owned(), "auth_token")), key].into_iter().flatten().collect()
             }
             Own::Whatsapp(_) | Own::Messenger(_) => SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
+            Own::Viber(_) => viber::form::SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
             Own::Sandbox(_) | Own::Webchat(_) => Vec::new(),
         }
     }
@@ -122,6 +129,7 @@ impl Own {
             Own::Twilio(_) => ProviderName::Twilio,
             Own::Whatsapp(_) => ProviderName::Whatsapp,
             Own::Messenger(_) => ProviderName::Messenger,
+            Own::Viber(_) => ProviderName::Viber,
         }
     }
 }
@@ -169,7 +177,7 @@ impl ChannelSetup {
             changes.push(match new.own {
                 Own::Sandbox(_) => "sandbox settings".to_owned(),
                 Own::Webchat(_) => "widget settings".to_owned(),
-                Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_) | Own::Messenger(_) => {
+                Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_) | Own::Messenger(_) | Own::Viber(_) => {
                     "the provider's settings".to_owned()
                 }
             });

@@ -114,7 +114,7 @@ pub fn park(conn: &mut PgConnection, channel: ChannelId, receipts: &[&Receipt], 
         .iter()
         .map(|receipt| {
             let up_to = match &receipt.about {
-                StatusKey::UpTo { until, .. } => Some(*until),
+                StatusKey::UpTo { until, .. } => Some(now.min(*until)),
                 _ => None,
             };
             (

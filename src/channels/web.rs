@@ -24,6 +24,7 @@ use crate::providers::form::{Fields, Mistakes};
 use crate::providers::http::form::CUSTOM_SECRETS;
 use crate::providers::http::gateway::{AccountField, CUSTOM, ContentType, Method, PRESETS, Preset, Signed};
 use crate::providers::http::{Hook, HttpSettings, rapidpro};
+use crate::providers::viber::LONGEST_SENDER;
 use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
 use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, plain_host, see_other, told_once};
@@ -126,6 +127,8 @@ impl ChannelForm {
             errors.add("sender", "Say as whom messages arrive.");
         } else if sender.chars().count() > 50 {
             errors.add("sender", "At most 50 characters.");
+        } else if provider == ProviderName::Viber && LONGEST_SENDER < sender.chars().count() {
+            errors.add("sender", format!("At most {LONGEST_SENDER} characters: Viber takes no longer name."));
         }
         let per_minute = match self.per_minute.trim() {
             "" => None,
@@ -196,6 +199,7 @@ fn carries(provider: ProviderName, kind: Kind) -> bool {
         ProviderName::Twilio => matches!(kind, Kind::Sms | Kind::Whatsapp),
         ProviderName::Whatsapp => kind == Kind::Whatsapp,
         ProviderName::Messenger => kind == Kind::Messenger,
+        ProviderName::Viber => kind == Kind::Viber,
     }
 }
 
@@ -217,6 +221,7 @@ impl Edit<'_> {
             (None, ProviderName::Twilio) => begun("a channel of Twilio"),
             (None, ProviderName::Whatsapp) => begun("a number of WhatsApp"),
             (None, ProviderName::Messenger) => begun("a page on Messenger"),
+            (None, ProviderName::Viber) => begun("a bot on Viber"),
         }
     }
 

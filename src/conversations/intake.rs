@@ -112,8 +112,10 @@ pub fn take_in_receipts(
         let to_them = receipt.about.to().and_then(|to| sent.get(to)).unwrap_or(&none);
         let waits = match &receipt.about {
             StatusKey::UpTo { until, .. } => {
-                known.extend(sent_to::covered(to_them, *until).map(|key| (key, receipt)));
-                sent_to::may_be_covered(to_them, *until)
+                // Whatever its clock says: what leaves from now on it does not know.
+                let until = now.min(*until);
+                known.extend(sent_to::covered(to_them, until).map(|key| (key, receipt)));
+                sent_to::may_be_covered(to_them, until)
             }
             StatusKey::TheirsTo { .. } => sent_to::any_in_flight(to_them),
             // Whether it is of what they wrote is known a moment later.

@@ -909,7 +909,8 @@ impl File {
             self.head.sample.iter().filter_map(move |row| row.get(column)).filter(|number| !number.is_empty())
         };
         let have_codes = numbers().next().is_some()
-            && numbers().all(|number| number.starts_with(['+', '0']) && normalise(self.kind, number, "").is_ok());
+            // An id ends with its padding, and is of no country.
+            && numbers().all(|it| (it.starts_with(['+', '0']) || it.ends_with('=')) && normalise(self.kind, it, "").is_ok());
         if !self.kind.is_phone() || have_codes { Some(String::new()) } else { last }
     }
 }

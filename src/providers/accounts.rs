@@ -10,6 +10,7 @@ use super::http::{Hook, Http, HttpParts, HttpSettings};
 use super::meta::messenger::{Messenger, MessengerParts, MessengerSettings};
 use super::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use super::twilio::{API, Twilio, TwilioParts, TwilioSettings};
+use super::viber::{self, Viber, ViberParts, ViberSettings};
 use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, ProviderName, RejectClass, SendOutcome, Setup};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -67,6 +68,11 @@ impl Accounts {
                 let parts = MessengerParts::new(settings, credentials);
                 Ok(Arc::new(Messenger::new(parts, caller, clock)))
             }
+            ProviderName::Viber => {
+                let settings: ViberSettings = serde_json::from_value(settings).map_err(unreadable)?;
+                let parts = ViberParts { sender, settings, credentials, hook, api: viber::API.to_owned() };
+                Ok(Arc::new(Viber::new(parts, caller, clock)))
+            }
             ProviderName::Sandbox | ProviderName::Webchat => Err("it has no account".to_owned()),
         }
     }
@@ -80,6 +86,7 @@ pub fn hook(public_url: Option<&str>, setup: &Setup) -> Hook {
         ProviderName::Twilio
         | ProviderName::Whatsapp
         | ProviderName::Messenger
+        | ProviderName::Viber
         | ProviderName::Sandbox
         | ProviderName::Webchat => format!("/webhooks/{}", setup.id),
     };

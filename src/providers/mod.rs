@@ -21,6 +21,7 @@ pub mod webchat;
 pub mod http;
 pub mod twilio;
 pub mod meta;
+pub mod viber;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,6 +185,7 @@ words! {
         Twilio = "twilio" => "Twilio",
         Whatsapp = "whatsapp" => "WhatsApp Cloud API",
         Messenger = "messenger" => "Messenger Platform",
+        Viber = "viber" => "Viber",
     }
 }
 
@@ -412,6 +414,12 @@ pub trait Provider: Send + Sync {
 
     /// The texts that its provider has approved, or was asked to: all of them. `None`: it has none to fetch.
     async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
+        None
+    }
+
+    /// Tells its provider where it finds us, where no console of the provider's asks for that; in words for the
+    /// channel's page. `None`: it is told otherwise.
+    async fn tell_address(&self) -> Option<Result<String, String>> {
         None
     }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::access::Administer;
 use crate::app::App;
 use crate::channels::domain::TestTyped;
-use crate::channels::{incidents, setups};
+use crate::channels::{incidents, references, setups};
 use crate::contacts::addresses::normalise;
 use crate::contacts::store::is_barred;
 use crate::ids::{ChannelId, MessageId};
@@ -20,7 +20,7 @@ use crate::web::{May, Problem, Say, see_other, tell_once};
 use crate::wording::Content;
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(check).service(test);
+    cfg.service(check).service(tell_address).service(test);
 }
 
 /// How long a person waits for it.
@@ -42,6 +42,35 @@ async fn check(_may: May<Administer>, app: Data<App>, say: Say, id: Path<Channel
         Err(_) => say.sorry("Not ready: no answer in 30 seconds."),
     }
     Ok(back(id))
+}
+
+/// Tells the provider where it finds us.
+#[post("/channels/{id}/tell-address")]
+async fn tell_address(
+    may: May<Administer>,
+    app: Data<App>,
+    say: Say,
+    id: Path<ChannelId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    let setup = app.db.run(move |conn| setups::find(conn, id)).await?;
+    let adapter = (app.providers)(&setup);
+    let told = match timeout(PATIENCE, adapter.tell_address()).await {
+        Ok(Some(told)) => told,
+        Ok(None) => {
+            say.sorry("Nothing to tell: the address of this channel is entered on the provider's side.");
+            return Ok(back(id));
+        }
+        Err(_) => Err("no answer in 30 seconds.".to_owned()),
+    };
+    // Whatever came of it: it may have been taken.
+    let why = "its provider was asked to call this address";
+    app.db.run(move |conn| journal::note(conn, Entry::new(Happened::ChannelChanged, id, by).why(why), now)).await?;
+    match told {
+        Ok(well) => say.that(well),
+        Err(wrong) => say.sorry(format!("Not told: {wrong}")),
+    }
+    Ok(see_other(format!("/channels/{id}#other-side")))
 }
 
 /// Longest test message, in characters.
@@ -90,10 +119,21 @@ async fn test(
     // Nobody's: what is told of it later finds nothing.
     let key = MessageKey { id: MessageId(0), attempt: 1 }.into();
     let envelope = Envelope { key, to, content: Content::Text(text), expires_at: now + TimeDelta::minutes(10) };
-    let sent = timeout(PATIENCE, (app.providers)(&setup).send(&envelope, &|| true)).await;
-    if let Ok(Some(SendOutcome::Accepted { .. })) = sent {
+    let adapter = (app.providers)(&setup);
+    let sent = timeout(PATIENCE, adapter.send(&envelope, &|| true)).await;
+    if let Ok(Some(SendOutcome::Accepted { provider_ref })) = &sent {
         let now = app.clock.now();
-        app.db.run(move |conn| incidents::end(conn, id, now)).await?;
+        // Known for nobody's, so that it is not taken for a send that had no answer.
+        let reference = provider_ref.clone().filter(|_| adapter.able().tells_by_reference);
+        let reference: Vec<_> = reference.into_iter().map(|it| (id, it, key)).collect();
+        app.db
+            .run(move |conn| {
+                if !reference.is_empty() {
+                    references::remember(conn, &reference, now)?;
+                }
+                incidents::end(conn, id, now)
+            })
+            .await?;
     }
     match sent {
         Ok(Some(SendOutcome::Accepted { provider_ref: Some(reference) })) => {

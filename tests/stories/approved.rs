@@ -196,8 +196,7 @@ async fn a_text_that_is_refused_burns_nobody_and_its_run_goes_on_when_it_is_well
     let hello = schedule(&channel, &[("template", "hello:de"), ("place_body_name", "#name|du#")]);
     assert_eq!(desk.fill_in(&format!("{path}/schedules"), &hello).await.status, 303);
     assert_eq!(desk.fill_in(&format!("{path}/launch"), &[]).await.status, 303);
-    graph.answers(|_| Some(r#"{"error":{"message":"Template is paused","code":132015}}"#.to_owned()));
-    graph.refuses(true);
+    graph.answers(|_| Some(r#"400 {"error":{"message":"Template is paused","code":132015}}"#.to_owned()));
     for _ in 0..6 {
         desk.later(10);
         desk.tick().await;
@@ -209,7 +208,6 @@ async fn a_text_that_is_refused_burns_nobody_and_its_run_goes_on_when_it_is_well
     let id = desk.number("SELECT max(id) AS n FROM campaigns");
     desk.visit(&format!("/campaigns?open={id}")).await.shows("is refused by the provider (132015) now");
 
-    graph.refuses(false);
     graph_answers(&graph);
     assert_eq!(desk.press(&format!("/channels/{channel}/templates/fetch")).await.status, 303);
     for _ in 0..3 {

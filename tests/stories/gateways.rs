@@ -3,7 +3,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::test::TestRequest;
@@ -19,38 +18,36 @@ use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts};
 
 use crate::desk::{Answer, Desk, phones};
 
-/// How a request that it got is answered; `None`: it hangs up.
-type Answers = Box<dyn Fn(&str) -> Option<String> + Send>;
+/// How a request that it got is answered, with 200 unless `400 ` stands before it; `None`: it hangs up.
+pub type Answers = Box<dyn Fn(&str) -> Option<String> + Send>;
 
 /// A gateway of somebody else, and what it was asked.
 pub struct Gateway {
-    url: String,
+    pub url: String,
     seen: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<Answers>>,
-    /// Answers with 400 rather than 200.
-    refuses: Arc<AtomicBool>,
 }
 
 impl Gateway {
-    fn open() -> Gateway {
+    pub fn open() -> Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/send", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let answers: Arc<Mutex<Answers>> = Arc::new(Mutex::new(Box::new(|_| Some("OK 77".to_owned()))));
-        let refuses: Arc<AtomicBool> = Arc::default();
-        let gateway = Gateway { url, seen: seen.clone(), answers: answers.clone(), refuses: refuses.clone() };
+        let gateway = Gateway { url, seen: seen.clone(), answers: answers.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (Ok(mut stream), seen, answers) = (stream, seen.clone(), answers.clone()) else { return };
-                let refuses = refuses.clone();
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     while let Some(request) = read(&mut reader) {
                         let answer = (answers.lock().unwrap())(&request);
                         seen.lock().unwrap().push(request);
                         let Some(answer) = answer else { return };
+                        let refused = answer.strip_prefix("400 ");
+                        let (status, answer) =
+                            refused.map_or(("200 OK", answer.as_str()), |it| ("400 Bad Request", it));
                         let n = answer.len();
-                        let status = if refuses.load(Ordering::SeqCst) { "400 Bad Request" } else { "200 OK" };
                         let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {n}\r\n\r\n{answer}");
                     }
                 });
@@ -61,10 +58,6 @@ impl Gateway {
 
     pub fn answers(&self, how: impl Fn(&str) -> Option<String> + Send + 'static) {
         *self.answers.lock().unwrap() = Box::new(how);
-    }
-
-    pub fn refuses(&self, so: bool) {
-        self.refuses.store(so, Ordering::SeqCst);
     }
 
     pub fn seen(&self) -> Vec<String> {

@@ -163,6 +163,10 @@ async fn of_people_and_settings() -> BTreeSet<&'static str> {
     it.press("/channels/{id}", &format!("/channels/{id}"), &slower).await;
     let mine = [("to", "+353861234567"), ("text", "Hello")];
     it.press("/channels/{id}/test", &format!("/channels/{id}/test"), &mine).await;
+    let viber = [("name", "Bot"), ("kind", "viber"), ("provider", "viber"), ("sender", "Bugle"), ("auth_token", "x")];
+    it.press("/channels", "/channels", &viber).await;
+    let bot = it.id("max(id) AS n FROM channels");
+    it.press("/channels/{id}/tell-address", &format!("/channels/{bot}/tell-address"), &[]).await;
 
     it.press("/account/alerts", "/account/alerts", &[("alerts", "both")]).await;
     let own = [("current", "admin password"), ("password", "a new and long password")];

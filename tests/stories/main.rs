@@ -8,6 +8,7 @@ mod database;
 mod desk;
 mod calendar;
 mod chances;
+mod chats;
 mod claims;
 mod consent;
 mod bots;

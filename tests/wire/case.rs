@@ -135,7 +135,7 @@ fn want(what: &str, right: &Value, ours: &Value) -> Result<(), String> {
 /// An address without what providers put before it.
 fn bare(address: &str, kind: Kind) -> String {
     let address = address.split_once(':').map_or(address, |(_, rest)| rest);
-    if kind.is_phone() { address.trim_start_matches('+').to_owned() } else { address.to_owned() }
+    if kind.is_phone() && kind != Kind::Viber { address.trim_start_matches('+').to_owned() } else { address.to_owned() }
 }
 
 fn same_address(right: &Value, ours: Option<&str>, kind: Kind) -> bool {

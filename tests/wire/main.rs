@@ -17,8 +17,18 @@ use std::fs;
 use std::path::Path;
 
 /// Providers whose adapters are there.
-const KNOWN: [&str; 9] =
-    ["generic-http", "kannel", "vonage", "infobip", "africastalking", "clickatell", "twilio", "whatsapp", "messenger"];
+const KNOWN: [&str; 10] = [
+    "generic-http",
+    "kannel",
+    "vonage",
+    "infobip",
+    "africastalking",
+    "clickatell",
+    "twilio",
+    "whatsapp",
+    "messenger",
+    "viber",
+];
 
 #[test]
 fn every_case_comes_out_right() {

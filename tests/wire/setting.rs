@@ -12,6 +12,7 @@ use bugle::providers::http::{Hook, Http, HttpParts, HttpSettings};
 use bugle::providers::meta::messenger::{Messenger, MessengerParts, MessengerSettings};
 use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use bugle::providers::twilio::{API, Twilio, TwilioParts, TwilioSettings};
+use bugle::providers::viber::{self, Viber, ViberParts, ViberSettings};
 use bugle::providers::{Kind, Provider, SendOutcome};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -21,6 +22,7 @@ pub enum Adapter {
     Twilio(Box<Twilio>),
     Whatsapp(Box<Whatsapp>),
     Messenger(Box<Messenger>),
+    Viber(Box<Viber>),
 }
 
 impl Adapter {
@@ -30,6 +32,7 @@ impl Adapter {
             Adapter::Twilio(it) => it.as_ref(),
             Adapter::Whatsapp(it) => it.as_ref(),
             Adapter::Messenger(it) => it.as_ref(),
+            Adapter::Viber(it) => it.as_ref(),
         }
     }
 
@@ -39,6 +42,7 @@ impl Adapter {
             Adapter::Twilio(it) => it.outcome(Ok(answer), now),
             Adapter::Whatsapp(it) => it.outcome(Ok(answer), now),
             Adapter::Messenger(it) => it.outcome(Ok(answer), now),
+            Adapter::Viber(it) => it.outcome(Ok(answer), now),
         }
     }
 }
@@ -72,6 +76,14 @@ pub fn channel(case: &Value, number: Option<&str>) -> Result<(Adapter, Kind, Str
         let settings = MessengerSettings { page_id, app_id: text("app_id"), ..MessengerSettings::default() };
         let messenger = Messenger::new(MessengerParts::new(settings, of_app(&text)), caller, clock);
         return Ok((Adapter::Messenger(Box::new(messenger)), Kind::Messenger, String::new()));
+    }
+    if case["provider"] == "viber" {
+        let of_welcome = |pointer: &str| setup["welcome"].pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (sender, welcome) = (of_welcome("/sender/name").to_owned(), of_welcome("/text").to_owned());
+        let credentials = Credentials::from([("auth_token", text("auth_token").as_str())]);
+        let (settings, api) = (ViberSettings { welcome }, viber::API.to_owned());
+        let viber = Viber::new(ViberParts { sender, settings, credentials, hook, api }, caller, clock);
+        return Ok((Adapter::Viber(Box::new(viber)), Kind::Viber, String::new()));
     }
     let provider = case["provider"].as_str().unwrap_or_default();
     let is_one_api = text("api").to_lowercase().contains("one");

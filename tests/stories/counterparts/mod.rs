@@ -1,6 +1,7 @@
 //! The other side as others wrote it: gateways that really run, and the libraries that providers give to their
 //! customers. `tests/run providers` installs them and runs these stories; without them each says that it did not run.
 
+mod chats;
 mod kannel;
 mod shapes;
 mod twilio;
