@@ -280,10 +280,10 @@ async fn people_write_to_a_page_and_a_bot_answers_with_quick_replies() {
     assert_eq!(body_of(&graph.seen()[1])["message"]["text"], "So it is Blue.");
     assert_eq!(graph.seen().len(), 2);
 
-    graph.answers(|_| Some(r#"{"name":"Bugle's shop","id":"111000111000111"}"#.to_owned()));
+    graph.answers(|_| Some(r#"{"name":"The shop","id":"111000111000111"}"#.to_owned()));
     let page = format!("/channels/{}", desk.channel);
     let checked = desk.submit(&format!("{page}/check")).await;
-    desk.lands(checked).await.shows("The page is “Bugle’s shop”.".replace('’', "&#39;").as_str());
+    desk.lands(checked).await.shows("The page is “The shop”.");
     let shown = desk.visit(&page).await;
     for step in ["message_echoes", &*format!("/webhooks/{}", desk.channel), "At most once"] {
         shown.shows(step);
