@@ -11,6 +11,7 @@ use crate::providers::meta::SECRETS;
 use crate::providers::meta::messenger::MessengerSettings;
 use crate::providers::meta::whatsapp::WhatsappSettings;
 use crate::providers::sandbox::Knobs;
+use crate::providers::smpp::{self, SmppSettings};
 use crate::providers::twilio::{self, TwilioSettings};
 use crate::providers::viber::{self, ViberSettings};
 use crate::providers::webchat::Widget;
@@ -54,6 +55,7 @@ pub enum Own {
     Whatsapp(WhatsappSettings),
     Messenger(MessengerSettings),
     Viber(ViberSettings),
+    Smpp(SmppSettings),
 }
 
 impl Own {
@@ -67,6 +69,7 @@ impl Own {
             ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::default()),
             ProviderName::Messenger => Own::Messenger(MessengerSettings::default()),
             ProviderName::Viber => Own::Viber(ViberSettings::default()),
+            ProviderName::Smpp => Own::Smpp(SmppSettings::default()),
         }
     }
 
@@ -80,6 +83,7 @@ impl Own {
             Own::Whatsapp(settings) => settings.fields(),
             Own::Messenger(settings) => settings.fields(),
             Own::Viber(settings) => settings.fields(),
+            Own::Smpp(settings) => settings.fields(),
         }
     }
 
@@ -93,6 +97,7 @@ impl Own {
             ProviderName::Whatsapp => Own::Whatsapp(WhatsappSettings::read(fields, mistakes)),
             ProviderName::Messenger => Own::Messenger(MessengerSettings::read(fields, mistakes)),
             ProviderName::Viber => Own::Viber(ViberSettings::read(fields, mistakes)),
+            ProviderName::Smpp => Own::Smpp(SmppSettings::read(fields, mistakes)),
         }
     }
 
@@ -103,6 +108,7 @@ impl Own {
             Own::Twilio(_) => Credentials::typed(&twilio::form::SECRETS, fields),
             Own::Whatsapp(_) | Own::Messenger(_) => Credentials::typed(&SECRETS, fields),
             Own::Viber(_) => Credentials::typed(&viber::form::SECRETS, fields),
+            Own::Smpp(_) => Credentials::typed(&smpp::form::SECRETS, fields),
             Own::Sandbox(_) | Own::Webchat(_) => Credentials::default(),
         }
     }
@@ -117,6 +123,7 @@ impl Own {
             }
             Own::Whatsapp(_) | Own::Messenger(_) => SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
             Own::Viber(_) => viber::form::SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
+            Own::Smpp(_) => smpp::form::SECRETS.map(|name| (name.to_owned(), name)).to_vec(),
             Own::Sandbox(_) | Own::Webchat(_) => Vec::new(),
         }
     }
@@ -130,6 +137,7 @@ impl Own {
             Own::Whatsapp(_) => ProviderName::Whatsapp,
             Own::Messenger(_) => ProviderName::Messenger,
             Own::Viber(_) => ProviderName::Viber,
+            Own::Smpp(_) => ProviderName::Smpp,
         }
     }
 }
@@ -177,9 +185,7 @@ impl ChannelSetup {
             changes.push(match new.own {
                 Own::Sandbox(_) => "sandbox settings".to_owned(),
                 Own::Webchat(_) => "widget settings".to_owned(),
-                Own::Http(_) | Own::Twilio(_) | Own::Whatsapp(_) | Own::Messenger(_) | Own::Viber(_) => {
-                    "the provider's settings".to_owned()
-                }
+                _ => "the provider's settings".to_owned(),
             });
         }
         changes.extend(new.typed.names().map(|name| format!("{name} replaced")));

@@ -16,6 +16,7 @@ pub mod templates;
 pub mod fetch;
 pub mod template_form;
 pub mod template_pages;
+pub mod held;
 pub mod setups;
 pub mod actions;
 pub mod web;

@@ -156,6 +156,7 @@ impl TryFrom<&ChannelSetup> for Saved {
             Own::Whatsapp(settings) => serde_json::to_value(settings),
             Own::Messenger(settings) => serde_json::to_value(settings),
             Own::Viber(settings) => serde_json::to_value(settings),
+            Own::Smpp(settings) => serde_json::to_value(settings),
         };
         let settings = settings.map_err(|error| SerializationError(error.into()))?;
         Ok(Saved { name: setup.name.clone(), sender: setup.sender.clone(), per_minute: setup.per_minute, settings })
@@ -175,6 +176,7 @@ impl TryFrom<Row> for Channel {
             ProviderName::Whatsapp => serde_json::from_value(settings).map(Own::Whatsapp),
             ProviderName::Messenger => serde_json::from_value(settings).map(Own::Messenger),
             ProviderName::Viber => serde_json::from_value(settings).map(Own::Viber),
+            ProviderName::Smpp => serde_json::from_value(settings).map(Own::Smpp),
         };
         let own = own.map_err(|error| DeserializationError(error.into()))?;
         Ok(Channel {

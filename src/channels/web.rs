@@ -24,6 +24,10 @@ use crate::providers::form::{Fields, Mistakes};
 use crate::providers::http::form::CUSTOM_SECRETS;
 use crate::providers::http::gateway::{AccountField, CUSTOM, ContentType, Method, PRESETS, Preset, Signed};
 use crate::providers::http::{Hook, HttpSettings, rapidpro};
+use crate::providers::smpp::BindKind;
+use crate::providers::smpp::form::ALPHABETS;
+use crate::providers::smpp::ids::IdForm;
+use crate::providers::smpp::texts::LongTexts;
 use crate::providers::viber::LONGEST_SENDER;
 use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
@@ -200,6 +204,7 @@ fn carries(provider: ProviderName, kind: Kind) -> bool {
         ProviderName::Whatsapp => kind == Kind::Whatsapp,
         ProviderName::Messenger => kind == Kind::Messenger,
         ProviderName::Viber => kind == Kind::Viber,
+        ProviderName::Smpp => kind == Kind::Sms,
     }
 }
 
@@ -222,6 +227,7 @@ impl Edit<'_> {
             (None, ProviderName::Whatsapp) => begun("a number of WhatsApp"),
             (None, ProviderName::Messenger) => begun("a page on Messenger"),
             (None, ProviderName::Viber) => begun("a bot on Viber"),
+            (None, ProviderName::Smpp) => begun("a bind to an SMSC"),
         }
     }
 
@@ -236,6 +242,27 @@ impl Edit<'_> {
     /// Whether it sends through an account somewhere else.
     fn has_account(&self) -> bool {
         !matches!(self.provider, ProviderName::Sandbox | ProviderName::Webchat)
+    }
+
+    /// Where its provider finds us, if it is one that calls.
+    fn called_at_all(&self) -> Option<&Hook> {
+        self.hook.as_ref().filter(|_| self.provider != ProviderName::Smpp)
+    }
+
+    fn binds(&self) -> [(&'static str, &'static str); 2] {
+        BindKind::ALL.map(|it| (it.word(), it.label()))
+    }
+
+    fn alphabets(&self) -> [(&'static str, &'static str); 4] {
+        ALPHABETS.map(|it| (it.word(), it.label()))
+    }
+
+    fn longs(&self) -> [(&'static str, &'static str); 3] {
+        LongTexts::ALL.map(|it| (it.word(), it.label()))
+    }
+
+    fn id_forms(&self) -> [(&'static str, &'static str); 3] {
+        IdForm::ALL.map(|it| (it.word(), it.label()))
     }
 
     fn preset(&self) -> Option<&'static Preset> {

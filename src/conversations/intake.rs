@@ -21,7 +21,7 @@ use crate::deliveries;
 use crate::ids::ChannelId;
 use crate::providers::key::{DeliveryKey, MessageKey, SendKey, StatusKey};
 use crate::providers::{
-    Call, CallAnswer, ConsentNews, Event, Forged, Heard, Inbound, Kind, ProviderName, Receipt, Setup,
+    Call, CallAnswer, ConsentNews, Event, Forged, Heard, Inbound, Kind, ProviderName, Receipt, ReceiptStatus, Setup,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -243,11 +243,16 @@ pub async fn take_in(
 ) -> Result<usize, DbError<diesel::result::Error>> {
     let (mut receipts, mut inbound): (Vec<Receipt>, Vec<Inbound>) = Default::default();
     let mut consents: Vec<ConsentNews> = Vec::new();
+    let mut learned: Vec<(ChannelId, String, SendKey)> = Vec::new();
     for event in events {
         match event {
             Event::Receipt(receipt) => receipts.push(receipt),
             Event::Inbound(it) => inbound.push(it),
             Event::Consent(it) => consents.push(it),
+            Event::Taken { key, reference } => {
+                receipts.push(Receipt::of(key, ReceiptStatus::Accepted));
+                learned.extend(reference.map(|reference| (channel, reference, key)));
+            }
             Event::Other(what) => tracing::debug!(channel.id = %channel, "passed over: {what}"),
         }
     }
@@ -255,6 +260,10 @@ pub async fn take_in(
         .db
         .run(move |conn| {
             let (mut n, mut wrote) = (0, None);
+            if !learned.is_empty() {
+                references::remember(conn, &learned, now)?;
+                n += take_in_parked(conn, now)?;
+            }
             if !receipts.is_empty() {
                 n += take_in_receipts(conn, channel, &receipts, now)?;
             }

@@ -99,15 +99,15 @@ pub fn join(mut pieces: Vec<(i32, i32, Inbound)>) -> Option<Inbound> {
     pieces.sort_by_key(|(n, ..)| *n);
     let of = pieces.last()?.1;
     let mut whole: Option<(i32, Inbound)> = None;
-    for (n, _, piece) in pieces {
+    for (n, until, piece) in without_cuts(pieces) {
         whole = Some(match whole {
-            None if n == 1 => (n, piece),
-            None => (n, Inbound { text: format!("[…] {}", piece.text), ..piece }),
+            None if n == 1 => (until, piece),
+            None => (until, Inbound { text: format!("[…] {}", piece.text), ..piece }),
             Some((last, mut it)) => {
                 it.text.push_str(if n == last + 1 { "" } else { " […] " });
                 it.text.push_str(&piece.text);
                 it.media.extend(piece.media);
-                (n, it)
+                (until, it)
             }
         });
     }
@@ -115,7 +115,27 @@ pub fn join(mut pieces: Vec<(i32, i32, Inbound)>) -> Option<Inbound> {
     if last < of {
         it.text.push_str(" […]");
     }
-    Some(Inbound { part: None, ..it })
+    Some(Inbound { part: None, octets: None, ..it })
+}
+
+/// The same, in their order: what was cut into octets is read as one where no piece is missing. Each with the numbers of
+/// its first and last piece.
+fn without_cuts(pieces: Vec<(i32, i32, Inbound)>) -> Vec<(i32, i32, Inbound)> {
+    let mut read: Vec<(i32, i32, Inbound)> = Vec::new();
+    for (n, _, piece) in pieces {
+        if let (Some((_, last, before)), Some(octets)) = (read.last_mut(), &piece.octets)
+            && n == *last + 1
+            && let Some(both) = before.octets.clone().and_then(|it| it.and(octets))
+        {
+            before.text = both.text();
+            before.octets = Some(both);
+            before.media.extend(piece.media);
+            *last = n;
+        } else {
+            read.push((n, n, piece));
+        }
+    }
+    read
 }
 
 fn read(rows: Vec<Row>) -> Vec<(i32, i32, Inbound)> {
@@ -126,6 +146,7 @@ fn read(rows: Vec<Row>) -> Vec<(i32, i32, Inbound)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::letters::{Letters, Undecoded};
 
     fn piece(n: i32, of: i32, text: &str) -> (i32, i32, Inbound) {
         (n, of, Inbound { id: format!("id-{n}"), from: "1".into(), text: text.into(), ..Inbound::default() })
@@ -139,5 +160,18 @@ mod tests {
         assert_eq!(joined(&[piece(2, 4, "b")]), Some(("id-2".into(), "[…] b […]".into())));
         assert_eq!(joined(&[piece(1, 3, "a"), piece(3, 3, "c")]), Some(("id-1".into(), "a […] c".into())));
         assert_eq!(joined(&[]), None);
+    }
+
+    #[test]
+    fn a_letter_that_was_cut_in_two_between_pieces_is_whole_unless_one_is_missing() {
+        let cut = |n: i32, octets: &[u8]| {
+            let octets = Undecoded { letters: Letters::Ucs2, octets: octets.to_vec() };
+            let (_, _, it) = piece(n, 3, &octets.text());
+            (n, 3, Inbound { octets: Some(octets), ..it })
+        };
+        let them = [cut(1, b"\x00a\xd8\x3d"), cut(2, b"\xde\x31\x00b\xd8\x3d"), cut(3, b"\xde\x00")];
+        let joined = |pieces: &[(i32, i32, Inbound)]| join(pieces.to_vec()).unwrap();
+        assert_eq!((joined(&them).text.as_str(), joined(&them).octets), ("a😱b😀", None));
+        assert_eq!(joined(&[them[2].clone(), them[0].clone()]).text, "a\u{fffd} […] \u{fffd}");
     }
 }

@@ -135,6 +135,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    channel_lines (channel_id) {
+        channel_id -> Int8,
+        process -> Uuid,
+        until -> Timestamptz,
+    }
+}
+
+diesel::table! {
     channel_takes (id) {
         id -> Int8,
         channel_id -> Int8,

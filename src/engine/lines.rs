@@ -1,4 +1,7 @@
 //! The channels as this process uses them: an adapter each, and places on the wire.
+//!
+//! Some providers want a line held open, by one of our processes at a time. Whoever holds it says so in the database each
+//! second. A process that could not say so for a while stops sending by its own clock before another may take the line.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -8,10 +11,11 @@ use actix_web::web::Data;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::channels::incidents::{self, Trouble};
-use crate::channels::{room, setups, templates};
+use crate::channels::{held, room, setups, templates};
 use crate::clock::uptime;
 use crate::conversations::intake;
 use crate::deliveries::actions::{self, Overrun};
@@ -22,6 +26,11 @@ use crate::wording::{Content, FilledTemplate};
 
 /// How long nothing is sent through a channel whose provider refuses everything.
 const SILENT_FOR: TimeDelta = TimeDelta::seconds(60);
+
+/// How often the holder of a line says that it holds it.
+const HOLDS_AGAIN: Duration = Duration::from_secs(1);
+/// Its clock may differ by so much from that of whoever takes the line next, and what passed its gate has to leave.
+const SURE_FOR_LESS: Duration = Duration::from_secs(2);
 
 /// Claims that a fast channel is asked for in a second.
 const BATCHES_A_SECOND: usize = 50;
@@ -38,8 +47,10 @@ pub struct Line {
     /// For replies, which never wait behind a campaign.
     pub reply_places: Arc<Semaphore>,
     flow: Arc<Mutex<Flow>>,
-    /// Held open as long as there is somebody who sends through it.
-    _session: Option<Session>,
+    /// Held open as long as there is somebody who sends through it, and it is ours to hold.
+    session: Mutex<Option<Session>>,
+    /// Until when its line is ours, by [`uptime`]. It stays when the settings change.
+    ours_until: Arc<Mutex<Duration>>,
 }
 
 /// What went out lately.
@@ -128,7 +139,7 @@ impl Line {
         let begun_at = app.clock.now();
         let Some(begun) = self.begin(begun_at) else { return Tried::NotBegun };
         // The term comes last: past it a pause or a stop may have answered.
-        let may_begin = || !is_off() && !term.is_over(app);
+        let may_begin = || !is_off() && !term.is_over(app) && self.is_ours();
         let sent = timeout(PATIENCE, self.adapter.send(envelope, &may_begin)).await;
         let sent = sent.unwrap_or_else(|_| Some(SendOutcome::Unknown { code: "no answer in time".to_owned() }));
         let Some(outcome) = sent else {
@@ -160,6 +171,21 @@ impl Line {
                 Some((ChannelId(self.setup.id), it.clone()))
             }
             _ => None,
+        }
+    }
+
+    /// Whether this process may send through it.
+    fn is_ours(&self) -> bool {
+        !self.able.held_once || uptime() < *self.ours_until.lock().unwrap()
+    }
+
+    /// Opens its line, or lets go of it.
+    fn hold(&self, app: &Data<App>, is_ours: bool) {
+        let mut session = self.session.lock().unwrap();
+        match (&*session, is_ours) {
+            (None, true) => *session = self.adapter.clone().open(told(app, ChannelId(self.setup.id))),
+            (Some(_), false) => *session = None,
+            _ => {}
         }
     }
 
@@ -271,23 +297,84 @@ impl Line {
 }
 
 /// One per process.
-#[derive(Default)]
-pub struct Lines(Mutex<HashMap<ChannelId, Arc<Line>>>);
+pub struct Lines {
+    /// Its name where lines are held.
+    process: Uuid,
+    lines: Mutex<HashMap<ChannelId, Arc<Line>>>,
+    /// When it said last which lines it holds, by [`uptime`].
+    held_at: Mutex<Option<Duration>>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines { process: Uuid::new_v4(), lines: Mutex::default(), held_at: Mutex::default() }
+    }
+}
 
 impl Lines {
+    /// `None` as well where another process holds its line.
     pub fn get(&self, channel: ChannelId) -> Option<Arc<Line>> {
-        self.0.lock().unwrap().get(&channel).cloned()
+        self.lines.lock().unwrap().get(&channel).filter(|line| line.is_ours()).cloned()
+    }
+
+    /// Takes the lines that nobody holds, and goes on holding those that are ours.
+    async fn hold(&self, app: &Data<App>) -> anyhow::Result<()> {
+        let them = || self.lines.lock().unwrap().values().filter(|it| it.able.held_once).cloned().collect::<Vec<_>>();
+        let mut held_once: Vec<ChannelId> = them().iter().map(|line| ChannelId(line.setup.id)).collect();
+        // Before the question: whoever takes a line over counts from later.
+        let since = uptime();
+        let is_due = self.held_at.lock().unwrap().is_none_or(|at| at + HOLDS_AGAIN <= since);
+        let some_are_new = them().iter().any(|line| line.session.lock().unwrap().is_none());
+        if held_once.is_empty() || app.clock.has_leapt() || !(is_due || some_are_new) {
+            return Ok(());
+        }
+        held_once.sort_unstable();
+        let (process, now) = (self.process, app.clock.now());
+        let ours = app.db.run(move |conn| held::take(conn, process, &held_once, now)).await;
+        if let Ok(ours) = &ours {
+            *self.held_at.lock().unwrap() = Some(since);
+            let until = since + held::HELD_FOR.to_std().unwrap_or_default().saturating_sub(SURE_FOR_LESS);
+            for line in them().iter().filter(|line| ours.contains(&ChannelId(line.setup.id))) {
+                *line.ours_until.lock().unwrap() = until;
+            }
+        }
+        for line in them() {
+            line.hold(app, line.is_ours());
+        }
+        ours.map(drop).map_err(Into::into)
+    }
+
+    /// Lets go of all lines, so that another process need not wait for them.
+    pub async fn let_go(&self, app: &App) {
+        let lines: Vec<Arc<Line>> =
+            self.lines.lock().unwrap().values().filter(|it| it.able.held_once).cloned().collect();
+        if lines.is_empty() {
+            return;
+        }
+        for line in lines {
+            *line.ours_until.lock().unwrap() = Duration::ZERO;
+            *line.session.lock().unwrap() = None;
+        }
+        let process = self.process;
+        if let Err(error) = app.db.run(move |conn| held::let_go(conn, process)).await {
+            tracing::warn!("lines could not be let go of, and are free in a moment: {error}");
+        }
     }
 
     /// Makes adapters for new channels, and new ones for those whose settings changed.
     pub async fn look_up(&self, app: &Data<App>) -> anyhow::Result<()> {
+        self.read(app).await?;
+        self.hold(app).await
+    }
+
+    async fn read(&self, app: &Data<App>) -> anyhow::Result<()> {
         let (setups, troubled) =
             app.db.run(|conn| diesel::QueryResult::Ok((setups::all(conn)?, incidents::open(conn)?))).await?;
         for setup in &setups {
             let held = if troubled.contains_key(&ChannelId(setup.id)) { 1.0 } else { 0.0 };
             metrics::gauge!("bugle_channel_in_trouble", "channel" => setup.id.to_string()).set(held);
         }
-        let mut lines = self.0.lock().unwrap();
+        let mut lines = self.lines.lock().unwrap();
         for setup in setups {
             let id = ChannelId(setup.id);
             let known = lines.get(&id);
@@ -300,17 +387,24 @@ impl Lines {
             }
             // The places stay: sends under the old settings are still on the wire.
             let in_flight = app.settings.in_flight;
-            let (places, reply_places, flow) = match known {
-                Some(line) => (line.places.clone(), line.reply_places.clone(), line.flow.clone()),
+            let (places, reply_places, flow, ours_until) = match known {
+                Some(line) => {
+                    (line.places.clone(), line.reply_places.clone(), line.flow.clone(), line.ours_until.clone())
+                }
                 None => {
                     let flow = Flow { in_trouble: troubled.contains_key(&id), ..Flow::default() };
                     let places = || Arc::new(Semaphore::new(in_flight));
-                    (places(), places(), Arc::new(Mutex::new(flow)))
+                    (places(), places(), Arc::new(Mutex::new(flow)), Arc::default())
                 }
             };
             let adapter = (app.providers)(&setup);
-            let (able, session) = (adapter.able(), adapter.clone().open(told(app, id)));
-            lines.insert(id, Arc::new(Line { adapter, able, setup, places, reply_places, flow, _session: session }));
+            let able = adapter.able();
+            let session = Mutex::default();
+            let line = Line { adapter, able, setup, places, reply_places, flow, session, ours_until };
+            if !able.held_once {
+                line.hold(app, true);
+            }
+            lines.insert(id, Arc::new(line));
         }
         Ok(())
     }

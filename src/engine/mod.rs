@@ -144,5 +144,6 @@ impl Engine {
     /// Waits, no longer than sends may take, until what is on the wire is written down.
     pub async fn shut_down(&self) {
         tokio::join!(self.dispatcher.outbox.shut_down(), self.talker.outbox.shut_down());
+        self.dispatcher.lines.let_go(&self.app).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Makes the adapters of channels that send through an account somewhere else.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 
@@ -9,6 +10,7 @@ use super::credentials::Credentials;
 use super::http::{Hook, Http, HttpParts, HttpSettings};
 use super::meta::messenger::{Messenger, MessengerParts, MessengerSettings};
 use super::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
+use super::smpp::{Smpp, SmppParts, SmppSettings};
 use super::twilio::{API, Twilio, TwilioParts, TwilioSettings};
 use super::viber::{self, Viber, ViberParts, ViberSettings};
 use super::{Able, Call, Envelope, Forged, Gate, Heard, Provider, ProviderName, RejectClass, SendOutcome, Setup};
@@ -22,6 +24,8 @@ pub struct Accounts {
     public_url: Option<String>,
     caller: Arc<Caller>,
     clock: Clock,
+    /// Those that hold a line open, by their channels, as long as somebody uses them.
+    bound: Mutex<HashMap<i64, (Setup, Weak<Smpp>)>>,
 }
 
 impl Accounts {
@@ -31,7 +35,19 @@ impl Accounts {
             public_url: settings.public_url.clone(),
             caller: Arc::new(Caller::new(settings.internal_gateways.clone())),
             clock: clock.clone(),
+            bound: Mutex::default(),
         }
+    }
+
+    /// The adapter that holds this channel's line already; a new one where there is none as it is set up.
+    fn bound(&self, setup: &Setup, new: impl FnOnce() -> Smpp) -> Arc<Smpp> {
+        let mut bound = self.bound.lock().unwrap();
+        let known = bound.get(&setup.id).filter(|(of, _)| of == setup);
+        known.and_then(|(_, it)| it.upgrade()).unwrap_or_else(|| {
+            let it = Arc::new(new());
+            bound.insert(setup.id, (setup.clone(), Arc::downgrade(&it)));
+            it
+        })
     }
 
     /// One that refuses everything, and says why, where the channel's settings cannot be used.
@@ -73,6 +89,10 @@ impl Accounts {
                 let parts = ViberParts { sender, settings, credentials, hook, api: viber::API.to_owned() };
                 Ok(Arc::new(Viber::new(parts, caller, clock)))
             }
+            ProviderName::Smpp => {
+                let settings: SmppSettings = serde_json::from_value(settings).map_err(unreadable)?;
+                Ok(self.bound(setup, || Smpp::new(SmppParts { sender, settings, credentials }, caller, clock)))
+            }
             ProviderName::Sandbox | ProviderName::Webchat => Err("it has no account".to_owned()),
         }
     }
@@ -83,12 +103,7 @@ pub fn hook(public_url: Option<&str>, setup: &Setup) -> Hook {
     let site = public_url.unwrap_or("http://localhost");
     let path = match setup.provider {
         ProviderName::Http => format!("/webhooks/{}/{}", setup.id, &*setup.secret),
-        ProviderName::Twilio
-        | ProviderName::Whatsapp
-        | ProviderName::Messenger
-        | ProviderName::Viber
-        | ProviderName::Sandbox
-        | ProviderName::Webchat => format!("/webhooks/{}", setup.id),
+        _ => format!("/webhooks/{}", setup.id),
     };
     Hook { url: format!("{site}{path}"), is_public: public_url.is_some() }
 }

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
 use super::answer::{HttpAnswer, LONGEST};
@@ -103,6 +104,12 @@ struct Idle {
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// A connection on which nothing has been said yet.
+pub enum Connected {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 impl Caller {
     pub fn new(internal: Vec<Network>) -> Caller {
         let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
@@ -129,10 +136,9 @@ impl Caller {
             let is_new = waiting.is_none();
             let mut sender = match waiting {
                 Some(sender) => sender,
-                None => match timeout(CONNECT_WITHIN, self.connect(&place)).await {
-                    Ok(Ok(sender)) => sender,
-                    Ok(Err(error)) => return Some(Err(error)),
-                    Err(_) => return Some(Err(Unanswered::NotBegun("no connection in time".to_owned()))),
+                None => match self.new_sender(&place).await {
+                    Ok(sender) => sender,
+                    Err(error) => return Some(Err(error)),
                 },
             };
             if !gate() {
@@ -157,9 +163,15 @@ impl Caller {
     pub async fn reach(&self, url: &str) -> Result<String, Unanswered> {
         let ask = HttpAsk { method: "GET".to_owned(), url: url.to_owned(), ..HttpAsk::default() };
         let (place, _) = prepare(&ask).map_err(Unanswered::Misset)?;
-        let connected = timeout(CONNECT_WITHIN, self.connect(&place)).await;
-        connected.unwrap_or_else(|_| Err(Unanswered::NotBegun("no connection in time".to_owned())))?;
+        self.dial(&place.host, place.port, place.tls).await?;
         Ok(place.host)
+    }
+
+    async fn new_sender(&self, place: &Place) -> Result<Sender, Unanswered> {
+        match self.dial(&place.host, place.port, place.tls).await? {
+            Connected::Plain(stream) => shake_hands(stream).await,
+            Connected::Tls(stream) => shake_hands(stream).await,
+        }
     }
 
     async fn read(
@@ -203,7 +215,14 @@ impl Caller {
         }
     }
 
-    async fn connect(&self, place: &Place) -> Result<Sender, Unanswered> {
+    /// A connection to a host that may be called, in time.
+    pub async fn dial(&self, host: &str, port: u16, tls: bool) -> Result<Connected, Unanswered> {
+        let place = Place { tls, host: host.to_owned(), port };
+        let connected = timeout(CONNECT_WITHIN, self.connect(&place)).await;
+        connected.unwrap_or_else(|_| Err(Unanswered::NotBegun("no connection in time".to_owned())))
+    }
+
+    async fn connect(&self, place: &Place) -> Result<Connected, Unanswered> {
         let not_begun = |what: String| Unanswered::NotBegun(what);
         let host = place.host.trim_matches(['[', ']']);
         let found = lookup_host((host, place.port)).await;
@@ -226,11 +245,11 @@ impl Caller {
             };
             let _ = stream.set_nodelay(true);
             if !place.tls {
-                return shake_hands(stream).await;
+                return Ok(Connected::Plain(stream));
             }
             let name = ServerName::try_from(host.to_owned()).map_err(|error| Unanswered::Misset(error.to_string()))?;
             match self.tls.connect(name, stream).await {
-                Ok(stream) => return shake_hands(stream).await,
+                Ok(stream) => return Ok(Connected::Tls(Box::new(stream))),
                 Err(why) => error = not_begun(format!("{host}: {why}")),
             }
         }

@@ -22,6 +22,7 @@ pub mod http;
 pub mod twilio;
 pub mod meta;
 pub mod viber;
+pub mod smpp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::key::{SendKey, StatusKey};
 use crate::ids::UserId;
+use crate::wording::letters::Undecoded;
 use crate::wording::{Approved, Content};
 use crate::words::words;
 
@@ -88,12 +90,20 @@ pub struct Able {
     pub tells_by_reference: bool,
     /// Characters of a text at most; `None` where that is the provider's affair.
     pub longest: Option<usize>,
+    /// The line that it holds open is held by one process at a time, and only that one sends.
+    pub held_once: bool,
 }
 
 impl Able {
     /// Texts and nothing else.
-    pub const TEXT: Able =
-        Able { choices: false, media: false, templates: false, tells_by_reference: false, longest: None };
+    pub const TEXT: Able = Able {
+        choices: false,
+        media: false,
+        templates: false,
+        tells_by_reference: false,
+        longest: None,
+        held_once: false,
+    };
 
     /// Why it cannot carry this; `None` when it can.
     pub fn refuses(&self, content: &Content) -> Option<(RejectClass, &'static str)> {
@@ -186,6 +196,7 @@ words! {
         Whatsapp = "whatsapp" => "WhatsApp Cloud API",
         Messenger = "messenger" => "Messenger Platform",
         Viber = "viber" => "Viber",
+        Smpp = "smpp" => "SMPP",
     }
 }
 
@@ -212,6 +223,11 @@ pub enum Event {
     Receipt(Receipt),
     Inbound(Inbound),
     Consent(ConsentNews),
+    /// It took a send for which nobody waits any more, and its name for it.
+    Taken {
+        key: SendKey,
+        reference: Option<String>,
+    },
     /// Known, and nothing that a person said: it starts nobody's bot and is answered by none.
     Other(String),
 }
@@ -292,6 +308,9 @@ pub struct Inbound {
     /// What the person is called there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What `text` was read from, where it is a piece of a text: a letter may be cut in two between pieces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub octets: Option<Undecoded>,
 }
 
 /// News that the provider brings after the send.

@@ -95,11 +95,7 @@ pub fn providers(db: &Db, books: &Db, clock: &Clock, settings: &Settings) -> Pro
     Arc::new(move |setup| match setup.provider {
         ProviderName::Sandbox => Arc::new(Sandbox::new(setup, books.clone())) as Arc<dyn Provider>,
         ProviderName::Webchat => Arc::new(Webchat::new(setup, chats.clone())),
-        ProviderName::Http
-        | ProviderName::Twilio
-        | ProviderName::Whatsapp
-        | ProviderName::Messenger
-        | ProviderName::Viber => accounts.provider(setup),
+        _ => accounts.provider(setup),
     })
 }
 

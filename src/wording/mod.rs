@@ -20,10 +20,11 @@
 
 mod approved;
 mod content;
+pub mod letters;
 mod segments;
 mod template;
 
 pub use approved::{Approved, FilledPlace, FilledTemplate, ParsedTemplate, Place, PlacePart, places_in};
 pub use content::Content;
-pub use segments::{Encoding, Segments, segments, split};
+pub use segments::{Encoding, Segments, segments, split, split_as};
 pub use template::{MissingValue, Template};

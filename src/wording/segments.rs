@@ -50,24 +50,33 @@ pub struct Segments {
 
 /// Counts the SMS that `text` will be.
 pub fn segments(text: &str) -> Segments {
-    let (segments, _) = cut(text, |_| {});
+    let (segments, _) = cut(text, encoding_of(text), |_| {});
     segments
 }
 
 /// The parts as they will be sent. Joined they are `text`; no character is cut in two.
 pub fn split(text: &str) -> Vec<&str> {
+    split_as(text, encoding_of(text))
+}
+
+/// The same for a text that travels so. What is outside the alphabet of [`Encoding::Gsm7`] counts as one of its
+/// characters.
+pub fn split_as(text: &str, encoding: Encoding) -> Vec<&str> {
     let mut parts = Vec::new();
-    let (_, last) = cut(text, |part| parts.push(part));
+    let (_, last) = cut(text, encoding, |part| parts.push(part));
     parts.push(last);
     parts
+}
+
+fn encoding_of(text: &str) -> Encoding {
+    if text.chars().all(|c| septets(c).is_some()) { Encoding::Gsm7 } else { Encoding::Ucs2 }
 }
 
 /// Tells `full` each part but the last, which it returns.
 ///
 /// A character of two units never straddles parts: phones would show neither half.
-fn cut<'a>(text: &'a str, mut full: impl FnMut(&'a str)) -> (Segments, &'a str) {
+fn cut<'a>(text: &'a str, encoding: Encoding, mut full: impl FnMut(&'a str)) -> (Segments, &'a str) {
     let forced_by = text.chars().find(|c| septets(*c).is_none());
-    let encoding = if forced_by.is_some() { Encoding::Ucs2 } else { Encoding::Gsm7 };
     let units = text.chars().map(|c| encoding.units(c)).sum();
     let (single, each) = encoding.limits();
     let per_part_limit = if units <= single { single } else { each };

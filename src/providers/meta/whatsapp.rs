@@ -372,7 +372,14 @@ fn is_of_a_template(event: &Event) -> bool {
 #[async_trait]
 impl Provider for Whatsapp {
     fn able(&self) -> Able {
-        Able { choices: true, media: true, templates: true, tells_by_reference: true, longest: Some(LONGEST) }
+        Able {
+            choices: true,
+            media: true,
+            templates: true,
+            tells_by_reference: true,
+            longest: Some(LONGEST),
+            ..Able::TEXT
+        }
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {

@@ -317,6 +317,7 @@ impl Provider for Twilio {
             templates: self.kind == Kind::Whatsapp,
             tells_by_reference: true,
             longest: Some(LONGEST),
+            ..Able::TEXT
         }
     }
 
