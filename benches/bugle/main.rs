@@ -20,6 +20,7 @@ mod pause;
 mod peers;
 mod review;
 mod screen;
+mod smpp;
 mod stop;
 mod table;
 mod talk;
@@ -55,6 +56,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("wake", |ground| Box::pin(talk::re_engagers(ground))),
     ("inbox", |ground| Box::pin(talk::inbox(ground))),
     ("widgets", |ground| Box::pin(talk::widgets(ground))),
+    ("smpp", |ground| Box::pin(smpp::submit(ground))),
     ("besieged", |ground| Box::pin(besieged::besieged(ground))),
 ];
 

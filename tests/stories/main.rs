@@ -43,6 +43,7 @@ mod rest;
 mod screen;
 mod settings;
 mod signing_in;
+mod smpp;
 mod starting;
 mod strangers;
 mod talking;

@@ -12,12 +12,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::setting::{self, Adapter};
+use crate::smpp;
 
 fn instant(value: &Value) -> Option<DateTime<Utc>> {
     value.as_str()?.parse().ok()
 }
 
-fn now_of(case: &Value) -> DateTime<Utc> {
+pub fn now_of(case: &Value) -> DateTime<Utc> {
     instant(&case["setup"]["now"]).unwrap_or_else(|| "2026-11-28T12:00:00Z".parse().unwrap())
 }
 
@@ -34,6 +35,9 @@ fn headers(it: &Value) -> Vec<(String, String)> {
 }
 
 pub fn check(case: &Value) -> Result<(), String> {
+    if case["provider"] == "smpp" {
+        return smpp::check(case);
+    }
     let (adapter, kind, region) = setting::channel(case, None)?;
     let right = &case["right"];
     if case["answer"].is_object() {
@@ -96,7 +100,7 @@ fn hear(call: &Value, adapter: &Adapter, at: DateTime<Utc>) -> Result<Heard, For
 }
 
 /// As the product stores it.
-fn readable(event: Event, kind: Kind, region: &str) -> Option<Event> {
+pub fn readable(event: Event, kind: Kind, region: &str) -> Option<Event> {
     match event {
         Event::Inbound(it) => intake::readable(kind, region, it).map(Event::Inbound),
         other => Some(other),
@@ -128,7 +132,7 @@ fn check_answer(right: &Value, status: u64, heard: Option<&Heard>) -> Result<(),
     Ok(())
 }
 
-fn want(what: &str, right: &Value, ours: &Value) -> Result<(), String> {
+pub fn want(what: &str, right: &Value, ours: &Value) -> Result<(), String> {
     if right == ours { Ok(()) } else { Err(format!("{what}: {right} is right, and it is {ours}")) }
 }
 
@@ -154,7 +158,7 @@ fn same_time(right: &Value, ours: Option<DateTime<Utc>>) -> bool {
 }
 
 /// Each event that is right, in its order. Those that are of no person may be left out or be there.
-fn compare(events: &[Event], right: &Value, kind: Kind) -> Result<(), String> {
+pub fn compare(events: &[Event], right: &Value, kind: Kind) -> Result<(), String> {
     let is_quiet = |word: &str| ["ignored", "other"].contains(&word);
     let right: Vec<&Value> = right.as_array().into_iter().flatten().collect();
     let spoken: Vec<&&Value> = right.iter().filter(|it| !is_quiet(it["type"].as_str().unwrap_or_default())).collect();
@@ -184,9 +188,15 @@ fn same(event: &Event, right: &Value, kind: Kind) -> Result<(), String> {
         (Event::Inbound(it), "message") if it.part.is_none() => same_message(it, right, kind),
         (Event::Inbound(it), "message-part") => {
             let part = it.part.as_ref().ok_or("no part")?;
-            let ours = json!({ "ref": part.of_text, "of": part.of, "n": part.n });
-            want("part", &right["part"], &ours)?;
-            want("id", &right["id"], &json!(it.id))
+            let reference = &right["part"]["ref"];
+            let written = reference.as_str().map_or_else(|| reference.to_string(), str::to_owned);
+            want("reference", &json!(written), &json!(part.of_text))?;
+            want("of", &right["part"]["of"], &json!(part.of))?;
+            want("n", &right["part"]["n"], &json!(part.n))?;
+            if right["id"].is_string() {
+                want("id", &right["id"], &json!(it.id))?;
+            }
+            Ok(())
         }
         (Event::Receipt(it), "status") => same_status(it, right, kind),
         (Event::Consent(it), "opt-out" | "opt-in") => {
@@ -306,7 +316,7 @@ fn class_word(class: RejectClass) -> &'static str {
 }
 
 /// What is shown afterwards: what was recorded, and what is told now.
-fn effective(case: &Value, events: &[Event]) -> Result<(), String> {
+pub fn effective(case: &Value, events: &[Event]) -> Result<(), String> {
     let Some(right) = case["right"]["effective_state"].as_str() else { return Ok(()) };
     let mut word = Word::default();
     let recorded = case["setup"]["recorded_before"].as_array().into_iter().flatten();
@@ -352,7 +362,7 @@ fn touches(case: &Value, events: &[Event], kind: Kind) -> Result<(), String> {
 }
 
 /// Pieces of a text, put together as the product puts them.
-fn joined(right: &Value, said: &[Inbound], kind: Kind) -> Result<(), String> {
+pub fn joined(right: &Value, said: &[Inbound], kind: Kind) -> Result<(), String> {
     if !right["joined"].is_object() {
         return Ok(());
     }
@@ -369,8 +379,11 @@ fn answer(case: &Value, adapter: &Adapter) -> Result<(), String> {
     let (it, right) = (&case["answer"], &case["right"]);
     let answer =
         HttpAnswer { status: it["status"].as_u64().unwrap_or_default() as u16, headers: headers(it), body: octets(it) };
-    let outcome = adapter.outcome(answer, now_of(case));
-    let (class, scope, wait, id, code) = match &outcome {
+    same_outcome(&adapter.outcome(answer, now_of(case)), right)
+}
+
+pub fn same_outcome(outcome: &SendOutcome, right: &Value) -> Result<(), String> {
+    let (class, scope, wait, id, code) = match outcome {
         SendOutcome::Accepted { provider_ref } => ("accepted", None, None, provider_ref.clone(), None),
         SendOutcome::Rejected { class, code } => (class_word(*class), None, None, None, Some(code.clone())),
         SendOutcome::RetryLater { why, after, scope, code } => {

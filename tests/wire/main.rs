@@ -7,17 +7,20 @@
 //! * `provider`, `kind` (inbound, status, verify, other: a call; answer: to a send of ours), `why` it is a trap
 //! * `setup`: secrets, the channel's `public_url`, `outcome` (rules about answers), `fields`, `now`, `recorded_before`
 //! * `call` or `calls` (method, url, headers, body or `body_base64`); or `answer` (status, headers, body)
+//! * for SMPP `pdu_hex` or `pdus_hex`, what comes over a bind; in `setup` what is `outstanding`, `smsc_default_alphabet`,
+//!   `smsc_zone`, `message_id_form`; in `right` `results` of what was outstanding, and `answer` or `answers` as PDUs
 //! * `right`: `events`, of several calls a list for each; `joined` of pieces; `answer` to the call; `class`, `scope`,
 //!   `code`, `id`, `retry_after` of an answer to a send; `parts` where an answer speaks of several
 
 mod case;
 mod setting;
+mod smpp;
 
 use std::fs;
 use std::path::Path;
 
 /// Providers whose adapters are there.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "generic-http",
     "kannel",
     "vonage",
@@ -28,6 +31,7 @@ const KNOWN: [&str; 10] = [
     "whatsapp",
     "messenger",
     "viber",
+    "smpp",
 ];
 
 #[test]

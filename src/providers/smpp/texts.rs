@@ -173,8 +173,11 @@ mod tests {
             for part in of(&text, alphabet, long) {
                 let letters = if part.data_coding == 8 { Letters::Ucs2 } else { alphabet };
                 let header = if part.esm_class == 0x40 { 6 } else { 0 };
-                let most = match letters { Letters::Ucs2 | Letters::Packed => 140, _ => 160 };
-                prop_assert!(part.short.len() <= if letters == Letters::Gsm { most + header } else { most.max(159) });
+                let most = match letters {
+                    Letters::Ucs2 | Letters::Packed => 140,
+                    _ => 160,
+                };
+                prop_assert!(part.short.len() <= most);
                 let octets = match part.tlvs.get(tag::MESSAGE_PAYLOAD) { Some(it) => it, None => &part.short[header..] };
                 if letters == Letters::Packed && header > 0 {
                     joined.push_str(&Letters::Gsm.decode(&crate::wording::letters::unpack(octets, fill_bits(header))));

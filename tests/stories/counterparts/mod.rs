@@ -4,6 +4,7 @@
 mod chats;
 mod kannel;
 mod shapes;
+mod smpp;
 mod twilio;
 
 use std::net::{TcpListener, TcpStream};
