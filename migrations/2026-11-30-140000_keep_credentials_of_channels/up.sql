@@ -4,7 +4,7 @@ ALTER TABLE channels
     ADD COLUMN credentials text,
     ADD COLUMN called_at timestamptz,
     DROP CONSTRAINT provider_is_known,
-    ADD CONSTRAINT provider_is_known CHECK (provider IN ('sandbox', 'webchat', 'http', 'twilio', 'whatsapp', 'messenger', 'viber')),
+    ADD CONSTRAINT provider_is_known CHECK (provider IN ('sandbox', 'webchat', 'http', 'twilio', 'whatsapp')),
     ADD CONSTRAINT credentials_are_sealed CHECK (credentials LIKE 'k1:%');
 COMMENT ON COLUMN channels.secret      IS 'Made by us: signs calls of the sandbox and tokens of visitors, and is the part of a channel''s address that nobody can guess';
 COMMENT ON COLUMN channels.called_at   IS 'When its provider called us last, to the minute';

@@ -1,3 +1,6 @@
+ALTER TABLE channels
+    DROP CONSTRAINT provider_is_known,
+    ADD CONSTRAINT provider_is_known CHECK (provider IN ('sandbox', 'webchat', 'http', 'twilio', 'whatsapp'));
 ALTER TABLE messages DROP COLUMN claimed_at;
 DELETE FROM parked_receipts WHERE reference IS NULL;
 DROP INDEX parked_receipts_to_whom;

@@ -14,3 +14,7 @@ COMMENT ON COLUMN parked_receipts.may_adopt IS 'Of the one send to there that is
 
 ALTER TABLE messages ADD COLUMN claimed_at timestamptz;
 COMMENT ON COLUMN messages.claimed_at IS 'Of the last try; it began within a second of it. NULL before there was one';
+
+ALTER TABLE channels
+    DROP CONSTRAINT provider_is_known,
+    ADD CONSTRAINT provider_is_known CHECK (provider IN ('sandbox', 'webchat', 'http', 'twilio', 'whatsapp', 'messenger', 'viber'));

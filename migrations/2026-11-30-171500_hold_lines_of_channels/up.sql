@@ -2,7 +2,7 @@
 -- that one sends.
 ALTER TABLE channels
     DROP CONSTRAINT provider_is_known,
-    ADD CONSTRAINT provider_is_known CHECK (provider IN ('sandbox', 'webchat', 'http', 'twilio', 'whatsapp', 'smpp'));
+    ADD CONSTRAINT provider_is_known CHECK (provider IN ('sandbox', 'webchat', 'http', 'twilio', 'whatsapp', 'messenger', 'viber', 'smpp'));
 
 CREATE TABLE channel_lines (
     channel_id bigint      PRIMARY KEY REFERENCES channels,

@@ -63,7 +63,7 @@ impl OwnYes {
             Matter::Messaged => format!("Yes, {n} again: an earlier campaign has messaged them already."),
             Matter::OutsideWindow => format!(
                 "Yes, a text of our own to {n} who have not written within 24 hours: the provider refuses it, as things \
-                 stand. An approved text would reach them."
+                 stand. Where it approves texts, one of those reaches them."
             ),
         }
     }

@@ -64,7 +64,7 @@ pub enum Refused {
     Unknown(String),
     #[error("This person cannot answer conversations.")]
     NotAnAgent,
-    #[error("They wrote last more than {0} hours ago. Until they write again, only an approved text reaches them.")]
+    #[error("They wrote last more than {0} hours ago. Until they write again, no text of your own reaches them.")]
     OutsideWindow(i64),
     #[error("{0}")]
     Template(String),

@@ -207,6 +207,7 @@ impl ProviderName {
         match (self, kind) {
             // WhatsApp's rule, whoever carries it there.
             (ProviderName::Whatsapp, _) | (ProviderName::Twilio, Kind::Whatsapp) => Some(TimeDelta::hours(24)),
+            (ProviderName::Messenger, _) => Some(TimeDelta::hours(24)),
             _ => None,
         }
     }

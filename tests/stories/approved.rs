@@ -292,7 +292,7 @@ async fn an_agent_reaches_somebody_after_a_day_only_with_an_approved_text() {
     desk.visit(&thread).await.shows("Until they write again, only an approved text reaches them.");
     let refused = desk.fill_in(&reply, &[("body", "Still there?"), ("seen", "9")]).await;
     assert_eq!(refused.status, 422);
-    refused.shows("only an approved text reaches them");
+    refused.shows("no text of your own reaches them");
 
     let half = desk.fill_in(&reply, &[("template", "hello:de"), ("place_body_name", ""), ("seen", "9")]).await;
     assert_eq!(half.status, 422);

@@ -111,6 +111,16 @@ struct Look {
 }
 
 impl Look {
+    /// Whether an approved text would reach them.
+    fn approves_texts(&self) -> bool {
+        self.approvable.as_ref().is_some_and(|(_, it, _)| it.provider.approves_texts(it.kind))
+    }
+
+    /// Whether the channel has approved texts that can be sent.
+    fn may_send_approved(&self) -> bool {
+        self.approvable.as_ref().is_some_and(|(.., known)| known.iter().any(Approved::can_be_sent))
+    }
+
     /// The fields of an approved text.
     fn approved(&self) -> askama::Result<String> {
         let Some((_, channel, known)) = &self.approvable else { return Ok(String::new()) };

@@ -297,7 +297,7 @@ fn receipts(it: &Value, about: &Value, from: &str, status: ReceiptStatus) -> Vec
 #[async_trait]
 impl Provider for Messenger {
     fn able(&self) -> Able {
-        Able { choices: true, media: true, templates: false, tells_by_reference: true, longest: Some(LONGEST) }
+        Able { choices: true, media: true, tells_by_reference: true, longest: Some(LONGEST), ..Able::TEXT }
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {

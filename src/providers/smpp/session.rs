@@ -139,10 +139,7 @@ impl OtherParts {
 
     fn is_about_one(&self, event: &Event) -> bool {
         match event {
-            Event::Receipt(it) => match &it.about {
-                StatusKey::Theirs(reference) => self.0.lock().unwrap().0.contains(reference),
-                StatusKey::Ours(_) | StatusKey::Strange(_) => false,
-            },
+            Event::Receipt(it) => it.about.theirs().is_some_and(|it| self.0.lock().unwrap().0.contains(it)),
             _ => false,
         }
     }

@@ -224,7 +224,7 @@ pub fn is_genuine(credentials: &Credentials, call: &Call<'_>) -> bool {
 #[async_trait]
 impl Provider for Viber {
     fn able(&self) -> Able {
-        Able { choices: true, media: true, templates: false, tells_by_reference: true, longest: Some(LONGEST) }
+        Able { choices: true, media: true, tells_by_reference: true, longest: Some(LONGEST), ..Able::TEXT }
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
