@@ -121,7 +121,7 @@ async fn with_messenger() -> (Desk, Gateway) {
         }
         _ => usual(setup),
     }));
-    graph.answers(|request| taken(request));
+    graph.answers(taken);
     (desk, graph)
 }
 

@@ -291,7 +291,7 @@ fn same_status(it: &Receipt, right: &Value, kind: Kind) -> Result<(), String> {
         // That somebody may be there later is no fault of a class of ours.
         let class = if ["temporary", "rate-limited"].contains(&class) { "other" } else { class };
         let ours = it.class.map(class_word);
-        let near = class == "other" && ours == Some("unreachable");
+        let near = ours.is_some_and(|ours| is_near(class, ours));
         if !near {
             want("class", &json!(class), &json!(ours))?;
         }
@@ -313,6 +313,11 @@ fn class_word(class: RejectClass) -> &'static str {
         RejectClass::Template => RejectClass::Content.word(),
         class => class.word(),
     }
+}
+
+/// Who cannot be reached has no word of their own there: it is a block, or nobody says why.
+fn is_near(right: &str, ours: &str) -> bool {
+    ours == "unreachable" && ["other", "blocked"].contains(&right)
 }
 
 /// What is shown afterwards: what was recorded, and what is told now.
@@ -397,7 +402,9 @@ pub fn same_outcome(outcome: &SendOutcome, right: &Value) -> Result<(), String> 
         let all_taken = parts.iter().all(|part| part["class"] == "accepted");
         return want("class", &json!(if all_taken { "accepted" } else { "unknown-fate" }), &json!(class));
     }
-    want("class", &right["class"], &json!(class)).map_err(|what| format!("{what}\n{outcome:?}"))?;
+    if !is_near(right["class"].as_str().unwrap_or_default(), class) {
+        want("class", &right["class"], &json!(class)).map_err(|what| format!("{what}\n{outcome:?}"))?;
+    }
     if let (Some(right), Some(scope)) = (right["scope"].as_str(), scope) {
         let word = match scope {
             RetryScope::Recipient => "recipient",

@@ -22,8 +22,8 @@ use crate::providers::key::{SendKey, StatusKey};
 use crate::providers::media::FileLook;
 use crate::providers::said::{Said, instant};
 use crate::providers::{
-    Able, Call, CallAnswer, ChoiceHeard, Envelope, Event, Forged, Gate, Heard, Inbound, MediaHeard, Provider, Receipt,
-    ReceiptStatus, SendOutcome,
+    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, MediaHeard,
+    Provider, Receipt, ReceiptStatus, SendOutcome,
 };
 use crate::wording::Content;
 
@@ -183,6 +183,15 @@ impl Messenger {
             if let (Some(about), Some(from)) = (it.get(name).filter(|it| it.is_object()), &from) {
                 return receipts(it, about, from, status);
             }
+        }
+        // Somebody stops what a page sends of its own accord, or wants it again.
+        let wants = match text(it, "/optin/notification_messages_status").as_deref() {
+            Some("STOP_NOTIFICATIONS") => Some(false),
+            Some("RESUME_NOTIFICATIONS") => Some(true),
+            _ => None,
+        };
+        if let (Some(wants), Some(from)) = (wants, from) {
+            return vec![Event::Consent(ConsentNews { from, wants, id: None })];
         }
         // Reactions, opt-ins, referrals, who holds the conversation: nothing in them was written.
         let whom = ["sender", "recipient", "timestamp"];
@@ -478,5 +487,8 @@ mod tests {
         }
         let other = heard(json!({ "reaction": { "mid": "m", "emoji": "x" } }));
         assert_eq!(other, [Event::Other("reaction".into())]);
+        assert_eq!(heard(json!({ "optin": { "ref": "x" } })), [Event::Other("optin".into())]);
+        let stops = json!({ "optin": { "notification_messages_status": "STOP_NOTIFICATIONS" } });
+        assert_eq!(heard(stops), [Event::Consent(ConsentNews { from: "7".into(), wants: false, id: None })]);
     }
 }
