@@ -301,8 +301,8 @@ pub struct Lines {
     /// Its name where lines are held.
     process: Uuid,
     lines: Mutex<HashMap<ChannelId, Arc<Line>>>,
-    /// When it said last which lines it holds, by [`uptime`].
-    held_at: Mutex<Option<Duration>>,
+    /// When it said last which lines it holds, by [`uptime`] and by the clock, which may leap.
+    held_at: Mutex<Option<(Duration, DateTime<Utc>)>>,
 }
 
 impl Default for Lines {
@@ -322,20 +322,23 @@ impl Lines {
         let them = || self.lines.lock().unwrap().values().filter(|it| it.able.held_once).cloned().collect::<Vec<_>>();
         let mut held_once: Vec<ChannelId> = them().iter().map(|line| ChannelId(line.setup.id)).collect();
         // Before the question: whoever takes a line over counts from later.
-        let since = uptime();
-        let is_due = self.held_at.lock().unwrap().is_none_or(|at| at + HOLDS_AGAIN <= since);
+        let (since, now) = (uptime(), app.clock.now());
+        let is_due = self.held_at.lock().unwrap().is_none_or(|(at, by_clock)| {
+            at + HOLDS_AGAIN <= since || HOLDS_AGAIN <= (now - by_clock).abs().to_std().unwrap_or_default()
+        });
         let some_are_new = them().iter().any(|line| line.session.lock().unwrap().is_none());
         if held_once.is_empty() || app.clock.has_leapt() || !(is_due || some_are_new) {
             return Ok(());
         }
         held_once.sort_unstable();
-        let (process, now) = (self.process, app.clock.now());
+        let process = self.process;
         let ours = app.db.run(move |conn| held::take(conn, process, &held_once, now)).await;
         if let Ok(ours) = &ours {
-            *self.held_at.lock().unwrap() = Some(since);
+            *self.held_at.lock().unwrap() = Some((since, now));
             let until = since + held::HELD_FOR.to_std().unwrap_or_default().saturating_sub(SURE_FOR_LESS);
-            for line in them().iter().filter(|line| ours.contains(&ChannelId(line.setup.id))) {
-                *line.ours_until.lock().unwrap() = until;
+            for line in them() {
+                let is_ours = ours.contains(&ChannelId(line.setup.id));
+                *line.ours_until.lock().unwrap() = if is_ours { until } else { Duration::ZERO };
             }
         }
         for line in them() {

@@ -65,7 +65,12 @@ impl Letters {
             Letters::Gsm => return text_of(octets),
             Letters::Packed => return text_of(&unpack(octets, 0)),
             Letters::Latin1 | Letters::Ascii => octets.iter().copied().map(char::from).collect(),
+            // Some say in front which octet comes first.
+            Letters::Ucs2 if octets.starts_with(&[0xFF, 0xFE]) => {
+                by(encoding_rs::UTF_16LE).split_off('\u{feff}'.len_utf8())
+            }
             Letters::Ucs2 => {
+                let octets = octets.strip_prefix(&[0xFE, 0xFF]).unwrap_or(octets);
                 let units =
                     octets.chunks_exact(2).map(|it| it.iter().fold(0, |unit, octet| unit << 8 | u16::from(*octet)));
                 char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
@@ -204,6 +209,8 @@ mod tests {
         assert_eq!(Letters::Gsm.decode(b"\x1bA\x1b\xff"), "A\u{fffd}");
         assert_eq!(Letters::Latin1.decode(b"a\0b\0\0"), "a\u{fffd}b");
         assert_eq!(Letters::Ucs2.decode(b"\x00a\xd8\x3d\x00b\x00"), "a\u{fffd}b");
+        assert_eq!(Letters::Ucs2.decode(b"\xfe\xff\x00a"), "a");
+        assert_eq!(Letters::Ucs2.decode(b"\xff\xfea\x00"), "a");
         assert_eq!(Letters::Hebrew.decode(b"\xf9"), "ש");
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bugle::deliveries::{Outcome, Show};
 use bugle::ids::{ChannelId, RunId};
-use bugle::providers::smpp::pdu::{Framed, Frames, Message, Pdu, Tlvs, TypedAddress, command, tag};
+use bugle::providers::smpp::pdu::{Framed, Frames, Message, Pdu, SmscAddress, Tlvs, command, tag};
 
 use crate::desk::{Desk, phones, until};
 
@@ -48,13 +48,13 @@ struct Smsc {
 fn receipt(id: &str, stat: &str) -> Pdu {
     let text =
         format!("id:{id} sub:001 dlvrd:001 submit date:2603020900 done date:2603020901 stat:{stat} err:000 text:");
-    let from = TypedAddress { ton: 1, npi: 1, address: phones(1).remove(0) };
+    let from = SmscAddress { ton: 1, npi: 1, address: phones(1).remove(0) };
     let it = Message { from, esm_class: 0x04, short: text.into_bytes(), ..Message::default() };
     Pdu::new(command::DELIVER_SM, 900, it.body())
 }
 
 fn written(from: &str, esm_class: u8, data_coding: u8, short: &[u8]) -> Pdu {
-    let from = TypedAddress { ton: 1, npi: 1, address: from.to_owned() };
+    let from = SmscAddress { ton: 1, npi: 1, address: from.to_owned() };
     let it = Message { from, esm_class, data_coding, short: short.to_vec(), ..Message::default() };
     Pdu::new(command::DELIVER_SM, 901, it.body())
 }
@@ -423,7 +423,7 @@ async fn a_bind_is_set_up_checked_and_tried_and_a_wrong_password_burns_nobody() 
     assert_eq!(refused.status, 422);
     refused.shows("Say where the SMSC is");
     refused.shows("A whole number from 1 to 1000.");
-    refused.shows("What “0x94: funds” means is not known here");
+    refused.shows("“0x94: funds” begins with no status, such as 0x00000094.");
 
     let check = async || {
         let checked = desk.submit(&format!("{path}/check")).await;
@@ -458,7 +458,7 @@ async fn a_receipt_is_known_by_its_fields_alone_and_comes_by_the_bind_that_recei
     let (.., run) = desk.campaign("Spring", 1, "09:00-11:00", 6_000.0).await;
     desk.ticks_until("it is accepted", || desk.counts(run).accepted == 1).await;
     until("both are bound", || smsc.n_binds() == 2).await;
-    let from = TypedAddress { ton: 1, npi: 1, address: phones(1).remove(0) };
+    let from = SmscAddress { ton: 1, npi: 1, address: phones(1).remove(0) };
     let fields = vec![(tag::RECEIPTED_MESSAGE_ID, b"1".to_vec()), (tag::MESSAGE_STATE, vec![2])];
     let it = Message { from, esm_class: 0x04, short: b"1 2".to_vec(), tlvs: Tlvs(fields), ..Message::default() };
     assert_eq!(smsc.tells(&Pdu::new(command::DELIVER_SM, 7, it.body())).await, 0);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bugle::providers::smpp::SmppSettings;
-use bugle::providers::smpp::exchange::{Exchange, Step};
+use bugle::providers::smpp::exchange::{BindStep, Exchange};
 use bugle::providers::smpp::ids::IdForm;
 use bugle::providers::smpp::pdu::Pdu;
 use bugle::providers::smpp::statuses;
@@ -32,11 +32,18 @@ fn settings(setup: &Value) -> Result<SmppSettings, String> {
         () if form.starts_with("dec") && form.contains("hex") => IdForm::DecimalThenHex,
         () => IdForm::AsItIs,
     };
-    let zone = setup["smsc_zone"].as_str().unwrap_or("UTC").parse().map_err(|error| format!("{error}"))?;
+    let zone = zone(setup["smsc_zone"].as_str().unwrap_or("UTC"))?;
     let region = setup["default_country"].as_str().unwrap_or_default().to_owned();
     let codes = setup["codes"].as_object().into_iter().flatten();
     let codes = codes.filter_map(|(code, it)| Some((code.clone(), it.as_str()?.to_owned()))).collect();
     Ok(SmppSettings { alphabet, ids, zone, region, codes, ..SmppSettings::default() })
+}
+
+/// A zone by its name, or whole hours such as +02:00, whose names have the other sign.
+fn zone(text: &str) -> Result<chrono_tz::Tz, String> {
+    let hours = text.trim_start_matches("UTC").trim_end_matches(":00").parse::<i32>();
+    let name = hours.map_or_else(|_| text.to_owned(), |hours| format!("Etc/GMT{:+}", -hours));
+    name.parse().map_err(|error| format!("{text}: {error}"))
 }
 
 fn octets(hex: &Value) -> Result<Vec<u8>, String> {
@@ -75,18 +82,18 @@ pub fn check(case: &Value) -> Result<(), String> {
         let mut events = Vec::new();
         for step in exchange.hear(&octets(pdu)?, now_of(case)) {
             match step {
-                Step::Say(pdu) => answers.push(pdu),
-                Step::TakeIn { event, pdu } => {
+                BindStep::Say(pdu) => answers.push(pdu),
+                BindStep::TakeIn { event, pdu } => {
                     events.extend(readable(*event, Kind::Sms, &settings.region));
                     answers.push(pdu.answer(statuses::OK));
                 }
-                Step::Settled { sequence, outcome, .. } => results.push((sequence, outcome)),
-                Step::Unbound(answer) => {
+                BindStep::Settled { sequence, outcome, .. } => results.push((sequence, outcome)),
+                BindStep::Unbound(answer) => {
                     answers.push(answer);
                     ended = Some("unbound");
                 }
-                Step::Hopeless => ended = Some("hopeless"),
-                Step::Answered(_) => {}
+                BindStep::Hopeless => ended = Some("hopeless"),
+                BindStep::Answered(_) => {}
             }
         }
         let right_events = if several.is_some() { &right["events"][n] } else { &right["events"] };
@@ -95,7 +102,7 @@ pub fn check(case: &Value) -> Result<(), String> {
     }
     if let Some(why) = ended {
         let lost = exchange.lost(why).into_iter().filter_map(|step| match step {
-            Step::Settled { sequence, outcome, .. } => Some((sequence, outcome)),
+            BindStep::Settled { sequence, outcome, .. } => Some((sequence, outcome)),
             _ => None,
         });
         results.extend(lost);

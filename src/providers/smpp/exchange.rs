@@ -13,8 +13,6 @@ use crate::providers::class::AnswerMeans;
 use crate::providers::key::SendKey;
 use crate::providers::{Event, SendOutcome};
 
-/// Lengths that cannot be, one behind the other, after which nobody knows any more where anything begins.
-const BROKEN_MOST: u32 = 10;
 /// Sends that nobody waits for any more, and which may be answered yet.
 const LATE_MOST: usize = 10_000;
 /// Sequence numbers end there and begin again.
@@ -22,7 +20,7 @@ const LAST: u32 = 0x7FFF_FFFF;
 
 /// What follows from what came.
 #[derive(Debug, PartialEq)]
-pub enum Step<T> {
+pub enum BindStep<T> {
     /// To be said at once.
     Say(Pdu),
     /// To be taken in. Then it is answered: as taken, or so that it comes again.
@@ -54,7 +52,6 @@ pub struct Exchange<T> {
     outstanding: BTreeMap<u32, Outstanding<T>>,
     late: HashMap<u32, SendKey>,
     late_in_order: VecDeque<u32>,
-    n_broken: u32,
 }
 
 impl<T> Exchange<T> {
@@ -67,7 +64,6 @@ impl<T> Exchange<T> {
             outstanding: BTreeMap::new(),
             late: HashMap::new(),
             late_in_order: VecDeque::new(),
-            n_broken: 0,
         }
     }
 
@@ -96,29 +92,25 @@ impl<T> Exchange<T> {
     }
 
     /// What follows from octets that came at this time.
-    pub fn hear(&mut self, octets: &[u8], at: DateTime<Utc>) -> Vec<Step<T>> {
+    pub fn hear(&mut self, octets: &[u8], at: DateTime<Utc>) -> Vec<BindStep<T>> {
         self.frames.feed(octets);
         let mut steps = Vec::new();
         while let Some(framed) = self.frames.next() {
             match framed {
-                Framed::Whole(pdu) => {
-                    self.n_broken = 0;
-                    steps.extend(self.follow(pdu, at));
-                }
+                Framed::Whole(pdu) => steps.extend(self.follow(pdu, at)),
                 Framed::Broken { sequence } => {
-                    self.n_broken += 1;
-                    if BROKEN_MOST < self.n_broken {
-                        steps.push(Step::Hopeless);
-                        return steps;
-                    }
-                    steps.push(Step::Say(Pdu::nack(statuses::BAD_LENGTH, sequence)));
+                    steps.push(BindStep::Say(Pdu::nack(statuses::BAD_LENGTH, sequence)));
+                }
+                Framed::Hopeless => {
+                    steps.push(BindStep::Hopeless);
+                    return steps;
                 }
             }
         }
         steps
     }
 
-    fn follow(&mut self, pdu: Pdu, at: DateTime<Utc>) -> Option<Step<T>> {
+    fn follow(&mut self, pdu: Pdu, at: DateTime<Utc>) -> Option<BindStep<T>> {
         match pdu.command {
             command::DELIVER_SM | command::DATA_SM => {
                 let event = match Message::read(&pdu) {
@@ -128,34 +120,34 @@ impl<T> Exchange<T> {
                 Some(match event {
                     Event::Other(what) => {
                         tracing::debug!("passed over: {what}");
-                        Step::Say(pdu.answer(statuses::OK))
+                        BindStep::Say(pdu.answer(statuses::OK))
                     }
-                    event => Step::TakeIn { event: Box::new(event), pdu },
+                    event => BindStep::TakeIn { event: Box::new(event), pdu },
                 })
             }
-            command::ENQUIRE_LINK => Some(Step::Say(pdu.answer(statuses::OK))),
-            command::UNBIND => Some(Step::Unbound(pdu.answer(statuses::OK))),
+            command::ENQUIRE_LINK => Some(BindStep::Say(pdu.answer(statuses::OK))),
+            command::UNBIND => Some(BindStep::Unbound(pdu.answer(statuses::OK))),
             // Neither is answered: we are there already, and nobody asked for the other.
             command::OUTBIND | command::ALERT_NOTIFICATION => None,
-            _ if !pdu.is_answer() => Some(Step::Say(Pdu::nack(statuses::BAD_COMMAND, pdu.sequence))),
+            _ if !pdu.is_answer() => Some(BindStep::Say(Pdu::nack(statuses::BAD_COMMAND, pdu.sequence))),
             _ => self.answered(pdu),
         }
     }
 
-    fn answered(&mut self, pdu: Pdu) -> Option<Step<T>> {
+    fn answered(&mut self, pdu: Pdu) -> Option<BindStep<T>> {
         let is_of_send =
             matches!(pdu.command, command::GENERIC_NACK) || pdu.command == command::SUBMIT_SM | command::ANSWER;
         if !is_of_send {
-            return Some(Step::Answered(pdu));
+            return Some(BindStep::Answered(pdu));
         }
         let sequence = pdu.sequence;
         let Some(Outstanding { what, .. }) = self.outstanding.remove(&sequence) else {
             return match self.late.remove(&sequence) {
                 Some(key) => self.too_late(key, &pdu),
-                None => Some(Step::Answered(pdu)),
+                None => Some(BindStep::Answered(pdu)),
             };
         };
-        Some(Step::Settled { sequence, what, outcome: self.outcome(&pdu) })
+        Some(BindStep::Settled { sequence, what, outcome: self.outcome(&pdu) })
     }
 
     fn outcome(&self, pdu: &Pdu) -> SendOutcome {
@@ -169,18 +161,18 @@ impl<T> Exchange<T> {
     }
 
     /// It was taken, and whoever waited for that has written down that nobody knows.
-    fn too_late(&mut self, key: SendKey, pdu: &Pdu) -> Option<Step<T>> {
+    fn too_late(&mut self, key: SendKey, pdu: &Pdu) -> Option<BindStep<T>> {
         match self.outcome(pdu) {
             SendOutcome::Accepted { provider_ref } => {
                 let event = Box::new(Event::Taken { key, reference: provider_ref });
-                Some(Step::TakeIn { event, pdu: pdu.clone() })
+                Some(BindStep::TakeIn { event, pdu: pdu.clone() })
             }
             _ => None,
         }
     }
 
     /// Gives up sends that left before, by [`crate::clock::uptime`], and have no answer.
-    pub fn overdue(&mut self, before: Duration) -> Vec<Step<T>> {
+    pub fn overdue(&mut self, before: Duration) -> Vec<BindStep<T>> {
         let overdue = self.outstanding.extract_if(.., |_, it| it.since < before);
         let overdue: Vec<(u32, Outstanding<T>)> = overdue.collect();
         for (sequence, it) in &overdue {
@@ -198,7 +190,7 @@ impl<T> Exchange<T> {
     }
 
     /// The connection is gone: what is outstanding may have been taken.
-    pub fn lost(&mut self, why: &str) -> Vec<Step<T>> {
+    pub fn lost(&mut self, why: &str) -> Vec<BindStep<T>> {
         std::mem::take(&mut self.outstanding)
             .into_iter()
             .map(|(sequence, it)| unknown(sequence, it.what, why))
@@ -206,8 +198,8 @@ impl<T> Exchange<T> {
     }
 }
 
-fn unknown<T>(sequence: u32, what: T, why: &str) -> Step<T> {
-    Step::Settled { sequence, what, outcome: SendOutcome::Unknown { code: why.to_owned() } }
+fn unknown<T>(sequence: u32, what: T, why: &str) -> BindStep<T> {
+    BindStep::Settled { sequence, what, outcome: SendOutcome::Unknown { code: why.to_owned() } }
 }
 
 /// What becomes of a text whose parts came to this, in their order.
@@ -245,7 +237,7 @@ mod tests {
         Exchange::new(hearing, StatusTable::default())
     }
 
-    fn hear(exchange: &mut Exchange<u32>, pdu: &Pdu) -> Vec<Step<u32>> {
+    fn hear(exchange: &mut Exchange<u32>, pdu: &Pdu) -> Vec<BindStep<u32>> {
         exchange.hear(&pdu.octets(), DateTime::UNIX_EPOCH)
     }
 
@@ -257,7 +249,7 @@ mod tests {
     #[test]
     fn what_nobody_knows_is_answered_and_the_bind_goes_on() {
         let mut it = exchange();
-        let say = |pdu: Pdu| vec![Step::Say(pdu)];
+        let say = |pdu: Pdu| vec![BindStep::Say(pdu)];
         let strange = Pdu::new(0x77, 9, b"body".to_vec());
         assert_eq!(hear(&mut it, &strange), say(Pdu::nack(3, 9)));
         assert_eq!(hear(&mut it, &Pdu::new(command::SUBMIT_SM, 8, Vec::new())), say(Pdu::nack(3, 8)));
@@ -269,9 +261,9 @@ mod tests {
         let empty = Pdu::new(command::DELIVER_SM, 6, b"\0".to_vec());
         assert_eq!(hear(&mut it, &empty), say(empty.answer(0)), "told again it would be no better");
         // An answer to nothing of ours.
-        assert!(matches!(hear(&mut it, &taken(99, "x"))[..], [Step::Answered(_)]));
-        let broken = [0; 16 * 11];
-        assert!(matches!(it.hear(&broken, DateTime::UNIX_EPOCH).last(), Some(Step::Hopeless)));
+        assert!(matches!(hear(&mut it, &taken(99, "x"))[..], [BindStep::Answered(_)]));
+        let broken = [0; 10_000];
+        assert!(matches!(it.hear(&broken, DateTime::UNIX_EPOCH).last(), Some(BindStep::Hopeless)));
     }
 
     #[test]
@@ -282,14 +274,17 @@ mod tests {
             it.expect(sequence, sequence, Some(key), Duration::from_secs(u64::from(sequence)));
         }
         let accepted = |id: &str| SendOutcome::Accepted { provider_ref: Some(id.to_owned()) };
-        assert_eq!(hear(&mut it, &taken(2, "b")), [Step::Settled { sequence: 2, what: 2, outcome: accepted("b") }]);
+        assert_eq!(hear(&mut it, &taken(2, "b")), [BindStep::Settled { sequence: 2, what: 2, outcome: accepted("b") }]);
         let overdue = it.overdue(Duration::from_secs(2));
-        assert!(matches!(&overdue[..], [Step::Settled { sequence: 1, outcome: SendOutcome::Unknown { .. }, .. }]));
+        assert!(matches!(&overdue[..], [BindStep::Settled { sequence: 1, outcome: SendOutcome::Unknown { .. }, .. }]));
         let late = hear(&mut it, &taken(1, "a"));
         let event = Event::Taken { key, reference: Some("a".into()) };
-        assert!(matches!(&late[..], [Step::TakeIn { event: it, .. }] if **it == event), "{late:?}");
+        assert!(matches!(&late[..], [BindStep::TakeIn { event: it, .. }] if **it == event), "{late:?}");
         let nack = Pdu::nack(0x58, 3);
-        assert!(matches!(&hear(&mut it, &nack)[..], [Step::Settled { outcome: SendOutcome::RetryLater { .. }, .. }]));
+        assert!(matches!(
+            &hear(&mut it, &nack)[..],
+            [BindStep::Settled { outcome: SendOutcome::RetryLater { .. }, .. }]
+        ));
         it.expect(4, 4, None, Duration::ZERO);
         assert_eq!((it.lost("gone").len(), it.n_outstanding()), (1, 0));
     }

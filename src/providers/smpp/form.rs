@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::ids::IdForm;
+use super::settings::{BindKind, SmppSettings};
 use super::statuses;
 use super::texts::LongTexts;
-use super::{BindKind, SmppSettings};
 use crate::providers::class::AnswerMeans;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::wording::letters::Letters;

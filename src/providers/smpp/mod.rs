@@ -11,32 +11,27 @@ pub mod ids;
 pub mod pdu;
 pub mod receipts;
 pub mod session;
+pub mod settings;
 pub mod statuses;
 pub mod texts;
 pub mod wire;
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::exchange::together;
-use self::hearing::Hearing;
-use self::ids::IdForm;
-use self::pdu::{Message, Pdu, TypedAddress, command};
-use self::session::{Bind, Keeper, Operator, OtherParts, Role, Standing, WaitingSend};
-use self::statuses::StatusTable;
-use self::texts::{LongTexts, TextReferences, parts};
-use self::wire::Said;
+use self::pdu::{Message, Pdu, command};
+use self::session::{Bind, BindRole, BindStanding, Keeper, Operator, OtherParts, WaitingSend};
+pub use self::settings::{BindKind, SmppSettings};
+use self::texts::{TextReferences, parts};
+use self::wire::WireSaid;
 use super::caller::{ASKED_AGAIN_AFTER, Caller};
 use super::credentials::Credentials;
 use super::{
@@ -44,122 +39,9 @@ use super::{
     Session, TakeIn,
 };
 use crate::clock::{Clock, uptime};
-use crate::wording::letters::Letters;
-use crate::words::words;
 
-words! {
-    /// How an operator wants its customers bound.
-    #[derive(Default, Serialize, Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    pub enum BindKind {
-        #[default]
-        Transceiver = "transceiver" => "Transceiver",
-        Pair = "pair" => "Transmitter and receiver",
-    }
-}
-
-/// What a channel keeps, its password apart, in the words of operators' connection sheets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SmppSettings {
-    pub host: String,
-    pub port: u16,
-    pub tls: bool,
-    pub system_id: String,
-    pub system_type: String,
-    pub bind: BindKind,
-    /// Type and plan of the sender's number; `None`: by what it looks like.
-    pub source_ton: Option<u8>,
-    pub source_npi: Option<u8>,
-    pub dest_ton: u8,
-    pub dest_npi: u8,
-    /// What `data_coding` 0 means.
-    pub alphabet: Letters,
-    pub long: LongTexts,
-    pub ids: IdForm,
-    /// Messages without an answer at most.
-    pub window: u16,
-    pub enquire_seconds: u16,
-    pub answer_seconds: u16,
-    /// Of dates in receipts.
-    pub zone: Tz,
-    /// The country of numbers that come without a code.
-    pub region: String,
-    /// What the operator means by statuses, see [`super::class::AnswerMeans::parse`].
-    pub codes: BTreeMap<String, String>,
-}
-
-impl Default for SmppSettings {
-    fn default() -> Self {
-        SmppSettings {
-            host: String::new(),
-            port: 2775,
-            tls: false,
-            system_id: String::new(),
-            system_type: String::new(),
-            bind: BindKind::default(),
-            source_ton: None,
-            source_npi: None,
-            dest_ton: 1,
-            dest_npi: 1,
-            alphabet: Letters::default(),
-            long: LongTexts::default(),
-            ids: IdForm::default(),
-            window: 10,
-            enquire_seconds: 30,
-            answer_seconds: 20,
-            zone: Tz::UTC,
-            region: String::new(),
-            codes: BTreeMap::new(),
-        }
-    }
-}
-
-/// A number that is written out with fewer digits is a short code.
-const SHORTEST_NUMBER: usize = 8;
 /// Nobody tries for longer, or for less.
 const VALID: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::days(7));
-
-impl SmppSettings {
-    pub fn hearing(&self) -> Hearing {
-        Hearing { alphabet: self.alphabet, zone: self.zone, ids: self.ids }
-    }
-
-    pub fn statuses(&self) -> StatusTable {
-        StatusTable::of(&self.codes)
-    }
-
-    fn enquire(&self) -> Duration {
-        Duration::from_secs(u64::from(self.enquire_seconds.max(1)))
-    }
-
-    fn answer(&self) -> Duration {
-        Duration::from_secs(u64::from(self.answer_seconds.max(1)))
-    }
-
-    /// As whom a message comes: a name, a short code or a number.
-    fn source(&self, sender: &str) -> TypedAddress {
-        let sender = sender.trim();
-        let number = sender.strip_prefix('+').unwrap_or(sender);
-        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let is_long = SHORTEST_NUMBER <= number.len() || number.len() < sender.len();
-        let (ton, npi, address) = match (is_number, is_long) {
-            (true, true) => (1, 1, number),
-            (true, false) => (3, 0, number),
-            (false, _) => (5, 0, sender),
-        };
-        TypedAddress {
-            ton: self.source_ton.unwrap_or(ton),
-            npi: self.source_npi.unwrap_or(npi),
-            address: address.to_owned(),
-        }
-    }
-
-    fn destination(&self, to: &str) -> TypedAddress {
-        let address = to.trim().trim_start_matches('+').to_owned();
-        TypedAddress { ton: self.dest_ton, npi: self.dest_npi, address }
-    }
-}
 
 /// What a channel of SMPP is made of.
 pub struct SmppParts {
@@ -174,7 +56,7 @@ pub struct Smpp {
     references: TextReferences,
     others: Arc<OtherParts>,
     /// How things stand with the line that was opened last.
-    standing: Mutex<Option<watch::Receiver<Standing>>>,
+    standing: Mutex<Option<watch::Receiver<BindStanding>>>,
 }
 
 /// One part of a text without an answer yet.
@@ -225,13 +107,13 @@ impl Smpp {
     async fn bind(&self) -> Result<Arc<Bind>, SendOutcome> {
         let standing = self.standing.lock().unwrap().clone();
         let Some(mut standing) = standing else { return Err(away("no bind is open in this process".to_owned())) };
-        let is_known = |it: &Standing| !matches!(it, Standing::Opening);
+        let is_known = |it: &BindStanding| !matches!(it, BindStanding::Opening);
         match timeout(BEGIN_WITHIN, standing.wait_for(is_known)).await {
             Ok(Ok(known)) => match &*known {
-                Standing::Bound(bind) => Ok(bind.clone()),
-                Standing::Refused(class, code) => Err(SendOutcome::Rejected { class: *class, code: code.clone() }),
-                Standing::Away(why) => Err(away(why.clone())),
-                Standing::Opening => Err(away("the bind is not made yet".to_owned())),
+                BindStanding::Bound(bind) => Ok(bind.clone()),
+                BindStanding::Refused(class, code) => Err(SendOutcome::Rejected { class: *class, code: code.clone() }),
+                BindStanding::Away(why) => Err(away(why.clone())),
+                BindStanding::Opening => Err(away("the bind is not made yet".to_owned())),
             },
             Ok(Err(_)) => Err(away("the bind is closed".to_owned())),
             Err(_) => Err(away("the bind is not made yet".to_owned())),
@@ -278,10 +160,10 @@ impl Smpp {
             answers.push(answer);
         }
         match turn.say(&octets) {
-            Said::Whole => Some(Ok(answers)),
+            WireSaid::Whole => Some(Ok(answers)),
             // What may have left is settled when the connection's end is noticed.
-            Said::Broken(_) => Some(Ok(answers)),
-            Said::Nothing(error) => {
+            WireSaid::Broken(_) => Some(Ok(answers)),
+            WireSaid::Nothing(error) => {
                 sequences.into_iter().for_each(|sequence| exchange.take_back(sequence));
                 let is_full = error.kind() == ErrorKind::WouldBlock;
                 (!is_full).then(|| Err(away(format!("the connection was lost: {error}"))))
@@ -335,11 +217,11 @@ impl Provider for Smpp {
     async fn check(&self) -> Option<Result<String, String>> {
         let SmppSettings { host, port, system_id, bind, .. } = self.settings();
         let standing = self.standing.lock().unwrap().clone();
-        if let Some(Standing::Bound(bind)) = standing.map(|it| it.borrow().clone()) {
+        if let Some(BindStanding::Bound(bind)) = standing.map(|it| it.borrow().clone()) {
             let answered = bind.enquire().await;
             return Some(answered.map(|()| format!("Bound to {host}:{port} as {system_id}, and it answers.")));
         }
-        for role in Role::of(*bind) {
+        for role in BindRole::of(*bind) {
             match self.operator.bind(*role).await {
                 Ok(made) => session::unbind(made).await,
                 Err(not_bound) => return Some(Err(not_bound.why)),
@@ -354,10 +236,10 @@ impl Provider for Smpp {
     }
 
     fn open(self: Arc<Self>, told: TakeIn) -> Option<Session> {
-        let (tell, standing) = watch::channel(Standing::Opening);
+        let (tell, standing) = watch::channel(BindStanding::Opening);
         *self.standing.lock().unwrap() = Some(standing);
         let (closing, mut tell) = (CancellationToken::new(), Some(tell));
-        for role in Role::of(self.settings().bind) {
+        for role in BindRole::of(self.settings().bind) {
             let keeper = Keeper {
                 operator: self.operator.clone(),
                 role: *role,
@@ -383,6 +265,7 @@ mod tests {
     use crate::ids::MessageId;
     use crate::providers::key::MessageKey;
     use crate::wording::Content;
+    use crate::wording::letters::Letters;
 
     fn smpp(settings: SmppSettings) -> Smpp {
         let parts = SmppParts { sender: "Bugle".into(), settings, credentials: Credentials::default() };
@@ -397,20 +280,6 @@ mod tests {
             content,
             expires_at,
         }
-    }
-
-    #[test]
-    fn the_sender_says_of_itself_what_it_is() {
-        let source = |sender: &str| {
-            let it = SmppSettings::default().source(sender);
-            (it.ton, it.npi, it.address)
-        };
-        assert_eq!(source("Bugle 24"), (5, 0, "Bugle 24".into()));
-        assert_eq!(source("50500"), (3, 0, "50500".into()));
-        assert_eq!(source("+353861234567"), (1, 1, "353861234567".into()));
-        assert_eq!(source("353861234567"), (1, 1, "353861234567".into()));
-        let settings = SmppSettings { source_ton: Some(0), source_npi: Some(1), ..SmppSettings::default() };
-        assert_eq!((settings.source("50500").ton, settings.source("50500").npi), (0, 1));
     }
 
     #[test]

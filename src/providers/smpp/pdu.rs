@@ -88,17 +88,24 @@ pub struct Frames {
     octets: Vec<u8>,
     /// Of these, so many are done with.
     read: usize,
+    /// Nobody knows where the next one begins, and how many octets were passed over since.
+    lost: Option<usize>,
 }
 
 /// One that came.
 #[derive(Debug, PartialEq)]
 pub enum Framed {
     Whole(Pdu),
-    /// Its length cannot be. What comes behind its header is taken for the next.
+    /// Its length cannot be. What looks like the next is looked for behind it.
     Broken {
         sequence: u32,
     },
+    /// Nothing that looks like one comes any more.
+    Hopeless,
 }
+
+/// Octets in which something that looks like a command has to come.
+const LOOKS_FOR: usize = 8 * 1024;
 
 impl Frames {
     pub fn feed(&mut self, octets: &[u8]) {
@@ -109,20 +116,47 @@ impl Frames {
 
     /// `None`: the rest has not come yet.
     pub fn next(&mut self) -> Option<Framed> {
+        if let Some(passed) = self.lost {
+            let rest = self.octets.get(self.read..).unwrap_or_default();
+            let found = (0..rest.len()).find(|at| rest.get(*at..).is_some_and(may_begin));
+            // The end may be the beginning of one.
+            let over = found.unwrap_or(rest.len().saturating_sub(HEADER - 1));
+            self.read += over;
+            self.lost = if found.is_some() { None } else { Some(passed + over) };
+            if LOOKS_FOR < passed + over {
+                (self.read, self.lost) = (self.octets.len(), Some(0));
+                return Some(Framed::Hopeless);
+            }
+        }
         let rest = self.octets.get(self.read..).unwrap_or_default();
-        let number = |n: usize| {
-            let field = rest.get(n * 4..n * 4 + 4)?.try_into().ok()?;
-            Some(u32::from_be_bytes(field))
-        };
-        let (length, command, status, sequence) = (number(0)? as usize, number(1)?, number(2)?, number(3)?);
+        let (length, command, status, sequence) =
+            (number(rest, 0)? as usize, number(rest, 1)?, number(rest, 2)?, number(rest, 3)?);
+        if self.lost.is_some() {
+            return None;
+        }
         if !(HEADER..=LONGEST).contains(&length) {
-            self.read += HEADER;
+            self.read += 1;
+            self.lost = Some(1);
             return Some(Framed::Broken { sequence });
         }
         let body = rest.get(HEADER..length)?.to_vec();
         self.read += length;
         Some(Framed::Whole(Pdu { command, status, sequence, body }))
     }
+}
+
+fn number(octets: &[u8], n: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(octets.get(n * 4..n * 4 + 4)?.try_into().ok()?))
+}
+
+/// Whether a command or an answer that SMPP knows may begin here.
+fn may_begin(octets: &[u8]) -> bool {
+    let (Some(length), Some(command), Some(status)) = (number(octets, 0), number(octets, 1), number(octets, 2)) else {
+        return false;
+    };
+    let is_known = matches!(command & !command::ANSWER, 0..=0x09 | 0x0B | 0x15 | 0x21 | 0x102 | 0x103 | 0x111 | 0x112);
+    let is_answer = command & command::ANSWER != 0;
+    (HEADER..=LONGEST).contains(&(length as usize)) && command != 0 && is_known && (is_answer || status == 0)
 }
 
 /// Reads the fields of a body, one after the other. Of one that is cut off there is what there is.
@@ -163,16 +197,16 @@ pub fn plain(octets: &[u8]) -> String {
 
 /// An address with what is said of its kind.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TypedAddress {
+pub struct SmscAddress {
     /// Type of number: 0 unknown, 1 international, 2 national, 3 short code, 5 with letters.
     pub ton: u8,
     pub npi: u8,
     pub address: String,
 }
 
-impl TypedAddress {
-    fn read(fields: &mut Fields<'_>) -> TypedAddress {
-        TypedAddress { ton: fields.octet(), npi: fields.octet(), address: fields.text() }
+impl SmscAddress {
+    fn read(fields: &mut Fields<'_>) -> SmscAddress {
+        SmscAddress { ton: fields.octet(), npi: fields.octet(), address: fields.text() }
     }
 
     fn write(&self, to: &mut Vec<u8>) {
@@ -235,8 +269,8 @@ impl Tlvs {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
     pub service_type: String,
-    pub from: TypedAddress,
-    pub to: TypedAddress,
+    pub from: SmscAddress,
+    pub to: SmscAddress,
     /// Bits 2 to 5 say what it is, bit 6 that its text begins with a header.
     pub esm_class: u8,
     /// Until when it is of use, as `YYMMDDhhmmss000+` in UTC; empty: nobody says.
@@ -268,8 +302,7 @@ impl Message {
     /// `None`: the body says nothing of anybody.
     pub fn read(pdu: &Pdu) -> Option<Message> {
         let mut fields = Fields(&pdu.body);
-        let (service_type, from, to) =
-            (fields.text(), TypedAddress::read(&mut fields), TypedAddress::read(&mut fields));
+        let (service_type, from, to) = (fields.text(), SmscAddress::read(&mut fields), SmscAddress::read(&mut fields));
         let esm_class = fields.octet();
         let mut it = Message { service_type, from, to, esm_class, ..Message::default() };
         if pdu.command == command::DATA_SM {
@@ -345,10 +378,24 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_lies_costs_what_it_lies_about_and_not_the_bind() {
+        let good = Pdu::new(command::ENQUIRE_LINK, 7, Vec::new());
+        // Shorter than it is: the rest of it is taken for another.
+        let mut short = Pdu::new(command::DELIVER_SM, 6, b"\0\x01\x01353861234567\0 and more of it".to_vec()).octets();
+        short[3] -= 9;
+        let them = read(&[short, good.octets(), good.octets()].concat());
+        assert!(them.ends_with(&[Framed::Whole(good.clone()), Framed::Whole(good.clone())]), "{them:?}");
+        // Nothing but noise.
+        let noise = read(&[0xFF; 3 * LOOKS_FOR]);
+        assert_eq!(noise.first(), Some(&Framed::Broken { sequence: u32::MAX }));
+        assert_eq!(noise.last(), Some(&Framed::Hopeless));
+    }
+
+    #[test]
     fn what_is_cut_off_is_read_as_far_as_it_goes() {
         let it = Message {
-            from: TypedAddress { ton: 1, npi: 1, address: "353861234567".into() },
-            to: TypedAddress { ton: 3, npi: 0, address: "50500".into() },
+            from: SmscAddress { ton: 1, npi: 1, address: "353861234567".into() },
+            to: SmscAddress { ton: 3, npi: 0, address: "50500".into() },
             short: b"hello".to_vec(),
             tlvs: Tlvs(vec![(tag::SAR_MSG_REF_NUM, vec![1, 2]), (0x1403, b"unknown".to_vec())]),
             ..Message::default()
@@ -390,8 +437,8 @@ mod tests {
             sequence: u32,
         ) {
             let message = Message {
-                from: TypedAddress { ton, npi: 1, address: from },
-                to: TypedAddress { ton: 1, npi: 1, address: to },
+                from: SmscAddress { ton, npi: 1, address: from },
+                to: SmscAddress { ton: 1, npi: 1, address: to },
                 esm_class,
                 data_coding,
                 short,

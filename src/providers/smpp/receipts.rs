@@ -10,6 +10,9 @@ use crate::providers::key::StatusKey;
 use crate::providers::{Receipt, ReceiptStatus, RejectClass};
 use crate::wording::letters::Letters;
 
+/// What a text of a receipt calls its parts, by one word each.
+const NAMES: [&str; 7] = ["id", "sub", "dlvrd", "stat", "err", "text", "date"];
+
 /// The text of a receipt, of which any part may be missing.
 #[derive(Debug, Default, PartialEq)]
 pub struct ReceiptText {
@@ -33,7 +36,9 @@ impl ReceiptText {
             let (_, rest) = names.iter().find_map(|name| find(head, name))?;
             let value = rest.split_whitespace().next()?.trim_matches('\0');
             // Nothing stands there, and the next name follows.
-            (!value.is_empty() && !value.ends_with(':')).then(|| value.to_owned())
+            let is_name =
+                value.split_once(':').is_some_and(|(it, _)| NAMES.iter().any(|name| name.eq_ignore_ascii_case(it)));
+            (!value.is_empty() && !is_name && !value.ends_with(':')).then(|| value.to_owned())
         };
         ReceiptText {
             id: field(&["id"]),

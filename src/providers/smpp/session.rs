@@ -8,11 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::{Exchange, Step};
+use super::exchange::{BindStep, Exchange};
 use super::pdu::{Pdu, bind_body, command};
+use super::settings::{BindKind, SmppSettings};
 use super::statuses::{self, StatusTable, about_bind};
-use super::wire::{Duplex, Said};
-use super::{BindKind, SmppSettings};
+use super::wire::{Duplex, WireSaid};
 use crate::clock::{Clock, uptime};
 use crate::providers::caller::{Caller, Unanswered};
 use crate::providers::class::AnswerMeans;
@@ -46,33 +46,33 @@ pub struct Operator {
 
 /// What a bind is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum BindRole {
     Transceiver,
     Transmitter,
     Receiver,
 }
 
-impl Role {
+impl BindRole {
     /// Those that a channel needs; the first is the one that sends.
-    pub fn of(kind: BindKind) -> &'static [Role] {
+    pub fn of(kind: BindKind) -> &'static [BindRole] {
         match kind {
-            BindKind::Transceiver => &[Role::Transceiver],
-            BindKind::Pair => &[Role::Transmitter, Role::Receiver],
+            BindKind::Transceiver => &[BindRole::Transceiver],
+            BindKind::Pair => &[BindRole::Transmitter, BindRole::Receiver],
         }
     }
 
     fn command(self) -> u32 {
         match self {
-            Role::Transceiver => command::BIND_TRANSCEIVER,
-            Role::Transmitter => command::BIND_TRANSMITTER,
-            Role::Receiver => command::BIND_RECEIVER,
+            BindRole::Transceiver => command::BIND_TRANSCEIVER,
+            BindRole::Transmitter => command::BIND_TRANSMITTER,
+            BindRole::Receiver => command::BIND_RECEIVER,
         }
     }
 }
 
 /// How things stand with the bind that messages leave by.
 #[derive(Clone)]
-pub enum Standing {
+pub enum BindStanding {
     /// It is made for the first time.
     Opening,
     Bound(Arc<Bind>),
@@ -115,8 +115,8 @@ impl Bind {
 async fn say(wire: &Arc<Duplex>, octets: &[u8]) -> Result<(), String> {
     let turn = wire.turn().await.map_err(|error| error.to_string())?;
     match turn.say(octets) {
-        Said::Whole => Ok(()),
-        Said::Nothing(error) | Said::Broken(error) => Err(error.to_string()),
+        WireSaid::Whole => Ok(()),
+        WireSaid::Nothing(error) | WireSaid::Broken(error) => Err(error.to_string()),
     }
 }
 
@@ -158,10 +158,10 @@ impl NotBound {
         NotBound { class: None, why: why.into() }
     }
 
-    fn standing(self) -> Standing {
+    fn standing(self) -> BindStanding {
         match self.class {
-            Some(class) => Standing::Refused(class, self.why),
-            None => Standing::Away(self.why),
+            Some(class) => BindStanding::Refused(class, self.why),
+            None => BindStanding::Away(self.why),
         }
     }
 }
@@ -177,7 +177,7 @@ impl From<Unanswered> for NotBound {
 pub struct Made {
     pub wire: Arc<Duplex>,
     exchange: Exchange<WaitingSend>,
-    steps: Vec<Step<WaitingSend>>,
+    steps: Vec<BindStep<WaitingSend>>,
 }
 
 impl Operator {
@@ -186,7 +186,7 @@ impl Operator {
     }
 
     /// Connects, and binds.
-    pub async fn bind(&self, role: Role) -> Result<Made, NotBound> {
+    pub async fn bind(&self, role: BindRole) -> Result<Made, NotBound> {
         let it = &self.settings;
         let wire = Duplex::new(self.caller.dial(&it.host, it.port, it.tls).await?);
         let mut exchange = Exchange::new(it.hearing(), self.statuses());
@@ -202,9 +202,9 @@ impl Operator {
                 }
                 let mut steps = exchange.hear(buffer.get(..n).unwrap_or_default(), self.clock.now());
                 let is_answer =
-                    |step: &Step<WaitingSend>| matches!(step, Step::Answered(it) if it.sequence == sequence);
+                    |step: &BindStep<WaitingSend>| matches!(step, BindStep::Answered(it) if it.sequence == sequence);
                 if let Some(at) = steps.iter().position(is_answer)
-                    && let Step::Answered(answer) = steps.remove(at)
+                    && let BindStep::Answered(answer) = steps.remove(at)
                 {
                     return Ok((answer, steps));
                 }
@@ -241,11 +241,11 @@ pub async fn unbind(made: Made) {
 /// One bind of a channel, and all that belongs to it.
 pub struct Keeper {
     pub operator: Arc<Operator>,
-    pub role: Role,
+    pub role: BindRole,
     pub told: TakeIn,
     pub others: Arc<OtherParts>,
     /// Told how things stand; nobody asks about one that only receives.
-    pub standing: Option<watch::Sender<Standing>>,
+    pub standing: Option<watch::Sender<BindStanding>>,
     pub closing: CancellationToken,
 }
 
@@ -272,7 +272,7 @@ impl Keeper {
                         return;
                     }
                     tracing::warn!("the bind to {host} is lost: {why}");
-                    self.stands(Standing::Away(why));
+                    self.stands(BindStanding::Away(why));
                     if since + SETTLED <= uptime() {
                         pause = FIRST_PAUSE;
                     }
@@ -286,7 +286,7 @@ impl Keeper {
         }
     }
 
-    fn stands(&self, how: Standing) {
+    fn stands(&self, how: BindStanding) {
         if let Some(standing) = &self.standing {
             standing.send_replace(how);
         }
@@ -306,7 +306,7 @@ impl Keeper {
         let speaking = tokio::spawn(speak(wire, to_say));
         tokio::spawn(take_in(self.told.clone(), to_take_in, answers.clone()));
         let alive = Alive { keeper: self, bind: &bind, answers, heard };
-        self.stands(Standing::Bound(bind.clone()));
+        self.stands(BindStanding::Bound(bind.clone()));
         let why = match alive.follow(steps) {
             Some(end) => end,
             None => alive.go_on().await,
@@ -377,7 +377,7 @@ impl Alive<'_> {
 
     /// Nothing more begins. What is outstanding is waited for a moment, and then we unbind.
     async fn farewell(&self, buffer: &mut [u8]) {
-        self.keeper.stands(Standing::Away("the bind is being closed".to_owned()));
+        self.keeper.stands(BindStanding::Away("the bind is being closed".to_owned()));
         self.bind.window.close();
         self.drain(buffer, FAREWELL).await;
         let sequence = self.bind.exchange.lock().unwrap().number();
@@ -420,41 +420,41 @@ impl Alive<'_> {
     }
 
     /// Does what follows. Returns why the bind is at its end, if it is.
-    fn follow(&self, steps: Vec<Step<WaitingSend>>) -> Option<String> {
+    fn follow(&self, steps: Vec<BindStep<WaitingSend>>) -> Option<String> {
         let mut end = None;
         for step in steps {
             match step {
-                Step::Say(pdu) => {
+                BindStep::Say(pdu) => {
                     if !self.say(&pdu) {
                         end = Some("the other side takes no answers".to_owned());
                     }
                 }
-                Step::TakeIn { event, pdu } if self.keeper.others.is_about_one(&event) => {
+                BindStep::TakeIn { event, pdu } if self.keeper.others.is_about_one(&event) => {
                     self.say(&pdu.answer(statuses::OK));
                 }
-                Step::TakeIn { event, pdu } => {
+                BindStep::TakeIn { event, pdu } => {
                     if let Err(full) = self.heard.try_send((*event, pdu)) {
                         let (_, pdu) = full.into_inner();
                         self.say(&pdu.answer(statuses::TRY_AGAIN));
                     }
                 }
-                Step::Settled { what, outcome, .. } => {
+                BindStep::Settled { what, outcome, .. } => {
                     let WaitingSend { tell, place } = what;
                     // Whoever waited may have given up.
                     let _ = tell.send(outcome);
                     drop(place);
                 }
-                Step::Answered(pdu) => {
+                BindStep::Answered(pdu) => {
                     let asked = self.bind.asked.lock().unwrap().remove(&pdu.sequence);
                     if let Some(tell) = asked {
                         let _ = tell.send(pdu);
                     }
                 }
-                Step::Unbound(answer) => {
+                BindStep::Unbound(answer) => {
                     self.say(&answer);
                     end = Some("the other side has unbound".to_owned());
                 }
-                Step::Hopeless => end = Some("what it says makes no sense".to_owned()),
+                BindStep::Hopeless => end = Some("what it says makes no sense".to_owned()),
             }
         }
         end

@@ -68,8 +68,8 @@ fn meaning(status: u32) -> AnswerMeans {
         0x0A | 0x48 | 0x49 => AnswerMeans::Rejected(ChannelConfig),
         // The bind, the password, the system id, and whether we may send at all.
         0x04 | 0x05 | 0x0D..=0x0F | 0x15 | 0x53 => AnswerMeans::Rejected(ChannelConfig),
-        // How long it is, and how it is written.
-        0x01 | 0x06 | 0x43 | 0x62 | 0x67 | 0xC0..=0xC4 => AnswerMeans::Rejected(Content),
+        // How long it is.
+        0x01 => AnswerMeans::Rejected(Content),
         // An application behind it takes nothing just now; or did not deliver it.
         0x64 => AnswerMeans::not_now(RetryScope::Recipient),
         0xFE => AnswerMeans::Rejected(Unreachable),

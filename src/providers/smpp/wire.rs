@@ -1,7 +1,7 @@
 //! A connection on which something can be said at once, or known not to have been said.
 //!
-//! Behind a gate's answer nothing may be waited for. So whoever wants to say something has a [`Turn`] first: all that was
-//! said before has left, and the connection takes more. Then [`Turn::say`] says it without a wait.
+//! Behind a gate's answer nothing may be waited for. So whoever wants to say something has a [`WireTurn`] first: all that was
+//! said before has left, and the connection takes more. Then [`WireTurn::say`] says it without a wait.
 
 use std::io;
 use std::pin::Pin;
@@ -21,14 +21,14 @@ pub struct Duplex {
 }
 
 /// The turn to say something.
-pub struct Turn {
+pub struct WireTurn {
     wire: Arc<Duplex>,
     guard: OwnedMutexGuard<()>,
 }
 
 /// What became of what was said.
 #[derive(Debug)]
-pub enum Said {
+pub enum WireSaid {
     /// All of it has left, or will without anybody waiting for it.
     Whole,
     /// Not an octet of it: the connection takes nothing just now, or is broken.
@@ -43,10 +43,10 @@ impl Duplex {
     }
 
     /// Waits until all that was said has left and the connection takes more.
-    pub async fn turn(self: &Arc<Self>) -> io::Result<Turn> {
+    pub async fn turn(self: &Arc<Self>) -> io::Result<WireTurn> {
         let guard = self.turn.clone().lock_owned().await;
         std::future::poll_fn(|cx| self.poll_ready(cx)).await?;
-        Ok(Turn { wire: self.clone(), guard })
+        Ok(WireTurn { wire: self.clone(), guard })
     }
 
     /// Octets that came, 0 of them when the other side has hung up.
@@ -92,10 +92,10 @@ impl Duplex {
     }
 }
 
-impl Turn {
+impl WireTurn {
     /// Says it now. What the connection does not take in one go follows by itself, before anybody else's turn.
-    pub fn say(self, octets: &[u8]) -> Said {
-        let Turn { wire, guard } = self;
+    pub fn say(self, octets: &[u8]) -> WireSaid {
+        let WireTurn { wire, guard } = self;
         let mut rest = octets;
         let mut now = Context::from_waker(Waker::noop());
         let is_plain = matches!(&*wire.connection.lock().unwrap(), Connected::Plain(_));
@@ -103,21 +103,21 @@ impl Turn {
             let is_begun = rest.len() < octets.len();
             match wire.poll_write(&mut now, rest) {
                 Poll::Ready(Ok(n)) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
-                Poll::Ready(Ok(_)) => return Said::Broken(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(_)) => return WireSaid::Broken(io::ErrorKind::WriteZero.into()),
                 // Under TLS it may have broken behind some of it.
-                Poll::Ready(Err(error)) if is_begun || !is_plain => return Said::Broken(error),
-                Poll::Ready(Err(error)) => return Said::Nothing(error),
-                Poll::Pending if !is_begun => return Said::Nothing(io::ErrorKind::WouldBlock.into()),
+                Poll::Ready(Err(error)) if is_begun || !is_plain => return WireSaid::Broken(error),
+                Poll::Ready(Err(error)) => return WireSaid::Nothing(error),
+                Poll::Pending if !is_begun => return WireSaid::Nothing(io::ErrorKind::WouldBlock.into()),
                 Poll::Pending => {
                     tokio::spawn(follow(wire, guard, rest.to_vec()));
-                    return Said::Whole;
+                    return WireSaid::Whole;
                 }
             }
         }
         if !is_plain {
             tokio::spawn(follow(wire, guard, Vec::new()));
         }
-        Said::Whole
+        WireSaid::Whole
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     async fn what_is_said_is_on_the_wire_when_the_call_returns() {
         let (wire, theirs) = pair().await;
         let turn = wire.turn().await.unwrap();
-        assert!(matches!(turn.say(b"hello"), Said::Whole));
+        assert!(matches!(turn.say(b"hello"), WireSaid::Whole));
         theirs.readable().await.unwrap();
         let mut buffer = [0; 9];
         assert_eq!(theirs.try_read(&mut buffer).unwrap(), 5);
@@ -163,12 +163,12 @@ mod tests {
         let (wire, mut theirs) = pair().await;
         let large: Vec<u8> = (0..8_000_000_u32).map(|n| n as u8).collect();
         let turn = wire.turn().await.unwrap();
-        assert!(matches!(turn.say(&large), Said::Whole));
+        assert!(matches!(turn.say(&large), WireSaid::Whole));
         let (again, behind) = (
             wire.clone(),
             tokio::spawn({
                 let wire = wire.clone();
-                async move { matches!(wire.turn().await.unwrap().say(b"end"), Said::Whole) }
+                async move { matches!(wire.turn().await.unwrap().say(b"end"), WireSaid::Whole) }
             }),
         );
         let mut heard = vec![0; large.len() + 3];
