@@ -366,8 +366,9 @@ impl Lines {
 
     /// Makes adapters for new channels, and new ones for those whose settings changed.
     pub async fn look_up(&self, app: &Data<App>) -> anyhow::Result<()> {
-        self.read(app).await?;
-        self.hold(app).await
+        let read = self.read(app).await;
+        // Whatever cannot be read: what cannot be held any longer is let go of.
+        self.hold(app).await.and(read)
     }
 
     async fn read(&self, app: &Data<App>) -> anyhow::Result<()> {
