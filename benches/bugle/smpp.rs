@@ -36,7 +36,7 @@ fn smsc() -> anyhow::Result<u16> {
                 let (mut frames, mut buffer, mut answers) = (Frames::default(), [0; 16 * 1024], Vec::new());
                 while let Ok(n @ 1..) = stream.read(&mut buffer) {
                     frames.feed(&buffer[..n]);
-                    while let Some(Framed::Whole(pdu)) = frames.next() {
+                    while let Some(Framed::Whole(pdu)) = frames.take() {
                         let body = format!("{:08X}\0", pdu.sequence).into_bytes();
                         Pdu { body, ..pdu.answer(0) }.write(&mut answers);
                     }
@@ -131,7 +131,7 @@ async fn bare(port: u16, bodies: &[Vec<u8>]) -> anyhow::Result<()> {
         let n = stream.read(&mut buffer).await?;
         ensure!(n > 0, "the SMSC hung up");
         frames.feed(&buffer[..n]);
-        while let Some(Framed::Whole(_)) = frames.next() {
+        while let Some(Framed::Whole(_)) = frames.take() {
             outstanding -= 1;
             answered += 1;
         }

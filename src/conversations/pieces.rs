@@ -128,7 +128,7 @@ fn without_cuts(pieces: Vec<(i32, i32, Inbound)>) -> Vec<(i32, i32, Inbound)> {
             && let Some(both) = before.octets.clone().and_then(|it| it.and(octets))
         {
             before.text = both.text();
-            before.octets = Some(both);
+            before.octets = Some(Box::new(both));
             before.media.extend(piece.media);
             *last = n;
         } else {
@@ -167,7 +167,7 @@ mod tests {
         let cut = |n: i32, octets: &[u8]| {
             let octets = Undecoded { letters: Letters::Ucs2, octets: octets.to_vec() };
             let (_, _, it) = piece(n, 3, &octets.text());
-            (n, 3, Inbound { octets: Some(octets), ..it })
+            (n, 3, Inbound { octets: Some(Box::new(octets)), ..it })
         };
         let them = [cut(1, b"\x00a\xd8\x3d"), cut(2, b"\xde\x31\x00b\xd8\x3d"), cut(3, b"\xde\x00")];
         let joined = |pieces: &[(i32, i32, Inbound)]| join(pieces.to_vec()).unwrap();

@@ -311,7 +311,7 @@ pub struct Inbound {
     pub name: Option<String>,
     /// What `text` was read from, where it is a piece of a text: a letter may be cut in two between pieces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub octets: Option<Undecoded>,
+    pub octets: Option<Box<Undecoded>>,
 }
 
 /// News that the provider brings after the send.

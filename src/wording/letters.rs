@@ -176,7 +176,7 @@ pub fn unpack(octets: &[u8], fill: usize) -> Vec<u8> {
         ((octet(bit / 8) | octet(bit / 8 + 1) << 8) >> (bit % 8)) as u8 & 0x7F
     };
     let mut septets: Vec<u8> = (0..n).map(septet).collect();
-    let left_over = n > 0 && (octets.len() * 8 - fill) % 7 == 0;
+    let left_over = n > 0 && (octets.len() * 8 - fill).is_multiple_of(7);
     if left_over && matches!(septets.last(), Some(0 | 0x0D)) {
         septets.pop();
     }

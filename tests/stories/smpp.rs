@@ -123,7 +123,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Seen>, replies: &Mutex<Replies>, binds:
     loop {
         let n = (&stream).read(&mut buffer).ok().filter(|n| *n > 0)?;
         frames.feed(&buffer[..n]);
-        while let Some(Framed::Whole(pdu)) = frames.next() {
+        while let Some(Framed::Whole(pdu)) = frames.take() {
             match pdu.command {
                 command::BIND_TRANSCEIVER | command::BIND_RECEIVER | command::BIND_TRANSMITTER => {
                     let status = *binds.lock().unwrap();

@@ -95,7 +95,7 @@ impl<T> Exchange<T> {
     pub fn hear(&mut self, octets: &[u8], at: DateTime<Utc>) -> Vec<BindStep<T>> {
         self.frames.feed(octets);
         let mut steps = Vec::new();
-        while let Some(framed) = self.frames.next() {
+        while let Some(framed) = self.frames.take() {
             match framed {
                 Framed::Whole(pdu) => steps.extend(self.follow(pdu, at)),
                 Framed::Broken { sequence } => {

@@ -77,7 +77,7 @@ impl Hearing {
             from,
             to: Some(message.to.text()).filter(|to| !to.is_empty()),
             text: undecoded.text(),
-            octets: part.is_some().then_some(undecoded),
+            octets: part.is_some().then_some(Box::new(undecoded)),
             part,
             ..Inbound::default()
         })

@@ -115,7 +115,7 @@ impl Frames {
     }
 
     /// `None`: the rest has not come yet.
-    pub fn next(&mut self) -> Option<Framed> {
+    pub fn take(&mut self) -> Option<Framed> {
         if let Some(passed) = self.lost {
             let rest = self.octets.get(self.read..).unwrap_or_default();
             let found = (0..rest.len()).find(|at| rest.get(*at..).is_some_and(may_begin));
@@ -361,7 +361,7 @@ mod tests {
         let mut them = Vec::new();
         for piece in octets.chunks(5) {
             frames.feed(piece);
-            them.extend(std::iter::from_fn(|| frames.next()));
+            them.extend(std::iter::from_fn(|| frames.take()));
         }
         them
     }
