@@ -13,7 +13,7 @@ use crate::access::Operate;
 use crate::app::App;
 use crate::ids::ChannelId;
 use crate::web::{FieldErrors, May, Problem, page};
-use crate::wording::{Approved, FilledPlace, FilledTemplate, Place};
+use crate::wording::{Approved, FilledPlace, FilledTemplate, TemplatePlace};
 
 pub fn routes(pages: &mut ServiceConfig) {
     pages.service(choice);
@@ -23,7 +23,7 @@ pub fn routes(pages: &mut ServiceConfig) {
 const LONGEST: usize = 1000;
 
 /// The fields as typed: the text's key, empty for none, and one for each place, which are called by
-/// [`Place::field`].
+/// [`TemplatePlace::field`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TemplateForm {
@@ -36,7 +36,7 @@ impl TemplateForm {
     pub fn of(filled: Option<&FilledTemplate>) -> Self {
         let Some(filled) = filled else { return TemplateForm::default() };
         let field = |it: &FilledPlace| {
-            let place = Place { part: it.part, name: it.name.clone(), example: String::new() };
+            let place = TemplatePlace { part: it.part, name: it.name.clone(), example: String::new() };
             (place.field(), it.text.clone())
         };
         TemplateForm { template: filled.key(), places: filled.values.iter().map(field).collect() }
@@ -46,7 +46,7 @@ impl TemplateForm {
         known.iter().find(|it| it.key() == self.template)
     }
 
-    fn value(&self, place: &Place) -> &str {
+    fn value(&self, place: &TemplatePlace) -> &str {
         self.places.get(&place.field()).map_or("", |typed| typed.trim())
     }
 
@@ -126,14 +126,14 @@ impl TemplateChoice<'_> {
 
     /// What a person would read.
     fn preview(&self) -> String {
-        let or_place = |place: &Place| match self.form.value(place) {
+        let or_place = |place: &TemplatePlace| match self.form.value(place) {
             "" => place.label(),
             typed => typed.to_owned(),
         };
         self.chosen.map(|it| it.filled(or_place).words()).unwrap_or_default()
     }
 
-    fn typed(&self, place: &Place) -> &str {
+    fn typed(&self, place: &TemplatePlace) -> &str {
         self.form.places.get(&place.field()).map_or("", String::as_str)
     }
 }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_place_is_filled_in_or_it_says_which_is_not() {
-        let place = |part, name: &str| Place { part, name: name.into(), example: String::new() };
+        let place = |part, name: &str| TemplatePlace { part, name: name.into(), example: String::new() };
         let it = Approved {
             name: "order".into(),
             title: "order".into(),

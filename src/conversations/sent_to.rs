@@ -33,9 +33,10 @@ pub enum SentIs {
     Lost,
 }
 
-/// Whether it is among what had left by `until`: surely begun, and no longer on the wire.
+/// Whether it is among what the provider had by `until`. One whose answer was lost may never have come to it: what is
+/// said of all that came says nothing of that one.
 fn is_covered(it: &&SentTo, until: DateTime<Utc>) -> bool {
-    it.at <= until && matches!(it.is, SentIs::Taken | SentIs::Unconfirmed)
+    it.at <= until && it.is == SentIs::Taken
 }
 
 /// What had left by `until`.

@@ -243,7 +243,7 @@ pub enum OutcomeGroup {
 /// All that a ledger row says about its fate. Both `None`: nothing is known yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// 1 accepted by the provider, 2 sent on by it.
+    /// 1 accepted by the provider, 2 sent on by it, 3 read by the person.
     pub progress: Option<i16>,
     pub outcome: Option<Outcome>,
 }
@@ -251,6 +251,8 @@ pub struct Word {
 impl Word {
     pub const ACCEPTED: Word = Word { progress: Some(1), outcome: None };
     pub const SENT: Word = Word { progress: Some(2), outcome: None };
+    /// The phone has it, and somebody has looked at it.
+    pub const READ: Word = Word { progress: Some(3), outcome: Some(Outcome::Delivered) };
 
     pub fn finally(outcome: Outcome) -> Word {
         Word { progress: None, outcome: Some(outcome) }
@@ -379,9 +381,10 @@ pub fn merge(known: Word, status: ReceiptStatus, class: Option<RejectClass>) -> 
         ReceiptStatus::Sent if open && known.progress != Some(2) => Some(Word::SENT),
         ReceiptStatus::Accepted | ReceiptStatus::Sent => None,
         // Good news wins over any bad news, early or late: the phone has it.
-        ReceiptStatus::Delivered | ReceiptStatus::Read if known.outcome == Some(Outcome::Delivered) => None,
-        // Whoever has read it has it; that it was read is not written down yet.
-        ReceiptStatus::Delivered | ReceiptStatus::Read => Some(Word { outcome: Some(Outcome::Delivered), ..known }),
+        ReceiptStatus::Delivered if known.outcome == Some(Outcome::Delivered) => None,
+        ReceiptStatus::Delivered => Some(Word { outcome: Some(Outcome::Delivered), ..known }),
+        // Whoever has read it has it.
+        ReceiptStatus::Read => (known != Word::READ).then_some(Word::READ),
         ReceiptStatus::Failed if open => {
             let outcome = class.map_or(Outcome::Unavailable, Outcome::failed);
             Some(Word { outcome: Some(outcome), ..known })
@@ -401,6 +404,8 @@ pub enum Standing {
     Held,
     Accepted,
     Sent,
+    /// Delivered, and looked at.
+    Read,
     Final(Outcome),
 }
 
@@ -420,6 +425,7 @@ impl Standing {
     pub fn of(on_record: OnRecord, run: &RunState) -> Standing {
         let OnRecord { word, waits_for, claimed } = on_record;
         match (word.outcome, word.progress) {
+            (Some(Outcome::Delivered), Some(3)) => return Standing::Read,
             (Some(outcome), _) => return Standing::Final(outcome),
             (None, Some(2..)) => return Standing::Sent,
             (None, Some(_)) => return Standing::Accepted,
@@ -439,7 +445,21 @@ impl Standing {
         }
     }
 
-    /// The code of the outcome, or a negative number of our own before there is one.
+    /// The final word, where there is one.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Standing::Final(outcome) => Some(outcome),
+            Standing::Read => Some(Outcome::Delivered),
+            Standing::Planned
+            | Standing::InFlight
+            | Standing::Retrying
+            | Standing::Held
+            | Standing::Accepted
+            | Standing::Sent => None,
+        }
+    }
+
+    /// The code of the outcome, or a negative number of our own before there is one, and for one that was read.
     pub fn code(self) -> i16 {
         match self {
             Standing::Planned => -1,
@@ -448,6 +468,7 @@ impl Standing {
             Standing::Accepted => -4,
             Standing::Sent => -5,
             Standing::Held => -6,
+            Standing::Read => -7,
             Standing::Final(outcome) => outcome.code(),
         }
     }
@@ -464,6 +485,7 @@ impl Standing {
             Standing::Held,
             Standing::Accepted,
             Standing::Sent,
+            Standing::Read,
         ];
         open.into_iter().chain(Outcome::ALL.map(Standing::Final))
     }
@@ -472,7 +494,7 @@ impl Standing {
     pub fn tone(&self) -> &'static str {
         match self {
             Standing::Planned | Standing::InFlight | Standing::Retrying | Standing::Held => "open",
-            Standing::Accepted | Standing::Sent => "good",
+            Standing::Accepted | Standing::Sent | Standing::Read => "good",
             Standing::Final(outcome) => match outcome.group() {
                 OutcomeGroup::Delivered => "good",
                 OutcomeGroup::Failed => "bad",
@@ -491,6 +513,7 @@ impl Standing {
             Standing::Held => "held",
             Standing::Accepted => "accepted",
             Standing::Sent => "sent",
+            Standing::Read => "read",
             Standing::Final(outcome) => outcome.name(),
         }
     }
@@ -503,6 +526,7 @@ impl Standing {
             Standing::Held => "Its turn came at a time at which it may not be sent. It comes again.",
             Standing::Accepted => "The provider took it. No receipt yet.",
             Standing::Sent => "The provider sent it on to the phone. No receipt from the phone yet.",
+            Standing::Read => "The phone confirmed it, and somebody has looked at it.",
             Standing::Final(outcome) => outcome.why(),
         }
     }
@@ -602,15 +626,7 @@ impl Show {
     }
 
     pub fn shows(self, standing: Standing) -> bool {
-        let group = match standing {
-            Standing::Final(outcome) => Some(outcome.group()),
-            Standing::Planned
-            | Standing::InFlight
-            | Standing::Retrying
-            | Standing::Held
-            | Standing::Accepted
-            | Standing::Sent => None,
-        };
+        let group = standing.outcome().map(Outcome::group);
         match self {
             Show::All => group != Some(OutcomeGroup::NoGroup),
             Show::Sent => {
@@ -627,7 +643,7 @@ impl Show {
             Show::InFlight => standing == Standing::InFlight,
             Show::Retrying => matches!(standing, Standing::Retrying | Standing::Held),
             Show::NoGroup => group == Some(OutcomeGroup::NoGroup),
-            Show::Outcome(outcome) => standing == Standing::Final(outcome),
+            Show::Outcome(outcome) => standing.outcome() == Some(outcome),
         }
     }
 }
@@ -803,8 +819,11 @@ mod tests {
         // That it was taken is news only where nothing is known, and whoever has read it has it.
         assert_eq!(merge(Word::default(), Accepted), Some(Word::ACCEPTED));
         assert_eq!(merge(unconfirmed, Accepted), Some(Word::ACCEPTED));
-        assert_eq!((merge(Word::SENT, Accepted), merge(delivered, Read)), (None, None));
-        assert_eq!(merge(Word::SENT, Read).unwrap().outcome, Some(Outcome::Delivered));
+        assert_eq!((merge(Word::SENT, Accepted), merge(delivered, Accepted)), (None, None));
+        for known in [Word::default(), Word::SENT, delivered, failed, unconfirmed] {
+            assert_eq!(merge(known, Read), Some(Word::READ));
+        }
+        assert_eq!([Accepted, Sent, Delivered, Read, Failed].map(|status| merge(Word::READ, status)), [None; 5]);
         // Whose fault it is decides what it is called.
         let failed = |class| super::merge(Word::ACCEPTED, Failed, Some(class)).unwrap().outcome;
         assert_eq!(failed(RejectClass::BadAddress), Some(Outcome::Invalid));

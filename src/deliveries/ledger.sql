@@ -6,6 +6,7 @@
 SELECT d.seq, d.address, d.customer_id, d.attempt, coalesce(d.detail, t.detail) AS detail, d.settled_at,
        t.due_at AS next_try_at, d."values",
        CASE
+           WHEN d.outcome = 0 AND d.progress = 3 THEN -7
            WHEN d.outcome IS NOT NULL THEN d.outcome
            WHEN d.progress = 2        THEN -5
            WHEN d.progress = 1        THEN -4

@@ -198,15 +198,7 @@ fn column_names(fields: &[String]) -> Vec<String> {
 }
 
 fn cells(entry: &LedgerEntry, fields: &[String], kind: Kind, time: impl Fn(DateTime<Utc>) -> String) -> Vec<String> {
-    let code = match entry.standing {
-        Standing::Final(outcome) => outcome.code().to_string(),
-        Standing::Planned
-        | Standing::InFlight
-        | Standing::Retrying
-        | Standing::Held
-        | Standing::Accepted
-        | Standing::Sent => String::new(),
-    };
+    let code = entry.standing.outcome().map(|outcome| outcome.code().to_string()).unwrap_or_default();
     let ours = [
         entry.seq.to_string(),
         in_full(kind, &entry.address),

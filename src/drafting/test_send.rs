@@ -44,7 +44,7 @@ impl Trial {
     /// Whether more is to be heard of it soon. Not every provider sends receipts, so
     /// nobody waits for ever.
     pub fn goes_on(&self, now: DateTime<Utc>) -> bool {
-        !matches!(self.standing, Standing::Final(_)) && now - self.at < WORTH_WAITING
+        self.standing.outcome().is_none() && now - self.at < WORTH_WAITING
     }
 }
 

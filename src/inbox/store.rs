@@ -674,6 +674,7 @@ impl TryFrom<MessageRow> for ThreadMessage {
             return Err(DeserializationError(format!("messages: not an author: {}", row.author).into()));
         };
         let said = match (row.outcome.and_then(Outcome::of_code), row.progress) {
+            (Some(Outcome::Delivered), Some(3)) => Standing::Read,
             (Some(outcome), _) => Standing::Final(outcome),
             (None, Some(2..)) => Standing::Sent,
             (None, Some(_)) => Standing::Accepted,

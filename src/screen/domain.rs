@@ -748,7 +748,6 @@ mod tests {
                 channel: "SMS".to_owned(),
                 kind: "sms".to_owned(),
                 bot: None,
-                template: None,
                 met_by: None,
                 waits_until: None,
                 trouble: None,

@@ -30,14 +30,14 @@ pub struct Approved {
     /// Buttons that answer with their own words.
     pub choices: Vec<String>,
     /// Every place, in the order in which they are filled in.
-    pub places: Vec<Place>,
+    pub places: Vec<TemplatePlace>,
     /// What of it cannot be filled in here; such a text cannot be sent from here.
     pub beyond: Option<String>,
 }
 
 /// Somewhere in an approved text that is filled in for each send.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct TemplatePlace {
     pub part: PlacePart,
     /// As between the braces; of a button, its index from 0.
     pub name: String,
@@ -70,7 +70,7 @@ impl PlacePart {
     }
 }
 
-impl Place {
+impl TemplatePlace {
     /// What its field is called in a form: the same for the same place of any text.
     pub fn field(&self) -> String {
         let part = match self.part {
@@ -150,8 +150,8 @@ impl Approved {
     }
 
     /// Filled in with what `of` says of each place.
-    pub fn filled(&self, of: impl Fn(&Place) -> String) -> FilledTemplate {
-        let value = |place: &Place| FilledPlace { part: place.part, name: place.name.clone(), text: of(place) };
+    pub fn filled(&self, of: impl Fn(&TemplatePlace) -> String) -> FilledTemplate {
+        let value = |place: &TemplatePlace| FilledPlace { part: place.part, name: place.name.clone(), text: of(place) };
         FilledTemplate {
             name: self.name.clone(),
             title: self.title.clone(),
@@ -166,7 +166,8 @@ impl Approved {
 
     /// Whether what was filled in once still is this text with these places.
     pub fn is_still(&self, filled: &FilledTemplate) -> bool {
-        let same = |place: &Place| filled.values.iter().any(|it| it.part == place.part && it.name == place.name);
+        let same =
+            |place: &TemplatePlace| filled.values.iter().any(|it| it.part == place.part && it.name == place.name);
         (&self.header, &self.body, &self.footer) == (&filled.header, &filled.body, &filled.footer)
             && self.choices == filled.choices
             && self.places.len() == filled.values.len()
@@ -203,7 +204,7 @@ impl FilledTemplate {
     }
 
     /// What was filled into a place; empty when nothing was.
-    pub fn value(&self, place: &Place) -> &str {
+    pub fn value(&self, place: &TemplatePlace) -> &str {
         let value = self.values.iter().find(|it| it.part == place.part && it.name == place.name);
         value.map_or("", |it| it.text.as_str())
     }
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
 
     fn order() -> Approved {
-        let place = |part, name: &str| Place { part, name: name.into(), example: String::new() };
+        let place = |part, name: &str| TemplatePlace { part, name: name.into(), example: String::new() };
         Approved {
             name: "order_ready".into(),
             language: "en_US".into(),

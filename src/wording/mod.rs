@@ -24,7 +24,7 @@ pub mod letters;
 mod segments;
 mod template;
 
-pub use approved::{Approved, FilledPlace, FilledTemplate, ParsedTemplate, Place, PlacePart, places_in};
+pub use approved::{Approved, FilledPlace, FilledTemplate, ParsedTemplate, PlacePart, TemplatePlace, places_in};
 pub use content::Content;
 pub use segments::{Encoding, Segments, segments, split, split_as};
 pub use template::{MissingValue, Template};

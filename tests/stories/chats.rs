@@ -198,20 +198,19 @@ async fn what_had_left_for_somebody_by_an_instant_arrived_and_nothing_else() {
     assert_eq!(closed.len(), 1, "only with this person");
     desk.later(60);
     graph.answers(|_| None);
+    let lost = desk.chat_campaign("messenger", "Lost", &[ANNA]).await;
+    desk.tick().await;
+    desk.later(60);
+    graph.answers(taken);
     let second = desk.chat_campaign("messenger", "Second", &[ANNA]).await;
     desk.tick().await;
     let by = desk.app.clock.now();
-    // Of what a process left that died nobody knows whether it began.
-    let dead = desk.chat_campaign("messenger", "Dead", &[ANNA]).await;
-    desk.tick().await;
-    desk.sql(&format!("UPDATE deliveries SET detail = 'the sending process died' WHERE run_id = {dead}"));
     desk.later(60);
-    graph.answers(taken);
     let third = desk.chat_campaign("messenger", "Third", &[ANNA]).await;
     desk.tick().await;
 
     let up_to = |what: &str, at: chrono::DateTime<chrono::Utc>| json!({ what: { "watermark": at.timestamp_millis() } });
-    let all = |desk: &Desk| [first, second, third, dead].map(|run| desk.delivered(run));
+    let all = |desk: &Desk| [first, second, third, lost].map(|run| desk.delivered(run));
     tells(&desk, ANNA, up_to("delivery", by)).await;
     assert_eq!(all(&desk), [1, 1, 0, 0]);
     tells(&desk, ANNA, up_to("read", by)).await;
@@ -221,7 +220,8 @@ async fn what_had_left_for_somebody_by_an_instant_arrived_and_nothing_else() {
     assert_eq!(all(&desk), [1, 1, 0, 0], "of another page");
     tells(&desk, ANNA, up_to("read", desk.app.clock.now())).await;
     assert_eq!(all(&desk), [1, 1, 1, 0]);
-    assert_eq!((desk.parked(), desk.counts(dead).unconfirmed), (0, 1));
+    // What got no answer may never have come to Meta.
+    assert_eq!((desk.parked(), desk.counts(lost).unconfirmed), (0, 1));
     desk.check_counts();
 }
 
@@ -267,7 +267,7 @@ async fn people_write_to_a_page_and_a_bot_answers_with_quick_replies() {
     // It has been read, and a button is pressed; nobody answers the thread of another app, or ourselves.
     desk.later(1);
     tells(&desk, ANNA, json!({ "read": { "watermark": desk.app.clock.now().timestamp_millis() } })).await;
-    assert_eq!(desk.lines("SELECT concat(progress, ' ', outcome) AS line FROM messages WHERE author = 'bot'"), ["1 0"]);
+    assert_eq!(desk.lines("SELECT concat(progress, ' ', outcome) AS line FROM messages WHERE author = 'bot'"), ["3 0"]);
     let pressed = json!({ "message": { "mid": "m2", "text": "Blue", "quick_reply": { "payload": "Blue" } } });
     tells(&desk, ANNA, pressed).await;
     tells(&desk, ANNA, json!({ "reaction": { "mid": "m1", "action": "react", "emoji": "x" } })).await;

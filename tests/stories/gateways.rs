@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use actix_web::test::TestRequest;
-use bugle::deliveries::{Outcome, Show};
+use bugle::deliveries::{Outcome, Show, Standing};
 use bugle::engine::rescuer;
 use bugle::ids::ChannelId;
 use bugle::keyring::Keyring;
@@ -546,6 +546,13 @@ async fn a_campaign_leaves_through_whatsapp_and_a_status_settles_what_nobody_ans
     assert_eq!(meta_calls(&desk, &status("wamid.A", &format!("{run}-1-1"), "read")).await.status, 200);
     assert_eq!(meta_calls(&desk, &status("wamid.B", &format!("{run}-2-1"), "sent")).await.status, 200);
     assert_eq!((desk.counts(run).unconfirmed, desk.ledger(run, Show::Outcome(Outcome::Delivered)).len()), (0, 1));
+    let settled_at = "SELECT settled_at::text AS line FROM deliveries WHERE seq = 1";
+    let (read, at) = (desk.ledger(run, Show::Delivered).remove(0), desk.lines(settled_at));
+    assert_eq!((read.standing, read.standing.outcome()), (Standing::Read, Some(Outcome::Delivered)));
+    desk.later(60);
+    assert_eq!(meta_calls(&desk, &status("wamid.A", &format!("{run}-1-1"), "delivered")).await.status, 200);
+    assert_eq!((desk.ledger(run, Show::Sent).remove(0).standing, desk.lines(settled_at)), (Standing::Read, at));
+    desk.visit(&format!("/runs/{run}")).await.shows("The phone confirmed it, and somebody has looked at it.");
     let forged = TestRequest::post()
         .uri(&format!("/webhooks/{}", desk.channel))
         .insert_header(("X-Hub-Signature-256", format!("sha256={}", "0".repeat(64))))

@@ -334,6 +334,7 @@ pub fn effective(case: &Value, events: &[Event]) -> Result<(), String> {
         word = merge(word, status, class).unwrap_or(word);
     }
     let shown = match (word.outcome, word.progress) {
+        (Some(Outcome::Delivered), Some(3)) => "read",
         (Some(Outcome::Delivered), _) => "delivered",
         (Some(_), _) => "failed",
         (None, Some(2)) => "sent",

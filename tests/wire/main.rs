@@ -9,8 +9,9 @@
 //! * `call` or `calls` (method, url, headers, body or `body_base64`); or `answer` (status, headers, body)
 //! * for SMPP `pdu_hex` or `pdus_hex`, what comes over a bind; in `setup` what is `outstanding`, `smsc_default_alphabet`,
 //!   `smsc_zone`, `message_id_form`; in `right` `results` of what was outstanding, and `answer` or `answers` as PDUs
-//! * `right`: `events`, of several calls a list for each; `joined` of pieces; `answer` to the call; `class`, `scope`,
-//!   `code`, `id`, `retry_after` of an answer to a send; `parts` where an answer speaks of several
+//! * `right`: `events`, of several calls a list for each (a status is about an `id` or `our_id`, or everything `to` somebody
+//!   `until` an instant); `touches`, the only ones of `setup.sent` that these tell of; `joined` of pieces; `answer` to
+//!   the call; `class`, `scope`, `code`, `id`, `retry_after` of an answer to a send; `parts` where an answer speaks of several
 
 mod case;
 mod setting;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::text;
-use crate::wording::{Approved, FilledTemplate, Place, PlacePart, places_in};
+use crate::wording::{Approved, FilledTemplate, PlacePart, TemplatePlace, places_in};
 
 /// Templates of a page of their list.
 pub const A_PAGE: usize = 100;
@@ -54,7 +54,7 @@ fn take_component(known: &mut Approved, it: &Value) {
                     "VIDEO" => PlacePart::Video,
                     _ => PlacePart::Document,
                 };
-                known.places.push(Place { part, name: "0".to_owned(), example: String::new() });
+                known.places.push(TemplatePlace { part, name: "0".to_owned(), example: String::new() });
             }
             other => known.beyond = Some(format!("its header is a {}", other.to_lowercase())),
         },
@@ -74,7 +74,7 @@ fn take_component(known: &mut Approved, it: &Value) {
 }
 
 fn take_button(known: &mut Approved, n: usize, it: &Value) {
-    let place = |part| Place {
+    let place = |part| TemplatePlace {
         part,
         name: n.to_string(),
         example: text(it, "/example").or_else(|| text(it, "/example/0")).unwrap_or_default(),
@@ -92,7 +92,7 @@ fn take_button(known: &mut Approved, n: usize, it: &Value) {
 }
 
 /// The places of a component, with what Meta was shown for each.
-fn places(part: PlacePart, words: &str, it: &Value, examples: &str) -> Vec<Place> {
+fn places(part: PlacePart, words: &str, it: &Value, examples: &str) -> Vec<TemplatePlace> {
     let named = |name: &str| {
         let shown = it["example"][format!("{examples}_named_params")].as_array();
         let shown = shown.into_iter().flatten().find(|it| it["param_name"] == name);
@@ -104,7 +104,7 @@ fn places(part: PlacePart, words: &str, it: &Value, examples: &str) -> Vec<Place
     };
     let place = |(n, name): (usize, String)| {
         let example = named(&name).or_else(|| numbered(n)).unwrap_or_default();
-        Place { part, name, example }
+        TemplatePlace { part, name, example }
     };
     places_in(words).into_iter().enumerate().map(place).collect()
 }
@@ -184,7 +184,7 @@ mod tests {
         let it = &them[0];
         assert!(it.can_be_sent(), "{it:?}");
         assert_eq!((it.quality.as_str(), it.choices.as_slice()), ("green", &["Thanks".to_owned()][..]));
-        let fields: Vec<String> = it.places.iter().map(Place::field).collect();
+        let fields: Vec<String> = it.places.iter().map(TemplatePlace::field).collect();
         assert_eq!(fields, ["place_image_0", "place_body_1", "place_body_2", "place_url_1", "place_code_3"]);
         assert_eq!((it.places[2].example.as_str(), it.places[4].example.as_str()), ("A-7", "SAVE20"));
         let filled = it.filled(|place| format!("v{}", place.name));

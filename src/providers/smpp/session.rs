@@ -16,7 +16,6 @@ use super::wire::{Duplex, WireSaid};
 use crate::clock::{Clock, uptime};
 use crate::providers::caller::{Caller, Unanswered};
 use crate::providers::class::AnswerMeans;
-use crate::providers::key::StatusKey;
 use crate::providers::{Event, RejectClass, SendOutcome, TakeIn};
 
 /// An answer to a bind or an unbind takes no longer.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::wording::{Approved, Place, PlacePart, places_in};
+use crate::wording::{Approved, PlacePart, TemplatePlace, places_in};
 
 /// Pages that are read at most.
 pub const MOST_PAGES: usize = 60;
@@ -55,7 +55,7 @@ fn template(it: &Value) -> Option<Approved> {
     }
     let example = |name: &str| it["variables"][name].as_str().unwrap_or_default().to_owned();
     // All places of a content are numbered together.
-    let place = |name: String| Place { part: PlacePart::Body, example: example(&name), name };
+    let place = |name: String| TemplatePlace { part: PlacePart::Body, example: example(&name), name };
     known.places = named.into_iter().map(place).collect();
     known.body = body;
     (!known.name.is_empty()).then_some(known)
