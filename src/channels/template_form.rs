@@ -65,7 +65,9 @@ impl TemplateForm {
         for place in &it.places {
             let (field, value) = (place.field(), self.value(place));
             let mut wrong = |what: String| errors.add(field.clone(), what);
-            if value.is_empty() {
+            if value.is_empty() && place.part.is_media() {
+                wrong("Give the address that the file is fetched from.".to_owned());
+            } else if value.is_empty() {
                 wrong("Say what stands here, such as #name|there#.".to_owned());
             } else if value.chars().count() > LONGEST {
                 wrong(format!("At most {LONGEST} characters."));

@@ -26,11 +26,9 @@ pub struct SentTo {
 pub enum SentIs {
     /// Its answer has not been written down.
     InFlight,
+    /// The provider has it, or the phone has and nobody has looked at it.
     Taken,
-    /// It began, and the answer was lost.
     Unconfirmed,
-    /// Unconfirmed, and it may never have begun: its process died, or history was lost.
-    Lost,
 }
 
 /// Whether it is among what the provider had by `until`. One whose answer was lost may never have come to it: what is
@@ -55,7 +53,7 @@ pub fn any_in_flight(sends: &[SentTo]) -> bool {
 
 /// The one that is unconfirmed, where there is exactly one since `since`.
 pub fn only_unconfirmed(sends: &[SentTo], since: DateTime<Utc>) -> Option<SendKey> {
-    let mut them = sends.iter().filter(|it| since <= it.at && matches!(it.is, SentIs::Unconfirmed | SentIs::Lost));
+    let mut them = sends.iter().filter(|it| since <= it.at && it.is == SentIs::Unconfirmed);
     them.next().filter(|_| them.next().is_none()).map(|it| it.key)
 }
 
@@ -83,8 +81,6 @@ pub fn open<'a>(
         is_settled: bool,
         #[diesel(sql_type = Nullable<Int2>)]
         outcome: Option<i16>,
-        #[diesel(sql_type = Bool)]
-        is_lost: bool,
     }
     let mut addresses: Vec<&str> = to.collect();
     if addresses.is_empty() {
@@ -105,11 +101,10 @@ pub fn open<'a>(
             (_, _, Some(id)) => MessageKey { id: MessageId(id), attempt }.into(),
             _ => continue,
         };
-        let is = match (row.is_settled, row.outcome, row.is_lost) {
-            (false, ..) => SentIs::InFlight,
-            (true, None, _) => SentIs::Taken,
-            (true, Some(_), false) => SentIs::Unconfirmed,
-            (true, Some(_), true) => SentIs::Lost,
+        let is = match (row.is_settled, row.outcome.and_then(Outcome::of_code)) {
+            (false, _) => SentIs::InFlight,
+            (true, Some(Outcome::Unconfirmed)) => SentIs::Unconfirmed,
+            (true, _) => SentIs::Taken,
         };
         open.entry(row.address).or_default().push(SentTo { key, at, is });
     }
@@ -126,25 +121,24 @@ mod tests {
     }
 
     #[test]
-    fn what_had_left_by_an_instant_is_what_surely_began_before() {
+    fn what_came_by_an_instant_is_what_was_taken_before() {
         let sends = [
             sent(1, 10, SentIs::Taken),
             sent(2, 10, SentIs::Unconfirmed),
-            sent(3, 10, SentIs::Lost),
-            sent(4, 11, SentIs::Taken),
-            sent(5, 11, SentIs::InFlight),
+            sent(3, 11, SentIs::Taken),
+            sent(4, 11, SentIs::InFlight),
         ];
         let by = |second| DateTime::from_timestamp(second, 0).unwrap();
         let keys = |n: usize| sends[..n].iter().map(|it| it.key).collect::<Vec<_>>();
-        assert_eq!(covered(&sends, by(10)).collect::<Vec<_>>(), keys(2));
-        assert_eq!(covered(&sends, by(11)).count(), 3);
+        assert_eq!(covered(&sends, by(10)).collect::<Vec<_>>(), keys(1), "what got no answer may never have come");
+        assert_eq!(covered(&sends, by(11)).count(), 2);
         assert_eq!((may_be_covered(&sends, by(10)), may_be_covered(&sends, by(11))), (false, true));
-        assert!(any_in_flight(&sends) && !any_in_flight(&sends[..4]));
+        assert!(any_in_flight(&sends) && !any_in_flight(&sends[..3]));
     }
 
     #[test]
     fn of_two_unconfirmed_ones_neither_is_meant() {
-        let sends = [sent(1, 10, SentIs::Unconfirmed), sent(2, 10, SentIs::Taken), sent(3, 12, SentIs::Lost)];
+        let sends = [sent(1, 10, SentIs::Unconfirmed), sent(2, 10, SentIs::Taken), sent(3, 12, SentIs::Unconfirmed)];
         let since = |second| DateTime::from_timestamp(second, 0).unwrap();
         assert_eq!(only_unconfirmed(&sends[..2], since(0)), Some(sends[0].key));
         assert_eq!(only_unconfirmed(&sends, since(0)), None);

@@ -860,7 +860,7 @@ mod tests {
         for standing in Standing::all() {
             assert_eq!(Standing::of_code(standing.code()), Some(standing));
         }
-        assert_eq!(Standing::all().count(), 6 + Outcome::ALL.len());
+        assert_eq!(Standing::all().count(), 7 + Outcome::ALL.len());
     }
 
     #[test]

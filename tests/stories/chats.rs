@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use actix_web::test::TestRequest;
 use bugle::campaigns::inbound::InboundPlan;
-use bugle::deliveries::{Outcome, Show};
+use bugle::deliveries::{Outcome, Show, Standing};
 use bugle::engine::rescuer;
 use bugle::ids::{ChannelId, RunId};
 use bugle::pacing::LatePolicy;
@@ -66,6 +66,10 @@ impl Desk {
 
     fn delivered(&self, run: RunId) -> usize {
         self.ledger(run, Show::Outcome(Outcome::Delivered)).len()
+    }
+
+    fn read(&self, run: RunId) -> usize {
+        self.ledger(run, Show::Delivered).iter().filter(|it| it.standing == Standing::Read).count()
     }
 
     fn parked(&self) -> i64 {
@@ -216,6 +220,8 @@ async fn what_had_left_for_somebody_by_an_instant_arrived_and_nothing_else() {
     tells(&desk, ANNA, up_to("read", by)).await;
     tells(&desk, BEN, up_to("read", desk.app.clock.now())).await;
     assert_eq!(all(&desk), [1, 1, 0, 0], "told again, and of one who was refused");
+    let read = |desk: &Desk| [first, second, third, lost].map(|run| desk.read(run));
+    assert_eq!(read(&desk), [1, 1, 0, 0]);
     page_tells(&desk, "111000111000112", ANNA, up_to("read", desk.app.clock.now())).await;
     assert_eq!(all(&desk), [1, 1, 0, 0], "of another page");
     tells(&desk, ANNA, up_to("read", desk.app.clock.now())).await;
