@@ -85,14 +85,19 @@ impl Keyring {
 
     /// The same; one that is not there yet is made, with a new key, readable by us alone.
     pub fn of_file_or_new(path: &Path) -> io::Result<Keyring> {
-        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        match made {
-            Ok(mut file) => {
-                writeln!(file, "{}", hex(&rand::random::<Key>()))?;
-                file.sync_all()?;
+        if !path.exists() {
+            // Written beside it first: another process that starts now finds the whole key or none, and so does whoever
+            // starts after this one was killed.
+            let beside = path.with_extension(format!("{:016x}", rand::random::<u64>()));
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            writeln!(file, "{}", hex(&rand::random::<Key>()))?;
+            file.sync_all()?;
+            let made = fs::hard_link(&beside, path);
+            fs::remove_file(&beside)?;
+            match made {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Ok(()) | Err(_) => {}
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
         }
         Keyring::of_file(path)
     }
@@ -199,6 +204,16 @@ mod tests {
         let (ours, theirs) = (Keyring::of_file_or_new(&path).unwrap(), Keyring::of_file_or_new(&path).unwrap());
         let before = ours.seal("x").unwrap();
         assert_eq!(theirs.open(&before).as_deref(), Ok("x"), "it is one key");
+
+        // Of those that start together each finds the whole of the one key.
+        let together = dir.path().join("together");
+        let sealed: Vec<String> = std::thread::scope(|scope| {
+            let starts = (0..8).map(|_| scope.spawn(|| Keyring::of_file_or_new(&together).unwrap().seal("x").unwrap()));
+            starts.collect::<Vec<_>>().into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        let one = Keyring::of_file(&together).unwrap();
+        assert!(sealed.iter().all(|it| one.open(it).as_deref() == Ok("x")));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left");
 
         ours.renew().unwrap();
         let after = ours.seal("y").unwrap();
