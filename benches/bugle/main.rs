@@ -11,6 +11,7 @@ mod calendar;
 mod child;
 mod dispatch;
 mod engine;
+mod gateway;
 mod ground;
 mod http;
 mod import;
@@ -56,6 +57,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("wake", |ground| Box::pin(talk::re_engagers(ground))),
     ("inbox", |ground| Box::pin(talk::inbox(ground))),
     ("widgets", |ground| Box::pin(talk::widgets(ground))),
+    ("gateway", |ground| Box::pin(gateway::gateway(ground))),
     ("smpp", |ground| Box::pin(smpp::submit(ground))),
     ("besieged", |ground| Box::pin(besieged::besieged(ground))),
 ];
