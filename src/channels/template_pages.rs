@@ -11,7 +11,7 @@ use crate::access::{Administer, Role, View};
 use crate::app::App;
 use crate::ids::ChannelId;
 use crate::web::{Frame, May, Problem, Say, page, see_other};
-use crate::wording::Approved;
+use crate::wording::{Approved, TemplatePlace};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list).service(fetch_now);
@@ -30,8 +30,12 @@ struct Templates {
 
 impl Templates {
     /// What a person reads of one, its examples in its places.
-    fn words(&self, it: &Approved) -> String {
-        it.filled(|place| if place.example.is_empty() { place.label() } else { place.example.clone() }).words()
+    fn lines(&self, it: &Approved) -> Vec<String> {
+        let example = |place: &TemplatePlace| match place.example.as_str() {
+            "" => place.label(),
+            example => example.to_owned(),
+        };
+        it.filled(example).words().lines().map(str::to_owned).collect()
     }
 }
 

@@ -294,6 +294,7 @@ async fn an_agent_reaches_somebody_after_a_day_only_with_an_approved_text() {
     assert_eq!(refused.status, 422);
     refused.shows("no text of your own reaches them");
 
+    desk.fill_in(&reply, &[("template", ""), ("seen", "9")]).await.shows("Choose a text.");
     let half = desk.fill_in(&reply, &[("template", "hello:de"), ("place_body_name", ""), ("seen", "9")]).await;
     assert_eq!(half.status, 422);
     half.shows("place_body_name-error");

@@ -510,8 +510,14 @@ async fn reply(
         .db
         .run(move |conn| {
             let mut errors = FieldErrors::default();
-            let channel = conversations::store::find(conn, id)?.channel;
-            let says = match template.parse(&templates::of_channel(conn, channel)?, &mut errors) {
+            let it = conversations::store::find(conn, id)?;
+            let filled = template.parse(&templates::of_channel(conn, it.channel)?, &mut errors);
+            let is_ours = it.is_open() && it.handler == Handler::Human;
+            let says_nothing = filled.is_none() && text.trim().is_empty();
+            if is_ours && says_nothing && actions::closed_window(conn, &it, now)?.is_some() {
+                errors.add("template", "Choose a text.");
+            }
+            let says = match filled {
                 Some(_) | None if !errors.is_empty() => return Ok(Err(errors)),
                 Some(filled) => AgentSays::Template(filled),
                 None => AgentSays::Text(text),
