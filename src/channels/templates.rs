@@ -72,7 +72,7 @@ pub fn fetched(conn: &mut PgConnection, channel: ChannelId) -> QueryResult<Fetch
 /// Channels of providers that approve texts whose texts are to be asked for, those that were never asked first.
 pub fn due(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<ChannelId>> {
     channels::table
-        .filter(channels::provider.eq_any([ProviderName::Whatsapp, ProviderName::Twilio]))
+        .filter(channels::provider.eq_any([ProviderName::Whatsapp, ProviderName::Twilio, ProviderName::Sandbox]))
         .filter(channels::kind.eq(Kind::Whatsapp))
         .filter(channels::templates_at.is_null().or(channels::templates_at.le(now - GOOD_FOR)))
         .order((channels::templates_at.asc().nulls_first(), channels::id))

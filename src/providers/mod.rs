@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod caller;
 pub mod class;
 pub mod media;
+pub mod samples;
 pub mod sandbox;
 pub mod webchat;
 pub mod http;
@@ -214,7 +215,8 @@ impl ProviderName {
 
     /// Whether it approves texts beforehand, and can be asked for them.
     pub fn approves_texts(self, kind: Kind) -> bool {
-        matches!((self, kind), (ProviderName::Whatsapp, _) | (ProviderName::Twilio, Kind::Whatsapp))
+        let of_kind = matches!(self, ProviderName::Twilio | ProviderName::Sandbox) && kind == Kind::Whatsapp;
+        of_kind || self == ProviderName::Whatsapp
     }
 }
 

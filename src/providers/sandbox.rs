@@ -34,10 +34,12 @@ use sha2::{Digest, Sha256};
 
 use super::form::{Fields, Mistakes, SettingsForm};
 use super::key::SendKey;
+use super::samples;
 use super::{
-    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Later, Provider, Receipt, ReceiptStatus, RejectClass,
-    RetryScope, SendOutcome, Setup,
+    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, Later, Provider, Receipt, ReceiptStatus,
+    RejectClass, RetryScope, SendOutcome, Setup,
 };
+use crate::wording::Approved;
 
 /// How the carrier behaves; the channel's settings.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -265,7 +267,11 @@ fn plan(knobs: &Knobs, envelope: &Envelope) -> Plan {
 #[async_trait]
 impl Provider for Sandbox {
     fn able(&self) -> Able {
-        Able { choices: true, ..Able::TEXT }
+        Able { choices: true, templates: self.setup.kind == Kind::Whatsapp, ..Able::TEXT }
+    }
+
+    async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
+        (self.setup.kind == Kind::Whatsapp).then(|| Ok(samples::approved()))
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {

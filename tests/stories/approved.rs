@@ -112,6 +112,27 @@ async fn approved_texts_are_read_page_after_page_and_again_when_one_has_changed(
 }
 
 #[actix_web::test]
+async fn the_sandbox_approves_a_few_to_try_them_on() {
+    let mut desk = Desk::open_at("2026-03-02 09:00").await;
+    desk.sql("UPDATE channels SET kind = 'whatsapp' WHERE provider = 'sandbox'");
+    assert_eq!(fetch::tick(&desk.app).await.unwrap(), 1);
+    desk.channel = bugle::ids::ChannelId(desk.number("SELECT id AS n FROM channels WHERE kind = 'whatsapp'"));
+    let path = draft(&desk).await;
+    let channel = desk.channel.to_string();
+    desk.visit(&format!("/channels/{channel}/templates")).await.shows("Hello Ada, we expect you on Friday, 10:30.");
+    let fields = [("template", "appointment:en"), ("place_body_1", "#name|you#"), ("place_body_2", "Monday")];
+    assert_eq!(desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, &fields)).await.status, 303);
+    assert_eq!(desk.fill_in(&format!("{path}/launch"), &[]).await.status, 303);
+    for _ in 0..2 {
+        desk.later(2);
+        desk.tick().await;
+    }
+    let texts: Vec<String> = desk.received().into_iter().map(|it| it.body).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts.contains(&"Hello Ada, we expect you on Monday.".to_owned()), "{texts:?}");
+}
+
+#[actix_web::test]
 async fn a_schedule_sends_an_approved_text_with_the_values_of_each_contact() {
     let (desk, graph) = with_whatsapp().await;
     graph_answers(&graph);
