@@ -105,9 +105,13 @@ export class Row {
     return this;
   }
 
+  get progress() {
+    return this.element.locator(".campaign-head .campaign-progress .num");
+  }
+
   /** How many are done, as its progress says: `7,204 / 10,000`. */
   async sent() {
-    return number(this.element.locator(".campaign-head .campaign-progress .num"));
+    return number(this.progress);
   }
 
   /** The same, as its schedule says. */

@@ -92,8 +92,8 @@ fn contents() -> Vec<Content> {
             &[
                 (PlacePart::Image, "0", "https://files.example/a.png"),
                 (PlacePart::Body, "1", "Anna"),
+                // Buttons with a code are younger than the description.
                 (PlacePart::ButtonUrl, "0", "a7"),
-                (PlacePart::ButtonCode, "1", "SAVE20"),
             ],
         ),
         filled("en", &[(PlacePart::Document, "0", "https://files.example/a.pdf")]),
