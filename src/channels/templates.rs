@@ -142,8 +142,9 @@ pub fn was_refused(
 ) -> QueryResult<()> {
     let them = channel_templates::table.find((channel, &filled.name, &filled.language));
     let known: Option<serde_json::Value> = them.select(channel_templates::template).first(conn).optional()?;
-    let Some(known) = known else { return Ok(()) };
-    let refused = Approved { status: format!("refused by the provider ({code})"), ..read(known)? };
+    // Everything of it that was on the wire is refused alike: the first says so.
+    let Some(known) = known.map(read).transpose()?.filter(Approved::is_approved) else { return Ok(()) };
+    let refused = Approved { status: format!("refused by the provider ({code})"), ..known };
     let value = serde_json::to_value(refused).map_err(|error| SerializationError(error.into()))?;
     diesel::update(them).set(channel_templates::template.eq(value)).execute(conn).map(drop)
 }

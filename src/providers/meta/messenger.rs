@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{GRAPH, VERSION, is_genuine, outcome, subscription, text};
+use super::{GRAPH, VERSION, is_genuine, is_id, outcome, subscription, text, version_of};
 use crate::clock::Clock;
 use crate::providers::answer::HttpAnswer;
 use crate::providers::caller::{Caller, HttpAsk, Unanswered};
@@ -51,17 +51,12 @@ impl SettingsForm for MessengerSettings {
 
     fn read(fields: &Fields, mistakes: &mut Mistakes) -> Self {
         let text = |name: &str| fields.get(name).trim().to_owned();
-        let is_id = |text: &str| (5..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        let (page_id, app_id, api_version) = (text("page_id"), text("app_id"), text("api_version"));
+        let (page_id, app_id, api_version) = (text("page_id"), text("app_id"), version_of(fields, mistakes));
         if !is_id(&page_id) {
             mistakes.add("page_id", "Digits only, as under the page's About, Page transparency.");
         }
         if !is_id(&app_id) {
             mistakes.add("app_id", "Digits only, as at the top of the app's dashboard.");
-        }
-        let version = api_version.strip_prefix('v').and_then(|rest| rest.parse::<f32>().ok());
-        if version.is_none() {
-            mistakes.add("api_version", format!("A version of Graph, such as {VERSION}."));
         }
         MessengerSettings { page_id, app_id, api_version }
     }

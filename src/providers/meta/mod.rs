@@ -13,6 +13,7 @@ use super::answer::HttpAnswer;
 use super::caller::Unanswered;
 use super::class::AnswerMeans;
 use super::credentials::Credentials;
+use super::form::{Fields, Mistakes};
 use super::http::signing::is_mac;
 use super::said::{Said, pairs};
 use super::{Call, CallAnswer, Forged, RejectClass, RetryScope, SendOutcome};
@@ -26,6 +27,20 @@ pub const VERSION: &str = "v25.0";
 pub const SECRETS: [&str; 3] = ["access_token", "app_secret", "verify_token"];
 
 const SIGNATURE: &str = "x-hub-signature-256";
+
+/// Whether it may be an id at Meta: digits.
+fn is_id(text: &str) -> bool {
+    (5..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The version of Graph, as typed.
+fn version_of(fields: &Fields, mistakes: &mut Mistakes) -> String {
+    let typed = fields.get("api_version").trim().to_owned();
+    if typed.strip_prefix('v').and_then(|rest| rest.parse::<f32>().ok()).is_none() {
+        mistakes.add("api_version", format!("A version of Graph, such as {VERSION}."));
+    }
+    typed
+}
 
 /// Whether a call was signed with one of the app's secrets, over the very octets of its body.
 pub fn is_genuine(credentials: &Credentials, call: &Call<'_>) -> bool {

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{GRAPH, VERSION, is_genuine, means, outcome, subscription, templates, text};
+use super::{GRAPH, VERSION, is_genuine, is_id, means, outcome, subscription, templates, text, version_of};
 use crate::clock::Clock;
 use crate::providers::answer::HttpAnswer;
 use crate::providers::caller::{Caller, HttpAsk, Unanswered};
@@ -51,17 +51,13 @@ impl SettingsForm for WhatsappSettings {
 
     fn read(fields: &Fields, mistakes: &mut Mistakes) -> Self {
         let text = |name: &str| fields.get(name).trim().to_owned();
-        let is_id = |text: &str| (5..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        let (phone_number_id, waba_id, api_version) = (text("phone_number_id"), text("waba_id"), text("api_version"));
+        let (phone_number_id, waba_id) = (text("phone_number_id"), text("waba_id"));
+        let api_version = version_of(fields, mistakes);
         if !is_id(&phone_number_id) {
             mistakes.add("phone_number_id", "Digits only, as under API Setup; it is not the phone number.");
         }
         if !waba_id.is_empty() && !is_id(&waba_id) {
             mistakes.add("waba_id", "Digits only, as under API Setup.");
-        }
-        let version = api_version.strip_prefix('v').and_then(|rest| rest.parse::<f32>().ok());
-        if version.is_none() {
-            mistakes.add("api_version", format!("A version of Graph, such as {VERSION}."));
         }
         WhatsappSettings { phone_number_id, waba_id, api_version }
     }
