@@ -79,6 +79,7 @@ pub mod contacts;
 pub mod blocklist;
 pub mod consent;
 pub mod files;
+pub mod media;
 pub mod lists;
 pub mod bots;
 pub mod campaigns;

@@ -30,7 +30,7 @@ use crate::web::{
 };
 use crate::{
     blocklist, bots, calendar, channels, consent, contact_page, contacts, conversations, daily, deliveries, drafting,
-    files, inbound, inbox, lists, losses, people, quick, sandbox, screen, settings, trial, webchat,
+    files, inbound, inbox, lists, losses, media, people, quick, sandbox, screen, settings, trial, webchat,
 };
 
 /// Pages: what people visit, signed in or about to be.
@@ -47,6 +47,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .configure(blocklist::web::routes)
         .configure(consent::web::routes)
         .configure(files::web::configure)
+        .configure(media::web::routes)
         .configure(lists::web::routes)
         .configure(bots::web::routes)
         .configure(deliveries::web::routes)
@@ -102,6 +103,7 @@ pub fn app(
                     .wrap(from_fn(keep_known))
                     .configure(routes);
                 cfg.configure(webchat::web::doors)
+                    .configure(media::web::doors)
                     .service(web::scope("/static").wrap(from_fn(keep)).service(files))
                     .service(pages.default_service(web::to(not_found)));
             }

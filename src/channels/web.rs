@@ -31,7 +31,7 @@ use crate::providers::smpp::texts::LongTexts;
 use crate::providers::viber::LONGEST_SENDER;
 use crate::providers::webchat::Side;
 use crate::providers::{Kind, ProviderName};
-use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, plain_host, see_other, told_once};
+use crate::web::{FieldErrors, Frame, May, Problem, Say, page, page_with, see_other, site, told_once};
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list).service(choose).service(new_page).service(paste).service(add).service(show).service(change);
@@ -357,15 +357,6 @@ async fn choose(_may: May<Administer>, frame: Frame) -> Result<HttpResponse, Pro
     page(Choose { frame, pasted: String::new(), errors: FieldErrors::default() })
 }
 
-fn site(req: &HttpRequest, app: &App) -> String {
-    // What a browser or a proxy says of our name is copied into other people's pages: only what nobody
-    // can have made up is believed.
-    app.settings.public_url.clone().unwrap_or_else(|| {
-        let address = req.app_config().local_addr().to_string();
-        format!("http://{}", plain_host(req.headers()).unwrap_or(&address))
-    })
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct New {
@@ -408,7 +399,7 @@ async fn new_page(
         other => Own::of(other),
     };
     let form = begun(kind, own, Credentials::default());
-    page(blank(frame, &form, &FieldErrors::default(), site(&req, &app)))
+    page(blank(frame, &form, &FieldErrors::default(), site(&req, &app.settings)))
 }
 
 fn begun(kind: Kind, own: Own, typed: Credentials) -> ChannelForm {
@@ -438,7 +429,7 @@ async fn paste(
                 // Typed by whoever pasted it, a moment ago.
                 form.own.put(format!("ask_{name}"), credentials.get(name));
             }
-            page(blank(frame, &form, &FieldErrors::default(), site(&req, &app)))
+            page(blank(frame, &form, &FieldErrors::default(), site(&req, &app.settings)))
         }
         Err(what) => {
             let mut errors = FieldErrors::default();
@@ -465,7 +456,7 @@ async fn add(
         if kind.is_none() {
             errors.add("kind", "Choose a kind.");
         }
-        page_with(StatusCode::UNPROCESSABLE_ENTITY, blank(frame, &form, &errors, site(&req, &app)))
+        page_with(StatusCode::UNPROCESSABLE_ENTITY, blank(frame, &form, &errors, site(&req, &app.settings)))
     };
     let (kind, setup) = match (kind, form.parse(provider, &Credentials::default())) {
         (Some(kind), Ok(setup)) => (kind, setup),
@@ -531,7 +522,7 @@ impl Saved {
             form,
             errors,
             provider: self.channel.provider,
-            site: site(req, app),
+            site: site(req, &app.settings),
             hook: Some(self.hook.clone()),
             kept: self.credentials.names().map(str::to_owned).collect(),
             called,

@@ -27,8 +27,9 @@ use crate::channels;
 use crate::consent::domain::Meaning;
 use crate::consent::store::{Change, Proof};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, RunId, ScheduleId};
+use crate::media::heard;
 use crate::providers::{ConsentNews, Inbound, ProviderName, Setup};
-use crate::{blocklist, bots, consent, runs, settings};
+use crate::{blocklist, bots, consent, media, runs, settings};
 
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +86,13 @@ pub fn take_in(
             };
             let said = played.messages(&placed.it, now);
             write_heard(conn, &placed.it, heard, said)?;
+            note_media(conn, on, inbound, now)?;
             played.settle(conn, &placed.it, now)?;
             store::save(conn, &placed.it)?;
             return Ok(placed.it.id);
         }
         write_heard(conn, it, heard, Vec::new())?;
+        note_media(conn, on, inbound, now)?;
 
         let proof = Proof {
             channel: Some(on),
@@ -162,7 +165,7 @@ fn spoken(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What came, in words: of a file where it lies and what it is.
+/// What came, in words: of a file what it is.
 fn with_media(inbound: &Inbound) -> String {
     let mut shown = inbound.text.clone();
     let form = inbound.form.iter().map(|it| match it.as_object() {
@@ -171,14 +174,10 @@ fn with_media(inbound: &Inbound) -> String {
         }
         None => spoken(it),
     });
-    let media = inbound.media.iter().map(|it| {
-        let kind = [&it.kind, &it.content_type].into_iter().find(|it| !it.is_empty()).map_or("a file", |it| it);
-        let parts = [it.about.as_str(), it.url.as_str()].into_iter().filter(|it| !it.is_empty());
-        format!("{kind}: {}", parts.collect::<Vec<_>>().join(" "))
-    });
+    let media = inbound.media.iter().map(heard::line);
     for it in form.map(|it| format!("form: {it}")).chain(media) {
         let gap = if shown.is_empty() { "" } else { "\n" };
-        shown.push_str(&format!("{gap}[{}]", it.trim_end_matches([' ', ':'])));
+        shown.push_str(&format!("{gap}[{it}]"));
     }
     shown
 }
@@ -227,6 +226,17 @@ fn write_heard(
         return Err(RollbackTransaction);
     }
     Ok(())
+}
+
+/// Notes the files of a message that was just written: they are fetched, and stand in it.
+fn note_media(conn: &mut PgConnection, on: ChannelId, inbound: &Inbound, now: DateTime<Utc>) -> QueryResult<()> {
+    if inbound.media.is_empty() {
+        return Ok(());
+    }
+    match store::id_of_heard(conn, on, &inbound.id)? {
+        Some(message) => media::store::note_heard(conn, on, message, &inbound.media, now),
+        None => Ok(()),
+    }
 }
 
 /// The conversation that a message belongs to.

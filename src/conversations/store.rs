@@ -759,10 +759,24 @@ pub fn last_heard(
         .first(conn)
 }
 
+/// The conversation in which a message stands.
+pub fn conversation_of(conn: &mut PgConnection, message: MessageId) -> QueryResult<ConversationId> {
+    messages::table.find(message).select(messages::conversation_id).first(conn)
+}
+
+/// The message that a contact wrote, by the provider's name for it.
+pub fn id_of_heard(conn: &mut PgConnection, channel: ChannelId, provider_id: &str) -> QueryResult<Option<MessageId>> {
+    messages::table
+        .filter(messages::channel_id.eq(channel))
+        .filter(messages::provider_id.eq(provider_id))
+        .select(messages::id)
+        .first(conn)
+        .optional()
+}
+
 /// Whether a contact wrote this, by the provider's name for it.
 pub fn was_written(conn: &mut PgConnection, channel: ChannelId, provider_id: &str) -> QueryResult<bool> {
-    let it = messages::table.filter(messages::channel_id.eq(channel)).filter(messages::provider_id.eq(provider_id));
-    diesel::select(diesel::dsl::exists(it)).get_result(conn)
+    Ok(id_of_heard(conn, channel, provider_id)?.is_some())
 }
 
 /// Takes back what a bot has said and nobody has begun to send. The conversation is locked.

@@ -490,6 +490,40 @@ diesel::table! {
 }
 
 diesel::table! {
+    media (id) {
+        id -> Int8,
+        key -> Uuid,
+        name -> Text,
+        content_type -> Text,
+        size -> Int8,
+        is_public -> Bool,
+        made_at -> Timestamptz,
+        made_by -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    media_contents (media_id) {
+        media_id -> Int8,
+        octets -> Bytea,
+    }
+}
+
+diesel::table! {
+    message_media (id) {
+        id -> Int8,
+        message_id -> Int8,
+        channel_id -> Int8,
+        heard -> Jsonb,
+        state -> Text,
+        media_id -> Nullable<Int8>,
+        tries -> Int2,
+        due_at -> Nullable<Timestamptz>,
+        why -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     messages (id) {
         id -> Int8,
         conversation_id -> Int8,
@@ -858,6 +892,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     lists,
     losses,
     lost_runs,
+    media,
+    media_contents,
+    message_media,
     messages,
     missed_days,
     openings,

@@ -26,13 +26,14 @@ use crate::drafting::test_send::{self, Trial};
 use crate::files::domain::File;
 use crate::ids::{BotId, CampaignId, ChannelId, FileId, ListId, ScheduleId, UserId};
 use crate::lists::domain::List;
+use crate::media::domain::FileWay;
 use crate::pacing::{self, Calendar, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window, upcoming};
 use crate::providers::Kind;
 use crate::schedules::same_group;
 use crate::schedules::{self, Draft, Schedule, When};
 use crate::settings::{self, House, Override};
 use crate::wording::{Approved, FilledTemplate, Segments, Template as Text, segments};
-use crate::{bots, channels, daily, files, lists};
+use crate::{bots, channels, daily, files, lists, media};
 
 /// What is known of a draft.
 pub struct Facts {
@@ -140,6 +141,8 @@ pub struct Review {
     /// What the first contacts get.
     pub texts: Vec<FirstText>,
     pub segments: Option<Segments>,
+    /// How what the first text brings along leaves, if it brings something.
+    pub brings: Option<FileWay>,
     /// Contacts that get nothing because they lack a value; `None` where only the
     /// check of every message knows.
     pub lacking: Option<i64>,
@@ -373,7 +376,12 @@ fn review(
 
 fn shown(kind: Kind, address: &str) -> String {
     if kind.is_phone() { spaced(address) } else { address.to_owned() }
+    let brings = match (sender, first_text) {
+        (Some(sender), Some(text)) => media::store::way(conn, text, sender.provider, sender.kind)?,
+        _ => None,
+    };
 }
+        brings,
 
 /// What would leave when, if the campaign were launched now.
 #[derive(Clone, Debug, PartialEq)]

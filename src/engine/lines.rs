@@ -18,11 +18,14 @@ use crate::channels::incidents::{self, Trouble};
 use crate::channels::{held, room, setups, templates};
 use crate::clock::uptime;
 use crate::conversations::intake;
+use crate::db::DbError;
 use crate::deliveries::actions::{self, Overrun};
 use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
+use crate::media;
+use crate::providers::media::{Brought, fitted};
 use crate::providers::{Able, Envelope, Later, Provider, RejectClass, RetryScope, SendOutcome, Session, Setup, TakeIn};
-use crate::wording::{Content, FilledTemplate};
+use crate::wording::{Attached, Content, FileLink, FilledTemplate, MediaFile, attached};
 
 /// How long nothing is sent through a channel whose provider refuses everything.
 const SILENT_FOR: TimeDelta = TimeDelta::seconds(60);
@@ -49,6 +52,8 @@ pub struct Line {
     flow: Arc<Mutex<Flow>>,
     /// Held open as long as there is somebody who sends through it, and it is ours to hold.
     session: Mutex<Option<Session>>,
+    /// Files of ours that left through it. They never change.
+    files: Mutex<HashMap<Uuid, MediaFile>>,
     /// Until when its line is ours, by [`uptime`]. It stays when the settings change.
     ours_until: Arc<Mutex<Duration>>,
 }
@@ -132,6 +137,14 @@ pub enum Tried {
 impl Line {
     /// Sends one message, if it may still begin: its term is not over, and it is not `is_off`.
     pub async fn send(&self, app: &App, envelope: &Envelope, term: &Term, is_off: impl Fn() -> bool + Sync) -> Tried {
+        let fitted = match self.fitted(app, envelope).await {
+            Ok(fitted) => fitted,
+            Err(error) => {
+                tracing::error!("what a text brings along cannot be read: {error}");
+                return Tried::NotBegun;
+            }
+        };
+        let envelope = fitted.as_ref().unwrap_or(envelope);
         if let Some((class, why)) = self.able.refuses(&envelope.content) {
             return Tried::Sent { outcome: SendOutcome::Rejected { class, code: why.to_owned() }, begun_at: None };
         }
@@ -162,6 +175,39 @@ impl Line {
             self.note_refusal(app, filled, code).await;
         }
         Tried::Sent { outcome, begun_at: Some(begun_at) }
+    }
+
+    /// A message whose text brings something along that its channel carries as such; `None`: it leaves as it is.
+    async fn fitted(&self, app: &App, envelope: &Envelope) -> Result<Option<Envelope>, DbError<diesel::result::Error>> {
+        let text = match &envelope.content {
+            Content::Text(text) | Content::Choices { text, .. } => text,
+            Content::Media { .. } | Content::Place { .. } | Content::Template { .. } => return Ok(None),
+        };
+        let Some((it, words)) = attached(text) else { return Ok(None) };
+        let brought = match it {
+            Attached::Place(place) => Brought::Place(place),
+            Attached::File(_) if self.able.files.is_empty() => return Ok(None),
+            Attached::File(link) => match self.file(app, &link).await? {
+                Some(file) => Brought::File(file),
+                None => return Ok(None),
+            },
+        };
+        let content = fitted(self.able.files, self.able.places, &envelope.content, brought, words);
+        Ok((content != envelope.content).then(|| Envelope { content, ..envelope.clone() }))
+    }
+
+    /// The file that a link in a text leads to; `None`: there is none.
+    async fn file(&self, app: &App, link: &FileLink) -> Result<Option<MediaFile>, DbError<diesel::result::Error>> {
+        let key = link.key;
+        if let Some(known) = self.files.lock().unwrap().get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let found = app.db.run(move |conn| media::store::find_all(conn, &[key])).await?;
+        let Some(file) = found.get(&key).filter(|file| file.is_public) else { return Ok(None) };
+        // Where it was put into the text we may have had another name.
+        let sent = file.sent(app.settings.public_url.as_deref().unwrap_or(&link.site()));
+        self.files.lock().unwrap().insert(key, sent.clone());
+        Ok(Some(sent))
     }
 
     /// Under which reference its provider will tell of a send that it answered so, if that is how it tells.
@@ -404,7 +450,8 @@ impl Lines {
             let adapter = (app.providers)(&setup);
             let able = adapter.able();
             let session = Mutex::default();
-            let line = Line { adapter, able, setup, places, reply_places, flow, session, ours_until };
+            let files = Mutex::default();
+            let line = Line { adapter, able, setup, places, reply_places, flow, session, files, ours_until };
             if !able.held_once {
                 line.hold(app, true);
             }

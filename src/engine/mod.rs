@@ -9,6 +9,7 @@
 
 pub mod checker;
 pub mod dispatcher;
+pub mod fetcher;
 pub mod importer;
 pub mod launcher;
 pub mod lines;
@@ -81,6 +82,8 @@ impl Engine {
         tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);
         tick!("approved texts", "20 * * * * *", app => channels::fetch::tick(&app).await);
+        tick!("media", EACH_SECOND, app => fetcher::tick(&app).await);
+        tick!("forget strays", "50 5/10 * * * *", app => fetcher::forget_strays(&app).await);
         tick!("carrier", EACH_SECOND, app => carrier::tick(&app).await);
     }
 

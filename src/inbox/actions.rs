@@ -19,7 +19,7 @@ use crate::ids::{ContactId, ConversationId, MessageId, UserId};
 use crate::journal::{self, Entry, Happened};
 use crate::providers::Kind;
 use crate::wording::{FilledTemplate, Template};
-use crate::{blocklist, consent, contacts, people};
+use crate::{blocklist, consent, contacts, media, people};
 
 /// Characters of a reply, and of a label, at most.
 pub const LONGEST_REPLY: usize = 4000;
@@ -517,6 +517,27 @@ pub fn let_bots_answer(
             store::save(conn, &it)?;
         }
         journal::note(conn, entry(&it, Happened::ConversationBotsLetAnswer, by).was("silent").became("answer"), now)?;
+        Ok(())
+    })
+}
+
+/// Fetches once more what came with a message of this conversation and could not be fetched.
+pub fn fetch_again(
+    conn: &mut PgConnection,
+    id: ConversationId,
+    message: MessageId,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), Error<Refused>> {
+    conn.transaction(|conn| {
+        let it = store::lock(conn, id)?;
+        if store::conversation_of(conn, message)? != id {
+            return Err(diesel::result::Error::NotFound.into());
+        }
+        if media::store::fetch_again(conn, message, now)? > 0 {
+            journal::note(conn, Entry { subject: message.0, ..entry(&it, Happened::MediaAsked, by) }, now)?;
+            store::touch(conn, &[id])?;
+        }
         Ok(())
     })
 }

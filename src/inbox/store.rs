@@ -26,9 +26,10 @@ use crate::db::locks::{self, Lock};
 use crate::db::{Assembled, N, Zone, containing};
 use crate::deliveries::{Outcome, Standing};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, UserId};
+use crate::media::heard::HeardFile;
 use crate::providers::Kind;
 use crate::words::words;
-use crate::{channels, contacts};
+use crate::{channels, contacts, media};
 
 /// Conversations of a kind that a search looks at, at most; the newest.
 const FOUND: i64 = 2000;
@@ -623,6 +624,8 @@ pub struct ThreadMessage {
     pub step: Option<String>,
     pub at: DateTime<Utc>,
     pub fate: Option<ThreadFate>,
+    /// What came with it.
+    pub heard: Vec<HeardFile>,
 }
 
 /// What became of a message of ours.
@@ -696,6 +699,7 @@ impl TryFrom<MessageRow> for ThreadMessage {
             step: row.step,
             at: row.at,
             fate: (author != Author::Contact).then_some(ThreadFate { standing, detail: row.detail, next_try_at }),
+            heard: Vec::new(),
         })
     }
 }
@@ -732,7 +736,14 @@ pub fn messages(conn: &mut PgConnection, id: ConversationId, which: Which, n: i6
          LEFT JOIN deliveries d ON d.run_id = m.run_id AND d.seq = m.seq
          ORDER BY m.id",
     );
-    sql.query().load::<MessageRow>(conn)?.into_iter().map(ThreadMessage::try_from).collect()
+    let rows = sql.query().load::<MessageRow>(conn)?;
+    let mut messages: Vec<ThreadMessage> = rows.into_iter().map(ThreadMessage::try_from).collect::<QueryResult<_>>()?;
+    let ids: Vec<MessageId> = messages.iter().filter(|it| it.author == Author::Contact).map(|it| it.id).collect();
+    let mut heard = media::store::heard_with(conn, &ids)?;
+    for it in &mut messages {
+        it.heard = heard.remove(&it.id).unwrap_or_default();
+    }
+    Ok(messages)
 }
 
 /// What is known about a contact, by field name, for a text of an agent.

@@ -42,6 +42,8 @@ words! {
         FileReadAnew = "file.read_anew",
         FileReceived = "file.received",
         FileTwoWaysChosen = "file.two_ways_chosen",
+        MediaAdded = "media.added",
+        MediaAsked = "media.asked",
         ListCreated = "list.created",
         ListDeleted = "list.deleted",
         ListFilterChanged = "list.filter_changed",

@@ -115,7 +115,7 @@ struct Unusable(String);
 impl Provider for Unusable {
     fn able(&self) -> Able {
         // Whatever it is given is told why, and nothing is burnt.
-        Able { choices: true, media: true, templates: true, ..Able::TEXT }
+        Able { choices: true, templates: true, ..Able::TEXT }
     }
 
     async fn send(&self, _: &Envelope, _: Gate<'_>) -> Option<SendOutcome> {

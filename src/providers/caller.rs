@@ -48,6 +48,8 @@ pub struct HttpAsk {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Bytes of its answer at most; `None`: those of an answer to a message.
+    pub most: Option<usize>,
 }
 
 /// Why there is no answer.
@@ -148,7 +150,7 @@ impl Caller {
             }
             match timeout(ANSWER_WITHIN, sender.try_send_request(request)).await {
                 Err(_) => return Some(Err(Unanswered::Lost("no answer in time".to_owned()))),
-                Ok(Ok(answer)) => return Some(self.read(answer, place, sender).await),
+                Ok(Ok(answer)) => return Some(self.read(answer, place, sender, ask.most.unwrap_or(LONGEST)).await),
                 Ok(Err(mut error)) => match error.take_message() {
                     // The other side had hung up: nothing of it left.
                     Some(unsent) if !is_new => request = unsent,
@@ -179,9 +181,10 @@ impl Caller {
         answer: hyper::Response<hyper::body::Incoming>,
         place: Place,
         sender: Sender,
+        most: usize,
     ) -> Result<HttpAnswer, Unanswered> {
         let (head, body) = answer.into_parts();
-        let body = timeout(ANSWER_WITHIN, Limited::new(body, LONGEST).collect()).await;
+        let body = timeout(ANSWER_WITHIN, Limited::new(body, most).collect()).await;
         let body = match body {
             Ok(Ok(body)) => body.to_bytes().to_vec(),
             Ok(Err(error)) => return Err(Unanswered::Lost(format!("the answer broke off: {error}"))),

@@ -15,6 +15,7 @@ pub mod said;
 pub mod accounts;
 pub mod caller;
 pub mod class;
+pub mod download;
 pub mod media;
 pub mod samples;
 pub mod sandbox;
@@ -34,6 +35,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::key::{SendKey, StatusKey};
+use self::media::{FetchedMedia, FileRule, Unfetched};
 use crate::ids::UserId;
 use crate::wording::letters::Undecoded;
 use crate::wording::{Approved, Content};
@@ -84,7 +86,10 @@ pub struct Envelope {
 pub struct Able {
     /// Answers to offer as buttons.
     pub choices: bool,
-    pub media: bool,
+    /// Files that it carries as such; others go as links.
+    pub files: &'static [FileRule],
+    /// Characters of words that go with a place; `None`: a place goes as a link.
+    pub places: Option<usize>,
     pub templates: bool,
     /// What it tells of a send names it by the provider's reference and not by our key, so that the
     /// reference has to be kept.
@@ -99,7 +104,8 @@ impl Able {
     /// Texts and nothing else.
     pub const TEXT: Able = Able {
         choices: false,
-        media: false,
+        files: &[],
+        places: None,
         templates: false,
         tells_by_reference: false,
         longest: None,
@@ -110,10 +116,11 @@ impl Able {
     pub fn refuses(&self, content: &Content) -> Option<(RejectClass, &'static str)> {
         match content {
             Content::Choices { .. } if !self.choices => Some((RejectClass::Content, "it offers no answers")),
-            Content::Media { .. } if !self.media => Some((RejectClass::Content, "it carries no media")),
+            Content::Media { .. } if self.files.is_empty() => Some((RejectClass::Content, "it carries no files")),
+            Content::Place { .. } if self.places.is_none() => Some((RejectClass::Content, "it carries no places")),
             Content::Template { .. } if !self.templates => Some((RejectClass::Template, "it knows no templates")),
             Content::Template { .. } => None,
-            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } => {
+            Content::Text(_) | Content::Choices { .. } | Content::Media { .. } | Content::Place { .. } => {
                 let too_long = self.longest.is_some_and(|most| most < content.words().0.chars().count());
                 too_long.then_some((RejectClass::Content, "the text is longer than the channel carries"))
             }
@@ -213,6 +220,41 @@ impl ProviderName {
         }
     }
 
+    /// The files that it carries as such.
+    pub fn files(self, kind: Kind) -> &'static [FileRule] {
+        match (self, kind) {
+            (ProviderName::Whatsapp, _) => meta::whatsapp::FILES,
+            (ProviderName::Twilio, Kind::Whatsapp) => twilio::FILES,
+            (ProviderName::Twilio, _) => twilio::MMS,
+            (ProviderName::Messenger, _) => meta::messenger::FILES,
+            (ProviderName::Viber, _) => viber::FILES,
+            // Whose phones and widgets are ours show whatever there is.
+            (ProviderName::Sandbox | ProviderName::Webchat, kind) if kind != Kind::Sms => media::ANY,
+            (ProviderName::Sandbox | ProviderName::Webchat | ProviderName::Http | ProviderName::Smpp, _) => &[],
+        }
+    }
+
+    /// Characters of a text at most, whichever channel of it; `None`: that is its own affair.
+    pub fn longest(self) -> Option<usize> {
+        match self {
+            ProviderName::Twilio => Some(twilio::LONGEST),
+            ProviderName::Whatsapp => Some(meta::whatsapp::LONGEST),
+            ProviderName::Messenger => Some(meta::messenger::LONGEST),
+            ProviderName::Viber => Some(viber::LONGEST),
+            ProviderName::Sandbox | ProviderName::Webchat | ProviderName::Http | ProviderName::Smpp => None,
+        }
+    }
+
+    /// Characters of words that go with a place; `None`: it goes as a link to a map.
+    pub fn places(self, kind: Kind) -> Option<usize> {
+        match (self, kind) {
+            // The name of the place.
+            (ProviderName::Whatsapp, _) | (ProviderName::Twilio, Kind::Whatsapp) => Some(100),
+            (ProviderName::Viber, _) => Some(0),
+            _ => None,
+        }
+    }
+
     /// Whether it approves texts beforehand, and can be asked for them.
     pub fn approves_texts(self, kind: Kind) -> bool {
         let of_kind = matches!(self, ProviderName::Twilio | ProviderName::Sandbox) && kind == Kind::Whatsapp;
@@ -258,6 +300,9 @@ pub struct MediaHeard {
     pub content_type: String,
     /// A name of it.
     pub about: String,
+    /// Of a file that we have, because it was brought to us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<uuid::Uuid>,
 }
 
 /// One of the answers that were offered, as it was chosen.
@@ -436,6 +481,12 @@ pub trait Provider: Send + Sync {
 
     /// The texts that its provider has approved, or was asked to: all of them. `None`: it has none to fetch.
     async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
+        None
+    }
+
+    /// Fetches what came with a message, if there is something to fetch. `None`: what was told is all there is, as of a
+    /// place or a card.
+    async fn fetch(&self, _heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
         None
     }
 

@@ -36,8 +36,8 @@ use super::form::{Fields, Mistakes, SettingsForm};
 use super::key::SendKey;
 use super::samples;
 use super::{
-    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, Later, Provider, Receipt, ReceiptStatus,
-    RejectClass, RetryScope, SendOutcome, Setup,
+    Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, Later, Provider, ProviderName, Receipt,
+    ReceiptStatus, RejectClass, RetryScope, SendOutcome, Setup,
 };
 use crate::wording::Approved;
 
@@ -267,7 +267,12 @@ fn plan(knobs: &Knobs, envelope: &Envelope) -> Plan {
 #[async_trait]
 impl Provider for Sandbox {
     fn able(&self) -> Able {
-        Able { choices: true, templates: self.setup.kind == Kind::Whatsapp, ..Able::TEXT }
+        Able {
+            choices: true,
+            templates: self.setup.kind == Kind::Whatsapp,
+            files: ProviderName::Sandbox.files(self.setup.kind),
+            ..Able::TEXT
+        }
     }
 
     async fn templates(&self) -> Option<Result<Vec<Approved>, String>> {
@@ -276,12 +281,12 @@ impl Provider for Sandbox {
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
         let plan = plan(&self.knobs, envelope);
-        let (text, choices) = envelope.content.words();
+        let (_, choices) = envelope.content.words();
         let mut handed = Handed {
             channel: self.setup.id,
             phone: envelope.to.clone(),
             part: envelope.key.to_string(),
-            text: text.to_owned(),
+            text: envelope.content.as_text().into_owned(),
             choices: choices.to_vec(),
             seed: self.knobs.seed,
             reaches: plan.reaches,

@@ -11,7 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::form::{Fields, Mistakes, SettingsForm};
-use super::{Able, Call, Envelope, Forged, Gate, Heard, Later, Provider, RejectClass, RetryScope, SendOutcome, Setup};
+use super::{
+    Able, Call, Envelope, Forged, Gate, Heard, Kind, Later, Provider, ProviderName, RejectClass, RetryScope,
+    SendOutcome, Setup,
+};
 
 use crate::words::words;
 
@@ -166,16 +169,17 @@ impl Webchat {
 #[async_trait]
 impl Provider for Webchat {
     fn able(&self) -> Able {
-        Able { choices: true, ..Able::TEXT }
+        Able { choices: true, files: ProviderName::Webchat.files(Kind::Webchat), ..Able::TEXT }
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
-        let (text, choices) = envelope.content.words();
+        let (_, choices) = envelope.content.words();
         let message = ChatMessage {
             channel: self.channel,
             to: envelope.to.clone(),
             part: envelope.key.to_string(),
-            text: text.to_owned(),
+            // What it brings along is shown where its address stands.
+            text: envelope.content.as_text().into_owned(),
             choices: choices.to_vec(),
         };
         if !gate() {

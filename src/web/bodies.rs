@@ -23,6 +23,8 @@ use super::Problem;
 const FORM: Duration = Duration::from_secs(10);
 /// Files may take longer, so long as this many bytes a second come on an average.
 const LEAST_RATE: u64 = 1024;
+/// What strangers send comes faster, or not at all.
+const LEAST_OF_STRANGERS: u64 = 16 * 1024;
 /// But no longer than this.
 const FILE: Duration = Duration::from_secs(3600);
 
@@ -38,11 +40,15 @@ pub async fn in_time(
         Payload::None => return Ok(next.call(req).await?.map_into_left_body()),
         payload => payload,
     };
-    let asks_itself = super::cross_site::asks_itself(req.path());
     let kind = req.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-    let is_file = !asks_itself && kind.is_some_and(|kind| kind.starts_with(b"multipart/"));
+    let is_file = kind.is_some_and(|kind| kind.starts_with(b"multipart/"));
+    let least = match req.path() {
+        _ if !is_file => None,
+        path if path.starts_with("/webchat/") => Some(LEAST_OF_STRANGERS),
+        path => (!super::cross_site::asks_itself(path)).then_some(LEAST_RATE),
+    };
     let (payload, state) = (Rc::new(RefCell::new(payload)), Rc::new(Cell::new(State::Coming)));
-    let timed = Timed::new(payload.clone(), is_file, state.clone());
+    let timed = Timed::new(payload.clone(), least, state.clone());
     req.set_payload(Payload::Stream { payload: Box::pin(timed) });
 
     let answer = next.call(req).await?;
@@ -89,7 +95,8 @@ enum State {
 /// A body that fails when it takes too long.
 struct Timed {
     payload: Rc<RefCell<Payload>>,
-    is_file: bool,
+    /// Bytes a second of a file; `None`: it is none.
+    least: Option<u64>,
     began: Instant,
     /// Rings when it must have ended.
     alarm: Pin<Box<Sleep>>,
@@ -98,13 +105,13 @@ struct Timed {
 }
 
 impl Timed {
-    fn new(payload: Rc<RefCell<Payload>>, is_file: bool, state: Rc<Cell<State>>) -> Self {
+    fn new(payload: Rc<RefCell<Payload>>, least: Option<u64>, state: Rc<Cell<State>>) -> Self {
         let began = Instant::now();
-        Timed { payload, is_file, began, alarm: Box::pin(sleep_until(began + FORM)), received: 0, state }
+        Timed { payload, least, began, alarm: Box::pin(sleep_until(began + FORM)), received: 0, state }
     }
 
     fn ends(&self) -> Instant {
-        let earned = if self.is_file { Duration::from_secs(self.received / LEAST_RATE) } else { Duration::ZERO };
+        let earned = self.least.map_or(Duration::ZERO, |least| Duration::from_secs(self.received / least));
         self.began + (FORM + earned).min(FILE)
     }
 }
@@ -190,7 +197,9 @@ mod tests {
         assert_eq!(answer("/files", file, trickle(100, 1)).await.0, 408);
         let (status, took, _) = answer("/files", file, trickle(4096, 1)).await;
         assert_eq!((status, took), (408, FILE.as_secs()));
-        assert_eq!(answer("/webhooks/1", file, trickle(4096, 1)).await, (408, 10, true), "strangers bring no files");
+        assert_eq!(answer("/webhooks/1", file, trickle(4096, 1)).await, (408, 10, true), "providers bring no files");
+        let (status, took, _) = answer("/webchat/1/media", file, trickle(4096, 1)).await;
+        assert!(status == 408 && took < 15, "strangers bring them faster: {took} s");
     }
 
     #[actix_web::test]

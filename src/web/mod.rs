@@ -34,7 +34,7 @@ pub use in_turn::{in_turn, reckon, search_in_turn, table_in_turn};
 pub use may::{Frame, May, Waits, who_asks};
 pub use multipart::{Budget, Incoming, Parts, Unfit};
 pub use panics::{survive, tell_of_panics};
-pub use peer::{caller, is_local};
+pub use peer::{caller, is_local, site};
 pub use problem::{Click, Problem};
 pub use said::Say;
 pub use told::{KEPT_TO_CORRECT, tell_once, told_once};

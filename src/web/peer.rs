@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 
+use super::plain_host;
 use crate::config::Settings;
 
 /// The address that a request comes from.
@@ -23,6 +24,17 @@ pub fn caller(req: &HttpRequest, settings: &Settings) -> Option<IpAddr> {
 pub fn is_local(req: &HttpRequest) -> bool {
     let forwarded = ["X-Forwarded-For", "Forwarded", "Via"].iter().any(|name| req.headers().contains_key(*name));
     !forwarded && req.peer_addr().is_some_and(|address| address.ip().to_canonical().is_loopback())
+}
+
+/// Where others find us: the public address, or the one that was asked.
+///
+/// What a browser or a proxy says of our name is copied into other people's pages and messages: only what nobody can
+/// have made up is believed.
+pub fn site(req: &HttpRequest, settings: &Settings) -> String {
+    settings.public_url.clone().unwrap_or_else(|| {
+        let address = req.app_config().local_addr().to_string();
+        format!("http://{}", plain_host(req.headers()).unwrap_or(&address))
+    })
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::domain::{A_MINUTE, inbound_id};
 use super::store;
-use crate::conversations;
 use crate::ids::VisitorId;
+use crate::media::domain::KeptFile;
 use crate::providers::webchat::ChatMessage;
-use crate::providers::{Inbound, Setup};
+use crate::providers::{Inbound, MediaHeard, Setup};
+use crate::{conversations, media};
 
 /// Writes down a message for a visitor, once for each part. Returns whether the channel has such a visitor.
 pub fn enter(conn: &mut PgConnection, message: &ChatMessage, now: DateTime<Utc>) -> QueryResult<bool> {
@@ -39,6 +41,7 @@ pub fn hear(
     visitor: VisitorId,
     client_id: &str,
     text: &str,
+    file: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> QueryResult<VisitorHeard> {
     conn.transaction(|conn| {
@@ -50,15 +53,33 @@ pub fn hear(
         if let Some(until) = until.filter(|until| now < *until) {
             return Ok(VisitorHeard::TooFast { until });
         }
-        let seq = store::insert_in(conn, &visitor, client_id, text, now)?;
+        let media: Vec<MediaHeard> = match file {
+            Some(key) => media::store::find_all(conn, &[key])?.values().map(brought).collect(),
+            None => Vec::new(),
+        };
+        let shown = media.iter().map(|it| format!("📎 {}", it.about));
+        let shown: Vec<String> = Some(text.to_owned()).into_iter().chain(shown).filter(|it| !it.is_empty()).collect();
+        let seq = store::insert_in(conn, &visitor, client_id, &shown.join("\n"), now)?;
         let inbound = Inbound {
             id: inbound_id(VisitorId(visitor.id), client_id),
             from: visitor.address.clone(),
             text: text.to_owned(),
             at: Some(now),
+            media,
             ..Inbound::default()
         };
         conversations::actions::take_in(conn, channel, &inbound, now)?;
         Ok(VisitorHeard::Written { seq, at: now, from: visitor.address })
     })
+}
+
+/// A file that a visitor has brought, as other providers tell of one.
+fn brought(file: &KeptFile) -> MediaHeard {
+    MediaHeard {
+        kind: file.look().label().to_owned(),
+        content_type: file.content_type.clone(),
+        about: file.name.clone(),
+        key: Some(file.key),
+        ..MediaHeard::default()
+    }
 }

@@ -69,6 +69,7 @@ pub enum Knock {
     /// Somebody new.
     Visitor,
     Message,
+    File,
 }
 
 impl Knock {
@@ -76,6 +77,7 @@ impl Knock {
         match self {
             Knock::Visitor => 30,
             Knock::Message => 120,
+            Knock::File => 20,
         }
     }
 }

@@ -9,6 +9,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::actions::{self, VisitorHeard};
 use super::domain::{self, KnownVisitor, LONGEST};
@@ -22,11 +23,14 @@ use crate::contacts::store::Whom;
 use crate::conversations::intake;
 use crate::db::DbError;
 use crate::ids::{ChannelId, VisitorId};
+use crate::media;
+use crate::media::domain::{Refused as NotKept, sniff};
+use crate::media::form::read_file;
 use crate::people::domain::peer_of;
 use crate::providers::key::SendKey;
 use crate::providers::webchat::{Side, Widget};
 use crate::providers::{Event, Kind, ProviderName, Receipt, ReceiptStatus, Setup};
-use crate::web::{Frame, May, Problem, caller, is_own_origin, page};
+use crate::web::{Frame, Incoming, May, Problem, caller, is_own_origin, page};
 
 /// Pages for who is signed in.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -35,9 +39,19 @@ pub fn routes(cfg: &mut ServiceConfig) {
 
 /// What widgets in other people's pages ask for.
 pub fn doors(cfg: &mut ServiceConfig) {
-    cfg.service(widget_script).service(welcome).service(history).service(say).service(stream).service(acknowledge);
+    cfg.service(widget_script)
+        .service(files_script)
+        .service(welcome)
+        .service(history)
+        .service(say)
+        .service(bring_file)
+        .service(stream)
+        .service(acknowledge);
     cfg.service(may_it_ask);
 }
+
+/// Bytes of a file that a visitor sends, at most.
+const LARGEST_FILE: u64 = 5 << 20;
 
 /// Messages that a widget shows of what was said before.
 const SHOWN: i64 = 200;
@@ -61,6 +75,8 @@ enum Refused {
     NotKnown,
     Unreadable,
     TooLong,
+    FileTooLarge,
+    File(NotKept),
     TooFast { until: DateTime<Utc>, now: DateTime<Utc> },
     TooManyPages,
     NotNow(Problem),
@@ -76,6 +92,11 @@ impl Refused {
             Refused::TooLong => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "Too long. Write it in several messages.".to_owned(), None)
             }
+            Refused::FileTooLarge => {
+                let words = format!("The file is larger than {} MB.", LARGEST_FILE >> 20);
+                (StatusCode::PAYLOAD_TOO_LARGE, words, None)
+            }
+            Refused::File(why) => (StatusCode::UNPROCESSABLE_ENTITY, why.to_string(), None),
             Refused::TooFast { until, now } => {
                 let wait = ((until - now).num_milliseconds() + 999) / 1000;
                 let words = format!("Too many messages at once. It goes on in {wait} s.");
@@ -205,10 +226,12 @@ fn knock(lobby: &Option<Data<Lobby>>, knock: Knock, req: &HttpRequest, app: &App
 
 const SCRIPT: &str = include_str!("widget.js");
 const SHEET: &str = include_str!("widget.css");
+const FILES: &str = include_str!("files.js");
 
 /// Both as they are sent, made once.
 static LEAN_SCRIPT: LazyLock<String> = LazyLock::new(|| lean(SCRIPT));
 static LEAN_SHEET: LazyLock<String> = LazyLock::new(lean_sheet);
+static LEAN_FILES: LazyLock<String> = LazyLock::new(|| lean(FILES));
 
 /// The script without the spaces and remarks that only its readers need. Lines stay lines, and
 /// strings as they are; it knows neither regular expressions nor templates in templates.
@@ -273,7 +296,7 @@ async fn widget_script(app: Data<App>, req: HttpRequest, channel: Path<ChannelId
         let it = &door.widget;
         let told = json!({
             "title": it.title, "greeting": it.greeting, "sender": door.setup.sender, "offline": it.offline,
-            "longest": LONGEST, "css": sheet(it),
+            "longest": LONGEST, "largest": LARGEST_FILE, "css": sheet(it),
         });
         Ok(HttpResponse::Ok()
             .content_type("text/javascript; charset=utf-8")
@@ -281,6 +304,18 @@ async fn widget_script(app: Data<App>, req: HttpRequest, channel: Path<ChannelId
             // Pages that let in only who says so let it in.
             .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
             .body(format!("({})({told});\n", *LEAN_SCRIPT)))
+    })
+    .await
+}
+
+/// What has to do with files; the widget asks for it when it is opened.
+#[get("/webchat/{channel}/files.js")]
+async fn files_script(app: Data<App>, req: HttpRequest, channel: Path<ChannelId>) -> HttpResponse {
+    at_the_door(&app, &req, channel.into_inner(), async |_| {
+        Ok(HttpResponse::Ok()
+            .content_type("text/javascript; charset=utf-8")
+            .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+            .body(LEAN_FILES.as_str()))
     })
     .await
 }
@@ -339,10 +374,36 @@ async fn history(
     .await
 }
 
+/// A file that a visitor wants to send; told with the message that brings it.
+#[post("/webchat/{channel}/media")]
+async fn bring_file(
+    app: Data<App>,
+    lobby: Option<Data<Lobby>>,
+    req: HttpRequest,
+    channel: Path<ChannelId>,
+    form: Incoming,
+) -> HttpResponse {
+    at_the_door(&app, &req, channel.into_inner(), async |door| {
+        let now = app.clock.now();
+        door.visitor(&req, now)?;
+        knock(&lobby, Knock::File, &req, &app)?;
+        let (octets, name) = read_file(form, LARGEST_FILE).await.map_err(|problem| match problem {
+            Problem::TooLarge(_) => Refused::FileTooLarge,
+            _ => Refused::Unreadable,
+        })?;
+        let file = sniff(&octets, &name).map_err(Refused::File)?;
+        let kept = app.db.run(move |conn| media::store::insert(conn, &file, &octets, None, now)).await?;
+        Ok(HttpResponse::Created().json(json!({ "key": kept.key, "name": kept.name })))
+    })
+    .await
+}
+
 #[derive(Deserialize)]
 struct Said {
     id: String,
     text: String,
+    #[serde(default)]
+    file: Option<Uuid>,
 }
 
 #[post("/webchat/{channel}/messages")]
@@ -360,17 +421,17 @@ async fn say(
         if body.len() > LONGEST * 6 + 200 {
             return Err(Refused::TooLong);
         }
-        let Said { id, text } = serde_json::from_slice(&body).map_err(|_| Refused::Unreadable)?;
+        let Said { id, text, file } = serde_json::from_slice(&body).map_err(|_| Refused::Unreadable)?;
         let text = text.trim().to_owned();
         if text.len() > LONGEST {
             return Err(Refused::TooLong);
         }
-        if text.is_empty() || text.contains('\0') || !domain::is_client_id(&id) {
+        if (text.is_empty() && file.is_none()) || text.contains('\0') || !domain::is_client_id(&id) {
             return Err(Refused::Unreadable);
         }
         knock(&lobby, Knock::Message, &req, &app)?;
         let setup = door.setup.clone();
-        let heard = app.db.run(move |conn| actions::hear(conn, &setup, visitor, &id, &text, now)).await?;
+        let heard = app.db.run(move |conn| actions::hear(conn, &setup, visitor, &id, &text, file, now)).await?;
         match heard {
             VisitorHeard::TooFast { until } => Err(Refused::TooFast { until, now }),
             VisitorHeard::Written { seq, at, from } => {

@@ -157,20 +157,19 @@
   const line = (it) => {
     if (byId.has(it.id)) return;
     waiting.push(it);
-    const mine = bubble("visitor", it.text);
+    const mine = bubble("", it.name ?? it.text);
     byId.set(it.id, mine);
     note(mine, "Sending…", "waiting");
     put(mine);
   };
-  const write = (words) => {
-    words = words.trim();
-    if (!words) return;
-    const it = { id: newId(), text: words, n: Date.now() };
+  const send = (it) => {
+    it = { id: newId(), n: Date.now(), ...it };
     keep(`wait:${it.id}`, JSON.stringify(it));
     offer([]);
     line(it);
     flush();
   };
+  const write = (words) => words.trim() && send({ text: words.trim() });
 
   const ask = async (door, { body, signal, ms = 15000 } = {}) => {
     const headers = { };
@@ -202,9 +201,10 @@
     flushing = true;
     try {
       while (waiting.length > 0) {
-        const { id, text: words } = waiting[0];
+        const body = waiting[0];
+        const { id } = body;
         let answer = read("token") ? null : await hello();
-        if (!answer || answer.ok) answer = await ask("messages", { body: { id, text: words } });
+        if (!answer || answer.ok) answer = await ask("messages", { body });
         if (answer.ok) {
           const { seq, at } = await answer.json();
           sent(id, seq, at);
@@ -305,7 +305,9 @@
 
   // Opening and closing
 
+  let files;
   const open = () => {
+    files ??= import(`${base}files.js`).then((it) => it.default(base, told, log, el, icon, bubble, note, put, read, hello, send)).catch(() => {});
     panel.hidden = false;
     launch.setAttribute("aria-expanded", "true");
     unread = 0;

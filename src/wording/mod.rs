@@ -19,12 +19,14 @@
 //!   looks like a field, a `#` before a letter, is told by [`Template::unknown`].
 
 mod approved;
+mod attached;
 mod content;
 pub mod letters;
 mod segments;
 mod template;
 
 pub use approved::{Approved, FilledPlace, FilledTemplate, ParsedTemplate, PlacePart, TemplatePlace, places_in};
-pub use content::Content;
+pub use attached::{Attached, FileLink, MEDIA_PATH, MapPlace, Piece, attached, path_of, pieces};
+pub use content::{Content, FileLook, MediaFile};
 pub use segments::{Encoding, Segments, segments, split, split_as};
 pub use template::{MissingValue, Template};

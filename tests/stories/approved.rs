@@ -24,7 +24,7 @@ const PAGE_2: &str = r#"{"data":[
      "components":[{"type":"BODY","text":"x"},{"type":"CAROUSEL","cards":[]}]}],
     "paging":{"cursors":{"after":"LAST"}}}"#;
 
-const PEOPLE: &str = "phone,name,order\n+353861234121,Ada,A-7\n+353861234122,,A-8\n+353861234123,Eve,A-9\n";
+pub const PEOPLE: &str = "phone,name,order\n+353861234121,Ada,A-7\n+353861234122,,A-8\n+353861234123,Eve,A-9\n";
 
 /// Graph, as far as it goes: two pages of templates, and it takes every message.
 fn graph_answers(graph: &Gateway) {
@@ -46,12 +46,12 @@ fn sent(graph: &Gateway) -> Vec<serde_json::Value> {
 }
 
 /// A draft whose file is imported, as WhatsApp numbers.
-async fn draft(desk: &Desk) -> String {
+pub async fn draft(desk: &Desk, people: &str) -> String {
     let fields = [("name", "Orders"), ("time_zone", "UTC")];
     let location = desk.fill_in("/campaigns", &fields).await.location.unwrap();
     let path = location.strip_suffix("/edit").unwrap().to_owned();
     assert_eq!(
-        desk.upload(&format!("{path}/file"), "people.csv", PEOPLE.as_bytes(), &[("kind", "whatsapp")]).await.status,
+        desk.upload(&format!("{path}/file"), "people.csv", people.as_bytes(), &[("kind", "whatsapp")]).await.status,
         303
     );
     let file = desk.number("SELECT max(id) AS n FROM files");
@@ -62,7 +62,7 @@ async fn draft(desk: &Desk) -> String {
     path
 }
 
-fn schedule<'a>(channel: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub fn schedule<'a>(channel: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields = vec![
         ("schedule_name", "Main"),
         ("channel", channel),
@@ -117,7 +117,7 @@ async fn the_sandbox_approves_a_few_to_try_them_on() {
     desk.sql("UPDATE channels SET kind = 'whatsapp' WHERE provider = 'sandbox'");
     assert_eq!(fetch::tick(&desk.app).await.unwrap(), 1);
     desk.channel = bugle::ids::ChannelId(desk.number("SELECT id AS n FROM channels WHERE kind = 'whatsapp'"));
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let channel = desk.channel.to_string();
     desk.visit(&format!("/channels/{channel}/templates")).await.shows("Hello Ada, we expect you on Friday, 10:30.");
     let fields = [("template", "appointment:en"), ("place_body_1", "#name|you#"), ("place_body_2", "Monday")];
@@ -137,7 +137,7 @@ async fn a_schedule_sends_an_approved_text_with_the_values_of_each_contact() {
     let (desk, graph) = with_whatsapp().await;
     graph_answers(&graph);
     fetch::tick(&desk.app).await.unwrap();
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let channel = desk.channel.to_string();
     let chosen = desk.visit(&format!("/templates/choice?channel={channel}&template=order_ready:en_US")).await;
     for shown in ["place_image_0", "place_body_1", "Hi {{1}}, order #{{2}} is ready.", "Thanks"] {
@@ -189,7 +189,7 @@ async fn a_text_that_was_paused_or_changed_launches_nothing() {
     let (desk, graph) = with_whatsapp().await;
     graph_answers(&graph);
     fetch::tick(&desk.app).await.unwrap();
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let channel = desk.channel.to_string();
     let hello = schedule(&channel, &[("template", "hello:de"), ("place_body_name", "#name|du#")]);
     assert_eq!(desk.fill_in(&format!("{path}/schedules"), &hello).await.status, 303);
@@ -212,7 +212,7 @@ async fn a_text_that_is_refused_burns_nobody_and_its_run_goes_on_when_it_is_well
     let (desk, graph) = with_whatsapp().await;
     graph_answers(&graph);
     fetch::tick(&desk.app).await.unwrap();
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let channel = desk.channel.to_string();
     let hello = schedule(&channel, &[("template", "hello:de"), ("place_body_name", "#name|du#")]);
     assert_eq!(desk.fill_in(&format!("{path}/schedules"), &hello).await.status, 303);
@@ -243,7 +243,7 @@ async fn a_text_that_is_refused_burns_nobody_and_its_run_goes_on_when_it_is_well
 async fn a_text_of_our_own_to_people_who_have_not_written_wants_a_yes_with_their_number() {
     let (mut desk, graph) = with_whatsapp().await;
     graph_answers(&graph);
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let channel = desk.channel.to_string();
     let free = schedule(&channel, &[("body", "Hello")]);
     assert_eq!(desk.fill_in(&format!("{path}/schedules"), &free).await.status, 303);
@@ -269,7 +269,7 @@ async fn a_bot_begins_with_an_approved_text_and_goes_on_with_whoever_answers() {
               "accept": {"kind": "choices", "choices": [{"value": "Thanks"}, {"value": "Change"}]},
               "otherwise": "z"}, {"id": "z", "name": "2", "do": "close", "text": "You are welcome."}]"##,
     );
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let (channel, bot) = (desk.channel.to_string(), bot.to_string());
     let fields = [
         ("sends", "bot"),

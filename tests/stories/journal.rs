@@ -12,7 +12,7 @@ use crate::talking::{SURVEY, THANKS};
 
 /// Buttons after which nothing is another way than before, and doors of which each call is kept as
 /// what it is: a message, a receipt.
-const NOT_NOTED: [&str; 18] = [
+const NOT_NOTED: [&str; 19] = [
     "/bots/{id}/try",
     "/campaigns/quick/check",
     "/campaigns/quick/measure",
@@ -26,6 +26,7 @@ const NOT_NOTED: [&str; 18] = [
     "/lists/preview",
     "/phones/{number}",
     "/webchat/{channel}/ack",
+    "/webchat/{channel}/media",
     "/webchat/{channel}/messages",
     "/webchat/{channel}/visitors",
     "/webhooks/{channel}",
@@ -500,6 +501,20 @@ async fn of_conversations() -> BTreeSet<&'static str> {
     it.press("/inbox/{id:\\\\d+}/labels", &of("labels"), &[("label", "VIP")]).await;
     it.press("/inbox/{id:\\\\d+}/labels/remove", &of("labels/remove"), &[("label", "VIP")]).await;
     it.press("/inbox/{id:\\\\d+}/reply", &of("reply"), &[("body", "Good morning")]).await;
+    let (message, because) = (it.desk.number("SELECT max(id) AS n FROM messages WHERE author = 'contact'"), "HTTP 404");
+    it.desk.sql(&format!(
+        "INSERT INTO message_media (message_id, channel_id, heard, state, why)
+         SELECT id, channel_id, '{{}}', 'refused', '{because}' FROM messages WHERE id = {message}"
+    ));
+    let again = format!(
+        "/inbox/{}/media/{message}",
+        it.desk.number(&format!("SELECT conversation_id AS n FROM messages WHERE id = {message}"))
+    );
+    it.press("/inbox/{id:\\\\d+}/media/{message}", &again, &[]).await;
+    let before = it.n();
+    assert_eq!(it.desk.upload("/media", "a.txt", b"hello", &[]).await.status, 201);
+    assert!(before < it.n());
+    it.pressed.insert("/media");
     it.press("/inbox/{id:\\\\d+}/close", &of("close"), &[]).await;
     it.press("/inbox/{id:\\\\d+}/reopen", &of("reopen"), &[]).await;
     for name in ["transcript.csv", "transcript.txt"] {

@@ -28,6 +28,7 @@ mod inbound;
 mod ledger;
 mod lists;
 mod opting_out;
+mod media;
 mod pacing;
 mod phones;
 mod promises;

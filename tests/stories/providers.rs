@@ -17,7 +17,7 @@ use bugle::providers::{
     Able, Call, Envelope, Event, Forged, Gate, Heard, Inbound, Provider, Receipt, ReceiptStatus, RejectClass,
     SendOutcome, Session, TakeIn,
 };
-use bugle::wording::{Content, FilledTemplate};
+use bugle::wording::{Content, FilledTemplate, MediaFile};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -270,9 +270,15 @@ async fn what_a_provider_cannot_carry_is_refused_before_it_is_asked() {
         1
     );
 
-    let media = Content::Media { url: "https://shop.example/a.png".into(), caption: String::new() };
+    let file = MediaFile {
+        url: "https://shop.example/a.png".into(),
+        name: "a.png".into(),
+        content_type: "image/png".into(),
+        size: 1,
+    };
+    let media = Content::Media { file, caption: String::new(), choices: Vec::new() };
     let template = Content::approved(FilledTemplate { name: "hello".into(), ..FilledTemplate::default() });
     assert_eq!(Able::TEXT.refuses(&media).map(|it| it.0), Some(RejectClass::Content));
     assert_eq!(Able::TEXT.refuses(&template).map(|it| it.0), Some(RejectClass::Template));
-    assert_eq!(Able { media: true, templates: true, ..Able::TEXT }.refuses(&template), None);
+    assert_eq!(Able { templates: true, ..Able::TEXT }.refuses(&template), None);
 }

@@ -11,6 +11,7 @@ use bugle::channels::setups;
 use bugle::conversations::replies;
 use bugle::deliveries::claim::Claimer;
 use bugle::deliveries::{BEGIN_WITHIN, Fate};
+use bugle::engine::fetcher;
 use bugle::ids::{BotId, ChannelId, VisitorId};
 use bugle::providers::Envelope;
 use bugle::providers::key::SendKey;
@@ -427,4 +428,47 @@ async fn the_script_carries_what_the_channel_says_and_its_page_the_line_to_copy(
     demo.shows(&format!(r#"<script src="/webchat/{channel}/widget.js" async></script>"#));
     assert_eq!(desk.visit_as_stranger(&format!("/webchat/{channel}/demo")).await.status, 303);
     assert_eq!(desk.visit(&format!("/webchat/{}/demo", desk.channel)).await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_visitor_sends_a_file_and_reads_ours_where_its_address_stands() {
+    const EDGE: &str = "----edge";
+    let desk = Desk::open_at("2026-03-02 09:00").await;
+    let channel = desk.web_chat().await;
+    let page = desk.page(channel).known().await;
+    let bring = async |page: &Page<'_>, octets: &[u8]| {
+        let mut body = format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\n");
+        body.push_str(&String::from_utf8_lossy(octets));
+        body.push_str(&format!("\r\n--{EDGE}--\r\n"));
+        let request = TestRequest::post().uri(&format!("/webchat/{channel}/media")).set_payload(body);
+        page.send(request.insert_header(("Content-Type", format!("multipart/form-data; boundary={EDGE}")))).await
+    };
+    let stranger = desk.page(channel);
+    assert_eq!(bring(&stranger, b"GIF89a--").await.status, 401);
+    let answer = bring(&page, b"GIF89a--").await;
+    assert_eq!(answer.status, 201, "{}", answer.html);
+    assert!(answer.headers.contains_key("access-control-allow-origin"));
+    let told: Value = serde_json::from_str(&answer.html).unwrap();
+    assert_eq!(told["name"], "a.gif");
+    bring(&page, b"MZ\0").await.shows("Programs are not taken");
+    assert_eq!(bring(&page, &vec![b'x'; (5 << 20) + (65 << 10)]).await.status, 413);
+
+    let said = json!({ "id": "one", "text": "", "file": told["key"] });
+    for _ in 0..2 {
+        assert_eq!(page.post("messages", &said).await.status, 200);
+    }
+    assert_eq!(page.shows("messages").await, [(1, "📎 a.gif".to_owned())]);
+    let thread = format!("/inbox/{}", desk.number("SELECT max(id) AS n FROM conversations"));
+    let shown = desk.visit(&thread).await;
+    shown.shows("/a.gif");
+    shown.shows("Waits for a human");
+    assert_eq!(desk.number("SELECT count(*) AS n FROM message_media WHERE state = 'kept'"), 1);
+
+    // One for which no message comes is forgotten after a day, and what was sent stays.
+    bring(&page, b"GIF89a--").await;
+    fetcher::forget_strays(&desk.app).await.unwrap();
+    assert_eq!(desk.number("SELECT count(*) AS n FROM media"), 2);
+    desk.later(24 * 3600 + 60);
+    fetcher::forget_strays(&desk.app).await.unwrap();
+    assert_eq!(desk.number("SELECT count(*) AS n FROM media"), 1);
 }

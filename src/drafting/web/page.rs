@@ -21,6 +21,7 @@ use crate::drafting::web::schedules::ScheduleForm;
 use crate::files::web::{FilePurpose, Panel};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
 use crate::pacing::{LatePolicy, Overlap, TooLate};
+use crate::media::said::said;
 use crate::providers::Kind;
 use crate::schedules::Busy;
 use crate::settings::QuietForm;

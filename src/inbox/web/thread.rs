@@ -27,6 +27,8 @@ use crate::ids::{ConversationId, MessageId, UserId};
 use crate::inbox::actions::{self, AgentSays, Decision, Refused};
 use crate::inbox::store::{self, Author, Barred, Thread, ThreadMessage, Which, name_among};
 use crate::inbox::web::places::{Looking, thread_href, waits};
+use crate::media::heard::words_alone;
+use crate::media::said::{HeardFiles, said, words_said};
 use crate::providers::Kind;
 use crate::web::{
     FieldErrors, Frame, Htmx, May, Problem, csv, in_turn, page, page_with, see_other, table_in_turn, tell_once,
@@ -51,6 +53,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(opted_out)
         .service(kept)
         .service(let_bots_answer)
+        .service(fetch_again)
         .service(as_text)
         .service(as_table);
 }
@@ -141,6 +144,21 @@ impl Look {
     fn shown(&self, text: impl AsRef<str>) -> String {
         let (text, address) = (text.as_ref(), &self.thread.contact.address);
         if self.sees_address { text.to_owned() } else { without_address(text, address) }
+    }
+
+    /// What somebody said, and what it brings along.
+    fn said(&self, message: &ThreadMessage) -> askama::Result<String> {
+        if message.author != Author::Contact {
+            return said(&self.shown(&message.body));
+        }
+        let again = if self.may_answer { format!("{}/media/{}", self.path(), message.id) } else { String::new() };
+        let files = HeardFiles { files: &message.heard, again }.render()?;
+        let words = self.shown(words_alone(&message.body, &message.heard));
+        Ok(if words.is_empty() && !message.heard.is_empty() {
+            files
+        } else {
+            format!("{}{files}", words_said(&words)?)
+        })
     }
 
     fn mode(&self) -> Mode {
@@ -779,6 +797,18 @@ async fn kept(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Re
 async fn let_bots_answer(may: May<Operate>, app: Data<App>, id: Path<ConversationId>) -> Result<HttpResponse, Problem> {
     let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
     app.db.run(move |conn| actions::let_bots_answer(conn, id, by, now)).await?;
+    Ok(see_other(format!("/inbox/{id}")))
+}
+
+/// Fetches once more what came with a message and could not be fetched.
+#[post("/inbox/{id:\\d+}/media/{message}")]
+async fn fetch_again(
+    may: May<Operate>,
+    app: Data<App>,
+    path: Path<(ConversationId, MessageId)>,
+) -> Result<HttpResponse, Problem> {
+    let ((id, message), by, now) = (path.into_inner(), may.person.id, app.clock.now());
+    app.db.run(move |conn| actions::fetch_again(conn, id, message, by, now)).await?;
     Ok(see_other(format!("/inbox/{id}")))
 }
 

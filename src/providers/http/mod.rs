@@ -222,7 +222,7 @@ impl Http {
         }
         // An address that begins with a place is a whole one, and not a value inside of one.
         let url = fill(&whole_address(&send.url, &value), Escape::Percent, &value);
-        HttpAsk { method: send.method.word().to_owned(), url, headers, body: body.into_bytes() }
+        HttpAsk { method: send.method.word().to_owned(), url, headers, body: body.into_bytes(), ..HttpAsk::default() }
     }
 
     /// Name and password of HTTP Basic, where a channel that somebody described has them.

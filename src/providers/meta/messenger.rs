@@ -17,15 +17,16 @@ use crate::clock::Clock;
 use crate::providers::answer::HttpAnswer;
 use crate::providers::caller::{Caller, HttpAsk, Unanswered};
 use crate::providers::credentials::Credentials;
+use crate::providers::download::download;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::key::{SendKey, StatusKey};
-use crate::providers::media::FileLook;
+use crate::providers::media::{FetchedMedia, FileRule, MIB, Unfetched};
 use crate::providers::said::{Said, instant};
 use crate::providers::{
     Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, MediaHeard,
     Provider, Receipt, ReceiptStatus, SendOutcome,
 };
-use crate::wording::Content;
+use crate::wording::{Content, FileLook, MediaFile};
 
 /// What a channel keeps, its credentials apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,7 +84,7 @@ pub struct Messenger {
 }
 
 /// Characters of a text at most.
-const LONGEST: usize = 2000;
+pub const LONGEST: usize = 2000;
 const QUICK_REPLIES: usize = 13;
 /// Characters of one; Messenger cuts what is longer.
 const QUICK_REPLY: usize = 20;
@@ -98,18 +99,31 @@ fn asked(said: &str, choices: &[String]) -> Value {
     json!({ "text": said, "quick_replies": choices.iter().map(reply).collect::<Vec<_>>() })
 }
 
-/// A file; with words as a link below them, because an attachment has none.
-fn file(url: &str, caption: &str) -> Value {
-    if !caption.is_empty() {
-        return json!({ "text": format!("{caption}\n\n{url}") });
-    }
-    let kind = match FileLook::of(url) {
+/// What it carries of files. An attachment has no words; with some it goes as a link below them.
+pub const FILES: &[FileRule] =
+    &[carried(FileLook::Picture), carried(FileLook::Video), carried(FileLook::Sound), carried(FileLook::Other)];
+
+const fn carried(look: FileLook) -> FileRule {
+    FileRule { look, types: &[], most: 25 * MIB, words: 0, choices: QUICK_REPLIES }
+}
+
+fn file(file: &MediaFile, caption: &str, choices: &[String]) -> Value {
+    let kind = match file.look() {
+        _ if !caption.is_empty() => return asked(&file.as_link(caption), choices),
         FileLook::Picture => "image",
         FileLook::Video => "video",
         FileLook::Sound => "audio",
         FileLook::Other => "file",
     };
-    json!({ "attachment": { "type": kind, "payload": { "url": url } } })
+    let replies = asked("", choices);
+    if !choices.is_empty() && replies.get("quick_replies").is_none() {
+        return asked(&file.url, choices);
+    }
+    let mut message = json!({ "attachment": { "type": kind, "payload": { "url": file.url } } });
+    if let Some(replies) = replies.get("quick_replies").filter(|_| !choices.is_empty()) {
+        message["quick_replies"] = replies.clone();
+    }
+    message
 }
 
 impl Messenger {
@@ -127,9 +141,11 @@ impl Messenger {
     pub fn body(&self, envelope: &Envelope) -> Value {
         let mut message = match &envelope.content {
             Content::Choices { text, choices } => asked(text, choices),
-            Content::Media { url, caption } => file(url, caption),
-            // A template is refused before it comes here.
-            content @ (Content::Text(_) | Content::Template { .. }) => json!({ "text": content.words().0 }),
+            Content::Media { file: it, caption, choices } => file(it, caption, choices),
+            // A template or a place is refused before it comes here.
+            content @ (Content::Text(_) | Content::Place { .. } | Content::Template { .. }) => {
+                json!({ "text": content.words().0 })
+            }
         };
         message["metadata"] = json!(envelope.key.to_string());
         // Both are for the 24 hours after somebody wrote; which one it is says whether we were asked. What may be sent
@@ -146,7 +162,7 @@ impl Messenger {
         let headers =
             [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Accept", "application/json")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        HttpAsk { method: method.to_owned(), url, headers, body }
+        HttpAsk { method: method.to_owned(), url, headers, body, ..HttpAsk::default() }
     }
 
     pub fn outcome(&self, answered: Result<HttpAnswer, Unanswered>, now: DateTime<Utc>) -> SendOutcome {
@@ -301,13 +317,21 @@ fn receipts(it: &Value, about: &Value, from: &str, status: ReceiptStatus) -> Vec
 #[async_trait]
 impl Provider for Messenger {
     fn able(&self) -> Able {
-        Able { choices: true, media: true, tells_by_reference: true, longest: Some(LONGEST), ..Able::TEXT }
+        Able { choices: true, files: FILES, tells_by_reference: true, longest: Some(LONGEST), ..Able::TEXT }
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
         let ask = self.ask("POST", self.address("/messages"), self.body(envelope).to_string().into_bytes());
         let answered = self.caller.ask(&ask, gate).await?;
         Some(self.outcome(answered, self.clock.now()))
+    }
+
+    async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+        let is_file = ["image", "video", "audio", "file", "sticker"].contains(&heard.kind.as_str());
+        match is_file && heard.url.starts_with("http") {
+            true => Some(download(&self.caller, &heard.url, &[]).await),
+            false => None,
+        }
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
@@ -413,13 +437,21 @@ mod tests {
 
     #[test]
     fn files_go_as_what_they_are_and_with_words_as_a_link() {
-        let file = |url: &str, caption: &str| {
-            reply(Content::Media { url: url.into(), caption: caption.into() })["message"].clone()
+        let file = |content_type: &str, caption: &str, choices: &[&str]| {
+            let (url, name) = ("https://a.example/b".to_owned(), "b".to_owned());
+            let file = MediaFile { url, name, content_type: content_type.into(), size: 1 };
+            let choices = choices.iter().map(|&it| it.to_owned()).collect();
+            reply(Content::Media { file, caption: caption.into(), choices })["message"].clone()
         };
-        let of = |url: &str| file(url, "")["attachment"]["type"].clone();
-        let all = ["a.jpg", "a.mp4", "a.mp3", "a.pdf"].map(|it| of(&format!("https://a.example/{it}")));
+        let of = |content_type: &str| file(content_type, "", &[])["attachment"]["type"].clone();
+        let all = ["image/png", "video/mp4", "audio/mpeg", "application/pdf"].map(of);
         assert_eq!(all, ["image", "video", "audio", "file"]);
-        assert_eq!(file("https://a.example/b.png", "Look")["text"], "Look\n\nhttps://a.example/b.png");
+        assert_eq!(file("image/png", "Look", &[])["text"], "Look\nhttps://a.example/b");
+        let asked = file("image/png", "", &["Yes"]);
+        assert_eq!(
+            (&asked["attachment"]["type"], &asked["quick_replies"][0]["title"]),
+            (&json!("image"), &json!("Yes"))
+        );
     }
 
     #[test]

@@ -17,15 +17,17 @@ use crate::providers::answer::HttpAnswer;
 use crate::providers::caller::{Caller, HttpAsk, Unanswered};
 use crate::providers::class::AnswerMeans;
 use crate::providers::credentials::Credentials;
+use crate::providers::download::download;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::http::calls::about;
 use crate::providers::http::template::percent;
+use crate::providers::media::{FetchedMedia, FileRule, MIB, Unfetched};
 use crate::providers::said::{Said, instant};
 use crate::providers::{
-    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, MediaHeard,
-    Provider, Receipt, ReceiptStatus, RejectClass, SendOutcome,
+    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, MediaHeard,
+    Provider, ProviderName, Receipt, ReceiptStatus, RejectClass, SendOutcome,
 };
-use crate::wording::{Approved, Content};
+use crate::wording::{Approved, Content, FileLook, MapPlace, MediaFile};
 
 /// What a channel keeps, its credentials apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,7 +86,7 @@ pub struct Whatsapp {
 }
 
 /// Characters at most, from Meta's own description of the API.
-const LONGEST: usize = 4096;
+pub const LONGEST: usize = 4096;
 const LONGEST_ASKED: usize = 1024;
 const BUTTONS: usize = 3;
 const BUTTON: usize = 20;
@@ -117,22 +119,65 @@ fn plain(said: &str) -> Value {
     json!({ "type": "text", "text": { "body": said, "preview_url": false } })
 }
 
-/// What lies at an address, by how that ends.
-fn file(url: &str, caption: &str) -> Value {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    let kind = match ending.as_str() {
-        "jpg" | "jpeg" | "png" => "image",
-        "mp4" | "3gp" => "video",
-        "aac" | "amr" | "mp3" | "m4a" | "ogg" | "opus" => "audio",
-        "webp" => "sticker",
-        _ => "document",
+/// What it carries of files, from Meta's own table of supported media types.
+pub const FILES: &[FileRule] = &[
+    FileRule {
+        look: FileLook::Picture,
+        types: &["image/jpeg", "image/png"],
+        most: 5 * MIB,
+        words: LONGEST_ASKED,
+        choices: BUTTONS,
+    },
+    FileRule {
+        look: FileLook::Video,
+        types: &["video/mp4", "video/3gpp"],
+        most: 16 * MIB,
+        words: LONGEST_ASKED,
+        choices: BUTTONS,
+    },
+    FileRule {
+        look: FileLook::Sound,
+        types: &["audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"],
+        most: 16 * MIB,
+        words: 0,
+        choices: 0,
+    },
+    FileRule { look: FileLook::Other, types: &[], most: 100 * MIB, words: LONGEST_ASKED, choices: BUTTONS },
+];
+
+/// A file, with words below it and answers to choose from where there are some.
+fn file(file: &MediaFile, caption: &str, choices: &[String]) -> Value {
+    let kind = match file.look() {
+        FileLook::Picture => "image",
+        FileLook::Video => "video",
+        FileLook::Sound => "audio",
+        FileLook::Other => "document",
     };
-    let mut it = json!({ "link": url });
-    if !caption.is_empty() && ["image", "video", "document"].contains(&kind) {
+    let mut it = json!({ "link": file.url });
+    if kind == "document" {
+        it["filename"] = json!(file.name);
+    }
+    if !choices.is_empty() {
+        let mut message = asked(caption, choices);
+        // A list and a text have no place for it.
+        if message["interactive"]["type"] != "button" {
+            return asked(&file.as_link(caption), choices);
+        }
+        message["interactive"]["header"] = json!({ "type": kind, kind: it });
+        return message;
+    }
+    if !caption.is_empty() {
         it["caption"] = json!(caption);
     }
     json!({ "type": kind, kind: it })
+}
+
+fn place(place: MapPlace, words: &str) -> Value {
+    let mut it = json!({ "latitude": place.latitude, "longitude": place.longitude });
+    if !words.is_empty() {
+        it["name"] = json!(words);
+    }
+    json!({ "type": "location", "location": it })
 }
 
 impl Whatsapp {
@@ -186,7 +231,8 @@ impl Whatsapp {
         let mut body = match &envelope.content {
             Content::Text(said) => plain(said),
             Content::Choices { text, choices } => asked(text, choices),
-            Content::Media { url, caption } => file(url, caption),
+            Content::Media { file: it, caption, choices } => file(it, caption, choices),
+            Content::Place { place: it, words } => place(*it, words),
             Content::Template { filled, .. } => {
                 json!({ "type": "template", "template": templates::written(filled) })
             }
@@ -205,7 +251,7 @@ impl Whatsapp {
         let headers =
             [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Accept", "application/json")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        HttpAsk { method: method.to_owned(), url, headers, body }
+        HttpAsk { method: method.to_owned(), url, headers, body, ..HttpAsk::default() }
     }
 
     pub fn outcome(&self, answered: Result<HttpAnswer, Unanswered>, now: DateTime<Utc>) -> SendOutcome {
@@ -370,7 +416,8 @@ impl Provider for Whatsapp {
     fn able(&self) -> Able {
         Able {
             choices: true,
-            media: true,
+            files: FILES,
+            places: ProviderName::Whatsapp.places(Kind::Whatsapp),
             templates: true,
             tells_by_reference: true,
             longest: Some(LONGEST),
@@ -382,6 +429,23 @@ impl Provider for Whatsapp {
         let ask = self.ask("POST", self.address("/messages"), self.body(envelope).to_string().into_bytes());
         let answered = self.caller.ask(&ask, gate).await?;
         Some(self.outcome(answered, self.clock.now()))
+    }
+
+    /// Its id leads to an address that is good for five minutes, and to nobody else.
+    async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+        let id = heard.id.as_deref()?;
+        let ask = self.ask("GET", self.address_of(&percent(id), ""), Vec::new());
+        let answer = match self.caller.ask(&ask, &|| true).await? {
+            Ok(answer) => answer,
+            Err(unanswered) => return Some(Err(Unfetched::Later(unanswered.words()))),
+        };
+        let url = answer.said().and_then(|said| said.text("/url"));
+        let Some(url) = url.filter(|_| answer.status == 200) else {
+            let why = format!("HTTP {}", answer.status);
+            return Some(Err(if answer.status == 404 { Unfetched::Never(why) } else { Unfetched::Later(why) }));
+        };
+        let proof = ask.headers.into_iter().filter(|(name, _)| name == "Authorization").collect::<Vec<_>>();
+        Some(download(&self.caller, &url, &proof).await)
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
@@ -473,9 +537,28 @@ mod tests {
         let template = body("1", Content::approved(filled));
         assert_eq!((&template["type"], &template["template"]["name"]), (&json!("template"), &json!("offer")));
         assert!(template["template"].get("components").is_none());
-        let media = |url: &str| body("1", Content::Media { url: url.into(), caption: "Look".into() });
-        assert_eq!(media("https://a.example/b.PNG?x=1")["image"]["caption"], "Look");
-        assert_eq!(media("https://a.example/b.mp3")["audio"], json!({ "link": "https://a.example/b.mp3" }));
-        assert_eq!(media("https://a.example/b")["type"], "document");
+    }
+
+    #[test]
+    fn a_file_goes_as_what_it_is_with_its_words_and_answers() {
+        let file = |content_type: &str, caption: &str, choices: &[&str]| {
+            let (url, name) = ("https://a.example/b".to_owned(), "b.pdf".to_owned());
+            let file = MediaFile { url, name, content_type: content_type.into(), size: 1 };
+            let choices = choices.iter().map(|&it| it.to_owned()).collect();
+            body("1", Content::Media { file, caption: caption.into(), choices })
+        };
+        assert_eq!(
+            file("image/png", "Look", &[])["image"],
+            json!({ "link": "https://a.example/b", "caption": "Look" })
+        );
+        assert_eq!(file("audio/mpeg", "", &[])["audio"], json!({ "link": "https://a.example/b" }));
+        assert_eq!(file("application/pdf", "", &[])["document"]["filename"], "b.pdf");
+        let asked = file("image/png", "Come?", &["Yes", "No"]);
+        assert_eq!(asked["interactive"]["header"]["image"]["link"], "https://a.example/b");
+        assert_eq!(asked["interactive"]["body"]["text"], "Come?");
+        let long = file("image/png", "Come?", &["Yes, with pleasure, and soon"]);
+        assert!(long["text"]["body"].as_str().unwrap().starts_with("Come?\nhttps://a.example/b\n\nYes, with"));
+        let place = body("1", Content::Place { place: MapPlace::new(48.2, 16.37).unwrap(), words: "Our shop".into() });
+        assert_eq!(place["location"], json!({ "latitude": 48.2, "longitude": 16.37, "name": "Our shop" }));
     }
 }

@@ -19,16 +19,18 @@ use super::answer::HttpAnswer;
 use super::caller::{Caller, HttpAsk, Unanswered};
 use super::class::AnswerMeans;
 use super::credentials::Credentials;
+use super::download::download;
 use super::http::calls::about;
 use super::http::template::percent;
 use super::http::{Hook, basic};
+use super::media::{FetchedMedia, FileRule, MIB, Unfetched};
 use super::said::{Said, pairs};
 use super::{
     Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, MediaHeard,
-    Provider, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
+    Provider, ProviderName, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
 };
 use crate::clock::Clock;
-use crate::wording::{Approved, Content};
+use crate::wording::{Approved, Content, FileLook, MapPlace};
 
 /// What a channel keeps, its credentials apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub struct Twilio {
 }
 
 /// Characters of a text at most; Twilio answers 21617 above it.
-const LONGEST: usize = 1600;
+pub const LONGEST: usize = 1600;
 /// Seconds for which Twilio tries, at least and at most.
 const VALID: (i64, i64) = (1, 36_000);
 const WHATSAPP: &str = "whatsapp:";
@@ -111,11 +113,21 @@ impl Twilio {
                 let variables = Value::Object(variables.collect());
                 fields.extend([("ContentSid", filled.name.clone()), ("ContentVariables", variables.to_string())]);
             }
-            Content::Media { url, caption } => {
-                fields.push(("MediaUrl", url.clone()));
+            // Pictures by SMS are for Canada and the United States; elsewhere it is refused.
+            Content::Media { file, caption, .. } if self.kind == Kind::Sms && !is_american(&envelope.to) => {
+                fields.push(("Body", file.as_link(caption)));
+            }
+            Content::Media { file, caption, .. } => {
+                fields.push(("MediaUrl", file.url.clone()));
                 if !caption.is_empty() {
                     fields.push(("Body", caption.clone()));
                 }
+            }
+            Content::Place { place, words } => {
+                let label = words.replace('|', "/");
+                fields.push(("Body", if words.is_empty() { place.link() } else { words.clone() }));
+                let MapPlace { latitude, longitude } = place;
+                fields.push(("PersistentAction", format!("geo:{latitude},{longitude}|{label}")));
             }
             content @ (Content::Text(_) | Content::Choices { .. }) => {
                 let (text, choices) = content.words();
@@ -151,6 +163,7 @@ impl Twilio {
                 ("Accept".to_owned(), "application/json".to_owned()),
             ],
             body: body.join("&").into_bytes(),
+            ..HttpAsk::default()
         }
     }
 
@@ -162,7 +175,7 @@ impl Twilio {
         let mut known = Vec::new();
         for _ in 0..templates::MOST_PAGES {
             let headers = vec![("Authorization".to_owned(), self.authorization())];
-            let ask = HttpAsk { method: "GET".to_owned(), url, headers, body: Vec::new() };
+            let ask = HttpAsk { method: "GET".to_owned(), url, headers, ..HttpAsk::default() };
             let answered = self.caller.ask(&ask, &|| true).await.ok_or("nobody was asked")?;
             let answer = answered.map_err(Unanswered::words)?;
             let said = answer.said().unwrap_or_default();
@@ -307,13 +320,51 @@ fn read_status(said: &Said, sid: Option<String>, status: Option<String>) -> Vec<
     events
 }
 
+fn is_american(number: &str) -> bool {
+    number.trim_start_matches('+').starts_with('1')
+}
+
+/// What WhatsApp carries through Twilio.
+pub const FILES: &[FileRule] = &[
+    FileRule {
+        look: FileLook::Picture,
+        types: &["image/jpeg", "image/png"],
+        most: 5 * MIB,
+        words: LONGEST,
+        choices: 0,
+    },
+    FileRule { look: FileLook::Video, types: &["video/mp4"], most: 16 * MIB, words: LONGEST, choices: 0 },
+    FileRule {
+        look: FileLook::Sound,
+        types: &["audio/ogg", "audio/amr", "audio/3gpp", "audio/aac", "audio/mpeg"],
+        most: 16 * MIB,
+        words: 0,
+        choices: 0,
+    },
+    FileRule { look: FileLook::Other, types: &["application/pdf"], most: 16 * MIB, words: LONGEST, choices: 0 },
+];
+/// MMS, from Twilio's description of the field `MediaUrl`.
+pub const MMS: &[FileRule] = &[
+    FileRule {
+        look: FileLook::Picture,
+        types: &["image/jpeg", "image/png", "image/gif"],
+        most: 5 * MIB,
+        words: LONGEST,
+        choices: 0,
+    },
+    FileRule { look: FileLook::Video, types: &[], most: 500 << 10, words: LONGEST, choices: 0 },
+    FileRule { look: FileLook::Sound, types: &[], most: 500 << 10, words: LONGEST, choices: 0 },
+    FileRule { look: FileLook::Other, types: &["application/pdf"], most: 500 << 10, words: LONGEST, choices: 0 },
+];
+
 #[async_trait]
 impl Provider for Twilio {
     fn able(&self) -> Able {
         // A call about a send names it by our key; one that was sent by other hands only by theirs.
         Able {
             choices: true,
-            media: true,
+            files: ProviderName::Twilio.files(self.kind),
+            places: ProviderName::Twilio.places(self.kind),
             templates: self.kind == Kind::Whatsapp,
             tells_by_reference: true,
             longest: Some(LONGEST),
@@ -325,6 +376,18 @@ impl Provider for Twilio {
         let ask = self.request(envelope, self.clock.now());
         let answered = self.caller.ask(&ask, gate).await?;
         Some(self.outcome(answered, self.clock.now()))
+    }
+
+    async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+        if !heard.url.starts_with("http") {
+            return None;
+        }
+        // Whoever wrote the address into the call: our token goes to Twilio alone.
+        let proof = match heard.url.starts_with(&format!("{}/", self.api)) {
+            true => vec![("Authorization".to_owned(), self.authorization())],
+            false => Vec::new(),
+        };
+        Some(download(&self.caller, &heard.url, &proof).await)
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
@@ -354,7 +417,7 @@ impl Provider for Twilio {
             method: "GET".to_owned(),
             url: format!("{}/2010-04-01/Accounts/{}.json", self.api, self.settings.account_sid),
             headers: vec![("Authorization".to_owned(), self.authorization())],
-            body: Vec::new(),
+            ..HttpAsk::default()
         };
         let answered = self.caller.ask(&ask, &|| true).await?;
         Some(match answered {

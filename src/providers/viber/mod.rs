@@ -21,15 +21,17 @@ use super::answer::HttpAnswer;
 use super::caller::{Caller, HttpAsk, Unanswered};
 use super::class::AnswerMeans;
 use super::credentials::Credentials;
+use super::download::download;
 use super::http::Hook;
 use super::http::signing::is_mac;
-use super::media::FileLook;
+use super::media::{FetchedMedia, FileRule, MIB, Unfetched};
 use super::said::Said;
 use super::{
-    Able, Call, CallAnswer, Envelope, Forged, Gate, Heard, Later, Provider, RejectClass, RetryScope, SendOutcome,
+    Able, Call, CallAnswer, Envelope, Forged, Gate, Heard, Kind, Later, MediaHeard, Provider, ProviderName,
+    RejectClass, RetryScope, SendOutcome,
 };
 use crate::clock::Clock;
-use crate::wording::Content;
+use crate::wording::{Content, FileLook, MediaFile};
 
 /// Where Viber is.
 pub const API: &str = "https://chatapi.viber.com";
@@ -37,7 +39,7 @@ pub const API: &str = "https://chatapi.viber.com";
 /// Characters of the sender's name at most.
 pub const LONGEST_SENDER: usize = 28;
 /// Characters of a text at most.
-const LONGEST: usize = 7000;
+pub const LONGEST: usize = 7000;
 /// Characters below a picture at most.
 const LONGEST_CAPTION: usize = 768;
 /// Bytes of a request at most.
@@ -88,14 +90,28 @@ fn keyboard(choices: &[String]) -> Option<Value> {
     Some(json!({ "Type": "keyboard", "Buttons": choices.iter().map(button).collect::<Vec<_>>() }))
 }
 
-/// A picture as such. Of other files Viber wants to know how large they are, which nobody has told us: they go as a link.
-fn file(url: &str, caption: &str) -> Value {
-    match FileLook::of(url) {
-        FileLook::Picture if caption.chars().count() <= LONGEST_CAPTION => {
-            json!({ "type": "picture", "text": caption, "media": url })
+/// What it carries of files. A picture has words below it, and nothing else has.
+pub const FILES: &[FileRule] = &[
+    FileRule {
+        look: FileLook::Picture,
+        types: &["image/jpeg", "image/png", "image/gif"],
+        most: MIB,
+        words: LONGEST_CAPTION,
+        choices: 2 * ROWS,
+    },
+    FileRule { look: FileLook::Video, types: &["video/mp4"], most: 26 * MIB, words: 0, choices: 2 * ROWS },
+    FileRule { look: FileLook::Sound, types: &[], most: 50 * MIB, words: 0, choices: 2 * ROWS },
+    FileRule { look: FileLook::Other, types: &[], most: 50 * MIB, words: 0, choices: 2 * ROWS },
+];
+
+fn file(file: &MediaFile, caption: &str) -> Value {
+    match file.look() {
+        FileLook::Picture => json!({ "type": "picture", "text": caption, "media": file.url }),
+        _ if !caption.is_empty() => json!({ "type": "text", "text": file.as_link(caption) }),
+        FileLook::Video => json!({ "type": "video", "media": file.url, "size": file.size }),
+        FileLook::Sound | FileLook::Other => {
+            json!({ "type": "file", "media": file.url, "size": file.size, "file_name": file.name })
         }
-        _ if caption.is_empty() => json!({ "type": "text", "text": url }),
-        _ => json!({ "type": "text", "text": format!("{caption}\n\n{url}") }),
     }
 }
 
@@ -146,7 +162,16 @@ impl Viber {
                 Some(keyboard) => json!({ "type": "text", "text": text, "keyboard": keyboard }),
                 None => json!({ "type": "text", "text": format!("{text}\n\n{}", choices.join("\n")) }),
             },
-            Content::Media { url, caption } => file(url, caption),
+            Content::Media { file: it, caption, choices } => {
+                let mut body = file(it, caption);
+                if let Some(keyboard) = keyboard(choices) {
+                    body["keyboard"] = keyboard;
+                }
+                body
+            }
+            Content::Place { place, .. } => {
+                json!({ "type": "location", "location": { "lat": place.latitude, "lon": place.longitude } })
+            }
             // A template is refused before it comes here.
             content @ (Content::Text(_) | Content::Template { .. }) => {
                 json!({ "type": "text", "text": content.words().0 })
@@ -172,6 +197,7 @@ impl Viber {
             url: format!("{}/pa/{what}", self.it.api),
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             body: body.to_string().into_bytes(),
+            ..HttpAsk::default()
         }
     }
 
@@ -224,7 +250,14 @@ pub fn is_genuine(credentials: &Credentials, call: &Call<'_>) -> bool {
 #[async_trait]
 impl Provider for Viber {
     fn able(&self) -> Able {
-        Able { choices: true, media: true, tells_by_reference: true, longest: Some(LONGEST), ..Able::TEXT }
+        Able {
+            choices: true,
+            files: FILES,
+            places: ProviderName::Viber.places(Kind::Viber),
+            tells_by_reference: true,
+            longest: Some(LONGEST),
+            ..Able::TEXT
+        }
     }
 
     async fn send(&self, envelope: &Envelope, gate: Gate<'_>) -> Option<SendOutcome> {
@@ -235,6 +268,13 @@ impl Provider for Viber {
         }
         let answered = self.caller.ask(&ask, gate).await?;
         Some(self.outcome(answered, self.clock.now()))
+    }
+
+    async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+        match heard.url.starts_with("http") {
+            true => Some(download(&self.caller, &heard.url, &[]).await),
+            false => None,
+        }
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
@@ -281,6 +321,7 @@ mod tests {
     use super::*;
     use crate::ids::MessageId;
     use crate::providers::key::MessageKey;
+    use crate::wording::MapPlace;
 
     fn body(content: Content) -> Value {
         let parts = ViberParts {
@@ -318,17 +359,22 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_goes_as_one_and_another_file_as_a_link() {
-        let file = |url: &str, caption: &str| {
-            let it = body(Content::Media { url: url.into(), caption: caption.into() });
-            (it["type"].clone(), it["text"].clone(), it.get("media").is_some())
+    fn a_file_goes_as_what_it_is_and_its_size_is_told() {
+        let file = |content_type: &str, caption: &str| {
+            let (url, name) = ("https://a.example/b".to_owned(), "b.pdf".to_owned());
+            let file = MediaFile { url, name, content_type: content_type.into(), size: 7 };
+            body(Content::Media { file, caption: caption.into(), choices: vec!["Yes".into()] })
         };
-        assert_eq!(file("https://a.example/b.png", ""), (json!("picture"), json!(""), true));
-        assert_eq!(file("https://a.example/b.png", "Look"), (json!("picture"), json!("Look"), true));
-        let link = "Look\n\nhttps://a.example/b.pdf";
-        assert_eq!(file("https://a.example/b.pdf", "Look"), (json!("text"), json!(link), false));
-        assert_eq!(file("https://a.example/b.mp4", "").1, "https://a.example/b.mp4");
-        assert_eq!(file("https://a.example/b.png", &"x".repeat(769)).0, "text");
+        let picture = file("image/png", "Look");
+        assert_eq!((&picture["type"], &picture["text"]), (&json!("picture"), &json!("Look")));
+        assert_eq!(picture["keyboard"]["Buttons"][0]["Text"], "Yes");
+        let paper = file("application/pdf", "");
+        let told = (&paper["type"], &paper["size"], &paper["file_name"]);
+        assert_eq!(told, (&json!("file"), &json!(7), &json!("b.pdf")));
+        assert_eq!(file("application/pdf", "Look")["text"], "Look\nhttps://a.example/b");
+        assert_eq!(file("video/mp4", "")["size"], 7);
+        let place = body(Content::Place { place: MapPlace::new(48.2, 16.37).unwrap(), words: String::new() });
+        assert_eq!(place["location"], json!({ "lat": 48.2, "lon": 16.37 }));
     }
 
     #[test]

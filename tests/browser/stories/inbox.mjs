@@ -83,6 +83,32 @@ export const stories = {
     await page.getByRole("button", { name: "Block", exact: true }).click();
     await page.getByText("blocked by").waitFor();
   },
+
+  async "an agent attaches a picture, and the phone shows it"(desk) {
+    const page = await desk.signedIn();
+    await desk.bugle.hears(FIRST, "What does it look like?");
+    await page.goto("/inbox");
+    await page.getByText("What does it look like?").click();
+    await page.waitForURL("**/inbox/*");
+    const pixel = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+    const reply = page.getByLabel("Reply", { exact: true });
+    await reply.fill("Like this");
+    await page.getByLabel("Attach a file").setInputFiles({ name: "setup.exe", mimeType: "image/png", buffer: Buffer.from("MZ\0") });
+    await page.getByText("Programs are not taken").waitFor();
+    assert.equal(await reply.inputValue(), "Like this");
+    await page.getByLabel("Attach a file").setInputFiles({ name: "hat.png", mimeType: "image/png", buffer: pixel });
+    await page.getByText("hat.png goes with the text.").waitFor();
+    assert.match(await reply.inputValue(), /^Like this\nhttp:\S+\/media\/[0-9a-f]{32}\/hat\.png\n$/);
+    await looksRight(page, "inbox-attach");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    const picture = page.locator(".said[data-by=agent] img[alt='hat.png']");
+    await picture.waitFor();
+    await until("the picture is drawn", () => picture.evaluate((it) => it.complete && it.naturalWidth === 1));
+    await looksRight(page, "inbox-picture");
+    await page.goto(`/phones/${FIRST}`);
+    await page.locator(".bubble img[alt='hat.png']").waitFor();
+    await looksRight(page, "phone-picture");
+  },
 };
 
 /** axe cannot run there; the page must at least not be wider than a phone. */

@@ -198,4 +198,35 @@ export const stories = {
       site.close();
     }
   },
+
+  async "a visitor sends a picture, and sees the one that an agent sends"(desk) {
+    const page = await desk.signedIn();
+    const channel = await webChat(desk, page, "Hat shop");
+    const pixel = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+    const visitor = await page.context().newPage();
+    await visitor.goto(`/webchat/${channel}/demo`);
+    await visitor.getByRole("button", { name: "Chat with us" }).click();
+    await visitor.locator("input[type=file]").setInputFiles({ name: "setup.exe", mimeType: "image/png", buffer: Buffer.from("MZ\0") });
+    await visitor.getByText("Programs are not taken").waitFor();
+    await visitor.locator("input[type=file]").setInputFiles({ name: "mine.png", mimeType: "image/png", buffer: pixel });
+    await settledDown(visitor);
+    await looksRight(visitor, "webchat-file");
+
+    await page.goto("/inbox");
+    await page.getByText("[picture: mine.png]").click();
+    await page.waitForURL("**/inbox/*");
+    const theirs = page.locator(".said[data-by=contact] img");
+    await until("it is drawn", () => theirs.evaluate((it) => it.complete && it.naturalWidth === 1));
+    await page.getByLabel("Attach a file").setInputFiles({ name: "ours.png", mimeType: "image/png", buffer: pixel });
+    await page.getByText("ours.png goes with the text.").waitFor();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    const ours = visitor.locator(".say img[alt='ours.png']");
+    await ours.waitFor();
+    await until("it is drawn", () => ours.evaluate((it) => it.complete && it.naturalWidth === 1));
+    await looksRight(visitor, "webchat-picture");
+    await visitor.reload();
+    await visitor.getByRole("button", { name: "Chat with us" }).click();
+    await visitor.getByText("mine.png").waitFor();
+    await ours.waitFor();
+  },
 };

@@ -15,7 +15,7 @@ use bugle::providers::key::MessageKey;
 use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts, WhatsappSettings};
 use bugle::providers::twilio::{Twilio, TwilioParts, TwilioSettings};
 use bugle::providers::{Envelope, Kind, Provider, SendOutcome};
-use bugle::wording::{Content, FilledPlace, FilledTemplate, PlacePart};
+use bugle::wording::{Content, FilledPlace, FilledTemplate, MapPlace, MediaFile, PlacePart};
 use chrono::{TimeDelta, Utc};
 
 use super::{Running, is_here, port, reachable};
@@ -59,7 +59,22 @@ fn contents() -> Vec<Content> {
         let choices = (0..n).map(|n| format!("{n}{}", "x".repeat(longest - n.to_string().len()))).collect();
         Content::Choices { text: "Which one?".to_owned(), choices }
     };
-    let media = |url: &str, caption: &str| Content::Media { url: url.to_owned(), caption: caption.to_owned() };
+    let media = |name: &str, caption: &str, choices: &[&str]| {
+        let content_type = match name.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("png") => "image/png",
+            Some("mp4") => "video/mp4",
+            Some("mp3") => "audio/mpeg",
+            _ => "application/pdf",
+        };
+        let file = MediaFile {
+            url: format!("https://shop.example/{name}"),
+            name: name.to_owned(),
+            content_type: content_type.to_owned(),
+            size: 1000,
+        };
+        let choices = choices.iter().map(|&it| it.to_owned()).collect();
+        Content::Media { file, caption: caption.to_owned(), choices }
+    };
     let filled = |language: &str, values: &[(PlacePart, &str, &str)]| {
         let value = |(part, name, text): &(PlacePart, &str, &str)| FilledPlace {
             part: *part,
@@ -80,11 +95,14 @@ fn contents() -> Vec<Content> {
         choices(11, 24),
         choices(2, 25),
         Content::Choices { text: "long ".repeat(250), choices: vec!["Yes".to_owned()] },
-        media("https://files.example/a.png", "Look"),
-        media("https://files.example/a.mp4", ""),
-        media("https://files.example/a.mp3", "not shown"),
-        media("https://files.example/a.webp", ""),
-        media("https://files.example/a.pdf?x=1", "The bill"),
+        media("a.png", "Look", &[]),
+        media("a.mp4", "", &[]),
+        media("a.mp3", "", &[]),
+        media("a.pdf", "The bill", &[]),
+        media("a.png", "Come?", &["Yes", "No"]),
+        media("a.pdf", "Read it?", &["Yes"]),
+        Content::Place { place: MapPlace { latitude: 48.2, longitude: 16.37 }, words: "Our shop".to_owned() },
+        Content::Place { place: MapPlace { latitude: -48.2, longitude: -0.5 }, words: String::new() },
         filled("en", &[(PlacePart::Body, "1", "Anna"), (PlacePart::Body, "2", "€ 5")]),
         filled("pt_BR", &[]),
         filled(

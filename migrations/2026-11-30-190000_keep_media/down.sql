@@ -1,0 +1,3 @@
+DROP TABLE message_media;
+DROP TABLE media_contents;
+DROP TABLE media;
