@@ -104,8 +104,9 @@ const WRITTEN_ELSEWHERE: &[(&str, &str, &[&str])] = &[
             "deliveries/replace_unsent.sql",
         ],
     ),
-    // A test message brings its contact and its one delivery; whoever writes first becomes a contact.
-    ("contacts", "contacts", &["conversations/store.rs", "drafting/test_send.rs"]),
+    // A test message brings its contact and its one delivery; whoever writes first becomes a contact, and whoever is
+    // reached on another kind of channel.
+    ("contacts", "contacts", &["conversations/store.rs", "deliveries/unreached_of_kind.sql", "drafting/test_send.rs"]),
     // The people of a run as if somebody had uploaded them.
     ("files", "files", &["drafting/rest.rs"]),
     ("file_rows", "files", &["drafting/rest.sql"]),
@@ -391,10 +392,10 @@ const OPEN_TO_STRANGERS: &[&str] = &[
     // The doors of a web chat ask for its visitor's token.
     "widget_script",
     "welcome",
-    "history",
     "files_script",
     "bring_file",
     "sent",
+    "history",
     "say",
     "stream",
     "acknowledge",

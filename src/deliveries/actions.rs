@@ -14,7 +14,7 @@ use crate::db::locks;
 use crate::deliveries::claim::{Claimer, Take};
 use crate::deliveries::settle::{Closed, Learned};
 use crate::files;
-use crate::ids::{ChannelId, FileId, RunId};
+use crate::ids::{ChannelId, FileId, RunId, ScheduleId};
 use crate::pacing::{self, Holds, Pace};
 use crate::providers::key::DeliveryKey;
 use crate::providers::{Receipt, ReceiptStatus};
@@ -407,9 +407,13 @@ pub fn prepare(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Query
         if it.prepared {
             return Ok(None);
         }
-        let rows = match it.file_id {
-            Some(file) => rows_of_file(conn, &it, file, now)?,
-            None => rows_of_lists(conn, &it)?,
+        let rows = match (it.rules.after, it.file_id) {
+            (Some(after), _) => {
+                runs::store::begin_later(conn, run, now)?;
+                rows_of_unreached(conn, &it, after.schedule)?
+            }
+            (None, Some(file)) => rows_of_file(conn, &it, file, now)?,
+            (None, None) => rows_of_lists(conn, &it)?,
         };
         let contacts = rows.taken + rows.left_out;
         runs::store::set_prepared(conn, run, contacts, rows.left_out, &rows.fields, now)?;
@@ -464,6 +468,15 @@ fn meant(spellings: &[String], groups: &[String]) -> Vec<String> {
 
 fn rows_of_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<Rows> {
     let taken = super::prepare::prepare_lists(conn, run)? as i32;
+    Ok(Rows { taken, left_out: 0, fields: super::prepare::fields_of_run(conn, run.id)? })
+}
+
+/// Those whom another schedule could not reach. A run that is stopped before has nobody.
+fn rows_of_unreached(conn: &mut PgConnection, run: &Run, before: ScheduleId) -> QueryResult<Rows> {
+    let taken = match run.state.has_ended() {
+        true => 0,
+        false => super::prepare::prepare_unreached(conn, run, before)? as i32,
+    };
     Ok(Rows { taken, left_out: 0, fields: super::prepare::fields_of_run(conn, run.id)? })
 }
 

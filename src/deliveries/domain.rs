@@ -139,6 +139,33 @@ impl Outcome {
         Outcome::ALL.into_iter().find(|outcome| outcome.code() == code)
     }
 
+    /// Whether the person surely has not got it, and another channel may reach them.
+    pub fn is_unreached(self) -> bool {
+        match self {
+            Outcome::Invalid
+            | Outcome::Unavailable
+            | Outcome::NetworkError
+            | Outcome::Expired
+            | Outcome::InvalidContact
+            | Outcome::Rejected
+            | Outcome::WindowClosed => true,
+            Outcome::Delivered
+            | Outcome::InvalidMessage
+            | Outcome::Overrun
+            | Outcome::Blocklisted
+            | Outcome::Profanity
+            | Outcome::Unconfirmed
+            | Outcome::Stopped
+            | Outcome::NoGroup
+            | Outcome::DuplicateInFile
+            | Outcome::OptedOut
+            | Outcome::Replaced
+            | Outcome::FrequencyCap
+            | Outcome::Busy
+            | Outcome::Doubted => false,
+        }
+    }
+
     /// Which of the counts it belongs to.
     pub fn group(self) -> OutcomeGroup {
         match self {

@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Int4, Int8, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, Int2, Int4, Int8, Nullable, Text, Timestamptz};
 
+use super::Outcome;
 use crate::db::N;
 use crate::db::schema::{campaign_lists, campaigns, files};
-use crate::ids::{FileId, ListId, RunId};
-use crate::lists;
+use crate::ids::{FileId, ListId, RunId, ScheduleId};
 use crate::lists::store::AudienceTarget;
 use crate::runs::Run;
+use crate::{channels, lists};
 
 /// The field names of a file, which are those that a text sent to it can name.
 pub fn fields(conn: &mut PgConnection, file: FileId) -> QueryResult<Vec<String>> {
@@ -140,6 +141,24 @@ pub fn prepare_lists(conn: &mut PgConnection, run: &Run) -> QueryResult<usize> {
         Some(kind) => lists::store::insert_audience(conn, &include, &exclude, kind, AudienceTarget::Run(run.id)),
         None => Ok(0),
     }
+}
+
+/// Writes a delivery for each contact whom another schedule could not reach on the run's day. Returns how many.
+pub fn prepare_unreached(conn: &mut PgConnection, run: &Run, before: ScheduleId) -> QueryResult<usize> {
+    let unreached: Vec<i16> = Outcome::ALL.into_iter().filter(|it| it.is_unreached()).map(Outcome::code).collect();
+    let kind = channels::store::find(conn, run.channel_id)?.kind;
+    diesel::sql_query(include_str!("unreached_of_kind.sql"))
+        .bind::<Int8, _>(run.id)
+        .bind::<Int8, _>(before)
+        .bind::<Array<Int2>, _>(&unreached)
+        .bind::<Text, _>(kind.word())
+        .execute(conn)?;
+    diesel::sql_query(include_str!("unreached.sql"))
+        .bind::<Int8, _>(run.id)
+        .bind::<Int8, _>(before)
+        .bind::<Array<Int2>, _>(&unreached)
+        .bind::<Text, _>(kind.word())
+        .execute(conn)
 }
 
 /// The names of the values that contacts of a run have.

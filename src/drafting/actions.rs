@@ -1,5 +1,7 @@
 //! What makes and changes a draft, and launches it. Each function is one transaction.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
@@ -241,6 +243,10 @@ pub fn remove_schedule(
             return Err(diesel::result::Error::NotFound.into());
         }
         let name = found.plan.name;
+        let others = schedules::store::of_campaigns(conn, &[id])?;
+        if let Some(after) = others.iter().find(|it| it.plan.rules.after.is_some_and(|it| it.schedule == schedule)) {
+            return Err(Refused::FollowedBy { name, by: after.plan.name.clone() }.into());
+        }
         schedules::store::delete(conn, schedule)?;
         let entry = Entry::new(Happened::ScheduleRemoved, schedule, by).of(id).was("draft").why(&name);
         journal::note(conn, entry, now)?;
@@ -323,7 +329,7 @@ pub fn duplicate(
         let copy = named(store::insert(conn, &name, campaign.kind, campaign.zone, by, now), &name)?;
         store::copy_plan(conn, id, copy)?;
         daily::store::copy_plan(conn, id, copy)?;
-        let mut met = Vec::new();
+        let (mut met, mut copies) = (Vec::new(), HashMap::new());
         for schedule in schedules::store::of_campaigns(conn, &[id])? {
             // A channel that was left and taken up again has two.
             if schedule.plan.when == When::Inbound {
@@ -337,8 +343,10 @@ pub fn duplicate(
                 When::Once { .. } => When::Undecided,
                 when @ (When::Undecided | When::Daily | When::Recurring(_) | When::Inbound) => when,
             };
-            schedules::store::insert(conn, copy, &Draft { when, ..schedule.plan })?;
+            let new = schedules::store::insert(conn, copy, &Draft { when, ..schedule.plan })?;
+            copies.insert(schedule.id, new);
         }
+        schedules::store::follow_copies(conn, copy, &copies)?;
         let why = format!("a copy of {}", campaign.name);
         journal::note(
             conn,
@@ -431,7 +439,8 @@ fn launch_noting(
         }
         let plans = schedules::store::of_campaigns(conn, &[id])?;
         let served: Vec<String> = plans.iter().filter_map(|schedule| schedule.plan.group.clone()).collect();
-        for (n, schedule) in plans.iter().enumerate() {
+        let answers = plans.iter().find(|schedule| schedule.plan.rules.after.is_none()).map(|schedule| schedule.id);
+        for schedule in &plans {
             match &schedule.plan.when {
                 When::Once { date } => {
                     let window = schedule
@@ -442,7 +451,7 @@ fn launch_noting(
                         window,
                         file: campaign.file_id.filter(|_| !by_lists),
                         // One of the runs answers for the rows that none of them serves.
-                        served: (n == 0).then_some(served.as_slice()),
+                        served: (answers == Some(schedule.id)).then_some(served.as_slice()),
                     };
                     plan_run(conn, &campaign, schedule, &planned)?;
                 }

@@ -38,6 +38,14 @@ pub enum Refused {
         "“{schedule}” goes through a channel that does not reach the addresses of the file. Choose another channel."
     )]
     OtherKind { schedule: String },
+    #[error("“{by}” goes to those whom “{name}” cannot reach. Change or remove that first.")]
+    FollowedBy { name: String, by: String },
+    #[error(
+        "The text of “{schedule}” is {n} characters long for the first contacts; {channel} carries {most} and refuses more. Make it shorter."
+    )]
+    TooLong { schedule: String, n: usize, channel: String, most: usize },
+    #[error("“{schedule}” goes to those whom another schedule cannot reach, and {why}.")]
+    FollowsBadly { schedule: String, why: &'static str },
     #[error("“{schedule}” was planned for another kind of campaign. Change it and save it again.")]
     OtherWhen { schedule: String },
     #[error("“{schedule}” serves no group. Choose the value of “{field}” that it serves.")]

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::access::Actor;
 use crate::bots::first::{First, Unsaid};
 use crate::campaigns::{Campaign, store};
+use crate::channels::domain::Channel;
 use crate::clock::Clock;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::dry_runs;
@@ -43,6 +44,10 @@ const LEASE: TimeDelta = TimeDelta::seconds(60);
 pub const MOST_PARTS: usize = 6;
 /// A text of more characters is too long where there are no SMS.
 pub const MOST_CHARACTERS: usize = 1_600;
+
+fn most_characters() -> usize {
+    MOST_CHARACTERS
+}
 /// Contacts in trouble that are named for each schedule.
 const EXAMPLES: usize = 20;
 /// Drafts to so many contacts are checked without being asked to.
@@ -87,8 +92,11 @@ pub struct Weighed {
     pub doubted: i64,
     /// Contacts that lack a value, by the first field that they lack.
     pub missing: BTreeMap<String, i64>,
-    /// Sent, but longer than anybody wants to read.
+    /// Longer than anybody wants to read, or than the channel carries.
     pub too_long: i64,
+    /// Characters from which a text that is no SMS is too long.
+    #[serde(default = "most_characters")]
+    pub most: usize,
     /// Sent as Unicode, because of a character outside the alphabet of SMS.
     pub unicode: i64,
     /// SMS of all that is sent.
@@ -106,7 +114,9 @@ pub struct ExampleMessage {
 }
 
 impl Weighed {
-    fn of(schedule: &Schedule, is_sms: bool) -> Self {
+    fn of(schedule: &Schedule, channel: Option<&Channel>) -> Self {
+        let is_sms = channel.is_some_and(|it| it.kind == Kind::Sms);
+        let longest = channel.and_then(|it| it.provider.longest());
         Weighed {
             schedule: schedule.id,
             name: schedule.plan.name.clone(),
@@ -117,6 +127,7 @@ impl Weighed {
             doubted: 0,
             missing: BTreeMap::new(),
             too_long: 0,
+            most: longest.map_or(MOST_CHARACTERS, |longest| longest.min(MOST_CHARACTERS)),
             unicode: 0,
             parts: 0,
             examples: Vec::new(),
@@ -178,7 +189,7 @@ impl Weighed {
             (it.parts > MOST_PARTS, format!("{} SMS", it.parts))
         } else {
             let n = written.chars().count();
-            (n > MOST_CHARACTERS, format!("{n} characters"))
+            (n > self.most, format!("{n} characters"))
         };
         if long {
             self.too_long += 1;
@@ -361,12 +372,12 @@ fn pulse(conn: &mut PgConnection, claim: &Claim, rows_done: i64, now: DateTime<U
 
 fn check(conn: &mut PgConnection, claim: &Claim, clock: &Clock) -> anyhow::Result<()> {
     let campaign = store::find(conn, claim.campaign)?;
-    let plans = schedules::store::of_campaigns(conn, &[campaign.id])?;
+    let mut plans = schedules::store::of_campaigns(conn, &[campaign.id])?;
+    // Whom another schedule will not reach nobody knows yet.
+    plans.retain(|it| it.plan.rules.after.is_none());
     let reader = Reader::new(conn, &campaign)?;
     let channels = channels::store::list(conn)?;
-    let is_sms = |schedule: &Schedule| {
-        channels.iter().any(|sender| sender.id == schedule.plan.channel_id && sender.kind == Kind::Sms)
-    };
+    let channel = |schedule: &Schedule| channels.iter().find(|it| it.id == schedule.plan.channel_id);
     let fields = reader.fields(conn)?;
     let mut texts = Vec::new();
     for it in &plans {
@@ -376,7 +387,7 @@ fn check(conn: &mut PgConnection, claim: &Claim, clock: &Clock) -> anyhow::Resul
         let starts = it.plan.first_window(campaign.zone, clock.now()).ok().flatten();
         texts.push((first, starts.map_or(clock.now(), |window| window.starts)));
     }
-    let mut weighed: Vec<Weighed> = plans.iter().map(|it| Weighed::of(it, is_sms(it))).collect();
+    let mut weighed: Vec<Weighed> = plans.iter().map(|it| Weighed::of(it, channel(it))).collect();
     let mut serving = Serving::new(campaign.group_by.as_deref().filter(|_| reader.has_columns()), &plans);
     let mut checked = Checked::default();
     if let Audience::File(file, _) = &reader.audience {

@@ -8,9 +8,10 @@ use crate::channels::templates;
 use crate::db::schema::{channels, files as files_table};
 use crate::drafting::Refused;
 use crate::ids::CampaignId;
+use crate::pacing::Rule;
 use crate::providers::Kind;
-use crate::schedules::{self, Schedule, When, same_group};
-use crate::{bots, daily, files, lists};
+use crate::schedules::{self, After, Draft, Schedule, When, same_group};
+use crate::{bots, channels as channels_room, daily, files, lists};
 
 /// Why a draft cannot be launched as it stands; empty when it can.
 pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) -> QueryResult<Vec<Refused>> {
@@ -39,10 +40,19 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
     }
     for schedule in &plans {
         let name = schedule.plan.name.clone();
-        if reachable.as_ref().is_some_and(|channels| !channels.contains(&schedule.plan.channel_id.0)) {
+        let why = schedule
+            .plan
+            .rules
+            .after
+            .and_then(|after| follows_badly(conn, &campaign, &plans, schedule, after).transpose());
+        if let Some(why) = why.transpose()? {
+            obstacles.push(Refused::FollowsBadly { schedule: name.clone(), why });
+        }
+        let follows = schedule.plan.rules.after.is_some();
+        if !follows && reachable.as_ref().is_some_and(|channels| !channels.contains(&schedule.plan.channel_id.0)) {
             obstacles.push(Refused::OtherKind { schedule: name.clone() });
         }
-        if let (Some(field), None) = (&campaign.group_by, &schedule.plan.group) {
+        if let (Some(field), None, false) = (&campaign.group_by, &schedule.plan.group, follows) {
             obstacles.push(Refused::NoGroup { schedule: name.clone(), field: field.clone() });
         }
         if let Some(filled) = &schedule.plan.template {
@@ -83,6 +93,56 @@ pub fn obstacles(conn: &mut PgConnection, id: CampaignId, now: DateTime<Utc>) ->
         obstacles.push(Refused::SameGroup { one: one.plan.name.clone(), other: other.plan.name.clone() });
     }
     Ok(obstacles)
+}
+
+/// Why a schedule cannot go to those whom another could not reach; `None`: it can.
+fn follows_badly(
+    conn: &mut PgConnection,
+    campaign: &Campaign,
+    plans: &[Schedule],
+    schedule: &Schedule,
+    after: After,
+) -> QueryResult<Option<&'static str>> {
+    let Some(before) = plans.iter().find(|it| it.id == after.schedule && it.id != schedule.id) else {
+        return Ok(Some("that one is not there any more"));
+    };
+    let kind = |conn: &mut PgConnection, plan: &Draft| {
+        QueryResult::Ok(channels_room::store::find(conn, plan.channel_id)?.kind)
+    };
+    let (one, other) = (kind(conn, &before.plan)?, kind(conn, &schedule.plan)?);
+    let (first, then) = (&before.plan, &schedule.plan);
+    Ok(if !matches!(campaign.kind, CampaignKind::OnceOff | CampaignKind::Quick | CampaignKind::Recurring) {
+        Some("that is possible only where a run has a day of its own")
+    } else if first.rules.after.is_some() {
+        Some("that one follows another itself")
+    } else if !follows_kind(one, other) {
+        Some("its channel has other addresses: only SMS and WhatsApp share them")
+    } else if (one == other) && first.channel_id == then.channel_id {
+        Some("both send through one channel")
+    } else if !same_days(&first.when, &then.when) {
+        Some("it does not run on the same days")
+    } else if then.start < first.start && then.end > then.start {
+        Some("it starts before that one")
+    } else {
+        None
+    })
+}
+
+/// Whether people of one kind of channel can be found on another by the same address.
+pub fn follows_kind(one: Kind, other: Kind) -> bool {
+    let is_number = |kind| matches!(kind, Kind::Sms | Kind::Whatsapp);
+    one == other || (is_number(one) && is_number(other))
+}
+
+fn same_days(one: &When, other: &When) -> bool {
+    match (one, other) {
+        (When::Recurring(one), When::Recurring(other)) => match (&one.rule, &other.rule) {
+            (Rule::Weekly { days: one, .. }, Rule::Weekly { days: other, .. }) => one == other,
+            // A day on which only one of them runs has nobody for it.
+            _ => true,
+        },
+        (one, other) => one == other,
+    }
 }
 
 /// What kind of addresses the contacts of a draft are, and why they cannot be sent to.
@@ -132,6 +192,9 @@ fn contacts_obstacle(conn: &mut PgConnection, campaign: &Campaign) -> QueryResul
 fn same_group_twice(schedules: &[Schedule]) -> Option<(&Schedule, &Schedule)> {
     let clash = |one: &Schedule, other: &Schedule| {
         let (a, b) = (&one.plan, &other.plan);
+        if a.rules.after.is_some() || b.rules.after.is_some() {
+            return false;
+        }
         let same_group = a.group.as_deref().zip(b.group.as_deref()).is_some_and(|(one, other)| same_group(one, other));
         same_group && a.when == b.when && a.start == b.start && a.end == b.end
     };

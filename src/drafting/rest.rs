@@ -109,7 +109,9 @@ pub fn begin(
             store::set_group_by(conn, id, None)?;
         }
         for schedule in served {
-            let plan = schedules::store::find(conn, schedule)?.plan;
+            let mut plan = schedules::store::find(conn, schedule)?.plan;
+            // Its people are those of the file now.
+            plan.rules.after = None;
             let group = plan.group.clone().filter(|_| !one);
             schedules::store::insert(conn, id, &Draft { when: When::Undecided, group, ..plan })?;
         }

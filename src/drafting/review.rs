@@ -30,7 +30,7 @@ use crate::media::domain::FileWay;
 use crate::pacing::{self, Calendar, EmptyWindow, Forecast, Holds, ON_TIME, Rate, Window, upcoming};
 use crate::providers::Kind;
 use crate::schedules::same_group;
-use crate::schedules::{self, Draft, Schedule, When};
+use crate::schedules::{self, After, Draft, Schedule, When};
 use crate::settings::{self, House, Override};
 use crate::wording::{Approved, FilledTemplate, Segments, Template as Text, segments};
 use crate::{bots, channels, daily, files, lists, media};
@@ -162,7 +162,19 @@ pub struct FirstText {
     pub text: Result<String, String>,
 }
 
+impl Review {
+    /// Whether it goes to those whom another schedule cannot reach.
+    pub fn follows(&self) -> bool {
+        self.schedule.plan.rules.after.is_some()
+    }
+}
+
 impl Facts {
+    /// What the schedule is called that a schedule follows.
+    pub fn followed(&self, after: &After) -> &str {
+        self.schedules.iter().find(|it| it.id == after.schedule).map_or("", |it| &it.plan.name)
+    }
+
     /// The addresses of the first contacts, phone numbers as they will be dialled.
     pub fn first_addresses(&self) -> Vec<String> {
         let contacts = self.contacts.iter();
@@ -230,11 +242,12 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
     let mut obstacles = drafting::obstacles::obstacles(conn, id, now)?;
     let approval = approvals::standing(conn, id, &fingerprint, house.approval.is_needed(audience.n()), by)?;
     obstacles.extend(approval.obstacle());
+    obstacles.extend(reviews.iter().filter_map(|review| too_long(review, &channels)));
     let users = match contacts.as_ref().and_then(Contacts::file) {
         Some(file) => used_by(conn, file.id, id)?,
         None => Vec::new(),
     };
-    let late = reviews.iter().filter(|review| review.outlook.late).map(|review| LateStart {
+    let late = reviews.iter().filter(|review| review.outlook.late && !review.follows()).map(|review| LateStart {
         policy: review.schedule.plan.late,
         contacts: review.contacts,
         burst: review.outlook.burst,
@@ -245,7 +258,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         let same_file: Vec<CampaignId> = users.iter().map(|(id, _)| *id).collect();
         own_yes.extend(own_yes::of_originals(conn, id, contacts, &chosen, &same_file)?);
         let mut outside = 0;
-        for review in reviews.iter().filter(|it| it.schedule.plan.template.is_none()) {
+        for review in reviews.iter().filter(|it| it.schedule.plan.template.is_none() && !it.follows()) {
             let Some(channel) = channels.iter().find(|it| it.id == review.schedule.plan.channel_id) else { continue };
             let heard = own_yes::n_heard(conn, channel, contacts, &chosen, now)?;
             outside += heard.map_or(0, |heard| (review.contacts - heard).max(0));
@@ -316,6 +329,16 @@ struct About<'a> {
     channels: &'a [Channel],
 }
 
+/// That a text of the first contacts is longer than its channel carries, which would be refused to everybody.
+fn too_long(review: &Review, channels: &[Channel]) -> Option<Refused> {
+    let channel = channels.iter().find(|it| it.id == review.schedule.plan.channel_id)?;
+    let most = channel.provider.longest()?;
+    let lengths = review.texts.iter().filter_map(|it| Some(it.text.as_ref().ok()?.chars().count()));
+    let n = lengths.max().filter(|n| most < *n)?;
+    let (schedule, channel) = (review.schedule.plan.name.clone(), channel.provider.label().to_owned());
+    Some(Refused::TooLong { schedule, n, channel, most })
+}
+
 /// `None` for one that has no window to draw; the obstacles tell of it.
 fn review(
     conn: &mut PgConnection,
@@ -353,7 +376,12 @@ fn review(
     let is_sms = sender.is_some_and(|sender| sender.kind == Kind::Sms);
     let first_text = texts.first().and_then(|it| it.text.as_deref().ok());
     let counted = first_text.unwrap_or(plan.body.as_str());
+    let brings = match (sender, first_text) {
+        (Some(sender), Some(text)) => media::store::way(conn, text, sender.provider, sender.kind)?,
+        _ => None,
+    };
     Ok(Some(Review {
+        brings,
         channel: sender.map(|sender| sender.setup.name.clone()).unwrap_or_default(),
         contacts: n,
         limit: limit.filter(|_| outlook.limited),
@@ -376,12 +404,7 @@ fn review(
 
 fn shown(kind: Kind, address: &str) -> String {
     if kind.is_phone() { spaced(address) } else { address.to_owned() }
-    let brings = match (sender, first_text) {
-        (Some(sender), Some(text)) => media::store::way(conn, text, sender.provider, sender.kind)?,
-        _ => None,
-    };
 }
-        brings,
 
 /// What would leave when, if the campaign were launched now.
 #[derive(Clone, Debug, PartialEq)]

@@ -175,6 +175,24 @@ pub fn running(conn: &mut PgConnection) -> QueryResult<Vec<Run>> {
 pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<RunId>> {
     let frozen_later =
         campaigns::table.filter(campaigns::id.eq(schedule_runs::campaign_id)).filter(campaigns::freeze.eq("start"));
+    // For those whom another schedule could not reach, which has not told of all of them yet. The end of its own time waits
+    // for nobody.
+    let waits_for_another = sql::<Bool>(
+        "(schedule_runs.rules -> 'after' IS NOT NULL AND schedule_runs.state <> 'stopped' AND schedule_runs.ends_at > ",
+    )
+    .bind::<Timestamptz, _>(now)
+    .sql(" AND (schedule_runs.starts_at > ")
+    .bind::<Timestamptz, _>(now)
+    .sql(
+        " OR EXISTS (
+              SELECT FROM real_runs o
+              WHERE o.schedule_id = (schedule_runs.rules #>> '{after,schedule}')::bigint
+                AND o.run_date = schedule_runs.run_date
+                AND (o.ended_at IS NULL
+                     OR o.ended_at + (schedule_runs.rules #>> '{after,minutes}')::integer * interval '1 minute' > ",
+    )
+    .bind::<Timestamptz, _>(now)
+    .sql(")))) IS TRUE");
     schedule_runs::table
         .filter(schedule_runs::prepared_at.is_null())
         .filter(
@@ -184,9 +202,20 @@ pub fn unprepared(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Ve
                 .or(schedule_runs::state.eq("stopped"))
                 .or(diesel::dsl::not(diesel::dsl::exists(frozen_later))),
         )
+        .filter(not(waits_for_another))
         .order(schedule_runs::id)
         .select(schedule_runs::id)
         .load(conn)
+}
+
+/// A run whose contacts are known only now begins now, if its time has come: it has nothing to catch up with.
+pub fn begin_later(conn: &mut PgConnection, id: RunId, now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::update(schedule_runs::table.find(id).filter(schedule_runs::state.eq("waiting")))
+        .filter(schedule_runs::starts_at.lt(now))
+        .filter(schedule_runs::ends_at.gt(now))
+        .set(schedule_runs::starts_at.eq(now))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Running runs in which the first contacts may have to turn out well before the others follow.

@@ -20,4 +20,4 @@ mod rules;
 pub mod store;
 
 pub use domain::{Draft, PausedWith, Recurrence, Refused, Schedule, ScheduleState, When, edited_end, next_occurrence};
-pub use rules::{Busy, Canary, Rules, Verdict, same_group};
+pub use rules::{After, Busy, Canary, Rules, Verdict, same_group};

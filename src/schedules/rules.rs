@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::ids::ScheduleId;
 use crate::pacing::{LateLimit, LocalHours};
 use crate::words::words;
 
@@ -21,6 +22,18 @@ pub struct Rules {
     pub local: Option<LocalHours>,
     pub canary: Option<Canary>,
     pub busy: Busy,
+    /// Goes to those whom another schedule could not reach, and to nobody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
+}
+
+/// The schedule that tries to reach people before, mostly on another channel.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct After {
+    /// Of the same campaign.
+    pub schedule: ScheduleId,
+    /// So many minutes after its run has ended: what a provider could not deliver it tells later.
+    pub minutes: i32,
 }
 
 impl Rules {
@@ -35,7 +48,10 @@ impl Rules {
         let canary = self.canary.map_or("no canary".to_owned(), |it| {
             format!("{} first, {} minutes, {} % failed at most", it.first, it.minutes, it.most_failed)
         });
-        format!("{late}; {local}; {canary}; busy elsewhere: {}", self.busy.word())
+        let after = self.after.map_or(String::new(), |it| {
+            format!("; to those whom schedule {} could not reach, {} minutes after it", it.schedule, it.minutes)
+        });
+        format!("{late}; {local}; {canary}; busy elsewhere: {}{after}", self.busy.word())
     }
 }
 

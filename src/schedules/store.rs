@@ -1,12 +1,14 @@
 //! Schedules in Postgres.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error::{DeserializationError, SerializationError};
 use diesel::sql_types::Bool;
 
-use super::{Draft, PausedWith, Schedule, ScheduleState, When};
+use super::{After, Draft, PausedWith, Schedule, ScheduleState, When};
 use crate::bots::domain::Pinned;
 use crate::db::fixed;
 use crate::db::locks::{self, Lock};
@@ -70,6 +72,21 @@ pub fn insert(conn: &mut PgConnection, campaign: CampaignId, plan: &Draft) -> Qu
         .returning(schedules::id)
         .get_result(conn)
         .map(ScheduleId)
+}
+
+/// Those of a copied campaign that go to whom another could not reach follow the copy of that one. `copies`: by whom
+/// they are of.
+pub fn follow_copies(
+    conn: &mut PgConnection,
+    campaign: CampaignId,
+    copies: &HashMap<ScheduleId, ScheduleId>,
+) -> QueryResult<()> {
+    for Schedule { id, mut plan, .. } in of_campaigns(conn, &[campaign])? {
+        let Some(after) = plan.rules.after else { continue };
+        plan.rules.after = copies.get(&after.schedule).map(|copy| After { schedule: *copy, ..after });
+        save_plan(conn, id, &plan)?;
+    }
+    Ok(())
 }
 
 pub fn save_plan(conn: &mut PgConnection, id: ScheduleId, plan: &Draft) -> QueryResult<()> {

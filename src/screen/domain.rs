@@ -93,6 +93,8 @@ pub struct ScheduleLine {
     pub trouble: Option<Incident>,
     /// Why its approved text cannot be sent.
     pub text_refused: Option<String>,
+    /// Name of the schedule whose unreached people it goes to.
+    pub follows: Option<String>,
 }
 
 /// How things stand, in one word for the badge.
@@ -445,8 +447,18 @@ impl Reach {
 }
 
 impl ScheduleLine {
-    /// Why nothing leaves though its run goes on, in words: its channel cannot send, or its text is not approved now.
+    /// Why nothing leaves, in words: its channel cannot send, its text is not approved now, or another schedule has to
+    /// end before.
     pub fn trouble_now(&self) -> Option<String> {
+        if let (Some(before), Some(run)) = (&self.follows, &self.run)
+            && run.state == RunState::Waiting
+            && !run.prepared
+        {
+            return Some(format!(
+                "{} begins when it is known whom “{before}” could not reach.",
+                self.schedule.plan.name
+            ));
+        }
         let is_sending = self.run.as_ref().is_some_and(|run| run.state == RunState::Running);
         if let Some(why) = self.text_refused.as_ref().filter(|_| is_sending) {
             return Some(format!("{} waits. {why}", self.schedule.plan.name));
@@ -752,6 +764,7 @@ mod tests {
                 waits_until: None,
                 trouble: None,
                 text_refused: None,
+                follows: None,
             };
             line.rate_words()
         };

@@ -221,6 +221,8 @@ fn filled(
         Some((it.schedule.id, plan.channel_id, plan.template.clone()?))
     });
     let refused: HashMap<ScheduleId, String> = templates::refusals(conn, texts)?.into_iter().collect();
+    let names: HashMap<ScheduleId, String> =
+        shown.iter().map(|it| (it.schedule.id, it.schedule.plan.name.clone())).collect();
     let mut paused_by = paused_by(conn, &found, &shown)?;
     let sheet = |campaign: Campaign| {
         let paused_by = paused_by.0.remove(&campaign.id);
@@ -254,6 +256,7 @@ fn filled(
         };
         let trouble = troubled.get(&schedule.plan.channel_id).cloned();
         let text_refused = refused.get(&schedule.id).cloned();
+        let follows = schedule.plan.rules.after.and_then(|after| names.get(&after.schedule).cloned());
         lines.push(ScheduleLine {
             schedule,
             run,
@@ -268,6 +271,7 @@ fn filled(
             waits_until,
             trouble,
             text_refused,
+            follows,
         });
     }
     Ok(sheets)

@@ -11,6 +11,7 @@ use crate::campaigns::{CampaignKind, Freeze};
 use crate::channels::template_form::ApprovedInForm;
 use crate::drafting::approvals::ApprovalStanding;
 use crate::drafting::audience::{Contacts, data_fields};
+use crate::drafting::obstacles::follows_kind;
 use crate::drafting::review::{Facts, Review, gather};
 use crate::drafting::web::basics::{BasicsForm, KINDS, zones};
 use crate::drafting::web::contacts::{ListsForm, total};
@@ -20,8 +21,8 @@ use crate::drafting::web::review::{Test, plan_rate, plan_times, rate_text};
 use crate::drafting::web::schedules::ScheduleForm;
 use crate::files::web::{FilePurpose, Panel};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
-use crate::pacing::{LatePolicy, Overlap, TooLate};
 use crate::media::said::said;
+use crate::pacing::{LatePolicy, Overlap, TooLate};
 use crate::providers::Kind;
 use crate::schedules::Busy;
 use crate::settings::QuietForm;
@@ -139,11 +140,22 @@ impl Edit {
         self.facts
             .channels
             .iter()
-            .filter(|sender| kind.is_none_or(|kind| sender.kind == kind))
+            .filter(|sender| {
+                let may_follow = self.to_follow().len() > 1;
+                kind.is_none_or(|kind| sender.kind == kind || (may_follow && follows_kind(kind, sender.kind)))
+            })
             .map(|sender| {
                 (sender.id, format!("{} ({}, from {})", sender.setup.name, sender.kind.label(), sender.setup.sender))
             })
             .collect()
+    }
+
+    /// To whom a schedule may go: everybody, or those whom another one cannot reach.
+    pub(super) fn to_follow(&self) -> Vec<(String, String)> {
+        let changed = self.typed.schedule.as_ref().and_then(|(id, _)| *id);
+        let others = self.facts.schedules.iter().filter(|it| Some(it.id) != changed && it.plan.rules.after.is_none());
+        let those = others.map(|it| (it.id.to_string(), format!("Those whom “{}” could not reach", it.plan.name)));
+        std::iter::once((String::new(), "Everybody".to_owned())).chain(those).collect()
     }
 
     /// The approved text of the schedule whose form is open.

@@ -14,7 +14,7 @@ use crate::campaigns::{CampaignKind, store};
 use crate::daily::web::PlanForm;
 use crate::drafting::Refused;
 use crate::drafting::audience::fingerprint_of;
-use crate::drafting::dry_run::{self, Checked, DryRun, MOST_CHARACTERS, MOST_PARTS, UNASKED, Weighed};
+use crate::drafting::dry_run::{self, Checked, DryRun, MOST_PARTS, UNASKED, Weighed};
 use crate::drafting::review::{Facts, Review, ReviewOutlook};
 use crate::drafting::test_send::Trial;
 use crate::drafting::web::contacts::total;
@@ -204,6 +204,9 @@ impl Facts {
             | Refused::BotArchived { .. }
             | Refused::NoGroup { .. }
             | Refused::SameGroup { .. }
+            | Refused::FollowsBadly { .. }
+            | Refused::TooLong { .. }
+            | Refused::FollowedBy { .. }
             | Refused::OtherKind { .. } => "schedules",
             Refused::NotApproved | Refused::ApprovedByYourself => "approval",
             Refused::NotAgreed(_) => "launch",
@@ -295,7 +298,7 @@ impl Weighed {
     pub fn troubles(&self) -> Vec<(String, String)> {
         let long = match self.is_sms {
             true => format!("longer than {MOST_PARTS} SMS"),
-            false => format!("longer than {MOST_CHARACTERS} characters"),
+            false => format!("longer than {} characters", self.most),
         };
         let counted = [
             (self.blocklisted, "on the blocklist".to_owned()),

@@ -5,11 +5,12 @@ use serde::Deserialize;
 
 use crate::campaigns::CampaignKind;
 use crate::channels::template_form::TemplateForm;
+use crate::drafting::obstacles::follows_kind;
 use crate::drafting::review::Facts;
 use crate::drafting::web::bot_choice::BotForm;
 use crate::ids::ChannelId;
 use crate::pacing::{CronText, Days, LateLimit, LatePolicy, LocalHours, Missed, Overlap, Rate, Rule, TooLate};
-use crate::schedules::{Busy, Canary, Rules};
+use crate::schedules::{After, Busy, Canary, Rules};
 use crate::schedules::{Draft, Recurrence, When};
 use crate::web::FieldErrors;
 
@@ -58,6 +59,9 @@ pub struct ScheduleForm {
     pub canary_minutes: String,
     pub canary_failed: String,
     pub busy: String,
+    /// The schedule whose unreached people it goes to; empty: everybody.
+    pub after: String,
+    pub after_minutes: String,
 }
 
 /// The longest text. What it costs is told long before.
@@ -71,6 +75,9 @@ const LATEST: i64 = 7 * 24 * 60;
 
 /// How late a recurring run may be until somebody says otherwise, in minutes.
 const USUALLY_LATE: i64 = 60;
+
+/// How long after the end of another schedule's run those are known whom it could not reach, in minutes.
+const USUALLY_AFTER: i32 = 15;
 
 /// The longest that the others wait for the first contacts, in minutes: a day.
 const LONGEST_WAIT: i32 = 24 * 60;
@@ -117,6 +124,8 @@ impl ScheduleForm {
             canary_minutes: rules.canary.map_or("10".to_owned(), |it| it.minutes.to_string()),
             canary_failed: rules.canary.map_or("10".to_owned(), |it| it.most_failed.to_string()),
             busy: rules.busy.word().to_owned(),
+            after: rules.after.map(|it| it.schedule.to_string()).unwrap_or_default(),
+            after_minutes: rules.after.map_or(USUALLY_AFTER, |it| it.minutes).to_string(),
             ..ScheduleForm::weekdays()
         };
         match &plan.when {
@@ -134,6 +143,7 @@ impl ScheduleForm {
             missed: "late".to_owned(),
             missed_minutes: USUALLY_LATE.to_string(),
             overlap: Overlap::Skip.word().to_owned(),
+            after_minutes: USUALLY_AFTER.to_string(),
             ..ScheduleForm::default()
         };
         form.take_days(Days::WEEKDAYS);
@@ -300,8 +310,25 @@ impl ScheduleForm {
         Some(Recurrence { rule: rule?, last_date: last_date?, missed: missed?, overlap: overlap? })
     }
 
-    fn rules(&self, errors: &mut FieldErrors) -> Rules {
-        let mut rules = Rules::default();
+    /// The schedule that it follows, if it follows one.
+    fn after(&self, facts: &Facts, errors: &mut FieldErrors) -> Option<After> {
+        let id = self.after.trim();
+        if id.is_empty() {
+            return None;
+        }
+        let Some(before) = facts.schedules.iter().find(|it| it.id.to_string() == id) else {
+            errors.add("after", "That schedule is not there any more. Choose again.");
+            return None;
+        };
+        let minutes = whole(&self.after_minutes, 0, LONGEST_WAIT.into());
+        if minutes.is_none() {
+            errors.add("after_minutes", format!("A whole number from 0 to {LONGEST_WAIT}."));
+        }
+        Some(After { schedule: before.id, minutes: minutes? as i32 })
+    }
+
+    fn rules(&self, facts: &Facts, errors: &mut FieldErrors) -> Rules {
+        let mut rules = Rules { after: self.after(facts, errors), ..Rules::default() };
         if !self.late_within.trim().is_empty() {
             let within = whole(&self.late_within, 0, LATEST);
             if within.is_none() {
@@ -366,6 +393,7 @@ impl ScheduleForm {
         let kind = facts.contacts.as_ref().map(|contacts| contacts.kind);
         match facts.channels.iter().find(|sender| sender.id == channel_id) {
             None => errors.add("channel", "Choose a channel."),
+            Some(sender) if !self.after.is_empty() && kind.is_some_and(|kind| follows_kind(kind, sender.kind)) => {}
             Some(sender) if kind.is_some_and(|kind| kind != sender.kind) => {
                 errors
                     .add("channel", format!("The contacts' addresses are not of this kind: {}.", sender.kind.label()));
@@ -387,8 +415,13 @@ impl ScheduleForm {
         } else if body.chars().count() > LONGEST_TEXT {
             errors.add("body", format!("At most {LONGEST_TEXT} characters."));
         }
-        let group = Some(self.group.trim()).filter(|group| !group.is_empty());
-        if facts.campaign.group_by.is_some() && group.is_none() {
+        let before = facts.schedules.iter().find(|it| it.id.to_string() == self.after.trim());
+        // Whoever follows another schedule serves its group.
+        let group = match before {
+            Some(before) => before.plan.group.as_deref(),
+            None => Some(self.group.trim()).filter(|group| !group.is_empty()),
+        };
+        if facts.campaign.group_by.is_some() && group.is_none() && before.is_none() {
             errors.add("group", "Choose the group that it serves.");
         }
         let when = self.when(facts.campaign.kind, &mut errors);
@@ -419,7 +452,7 @@ impl ScheduleForm {
         if late.is_none() && rate.is_some() {
             errors.add("late", "Choose one.");
         }
-        let rules = self.rules(&mut errors);
+        let rules = self.rules(facts, &mut errors);
         let (Some(when), Some(start), Some(end), Some(rate), Some(late)) = (when, start, end, rate, late) else {
             return Err(errors);
         };
