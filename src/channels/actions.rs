@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::domain::{ChannelSetup, Refused};
-use super::store;
+use super::{silence, store};
 use crate::access::Actor;
 use crate::channels::domain::Own;
 use crate::db::{Error, unless_taken};
@@ -93,6 +93,42 @@ pub fn reseal(conn: &mut PgConnection, keys: &Keyring) -> Result<usize, Error<Re
             n += 1;
         }
         Ok(n)
+    })
+}
+
+/// How somebody lets a channel send again that is held because nothing is heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeardAgain {
+    /// It was found that it can be called, or that its line is up: what is to come is waited for anew.
+    Checked,
+    /// It does without until something comes.
+    Waived,
+}
+
+/// Lets a channel send again. Returns whether it was held.
+pub fn let_go_on(
+    conn: &mut PgConnection,
+    id: ChannelId,
+    how: HeardAgain,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    conn.transaction(|conn| {
+        if !silence::lock(conn, id)? {
+            return Ok(false);
+        }
+        let why = match how {
+            HeardAgain::Checked => {
+                silence::heard(conn, id, false, now)?;
+                "it can be called, as a check has shown: it sends again"
+            }
+            HeardAgain::Waived => {
+                silence::waive(conn, id, now)?;
+                "it sends without being told what becomes of messages, until something comes again"
+            }
+        };
+        journal::note(conn, Entry::new(Happened::ChannelChanged, id, by).why(why), now)?;
+        Ok(true)
     })
 }
 

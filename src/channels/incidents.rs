@@ -18,6 +18,8 @@ words! {
         Misset = "misset" => "the address that is asked is not the provider's",
         TooFast = "rate-limited" => "it was too fast for the provider",
         NotNow = "temporary" => "the provider cannot be reached",
+        /// It would send; [`silence`](super::silence) holds it.
+        Callbacks = "callbacks" => "nothing tells any more what becomes of messages",
     }
 }
 
@@ -54,6 +56,19 @@ pub struct Incident {
     pub last_at: DateTime<Utc>,
     /// `None`: it goes on.
     pub ended_at: Option<DateTime<Utc>>,
+    /// When somebody let it send all the same.
+    pub waived_at: Option<DateTime<Utc>>,
+}
+
+impl Incident {
+    /// Whether nothing leaves because of it, as long as it goes on.
+    pub fn holds(&self) -> bool {
+        self.waived_at.is_none()
+    }
+
+    pub fn is_silence(&self) -> bool {
+        self.trouble == Trouble::Callbacks
+    }
 }
 
 /// The same trouble so soon after is the same incident.
@@ -73,6 +88,7 @@ pub fn note(
     let said: String = said.chars().filter(|c| *c != '\0').take(LONGEST).collect();
     let newest: Option<(i64, Trouble, Option<DateTime<Utc>>)> = channel_incidents::table
         .filter(channel_id.eq(channel))
+        .filter(trouble.ne(Trouble::Callbacks))
         .order(id.desc())
         .select((id, trouble, ended_at))
         .first(conn)
@@ -95,32 +111,39 @@ pub fn note(
     }
 }
 
-/// A message was taken again.
+/// A message was taken again. That says nothing of what is told of it.
 pub fn end(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<()> {
-    use channel_incidents::{began_at, channel_id, ended_at};
+    use channel_incidents::{began_at, channel_id, ended_at, trouble};
     diesel::update(channel_incidents::table)
         .filter(channel_id.eq(channel))
         .filter(ended_at.is_null())
+        .filter(trouble.ne(Trouble::Callbacks))
         .filter(began_at.le(now))
         .set(ended_at.eq(now))
         .execute(conn)
         .map(drop)
 }
 
-/// Those that go on, by channel.
-pub fn open(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, Incident>> {
-    let rows: Vec<Incident> = channel_incidents::table
+/// Those that go on. A channel may have two: one in which nothing is heard of it, and another.
+pub fn all_open(conn: &mut PgConnection) -> QueryResult<Vec<Incident>> {
+    channel_incidents::table
         .filter(channel_incidents::ended_at.is_null())
+        .order(channel_incidents::id)
         .select(Incident::as_select())
-        .load(conn)?;
-    Ok(rows.into_iter().map(|it| (it.channel_id, it)).collect())
+        .load(conn)
+}
+
+/// Those that go on, by channel: of two the one in which it is refused.
+pub fn open(conn: &mut PgConnection) -> QueryResult<HashMap<ChannelId, Incident>> {
+    let (silent, others): (Vec<_>, Vec<_>) = all_open(conn)?.into_iter().partition(Incident::is_silence);
+    Ok(silent.into_iter().chain(others).map(|it| (it.channel_id, it)).collect())
 }
 
 /// The last of a channel, newest first.
 pub fn of_channel(conn: &mut PgConnection, channel: ChannelId, n: i64) -> QueryResult<Vec<Incident>> {
     channel_incidents::table
         .filter(channel_incidents::channel_id.eq(channel))
-        .order(channel_incidents::id.desc())
+        .order((channel_incidents::ended_at.desc().nulls_first(), channel_incidents::id.desc()))
         .limit(n)
         .select(Incident::as_select())
         .load(conn)

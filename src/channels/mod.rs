@@ -12,6 +12,7 @@ pub mod store;
 pub mod room;
 pub mod references;
 pub mod incidents;
+pub mod silence;
 pub mod templates;
 pub mod fetch;
 pub mod template_form;

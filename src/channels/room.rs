@@ -66,7 +66,7 @@ pub enum Room {
     Unlimited,
     /// The channel's row is locked.
     Limited(Share),
-    /// The provider asked for silence.
+    /// The provider asked for silence, or nothing tells any more what becomes of messages.
     Held,
 }
 
@@ -92,7 +92,7 @@ impl Share {
 pub fn channel_room(conn: &mut PgConnection, channel: ChannelId, now: DateTime<Utc>) -> QueryResult<Room> {
     locks::take(Lock::Channel);
     let it = channels::table.find(channel).select(ChannelRow::as_select()).first(conn)?;
-    if it.held_until.is_some_and(|until| now < until) {
+    if it.unheard || it.held_until.is_some_and(|until| now < until) {
         return Ok(Room::Held);
     }
     if it.per_minute.is_none() && it.pace(now).is_none() {
@@ -117,6 +117,7 @@ struct ChannelRow {
     held_until: Option<DateTime<Utc>>,
     pace: Option<f64>,
     paced_at: Option<DateTime<Utc>>,
+    unheard: bool,
 }
 
 impl ChannelRow {

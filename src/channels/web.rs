@@ -60,6 +60,16 @@ impl Index {
         it.last_at.with_timezone(&self.zone).format("%-d %b, %H:%M").to_string()
     }
 
+    /// How things are with a channel that cannot send, or of which nothing is heard.
+    fn badge(&self, it: &Incident) -> String {
+        match it.is_silence() {
+            true if it.holds() => format!("Held, no word since {}", self.since(it)),
+            true => format!("No word since {}", self.since(it)),
+            false if self.is_tried(it) => format!("Held since {}", self.since(it)),
+            false => format!("Not tried since {}", self.last(it)),
+        }
+    }
+
     fn since(&self, it: &Incident) -> String {
         it.began_at.with_timezone(&self.zone).format("%-d %b, %H:%M").to_string()
     }
@@ -283,6 +293,12 @@ impl Edit<'_> {
 
     fn is_kept(&self, name: &str) -> bool {
         self.kept.iter().any(|kept| kept == name)
+    }
+
+    /// That nothing tells any more what becomes of messages, while it is so; and since when.
+    fn silence(&self) -> Option<(&Incident, &str)> {
+        let open = self.incidents.iter().find(|(it, ..)| it.is_silence() && it.ended_at.is_none());
+        open.map(|(it, since, _)| (it, since.as_str()))
     }
 
     /// What to do on the gateway's side.

@@ -11,6 +11,7 @@ use super::{actions, pieces, replies, sent_to, store};
 use crate::app::App;
 use crate::channels::references::{self, Resolved, SendsOf};
 use crate::channels::setups;
+use crate::channels::silence;
 use crate::channels::store as channels;
 use crate::channels::templates;
 use crate::contacts::addresses::normalise;
@@ -41,6 +42,12 @@ pub async fn webhook(
 ) -> Result<Option<CallAnswer>, NotTakenIn> {
     let setup = app.db.run(move |conn| setups::find(conn, channel)).await?;
     let Heard { events, elsewhere, templates_changed, answer } = (app.providers)(&setup).read(call)?;
+    // One that only speaks of others says nothing of whether this channel is told of.
+    let is_of_others = events.is_empty() && !elsewhere.is_empty();
+    let mut heard: Vec<(ChannelId, bool)> = Vec::new();
+    if !is_of_others {
+        heard.push((channel, tells_of_sends(&events)));
+    }
     take_in(app, channel, events, now).await?;
     // One address may serve several accounts of a provider.
     for account in elsewhere {
@@ -50,7 +57,10 @@ pub async fn webhook(
             continue;
         };
         match (app.providers)(&other).read(call) {
-            Ok(heard) => drop(take_in(app, ChannelId(other.id), heard.events, now).await?),
+            Ok(read) => {
+                heard.push((ChannelId(other.id), tells_of_sends(&read.events)));
+                take_in(app, ChannelId(other.id), read.events, now).await?;
+            }
             Err(error) => {
                 let id = other.id;
                 tracing::warn!(channel.id = id, "a call at channel {channel} is none for channel {id}: {error}");
@@ -62,9 +72,30 @@ pub async fn webhook(
     }
     // The others are ours.
     if !matches!(setup.provider, ProviderName::Sandbox | ProviderName::Webchat) {
-        app.db.run(move |conn| channels::was_called(conn, channel, now)).await?;
+        let note = move |conn: &mut PgConnection| {
+            channels::was_called(conn, channel, now)?;
+            heard.into_iter().try_for_each(|(channel, of_sends)| silence::heard(conn, channel, of_sends, now))
+        };
+        app.db.run(note).await?;
     }
     Ok(answer)
+}
+
+/// Whether somebody says what became of a send.
+fn tells_of_sends(events: &[Event]) -> bool {
+    events.iter().any(|it| matches!(it, Event::Receipt(_)))
+}
+
+/// Takes in what a channel hears over the line that it holds open.
+pub async fn over_a_line(
+    app: &App,
+    channel: ChannelId,
+    events: Vec<Event>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError<diesel::result::Error>> {
+    let of_sends = tells_of_sends(&events);
+    take_in(app, channel, events, now).await?;
+    app.db.run(move |conn| silence::heard(conn, channel, of_sends, now)).await
 }
 
 /// Characters of a message at most; the rest is not kept.

@@ -131,6 +131,7 @@ diesel::table! {
         began_at -> Timestamptz,
         last_at -> Timestamptz,
         ended_at -> Nullable<Timestamptz>,
+        waived_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -171,6 +172,9 @@ diesel::table! {
         called_at -> Nullable<Timestamptz>,
         templates_at -> Nullable<Timestamptz>,
         templates_error -> Nullable<Text>,
+        heard_at -> Nullable<Timestamptz>,
+        told_at -> Nullable<Timestamptz>,
+        unheard -> Bool,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Some providers want a line held open, by one of our processes at a time. Whoever holds it says so in the database each
 //! second. A process that could not say so for a while stops sending by its own clock before another may take the line.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::channels::incidents::{self, Trouble};
+use crate::channels::incidents::{self, Incident, Trouble};
 use crate::channels::{held, room, setups, templates};
 use crate::clock::uptime;
 use crate::conversations::intake;
@@ -419,9 +419,16 @@ impl Lines {
 
     async fn read(&self, app: &Data<App>) -> anyhow::Result<()> {
         let (setups, troubled) =
-            app.db.run(|conn| diesel::QueryResult::Ok((setups::all(conn)?, incidents::open(conn)?))).await?;
+            app.db.run(|conn| diesel::QueryResult::Ok((setups::all(conn)?, incidents::all_open(conn)?))).await?;
+        let (silent, troubled): (Vec<Incident>, Vec<Incident>) = troubled.into_iter().partition(Incident::is_silence);
+        let of = |them: &[Incident]| them.iter().map(|it| it.channel_id).collect::<HashSet<ChannelId>>();
+        let (unheard, troubled) = (of(&silent), of(&troubled));
+        let held: HashSet<ChannelId> = silent.iter().filter(|it| it.holds()).map(|it| it.channel_id).collect();
         for setup in &setups {
-            let held = if troubled.contains_key(&ChannelId(setup.id)) { 1.0 } else { 0.0 };
+            let id = ChannelId(setup.id);
+            let unheard = if unheard.contains(&id) { 1.0 } else { 0.0 };
+            metrics::gauge!("bugle_channel_callbacks_stopped", "channel" => setup.id.to_string()).set(unheard);
+            let held = if troubled.contains(&id) || held.contains(&id) { 1.0 } else { 0.0 };
             metrics::gauge!("bugle_channel_in_trouble", "channel" => setup.id.to_string()).set(held);
         }
         let mut lines = self.lines.lock().unwrap();
@@ -429,7 +436,7 @@ impl Lines {
             let id = ChannelId(setup.id);
             let known = lines.get(&id);
             // Another process may have met with it.
-            if let (Some(line), true) = (known, troubled.contains_key(&id)) {
+            if let (Some(line), true) = (known, troubled.contains(&id)) {
                 line.flow.lock().unwrap().in_trouble = true;
             }
             if known.is_some_and(|line| line.setup == setup) {
@@ -442,7 +449,7 @@ impl Lines {
                     (line.places.clone(), line.reply_places.clone(), line.flow.clone(), line.ours_until.clone())
                 }
                 None => {
-                    let flow = Flow { in_trouble: troubled.contains_key(&id), ..Flow::default() };
+                    let flow = Flow { in_trouble: troubled.contains(&id), ..Flow::default() };
                     let places = || Arc::new(Semaphore::new(in_flight));
                     (places(), places(), Arc::new(Mutex::new(flow)), Arc::default())
                 }
@@ -468,7 +475,7 @@ fn told(app: &Data<App>, channel: ChannelId) -> TakeIn {
         let app = app.clone();
         Box::pin(async move {
             let now = app.clock.now();
-            intake::take_in(&app, channel, events, now).await.map(drop).map_err(|error| error.to_string())
+            intake::over_a_line(&app, channel, events, now).await.map_err(|error| error.to_string())
         })
     })
 }

@@ -13,6 +13,7 @@ pub mod fetcher;
 pub mod importer;
 pub mod launcher;
 pub mod lines;
+pub mod listener;
 pub mod metronome;
 pub mod outbox;
 pub mod rescuer;
@@ -78,6 +79,7 @@ impl Engine {
         tick!("finish", "*/30 * * * * *", app => rescuer::sweep(&app).await);
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("check", EACH_SECOND, app => checker::tick(&app).await);
+        tick!("listen", "*/10 * * * * *", app => listener::tick(&app).await);
         tick!("forget takes", "45 */10 * * * *", app => rescuer::forget(&app).await);
         tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);

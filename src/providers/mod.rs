@@ -255,6 +255,15 @@ impl ProviderName {
         }
     }
 
+    /// Whether it tells what became of every send, once it knows our address.
+    pub fn tells_of_all(self) -> bool {
+        match self {
+            ProviderName::Twilio | ProviderName::Whatsapp | ProviderName::Messenger | ProviderName::Viber => true,
+            // Not every gateway does, nor every SMSC, whatever it is asked.
+            ProviderName::Http | ProviderName::Smpp | ProviderName::Sandbox | ProviderName::Webchat => false,
+        }
+    }
+
     /// Whether it approves texts beforehand, and can be asked for them.
     pub fn approves_texts(self, kind: Kind) -> bool {
         let of_kind = matches!(self, ProviderName::Twilio | ProviderName::Sandbox) && kind == Kind::Whatsapp;

@@ -254,7 +254,7 @@ fn filled(
             When::Inbound => met_by.get(&schedule.plan.channel_id).cloned(),
             When::Once { .. } | When::Undecided | When::Daily | When::Recurring(_) => None,
         };
-        let trouble = troubled.get(&schedule.plan.channel_id).cloned();
+        let trouble = troubled.get(&schedule.plan.channel_id).filter(|it| it.holds()).cloned();
         let text_refused = refused.get(&schedule.id).cloned();
         let follows = schedule.plan.rules.after.and_then(|after| names.get(&after.schedule).cloned());
         lines.push(ScheduleLine {

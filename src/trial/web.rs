@@ -8,19 +8,22 @@ use tokio::time::timeout;
 
 use crate::access::Administer;
 use crate::app::App;
+use crate::channels::actions::{HeardAgain, let_go_on};
 use crate::channels::domain::TestTyped;
 use crate::channels::{incidents, references, setups};
 use crate::contacts::addresses::normalise;
 use crate::contacts::store::is_barred;
 use crate::ids::{ChannelId, MessageId};
 use crate::journal::{self, Entry, Happened};
+use crate::providers::accounts::hook;
+use crate::providers::caller::{Caller, HttpAsk};
 use crate::providers::key::MessageKey;
-use crate::providers::{Envelope, SendOutcome};
+use crate::providers::{Envelope, SendOutcome, Setup};
 use crate::web::{May, Problem, Say, see_other, tell_once};
 use crate::wording::Content;
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(check).service(tell_address).service(test);
+    cfg.service(check).service(tell_address).service(listen).service(go_on).service(test);
 }
 
 /// How long a person waits for it.
@@ -71,6 +74,59 @@ async fn tell_address(
         Err(wrong) => say.sorry(format!("Not told: {wrong}")),
     }
     Ok(see_other(format!("/channels/{id}#other-side")))
+}
+
+/// Whether something can be heard of a channel, without sending anything: its line is up, its provider has just been told
+/// our address, or our address answers as anybody finds it.
+async fn can_be_heard(app: &App, setup: &Setup) -> Result<(), String> {
+    let adapter = (app.providers)(setup);
+    if adapter.able().held_once {
+        return adapter.check().await.unwrap_or_else(|| Err("it has no line.".to_owned())).map(drop);
+    }
+    if let Some(told) = adapter.tell_address().await {
+        return told.map(drop);
+    }
+    let hook = hook(app.settings.public_url.as_deref(), setup);
+    if !hook.is_public {
+        return Err("Bugle does not know the address at which it can be called. Start it with --public-url.".to_owned());
+    }
+    let ask = HttpAsk { method: "GET".to_owned(), url: hook.url, ..HttpAsk::default() };
+    let caller = Caller::new(app.settings.internal_gateways.clone());
+    match caller.ask(&ask, &|| true).await {
+        // We do not believe whoever has not signed.
+        Some(Ok(answer)) if (200..=299).contains(&answer.status) || answer.status == 401 => Ok(()),
+        Some(Ok(answer)) => Err(format!("our address answers HTTP {}.", answer.status)),
+        Some(Err(unanswered)) => Err(format!("our address cannot be reached from here: {}.", unanswered.words())),
+        None => Err("nobody was asked.".to_owned()),
+    }
+}
+
+/// Lets a channel send again of which nothing is heard, if something could be.
+#[post("/channels/{id}/listen")]
+async fn listen(may: May<Administer>, app: Data<App>, say: Say, id: Path<ChannelId>) -> Result<HttpResponse, Problem> {
+    let (id, by) = (id.into_inner(), may.person.id);
+    let setup = app.db.run(move |conn| setups::find(conn, id)).await?;
+    let found = timeout(PATIENCE, can_be_heard(&app, &setup)).await;
+    match found.unwrap_or_else(|_| Err("no answer in 30 seconds.".to_owned())) {
+        Ok(()) => {
+            let now = app.clock.now();
+            app.db.run(move |conn| let_go_on(conn, id, HeardAgain::Checked, by, now)).await?;
+            say.that("Calls can come in. What waits goes on, and is held again if nothing is told of it.");
+        }
+        Err(wrong) => say.sorry(format!("Still held: {wrong}")),
+    }
+    Ok(see_other(format!("/channels/{id}#silence")))
+}
+
+/// Lets a channel send without being told what becomes of messages.
+#[post("/channels/{id}/go-on")]
+async fn go_on(may: May<Administer>, app: Data<App>, say: Say, id: Path<ChannelId>) -> Result<HttpResponse, Problem> {
+    let (id, by, now) = (id.into_inner(), may.person.id, app.clock.now());
+    match app.db.run(move |conn| let_go_on(conn, id, HeardAgain::Waived, by, now)).await? {
+        true => say.that("It goes on without receipts, until something comes again."),
+        false => say.sorry("It is not held for that any more."),
+    }
+    Ok(see_other(format!("/channels/{id}#silence")))
 }
 
 /// Longest test message, in characters.

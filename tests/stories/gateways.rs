@@ -116,7 +116,7 @@ fn described<'a>(url: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a
 }
 
 /// A desk whose campaigns go through a gateway.
-async fn with_gateway(more: &[(&str, &str)]) -> (Desk, Gateway) {
+pub async fn with_gateway(more: &[(&str, &str)]) -> (Desk, Gateway) {
     let mut desk = Desk::open_at("2026-03-02 09:00").await;
     let gateway = Gateway::open();
     let added = desk.fill_in("/channels", &described(&gateway.url, more)).await;
@@ -127,7 +127,7 @@ async fn with_gateway(more: &[(&str, &str)]) -> (Desk, Gateway) {
 
 impl Desk {
     /// The gateway calls the channel's address.
-    async fn is_called(&self, rest: &str) -> Answer {
+    pub async fn is_called(&self, rest: &str) -> Answer {
         let token = self.lines(&format!("SELECT secret AS line FROM channels WHERE id = {}", self.channel)).remove(0);
         let uri = format!("/webhooks/{}/{token}{rest}", self.channel);
         self.send(TestRequest::get().uri(&uri)).await

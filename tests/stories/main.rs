@@ -7,6 +7,7 @@
 mod database;
 mod desk;
 mod calendar;
+mod callbacks;
 mod chances;
 mod chats;
 mod claims;
