@@ -21,6 +21,8 @@
 //!           ─▶ checker     dry runs that were ordered: render every text of a draft
 //!           ─▶ talker      conversations that campaigns begin: written down; bots that got no
 //!                          reply: speak up; replies: to the outbox
+//!           ─▶ looker      sends that got no answer: asks the provider, where it can be asked
+//!           ─▶ listener    channels of which nothing is heard any more: held
 //!           ─▶ watcher     what this process knows, held against the database; the mark
 //!
 //! outbox, one for runs and one for conversations: claim, send, settle

@@ -11,6 +11,7 @@ pub mod domain;
 pub mod store;
 pub mod room;
 pub mod references;
+pub mod look_ups;
 pub mod incidents;
 pub mod silence;
 pub mod templates;

@@ -28,6 +28,9 @@ pub fn remember(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     use diesel::upsert::excluded;
+    if references.is_empty() {
+        return Ok(());
+    }
     use provider_references::{channel_id, reference, send_key, until};
     // Each once, and in one order for everybody.
     let newest: BTreeMap<(ChannelId, &str), &SendKey> =
@@ -243,7 +246,7 @@ pub fn take_parked(conn: &mut PgConnection, channel: ChannelId, of: SendsOf) -> 
 
 /// Forgets what nobody will tell of any more.
 pub fn forget(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<()> {
-    for table in ["provider_references", "parked_receipts"] {
+    for table in ["provider_references", "parked_receipts", "look_ups"] {
         let old = format!(
             "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE until <= $1 LIMIT $2))"
         );

@@ -41,6 +41,7 @@ pub mod actions;
 pub mod pieces;
 pub mod sent_to;
 pub mod intake;
+pub mod looked_up;
 pub mod web;
 
 pub use domain::{Began, Conversation, Handler, closed_words};

@@ -7,17 +7,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
 use super::store::{self, Governor};
+use crate::channels::look_ups::{self, Unanswered};
 use crate::channels::room::{self, Room, channel_room};
 use crate::consent;
 use crate::consent::store::Learnt;
 use crate::db::Prepared;
 use crate::db::locks::{self, Lock};
-use crate::db::schema::{channels, conversations, messages, schedules};
+use crate::db::schema::{channels, contacts, conversations, messages, schedules};
 use crate::deliveries::claim::Claimer;
 use crate::deliveries::{Fate, LEASE, LOST, Outcome, Word, merge};
 use crate::ids::{CampaignId, ChannelId, ContactId, ConversationId, MessageId, ScheduleId};
-use crate::providers::Receipt;
 use crate::providers::key::MessageKey;
+use crate::providers::{InDoubt, ProviderName, Receipt};
 use crate::wording::Content;
 
 /// A claimed message of ours.
@@ -338,15 +339,53 @@ pub fn take_in(
 
 /// Gives up replies whose lease has run out: nobody can say whether they were sent. Returns how many.
 pub fn rescue(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
-    give_up(conn, Outcome::Unconfirmed, Some("the sending process died"), now, |conn| {
-        messages::table
+    conn.transaction(|conn| {
+        let ids: Vec<MessageId> = messages::table
             .filter(messages::state.eq("claimed"))
             .filter(messages::lease_ends_at.le(now))
             .order(messages::id)
             .limit(1000)
             .select(messages::id)
-            .load(conn)
+            .load(conn)?;
+        let given_up = ids.clone();
+        let n = give_up(conn, Outcome::Unconfirmed, Some("the sending process died"), now, |_| Ok(ids))?;
+        if n > 0 {
+            let left = to_ask_about(conn, &given_up, now)?;
+            look_ups::order(conn, &left, now)?;
+        }
+        Ok(n)
     })
+}
+
+/// Those of these replies that were given up at `now`, where their provider can be asked what became of them.
+fn to_ask_about(conn: &mut PgConnection, ids: &[MessageId], now: DateTime<Utc>) -> QueryResult<Vec<Unanswered>> {
+    type Left = (MessageId, i16, ChannelId, String, String, Option<serde_json::Value>, Option<DateTime<Utc>>);
+    let asked = ProviderName::ALL.into_iter().filter(|it| it.can_be_asked());
+    let left: Vec<Left> = messages::table
+        .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+        .inner_join(contacts::table.on(contacts::id.eq(conversations::contact_id)))
+        .inner_join(channels::table.on(channels::id.eq(messages::channel_id)))
+        .filter(messages::id.eq_any(ids))
+        .filter(messages::outcome.eq(Outcome::Unconfirmed.code()))
+        .filter(messages::settled_at.eq(now))
+        .filter(channels::provider.eq_any(asked))
+        .select((
+            messages::id,
+            messages::attempt,
+            messages::channel_id,
+            contacts::address,
+            messages::body,
+            messages::choices,
+            messages::claimed_at,
+        ))
+        .load(conn)?;
+    let unanswered = |(id, attempt, channel, to, body, choices, claimed_at): Left| {
+        let choices = choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
+        let body = Some(InDoubt::body_of(&Content::said(body, choices)));
+        let key = MessageKey { id, attempt }.into();
+        Unanswered { channel, key, to, body, begun_at: claimed_at.unwrap_or(now) }
+    };
+    Ok(left.into_iter().map(unanswered).collect())
 }
 
 /// Whether none of these replies is claimed any more, because somebody gave them up.

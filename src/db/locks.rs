@@ -55,6 +55,8 @@ pub enum Lock {
     Preparation,
     Lease,
     Retry,
+    /// A send that its provider is asked about.
+    LookUp,
     Channel,
     /// How many messages a contact got lately, over all runs. Advisory.
     Lately,

@@ -468,6 +468,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    look_ups (channel_id, send_key) {
+        channel_id -> Int8,
+        send_key -> Text,
+        address -> Text,
+        body -> Nullable<Text>,
+        begun_at -> Timestamptz,
+        tries -> Int2,
+        due_at -> Nullable<Timestamptz>,
+        until -> Timestamptz,
+    }
+}
+
+diesel::table! {
     losses (id) {
         id -> Int8,
         noticed_at -> Timestamptz,

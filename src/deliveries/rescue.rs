@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Int4, Int8, Interval, Text, Timestamptz};
+use diesel::sql_types::{Array, Int2, Int4, Int8, Interval, Text, Timestamptz};
 
-use super::LOST;
+use super::{LOST, Outcome};
+use crate::channels::look_ups::{self, Unanswered};
 use crate::db::N;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::leases;
-use crate::ids::{LeaseId, RunId};
+use crate::ids::{ChannelId, LeaseId, RunId};
 use crate::pacing::LATEST;
+use crate::providers::ProviderName;
+use crate::providers::key::DeliveryKey;
 
 /// An expired lease with sends that never settled, locked; passes over those another process has.
 pub fn lock_expired_lease(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Option<(LeaseId, RunId)>> {
@@ -32,12 +35,56 @@ pub fn rescue(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> Qu
         .bind::<Int8, _>(lease)
         .bind::<Timestamptz, _>(now)
         .execute(conn)?;
+    if n > 0 {
+        let left = to_ask_about(conn, lease, now)?;
+        look_ups::order(conn, &left, now)?;
+    }
     // When those began that nobody will tell about is not known: as late as they could.
     diesel::sql_query("UPDATE leases SET open = 0, begun_at = greatest(begun_at, taken_at + $2) WHERE id = $1")
         .bind::<Int8, _>(lease)
         .bind::<Interval, _>(LATEST)
         .execute(conn)?;
     Ok(n)
+}
+
+/// What a lease left behind that was given up at `now`, where its provider can be asked.
+fn to_ask_about(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> QueryResult<Vec<Unanswered>> {
+    #[derive(QueryableByName)]
+    struct Left {
+        #[diesel(sql_type = Int8)]
+        channel_id: ChannelId,
+        #[diesel(sql_type = Int8)]
+        run_id: RunId,
+        #[diesel(sql_type = Int4)]
+        seq: i32,
+        #[diesel(sql_type = Int2)]
+        attempt: i16,
+        #[diesel(sql_type = Text)]
+        address: String,
+        #[diesel(sql_type = Timestamptz)]
+        taken_at: DateTime<Utc>,
+    }
+    let asked: Vec<&str> =
+        ProviderName::ALL.into_iter().filter(|it| it.can_be_asked()).map(ProviderName::word).collect();
+    let left: Vec<Left> = diesel::sql_query(
+        "SELECT r.channel_id, d.run_id, d.seq, l.attempt, d.address, l.taken_at
+         FROM leases l
+         JOIN schedule_runs r ON r.id = l.run_id
+         JOIN channels h ON h.id = r.channel_id AND h.provider = ANY ($3)
+         JOIN deliveries d ON d.run_id = l.run_id AND d.seq BETWEEN l.lo AND l.hi
+         WHERE l.id = $1 AND d.attempt = l.attempt AND d.outcome = $4 AND d.settled_at = $2
+           AND (l.seqs IS NULL OR d.seq = ANY (l.seqs))",
+    )
+    .bind::<Int8, _>(lease)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Array<Text>, _>(asked)
+    .bind::<Int2, _>(Outcome::Unconfirmed.code())
+    .load(conn)?;
+    let unanswered = |it: Left| {
+        let key = DeliveryKey { run: it.run_id, seq: it.seq, attempt: it.attempt }.into();
+        Unanswered { channel: it.channel_id, key, to: it.address, body: None, begun_at: it.taken_at }
+    };
+    Ok(left.into_iter().map(unanswered).collect())
 }
 
 /// Moves the cursor of a locked run to `next_seq` and marks the contacts it passes unconfirmed.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::channels::incidents::{self, Incident, Trouble};
+use crate::channels::look_ups::Unanswered;
 use crate::channels::{held, room, setups, templates};
 use crate::clock::uptime;
 use crate::conversations::intake;
@@ -24,7 +25,9 @@ use crate::deliveries::{BEGIN_WITHIN, PATIENCE};
 use crate::ids::ChannelId;
 use crate::media;
 use crate::providers::media::{Brought, fitted};
-use crate::providers::{Able, Envelope, Later, Provider, RejectClass, RetryScope, SendOutcome, Session, Setup, TakeIn};
+use crate::providers::{
+    Able, Envelope, InDoubt, Later, Provider, RejectClass, RetryScope, SendOutcome, Session, Setup, TakeIn,
+};
 use crate::wording::{Attached, Content, FileLink, FilledTemplate, MediaFile, attached};
 
 /// How long nothing is sent through a channel whose provider refuses everything.
@@ -218,6 +221,18 @@ impl Line {
             }
             _ => None,
         }
+    }
+
+    /// What its provider can be asked about later, if it gave no answer that can be believed.
+    pub fn unanswered(&self, it: &Envelope, outcome: &SendOutcome, begun_at: DateTime<Utc>) -> Option<Unanswered> {
+        let is_asked = matches!(outcome, SendOutcome::Unknown { .. }) && self.setup.provider.can_be_asked();
+        is_asked.then(|| Unanswered {
+            channel: ChannelId(self.setup.id),
+            key: it.key,
+            to: it.to.clone(),
+            body: Some(InDoubt::body_of(&it.content)),
+            begun_at,
+        })
     }
 
     /// Whether this process may send through it.

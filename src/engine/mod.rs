@@ -14,6 +14,7 @@ pub mod importer;
 pub mod launcher;
 pub mod lines;
 pub mod listener;
+pub mod looker;
 pub mod metronome;
 pub mod outbox;
 pub mod rescuer;
@@ -80,6 +81,7 @@ impl Engine {
         tick!("import", EACH_SECOND, app => importer::tick(&app).await);
         tick!("check", EACH_SECOND, app => checker::tick(&app).await);
         tick!("listen", "*/10 * * * * *", app => listener::tick(&app).await);
+        tick!("look up", EACH_SECOND, app => looker::tick(&app).await);
         tick!("forget takes", "45 */10 * * * *", app => rescuer::forget(&app).await);
         tick!("forget files", "0 5/10 * * * *", app => files::sweep::tick(&app).await);
         tick!("launch", EACH_SECOND, app => launcher::tick(&app).await);

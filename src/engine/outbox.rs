@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::lines::{Line, Term, Tried};
 use super::wire::Wire;
 use crate::app::App;
+use crate::channels::look_ups::{self, Unanswered};
 use crate::channels::references;
 use crate::clock::uptime;
 use crate::db::DbError;
@@ -115,7 +116,16 @@ struct Done<S> {
     settled: S,
     /// Under which reference its provider tells of it, if it is one that does.
     reference: Option<Reference>,
+    /// What its provider is asked about later, where that may help.
+    unanswered: Option<Unanswered>,
     place: OwnedSemaphorePermit,
+}
+
+/// What is learnt of sends apart from what becomes of them.
+#[derive(Default)]
+struct Learnt {
+    references: Vec<Reference>,
+    unanswered: Vec<Unanswered>,
 }
 
 /// What became of a send.
@@ -124,6 +134,7 @@ struct Sent {
     /// When it was handed to the provider, if it was.
     begun_at: Option<DateTime<Utc>>,
     reference: Option<Reference>,
+    unanswered: Option<Unanswered>,
 }
 
 impl<L: Ledger> Outbox<L> {
@@ -188,16 +199,18 @@ impl<L: Ledger> Outbox<L> {
         let (me, line, term) = (&self, &line, &term);
         stream::iter(sends)
             .for_each_concurrent(None, |(it, place)| async move {
-                let Sent { fate, begun_at, reference } = me.send(line, term, seen, it.what, it.refusals).await;
+                let sent = me.send(line, term, seen, it.what, it.refusals).await;
+                let Sent { fate, begun_at, reference, unanswered } = sent;
                 let settled = me.ledger.settled(it.name, fate, begun_at);
+                let lane = me.ledger.lane(&settled) % SETTLERS;
                 // A settler ends only after the machine, and that only when the wire is quiet.
-                let _ = me.settlers[me.ledger.lane(&settled) % SETTLERS].send(Done { settled, reference, place });
+                let _ = me.settlers[lane].send(Done { settled, reference, unanswered, place });
             })
             .await;
     }
 
     async fn send(&self, line: &Line, term: &Term, seen: bool, what: Result<Envelope, Fate>, refusals: i16) -> Sent {
-        let without = |fate| Sent { fate, begun_at: None, reference: None };
+        let without = |fate| Sent { fate, begun_at: None, reference: None, unanswered: None };
         let envelope = match what {
             Ok(envelope) => envelope,
             Err(fate) => return without(fate),
@@ -209,7 +222,8 @@ impl<L: Ledger> Outbox<L> {
             Tried::NotBegun => without(Fate::not_begun(now)),
             Tried::Sent { outcome, begun_at } => {
                 let reference = line.reference(&outcome).map(|(channel, it)| (channel, it, envelope.key));
-                Sent { fate: fate(&envelope, refusals, outcome, now), begun_at, reference }
+                let unanswered = begun_at.and_then(|at| line.unanswered(&envelope, &outcome, at));
+                Sent { fate: fate(&envelope, refusals, outcome, now), begun_at, reference, unanswered }
             }
         }
     }
@@ -258,14 +272,15 @@ async fn settle<L: Ledger>(
 ) {
     let mut done = Vec::with_capacity(L::AT_ONCE);
     while results.recv_many(&mut done, L::AT_ONCE).await > 0 {
-        let (mut results, mut references, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for Done { settled, reference, place } in done.drain(..) {
+        let (mut results, mut learnt, mut places) = (Vec::new(), Learnt::default(), Vec::new());
+        for Done { settled, reference, unanswered, place } in done.drain(..) {
             results.push(settled);
-            references.extend(reference);
+            learnt.references.extend(reference);
+            learnt.unanswered.extend(unanswered);
             places.push(place);
         }
         let n = results.len();
-        write_down(&app, &ledger, results, references, shard).await;
+        write_down(&app, &ledger, results, learnt, shard).await;
         metrics::counter!("bugle_settled_total", "what" => L::WHAT).increment(n as u64);
         metrics::gauge!("bugle_in_flight", "what" => L::WHAT).decrement(n as f64);
         drop(places);
@@ -279,26 +294,21 @@ async fn settle<L: Ledger>(
 /// Their places are taken meanwhile: what cannot be written down must not be followed by
 /// more. The one way out is that somebody has given them up, which can only be after their
 /// leases ended and has to be written as well.
-async fn write_down<L: Ledger>(
-    app: &App,
-    ledger: &Arc<L>,
-    results: Vec<L::Settled>,
-    references: Vec<Reference>,
-    shard: i16,
-) {
-    let (batch, results, references) = (Uuid::new_v4(), Arc::new(results), Arc::new(references));
+async fn write_down<L: Ledger>(app: &App, ledger: &Arc<L>, results: Vec<L::Settled>, learnt: Learnt, shard: i16) {
+    let (batch, results, learnt) = (Uuid::new_v4(), Arc::new(results), Arc::new(learnt));
     let leased_until = Instant::now() + LEASE.to_std().unwrap_or_default();
     loop {
         let (ledger, results, clock) = (ledger.clone(), results.clone(), app.clock.clone());
         let (them, given_up) = (ledger.clone(), results.clone());
-        let references = references.clone();
+        let learnt = learnt.clone();
         let write = move |conn: &mut PgConnection| {
             let now = clock.now();
-            if references.is_empty() {
+            if learnt.references.is_empty() && learnt.unanswered.is_empty() {
                 return ledger.write(conn, &results, batch, shard, now);
             }
             conn.transaction(|conn| {
-                references::remember(conn, &references, now)?;
+                references::remember(conn, &learnt.references, now)?;
+                look_ups::order(conn, &learnt.unanswered, now)?;
                 ledger.write(conn, &results, batch, shard, now)
             })
         };

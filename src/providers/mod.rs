@@ -15,6 +15,7 @@ pub mod said;
 pub mod accounts;
 pub mod caller;
 pub mod class;
+pub mod doubt;
 pub mod download;
 pub mod media;
 pub mod samples;
@@ -34,6 +35,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::doubt::InDoubt;
 use self::key::{SendKey, StatusKey};
 use self::media::{FetchedMedia, FileRule, Unfetched};
 use crate::ids::UserId;
@@ -262,6 +264,11 @@ impl ProviderName {
             // Not every gateway does, nor every SMSC, whatever it is asked.
             ProviderName::Http | ProviderName::Smpp | ProviderName::Sandbox | ProviderName::Webchat => false,
         }
+    }
+
+    /// Whether it can be asked what became of a send that it gave no answer for.
+    pub fn can_be_asked(self) -> bool {
+        self == ProviderName::Twilio
     }
 
     /// Whether it approves texts beforehand, and can be asked for them.
@@ -496,6 +503,15 @@ pub trait Provider: Send + Sync {
     /// Fetches what came with a message, if there is something to fetch. `None`: what was told is all there is, as of a
     /// place or a card.
     async fn fetch(&self, _heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+        None
+    }
+
+    /// Asks its provider what became of a send that nobody answered for: what would be told of it, for each message that
+    /// it may be. Whoever asks knows which of them are other sends. None of them: it is not known, and may still come.
+    ///
+    /// `None`: it cannot be asked. Of WhatsApp, Messenger and Viber nobody can list what was sent, and an SMSC is asked by
+    /// a name that an unanswered send never got.
+    async fn look_up(&self, _it: &InDoubt) -> Option<Result<Vec<Receipt>, String>> {
         None
     }
 

@@ -7,7 +7,6 @@
 mod database;
 mod desk;
 mod calendar;
-mod callbacks;
 mod chances;
 mod chats;
 mod claims;
@@ -36,6 +35,8 @@ mod phones;
 mod promises;
 mod counterparts;
 mod gateways;
+mod callbacks;
+mod lookups;
 mod approved;
 mod providers;
 mod quick;

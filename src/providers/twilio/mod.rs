@@ -4,6 +4,7 @@
 //! travels in the address of its status calls, so that these settle it.
 
 pub mod codes;
+pub mod found;
 pub mod form;
 pub mod signing;
 pub mod templates;
@@ -26,8 +27,8 @@ use super::http::{Hook, basic};
 use super::media::{FetchedMedia, FileRule, MIB, Unfetched};
 use super::said::{Said, pairs};
 use super::{
-    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, Inbound, Kind, MediaHeard,
-    Provider, ProviderName, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
+    Able, Call, CallAnswer, ChoiceHeard, ConsentNews, Envelope, Event, Forged, Gate, Heard, InDoubt, Inbound, Kind,
+    MediaHeard, Provider, ProviderName, Receipt, ReceiptStatus, RejectClass, RetryScope, SendOutcome,
 };
 use crate::clock::Clock;
 use crate::wording::{Approved, Content, FileLook, MapPlace};
@@ -195,6 +196,30 @@ impl Twilio {
         Err("the list of contents does not end".to_owned())
     }
 
+    /// The messages to somebody that may be one that nobody answered for.
+    async fn find(&self, it: &InDoubt) -> Result<Vec<Receipt>, String> {
+        let (to, day) = (self.address(&it.to), found::since(it).format("%Y-%m-%d"));
+        let list = format!("{}/2010-04-01/Accounts/{}/Messages.json", self.api, self.settings.account_sid);
+        let ask = HttpAsk {
+            method: "GET".to_owned(),
+            url: format!("{list}?To={}&DateSent%3E={day}&PageSize=1000", percent(&to)),
+            headers: vec![("Authorization".to_owned(), self.authorization())],
+            body: Vec::new(),
+        };
+        let answered = self.caller.ask(&ask, &|| true).await.ok_or("nobody was asked")?;
+        let answer = answered.map_err(Unanswered::words)?;
+        let said = answer.said().unwrap_or_default();
+        if answer.status != 200 {
+            return Err(format!("Twilio answered {}: {}", answer.status, said.text("/message").unwrap_or_default()));
+        }
+        let service = &self.settings.messaging_service_sid;
+        let is_ours = |message: &Value| match service.is_empty() {
+            true => message["from"].as_str() == Some(self.address(&self.sender).as_str()),
+            false => message["messaging_service_sid"].as_str() == Some(service),
+        };
+        found::candidates(said.get("").ok_or("Twilio answered with nothing")?, it, is_ours)
+    }
+
     /// What an answer to a send comes to.
     pub fn outcome(&self, answered: Result<HttpAnswer, Unanswered>, now: DateTime<Utc>) -> SendOutcome {
         match answered {
@@ -288,15 +313,23 @@ fn read_form(said: &Said, door: &str) -> Vec<Event> {
     events
 }
 
+/// What Twilio's word for how a message stands means.
+fn receipt_status(word: &str) -> Option<ReceiptStatus> {
+    Some(match word {
+        "accepted" | "queued" | "scheduled" | "sending" => ReceiptStatus::Accepted,
+        "sent" => ReceiptStatus::Sent,
+        "delivered" | "partially_delivered" => ReceiptStatus::Delivered,
+        "read" => ReceiptStatus::Read,
+        "failed" | "undelivered" | "canceled" => ReceiptStatus::Failed,
+        _ => return None,
+    })
+}
+
 fn read_status(said: &Said, sid: Option<String>, status: Option<String>) -> Vec<Event> {
     let get = |name: &str| said.text(&format!("/{name}"));
-    let status = match status.as_deref() {
-        Some("accepted" | "queued" | "scheduled" | "sending") => ReceiptStatus::Accepted,
-        Some("sent") => ReceiptStatus::Sent,
-        Some("delivered" | "partially_delivered") => ReceiptStatus::Delivered,
-        Some("read") => ReceiptStatus::Read,
-        Some("failed" | "undelivered" | "canceled") => ReceiptStatus::Failed,
-        other => return vec![Event::Other(format!("a status that is none: {}", other.unwrap_or_default()))],
+    let word = status.unwrap_or_default();
+    let Some(status) = receipt_status(&word) else {
+        return vec![Event::Other(format!("a status that is none: {word}"))];
     };
     let Some(about) = about(get("part"), sid.clone()) else {
         return vec![Event::Other("a status of no message".to_owned())];
@@ -410,6 +443,10 @@ impl Provider for Twilio {
             Kind::Whatsapp => Some(self.list_templates().await),
             _ => None,
         }
+    }
+
+    async fn look_up(&self, it: &InDoubt) -> Option<Result<Vec<Receipt>, String>> {
+        Some(self.find(it).await)
     }
 
     async fn check(&self) -> Option<Result<String, String>> {
