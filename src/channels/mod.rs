@@ -10,6 +10,7 @@
 pub mod domain;
 pub mod store;
 pub mod room;
+pub mod reach;
 pub mod references;
 pub mod look_ups;
 pub mod incidents;

@@ -60,6 +60,8 @@ pub enum Lock {
     Channel,
     /// How many messages a contact got lately, over all runs. Advisory.
     Lately,
+    /// How many people an account has written to first, by its name. Advisory.
+    Reach,
     Delivery,
 }
 
@@ -74,6 +76,7 @@ pub mod number {
     pub(super) const LOSS: i32 = 7_305_817;
     pub const LATELY: i32 = 7_305_818;
     pub const SENT_OFF: i32 = 7_305_819;
+    pub(super) const REACH: i32 = 7_305_820;
     pub const DEMO: i32 = 7_305_840;
 }
 
@@ -138,6 +141,16 @@ pub fn take_halt(conn: &mut PgConnection, alone: bool) -> QueryResult<()> {
 
 fn wait(conn: &mut PgConnection, sql: &str, number: i32) -> QueryResult<()> {
     diesel::sql_query(sql).bind::<Integer, _>(number).execute(conn).map(drop)
+}
+
+/// The turn to count whom an account has written to first, until this transaction ends.
+pub fn take_reach(conn: &mut PgConnection, account: &str) -> QueryResult<()> {
+    take(Lock::Reach);
+    diesel::sql_query("SELECT pg_advisory_xact_lock($2, hashtext($1))")
+        .bind::<Text, _>(account)
+        .bind::<Integer, _>(number::REACH)
+        .execute(conn)
+        .map(drop)
 }
 
 /// Lets one request at a time start something under this key; others wait for its transaction.

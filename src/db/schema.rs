@@ -175,6 +175,7 @@ diesel::table! {
         heard_at -> Nullable<Timestamptz>,
         told_at -> Nullable<Timestamptz>,
         unheard -> Bool,
+        new_people -> Nullable<Int4>,
     }
 }
 
@@ -594,6 +595,14 @@ diesel::table! {
         id -> Int8,
         at -> Timestamptz,
         user_id -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    reached_people (account, contact_id) {
+        account -> Text,
+        contact_id -> Int8,
+        at -> Timestamptz,
     }
 }
 

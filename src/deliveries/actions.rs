@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::turn::{self, Selection};
 use super::{Claim, CountChange, Fate, Lease, Outcome, Settled, merge};
+use crate::channels::reach;
 use crate::channels::room::{self, Room};
 use crate::consent;
 use crate::db::locks;
@@ -66,6 +67,11 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
         if run.window.ends <= by.now || holds.is_closed(by.now) {
             return Ok(nothing);
         }
+        // Only an approved text reaches somebody new.
+        let reach = match run.template.is_some() && !run.is_test {
+            true => reach::of_channel(conn, run.channel_id)?,
+            false => None,
+        };
         let until = holds.closes(by.now).map_or(run.window.ends, |closes| closes.min(run.window.ends));
         let lately = super::claim::lately(conn, &run, by.now)?;
         let clock = clock.past(&holds, by.now);
@@ -106,8 +112,9 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
             return Ok(nothing);
         }
 
-        let mut turn = match turn::is_asked(&run, cap) {
-            true => turn::next(conn, &run, cap, most as usize, first, by.now)?,
+        let is_asked = turn::is_asked(&run, cap, reach.as_ref());
+        let mut turn = match is_asked {
+            true => turn::next(conn, &run, (cap, reach.as_ref()), most as usize, first, by.now)?,
             false => take_waiting(conn, &run, waiting, most as usize, first)?,
         };
         // One try after another, each with a lease of its own.
@@ -120,7 +127,7 @@ pub fn claim(conn: &mut PgConnection, run: RunId, leave: &Leave, by: Claimer) ->
             taken += seqs.len() as i64;
         }
         let fresh = first.min(run.unclaimed().into()).min(most - taken);
-        if fresh > 0 && !turn::is_asked(&run, cap) {
+        if fresh > 0 && !is_asked {
             let take = Take::Fresh { lo: run.next_seq, hi: run.next_seq + fresh as i32 - 1 };
             claims.push(super::claim::claim(conn, &run, &take, &clock, run.released, by)?);
             taken += fresh;

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::ids::{ContactId, LeaseId, RunId};
-use crate::providers::{ReceiptStatus, RejectClass, RetryScope, SendOutcome};
+use crate::providers::{Later, ReceiptStatus, RejectClass, RetryScope, SendOutcome};
 use crate::runs::RunState;
 
 /// How long we listen to a provider that does not answer.
@@ -17,6 +17,8 @@ pub const LEASE: TimeDelta = TimeDelta::seconds(60);
 pub const LOST: &str = "the database lost what it knew of it";
 /// How often a provider may say "later" about one recipient before the recipient is given up.
 const MAX_REFUSALS: i16 = 5;
+/// A recipient for whom it was too much is asked about so seldom at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// A lease as its holder knows it. Its number alone does not name it: after history was lost,
 /// numbers are given out a second time.
@@ -351,6 +353,11 @@ pub fn fate(refusals: i16, sent: SendOutcome, now: DateTime<Utc>) -> Fate {
             Fate::Later { at: now, refused: false, detail: Some(code) }
         }
         SendOutcome::Rejected { class, code } => Fate::Final { outcome: Outcome::failed(class), detail: Some(code) },
+        // Too much for this one person just now says nothing about whether they can be reached: more and more slowly.
+        SendOutcome::RetryLater { why: Later::TooFast, scope: RetryScope::Recipient, after, code } => {
+            let wait = after.saturating_mul(1 << refusals.clamp(0, 10)).min(LONGEST_WAIT);
+            Fate::Later { at: now + wait, refused: true, detail: Some(code) }
+        }
         SendOutcome::RetryLater { scope: RetryScope::Recipient, code, .. } if MAX_REFUSALS <= refusals + 1 => {
             Fate::Final {
                 outcome: Outcome::NetworkError,
@@ -798,7 +805,7 @@ mod tests {
     #[test]
     fn only_a_proven_refusal_is_tried_again_and_not_for_ever() {
         let later = |refusals, scope| {
-            let (why, after) = (Later::TooFast, Duration::from_secs(5));
+            let (why, after) = (Later::NotNow, Duration::from_secs(5));
             let sent = SendOutcome::RetryLater { why, after, scope, code: "429".into() };
             fate(refusals, sent, now())
         };
@@ -810,6 +817,18 @@ mod tests {
         assert_eq!(later(1000, RetryScope::Channel), again(false), "nobody is given up because a channel is busy");
         let unknown = fate(1, SendOutcome::Unknown { code: "timeout".into() }, now());
         assert!(matches!(unknown, Fate::Final { outcome: Outcome::Unconfirmed, .. }));
+    }
+
+    #[test]
+    fn nobody_is_given_up_because_they_got_much_lately() {
+        let wait = |refusals| {
+            let (why, scope, after) = (Later::TooFast, RetryScope::Recipient, Duration::from_secs(6));
+            match fate(refusals, SendOutcome::RetryLater { why, after, scope, code: "131056".into() }, now()) {
+                Fate::Later { at, refused: true, .. } => (at - now()).num_seconds(),
+                fate => panic!("{fate:?}"),
+            }
+        };
+        assert_eq!([0, 1, 4, 9, 1_000].map(wait), [6, 12, 96, 3_072, 3_600]);
     }
 
     #[test]

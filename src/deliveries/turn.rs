@@ -1,8 +1,8 @@
 //! store: Whose turn it is: what a claim asks about contacts before it takes them.
 //!
 //! Most runs ask nothing, and their contacts are taken as they stand. A run with
-//! hours of the contact or a rule for busy contacts, and every run while there is a
-//! frequency cap, looks at its next contacts one by one. Each is taken, put off
+//! hours of the contact or a rule for busy contacts, one whose channel may begin with so many
+//! people a day, and every run while there is a frequency cap, looks at its next contacts one by one. Each is taken, put off
 //! (it waits on the list of second tries, for its first) or left out for good; the
 //! run's rate is spent on those that are taken and on no others.
 //!
@@ -20,6 +20,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{Fate, Lease, Outcome, Settled};
+use crate::channels::reach::{self, DailyReach, Places};
 use crate::deliveries::claim::{Candidate, Elsewhere, Held};
 use crate::ids::{ContactId, LeaseId, RunId};
 use crate::pacing::{LocalHours, own_zone, zones_of_number};
@@ -42,6 +43,8 @@ struct Asked<'a> {
     run: &'a Run,
     hours: Option<Hours>,
     cap: Option<Cap>,
+    /// The limit of the channel's account, where what is sent counts.
+    reach: Option<&'a DailyReach>,
     now: DateTime<Utc>,
 }
 
@@ -59,6 +62,7 @@ struct Hours {
 struct Known {
     sent: HashMap<ContactId, i64>,
     elsewhere: HashMap<ContactId, Vec<Elsewhere>>,
+    places: Option<Places>,
 }
 
 enum Verdict {
@@ -75,8 +79,8 @@ enum Verdict {
 }
 
 /// Whether a run has to look at its contacts one by one.
-pub fn is_asked(run: &Run, cap: Option<Cap>) -> bool {
-    !run.is_test && (run.rules.local.is_some() || run.rules.busy != Busy::Ignore || cap.is_some())
+pub fn is_asked(run: &Run, cap: Option<Cap>, reach: Option<&DailyReach>) -> bool {
+    !run.is_test && (run.rules.local.is_some() || run.rules.busy != Busy::Ignore || cap.is_some() || reach.is_some())
 }
 
 /// Whom a claim takes, and what it did with others on the way.
@@ -98,7 +102,7 @@ pub struct Selection {
 pub fn next(
     conn: &mut PgConnection,
     run: &Run,
-    cap: Option<Cap>,
+    (cap, reach): (Option<Cap>, Option<&DailyReach>),
     most: usize,
     first: i64,
     now: DateTime<Utc>,
@@ -111,7 +115,7 @@ pub fn next(
         }
         None => None,
     };
-    let asked = Asked { run, hours, cap, now };
+    let asked = Asked { run, hours, cap, reach, now };
 
     // Those that wait come first. Each is looked at; what is closed goes back.
     let mut looked: Vec<(Candidate, Option<Verdict>)> = Vec::new();
@@ -172,7 +176,7 @@ impl Asked<'_> {
     fn ask_others(&self, conn: &mut PgConnection, contacts: &[ContactId]) -> QueryResult<Known> {
         let busy = self.run.rules.busy != Busy::Ignore;
         let mut known = Known::default();
-        if contacts.is_empty() || (!busy && self.cap.is_none()) {
+        if contacts.is_empty() || (!busy && self.cap.is_none() && self.reach.is_none()) {
             return Ok(known);
         }
         super::claim::lock_contacts(conn, contacts)?;
@@ -183,6 +187,9 @@ impl Asked<'_> {
             for it in super::claim::elsewhere(conn, self.run, contacts, self.now)? {
                 known.elsewhere.entry(it.contact_id).or_default().push(it);
             }
+        }
+        if let Some(reach) = self.reach {
+            known.places = Some(reach::lock_places(conn, reach, contacts, self.now)?);
         }
         Ok(known)
     }
@@ -210,6 +217,18 @@ impl Asked<'_> {
             Busy::Replace => {
                 Verdict::Take(before.iter().filter(|it| !it.in_flight).map(|it| (it.run_id, it.seq)).collect())
             }
+        }
+    }
+
+    /// Takes a contact whose turn it is, if the channel's account has a place for them.
+    fn place(&self, contact: ContactId, theirs: Vec<(RunId, i32)>, known: &mut Known) -> Verdict {
+        let (Some(reach), Some(places)) = (self.reach, &mut known.places) else { return Verdict::Take(theirs) };
+        match places.take(contact) {
+            Ok(()) => Verdict::Take(theirs),
+            Err(again_at) => Verdict::Hold {
+                until: again_at.min(self.run.window.ends),
+                detail: format!("waits: the account may write to {} new people a day", reach.limit),
+            },
         }
     }
 
@@ -251,6 +270,10 @@ impl Asked<'_> {
                 }
                 continue;
             }
+            let verdict = match verdict {
+                Verdict::Take(theirs) => self.place(contact, theirs, &mut known),
+                verdict => verdict,
+            };
             if is_fresh {
                 next_seq = seq + 1;
             }
@@ -295,6 +318,9 @@ impl Asked<'_> {
                     }
                 }
             }
+        }
+        if let (Some(reach), Some(places)) = (self.reach, known.places) {
+            reach::note(conn, reach, places, self.now)?;
         }
         let passed = held.len() + left_out.len();
         super::settle::write_words(conn, &left_out.iter().collect::<Vec<_>>(), 0, self.now)?;

@@ -11,6 +11,7 @@ use diesel::sql_types::{Array, BigInt, Timestamptz};
 use super::audience::Contacts;
 use crate::campaigns::store::Lists;
 use crate::channels::domain::Channel;
+use crate::channels::reach::reachable;
 use crate::db::N;
 use crate::db::schema::campaigns;
 use crate::ids::CampaignId;
@@ -33,6 +34,8 @@ words! {
         Messaged = "messaged",
         /// A text of ours where only an approved one reaches whoever has not written lately.
         OutsideWindow = "outside_window",
+        /// More new people than the channel's account may write to in a day.
+        NewPeople = "new_people",
     }
 }
 
@@ -43,17 +46,42 @@ pub struct OwnYes {
     pub n: i64,
     /// The figure that is agreed to: what grows by the minute has grown to this when somebody has looked.
     pub at_most: i64,
+    /// Of [`Matter::NewPeople`]: what it is reckoned from.
+    pub reach: ReachAhead,
+}
+
+/// How many new people an account may write to a day, how many of those places are used, and how many people are new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReachAhead {
+    pub limit: i64,
+    pub used: i64,
+    pub new: i64,
+}
+
+impl ReachAhead {
+    /// The same with those of another account.
+    pub fn and(self, other: ReachAhead) -> ReachAhead {
+        ReachAhead { limit: self.limit + other.limit, used: self.used + other.used, new: self.new + other.new }
+    }
 }
 
 impl OwnYes {
     fn of(matter: Matter, n: i64) -> Option<OwnYes> {
-        (n > 0).then_some(OwnYes { matter, n, at_most: n })
+        (n > 0).then_some(OwnYes { matter, n, at_most: n, reach: ReachAhead::default() })
     }
 
     /// What somebody agrees to.
     pub fn words(&self) -> String {
         let n = thousands(self.at_most);
         match self.matter {
+            Matter::NewPeople => {
+                let ReachAhead { limit, used, new } = self.reach;
+                let [limit, used, now, new] = [limit, used, new - self.n, new].map(thousands);
+                format!(
+                    "Yes, {n} wait: this account may reach {limit} new people today, {used} are used: {now} of {new} can be \
+                     reached today."
+                )
+            }
             Matter::AtOnce if self.n < self.at_most => format!(
                 "Yes, {} at once, or up to {n} within {MINUTES_TO_LOOK} minutes: their time has passed already.",
                 thousands(self.n)
@@ -86,6 +114,7 @@ impl OwnYes {
             Matter::LateStart => format!("{n} after a start that has passed"),
             Matter::Messaged => format!("{n} who were messaged before"),
             Matter::OutsideWindow => format!("{n} whom a text of our own does not reach"),
+            Matter::NewPeople => format!("{n} more new people than the account may reach today"),
         }
     }
 
@@ -156,6 +185,14 @@ pub fn outside_the_window(n: i64) -> Option<OwnYes> {
     OwnYes::of(Matter::OutsideWindow, n)
 }
 
+/// More new people than accounts may write to within a day.
+pub fn beyond_reach(ahead: impl IntoIterator<Item = ReachAhead>) -> Option<OwnYes> {
+    let waits = |it: &ReachAhead| it.new - reachable(it.limit, it.used, it.new);
+    let beyond: Vec<ReachAhead> = ahead.into_iter().filter(|it| waits(it) > 0).collect();
+    let reach = beyond.iter().copied().reduce(ReachAhead::and)?;
+    OwnYes::of(Matter::NewPeople, beyond.iter().map(waits).sum()).map(|it| OwnYes { reach, ..it })
+}
+
 /// How many of the contacts of a draft have written on a channel so lately that one may write to them freely; `None`
 /// for a channel on which one always may.
 pub fn n_heard(
@@ -188,7 +225,7 @@ mod tests {
     #[test]
     fn more_than_a_minutes_worth_at_once_and_a_late_start_are_two_matters() {
         let start = |policy, burst| LateStart { policy, contacts: 1_000, burst, rate: 10.0 };
-        let yes = |matter, n, at_most| OwnYes { matter, n, at_most };
+        let yes = |matter, n, at_most| OwnYes { at_most, ..OwnYes::of(matter, n).unwrap() };
         let catch_up = |burst| of_starts([start(LatePolicy::CatchUp, burst)]);
         assert_eq!(catch_up(11), [yes(Matter::AtOnce, 11, 61)]);
         assert_eq!(catch_up(990), [yes(Matter::AtOnce, 990, 1_000)], "no more than there are");
@@ -199,9 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn what_an_account_cannot_reach_today_is_said_with_its_figures() {
+        let ahead = |limit, used, new| ReachAhead { limit, used, new };
+        let yes = beyond_reach([ahead(250, 40, 1_000), ahead(2_000, 0, 2_000)]).unwrap();
+        assert_eq!((yes.n, yes.matter), (790, Matter::NewPeople));
+        let says = "Yes, 790 wait: this account may reach 250 new people today, 40 are used: 210 of 1,000 can be reached today.";
+        assert_eq!(yes.words(), says);
+        assert_eq!(beyond_reach([ahead(250, 40, 210)]), None);
+    }
+
+    #[test]
     fn a_yes_holds_for_its_figure_and_for_less() {
-        let at_once = OwnYes { matter: Matter::AtOnce, n: 3_224, at_most: 3_300 };
-        let messaged = OwnYes { matter: Matter::Messaged, n: 10, at_most: 10 };
+        let at_once = OwnYes { at_most: 3_300, ..OwnYes::of(Matter::AtOnce, 3_224).unwrap() };
+        let messaged = OwnYes::of(Matter::Messaged, 10).unwrap();
         let all = [at_once, messaged];
         assert_eq!(not_agreed(&all, &[]), Some(&at_once));
         assert_eq!(not_agreed(&all, &[(Matter::AtOnce, 3_223), (Matter::Messaged, 10)]), Some(&at_once));

@@ -12,6 +12,7 @@ use crate::bots::domain::{Pinned, Sendable};
 use crate::campaigns::store::{self, Lists};
 use crate::campaigns::{Campaign, CampaignKind};
 use crate::channels::domain::Channel;
+use crate::channels::reach::DailyReach;
 use crate::contacts::addresses::spaced;
 use crate::daily::domain::DailyPlan;
 use crate::db::{N, schema};
@@ -21,7 +22,7 @@ use crate::drafting::approvals::{self, ApprovalStanding};
 use crate::drafting::audience::{COUNTED, Contacts, audience, contacts, data_fields, firsts_of_group};
 use crate::drafting::dry_run::{self, DryRun};
 use crate::drafting::fingerprint::{Decides, fingerprint};
-use crate::drafting::own_yes::{self, LateStart, OwnYes};
+use crate::drafting::own_yes::{self, LateStart, OwnYes, ReachAhead};
 use crate::drafting::test_send::{self, Trial};
 use crate::files::domain::File;
 use crate::ids::{BotId, CampaignId, ChannelId, FileId, ListId, ScheduleId, UserId};
@@ -204,6 +205,36 @@ impl Facts {
     }
 }
 
+/// What the accounts of a draft's channels may reach, and how many of its contacts are new to them. Of one that starts
+/// only after a day nothing of what is reached now counts any more.
+fn reaches_ahead(
+    conn: &mut PgConnection,
+    reviews: &[Review],
+    channels: &[Channel],
+    (contacts, chosen): (&Contacts, &Lists),
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<ReachAhead>> {
+    let mut ahead: Vec<(DailyReach, ReachAhead)> = Vec::new();
+    for review in reviews.iter().filter(|it| it.schedule.plan.template.is_some()) {
+        let Some(channel) = channels.iter().find(|it| it.id == review.schedule.plan.channel_id) else { continue };
+        let Some(reach) = channels::reach::of_channel(conn, channel.id)? else { continue };
+        let heard = own_yes::n_heard(conn, channel, contacts, chosen, now)?.unwrap_or_default();
+        let used = match review.outlook.window.starts < now + TimeDelta::days(1) {
+            true => channels::reach::used(conn, &reach, now)?,
+            false => 0,
+        };
+        let new = (review.contacts - heard).max(0);
+        match ahead.iter_mut().find(|(known, _)| *known == reach) {
+            Some((_, it)) => *it = ReachAhead { used: used.max(it.used), new: it.new + new, ..*it },
+            None => {
+                let limit = reach.limit;
+                ahead.push((reach, ReachAhead { limit, used, new }));
+            }
+        }
+    }
+    Ok(ahead.into_iter().map(|(_, it)| it).collect())
+}
+
 /// Everything that the guided page shows of a draft.
 pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime<Utc>) -> QueryResult<Facts> {
     let campaign = store::find(conn, id)?;
@@ -264,6 +295,7 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
             outside += heard.map_or(0, |heard| (review.contacts - heard).max(0));
         }
         own_yes.extend(own_yes::outside_the_window(outside));
+        own_yes.extend(own_yes::beyond_reach(reaches_ahead(conn, &reviews, &channels, (contacts, &chosen), now)?));
     }
     Ok(Facts {
         obstacles,

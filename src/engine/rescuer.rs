@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 
 use crate::app::App;
-use crate::channels::{references, room};
+use crate::channels::{reach, references, room};
 use crate::conversations::intake;
 use crate::ids::{CampaignId, RunId};
 use crate::{control, deliveries, marks, runs};
@@ -62,7 +62,14 @@ pub async fn sweep(app: &App) -> anyhow::Result<usize> {
 /// Forgets references of providers and what channels took, of which nobody asks any more.
 pub async fn forget(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
-    Ok(app.db.run(move |conn| references::forget(conn, now).and_then(|()| room::forget(conn, now))).await?)
+    Ok(app
+        .db
+        .run(move |conn| {
+            references::forget(conn, now)?;
+            room::forget(conn, now)?;
+            reach::forget(conn, now)
+        })
+        .await?)
 }
 
 /// Ends those of these campaigns that nothing is left of. One that cannot be ended holds up no other.

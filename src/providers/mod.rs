@@ -506,6 +506,12 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// Asks its provider how many people its account may write to first within a day; `Some(None)`: as many as it likes.
+    /// `None`: it does not say.
+    async fn new_people(&self) -> Option<Option<i32>> {
+        None
+    }
+
     /// Asks its provider what became of a send that nobody answered for: what would be told of it, for each message that
     /// it may be. Whoever asks knows which of them are other sends. None of them: it is not known, and may still come.
     ///

@@ -10,7 +10,8 @@ use crate::access::Administer;
 use crate::app::App;
 use crate::channels::actions::{HeardAgain, let_go_on};
 use crate::channels::domain::TestTyped;
-use crate::channels::{incidents, references, setups};
+use crate::channels::fetch::fetch_reach;
+use crate::channels::{incidents, reach, references, setups};
 use crate::contacts::addresses::normalise;
 use crate::contacts::store::is_barred;
 use crate::ids::{ChannelId, MessageId};
@@ -19,6 +20,7 @@ use crate::providers::accounts::hook;
 use crate::providers::caller::{Caller, HttpAsk};
 use crate::providers::key::MessageKey;
 use crate::providers::{Envelope, SendOutcome, Setup};
+use crate::web::chart::thousands;
 use crate::web::{May, Problem, Say, see_other, tell_once};
 use crate::wording::Content;
 
@@ -39,7 +41,14 @@ async fn check(_may: May<Administer>, app: Data<App>, say: Say, id: Path<Channel
     let setup = app.db.run(move |conn| setups::find(conn, id)).await?;
     let adapter = (app.providers)(&setup);
     match timeout(PATIENCE, adapter.check()).await {
-        Ok(Some(Ok(well))) => say.that(well),
+        Ok(Some(Ok(well))) => {
+            fetch_reach(&app, id, &*adapter).await?;
+            let reach = app.db.run(move |conn| reach::of_channel(conn, id)).await?;
+            say.that(match reach {
+                Some(it) => format!("{well} It may write to {} new people a day.", thousands(it.limit)),
+                None => well,
+            });
+        }
         Ok(Some(Err(wrong))) => say.sorry(format!("Not ready: {wrong}")),
         Ok(None) => say.sorry("This channel has no account to check."),
         Err(_) => say.sorry("Not ready: no answer in 30 seconds."),

@@ -27,7 +27,7 @@ const PAGE_2: &str = r#"{"data":[
 pub const PEOPLE: &str = "phone,name,order\n+353861234121,Ada,A-7\n+353861234122,,A-8\n+353861234123,Eve,A-9\n";
 
 /// Graph, as far as it goes: two pages of templates, and it takes every message.
-fn graph_answers(graph: &Gateway) {
+pub fn graph_answers(graph: &Gateway) {
     graph.answers(|request| {
         let answer = match request {
             it if it.contains("/message_templates?") && it.contains("after=NEXT") => PAGE_2,
@@ -40,7 +40,7 @@ fn graph_answers(graph: &Gateway) {
 }
 
 /// What was sent, without the lists that were asked for.
-fn sent(graph: &Gateway) -> Vec<serde_json::Value> {
+pub fn sent(graph: &Gateway) -> Vec<serde_json::Value> {
     let posts = graph.seen().into_iter().filter(|it| it.starts_with("POST"));
     posts.map(|it| serde_json::from_str(&it[it.find('{').unwrap()..]).unwrap()).collect()
 }

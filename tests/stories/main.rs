@@ -37,6 +37,7 @@ mod counterparts;
 mod gateways;
 mod callbacks;
 mod lookups;
+mod reach;
 mod approved;
 mod providers;
 mod quick;

@@ -4,6 +4,8 @@ pub mod templates;
 pub mod messenger;
 pub mod whatsapp;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use hmac::Hmac;
 use sha2::Sha256;
@@ -91,8 +93,8 @@ pub fn means(code: i64, subcode: Option<i64>, details: &str) -> Option<AnswerMea
         (1200, _) => AnswerMeans::not_now(RetryScope::Recipient),
         (100, Some(2018008 | 2018294)) => AnswerMeans::not_now(RetryScope::Recipient),
         (131050, _) => rejected(OptedOut),
-        // A limit between this number and this person; the others may go on.
-        (131056, _) => AnswerMeans::throttled(RetryScope::Recipient),
+        // A limit between this number and this person, of about one message in six seconds; the others may go on.
+        (131056, _) => AnswerMeans::throttled(RetryScope::Recipient).after(Some(Duration::from_secs(6))),
         (130429 | 133016 | 80007 | 80006 | 80002, _) => AnswerMeans::throttled(RetryScope::Sender),
         (4 | 17 | 32 | 613 | 131064, _) => AnswerMeans::throttled(RetryScope::Account),
         // Restricted, locked, or under suspicion: somebody has to look.

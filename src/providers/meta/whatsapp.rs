@@ -39,6 +39,21 @@ pub struct WhatsappSettings {
     pub waba_id: String,
     /// `v25.0`
     pub api_version: String,
+    /// How many people its account may write to first within a day, where somebody says so.
+    pub new_people: Option<u32>,
+}
+
+/// How many people an account may write to first within a day, by the name of its tier; `None`: without a limit.
+///
+/// An error for a name that is none.
+fn tier(name: &str) -> Result<Option<i32>, ()> {
+    let size = name.strip_prefix("TIER_").ok_or(())?;
+    if size == "UNLIMITED" {
+        return Ok(None);
+    }
+    let (digits, thousands) = size.strip_suffix('K').map_or((size, 1), |digits| (digits, 1_000));
+    let n: i32 = digits.parse().map_err(drop)?;
+    n.checked_mul(thousands).filter(|n| 0 < *n).map(Some).ok_or(())
 }
 
 impl SettingsForm for WhatsappSettings {
@@ -48,6 +63,7 @@ impl SettingsForm for WhatsappSettings {
             ("phone_number_id", self.phone_number_id.clone()),
             ("waba_id", self.waba_id.clone()),
             ("api_version", version.to_owned()),
+            ("new_people", self.new_people.map(|n| n.to_string()).unwrap_or_default()),
         ])
     }
 
@@ -61,7 +77,17 @@ impl SettingsForm for WhatsappSettings {
         if !waba_id.is_empty() && !is_id(&waba_id) {
             mistakes.add("waba_id", "Digits only, as under API Setup.");
         }
-        WhatsappSettings { phone_number_id, waba_id, api_version }
+        let new_people = match text("new_people").as_str() {
+            "" => None,
+            typed => match typed.parse::<u32>() {
+                Ok(n) if 0 < n => Some(n),
+                _ => {
+                    mistakes.add("new_people", "A whole number above 0, or nothing for what Meta says.");
+                    None
+                }
+            },
+        };
+        WhatsappSettings { phone_number_id, waba_id, api_version, new_people }
     }
 }
 
@@ -224,6 +250,21 @@ impl Whatsapp {
             }
         }
         Err("the list of templates does not end".to_owned())
+    }
+
+    /// How many people the business may write to first within a day. `None`: Meta does not say.
+    async fn ask_for_tier(&self) -> Option<Option<i32>> {
+        // The newer field is the business's, the older one was the number's. Who is asked for one that there is not
+        // answers with nothing else either.
+        for field in ["whatsapp_business_manager_messaging_limit", "messaging_limit_tier"] {
+            let ask = self.ask("GET", self.address(&format!("?fields={field}")), Vec::new());
+            let Some(Ok(answer)) = self.caller.ask(&ask, &|| true).await else { continue };
+            let said = answer.said().filter(|_| answer.status == 200);
+            if let Some(limit) = said.and_then(|it| it.text(&format!("/{field}"))).and_then(|it| tier(&it).ok()) {
+                return Some(limit);
+            }
+        }
+        None
     }
 
     /// The body of a message's request.
@@ -477,6 +518,10 @@ impl Provider for Whatsapp {
         Some(self.list_templates().await)
     }
 
+    async fn new_people(&self) -> Option<Option<i32>> {
+        self.ask_for_tier().await
+    }
+
     async fn check(&self) -> Option<Result<String, String>> {
         let fields = "?fields=verified_name,display_phone_number,quality_rating";
         let answered = self.caller.ask(&self.ask("GET", self.address(fields), Vec::new()), &|| true).await?;
@@ -511,6 +556,13 @@ mod tests {
         let whatsapp = Whatsapp::new(parts, Arc::new(Caller::new(Vec::new())), Clock::default());
         let key = MessageKey { id: MessageId(7), attempt: 1 }.into();
         whatsapp.body(&Envelope { key, to: to.into(), content, expires_at: DateTime::UNIX_EPOCH })
+    }
+
+    #[test]
+    fn a_tier_says_how_many_and_another_word_says_nothing() {
+        let tiers = ["TIER_250", "TIER_2K", "TIER_100K", "TIER_UNLIMITED"].map(tier);
+        assert_eq!(tiers, [Ok(Some(250)), Ok(Some(2_000)), Ok(Some(100_000)), Ok(None)]);
+        assert_eq!(["TIER_NOT_SET", "", "TIER_0", "250", "TIER_9999999K"].map(tier), [Err(()); 5]);
     }
 
     #[test]
