@@ -2,18 +2,25 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bugle::deliveries::{Outcome, Show};
 use bugle::ids::{ChannelId, RunId};
+use bugle::pacing::LatePolicy;
 use bugle::providers::smpp::pdu::{Framed, Frames, Message, Pdu, SmscAddress, Tlvs, command, tag};
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
 use crate::desk::{Desk, phones, until};
 
 /// What it does with a message.
 #[derive(Clone)]
-enum Reply {
+pub enum Reply {
     Takes(String),
     /// The receipt comes before the answer, and calls it by the other name.
     TakesAndTells(String, String),
@@ -36,12 +43,14 @@ struct Seen {
 }
 
 /// An operator's SMSC.
-struct Smsc {
-    port: u16,
+pub struct Smsc {
+    pub port: u16,
     seen: Arc<Mutex<Seen>>,
     replies: Arc<Mutex<Replies>>,
     /// The status that binds are answered with.
     binds: Arc<Mutex<u32>>,
+    /// It does not say that it is there, when it is asked.
+    deaf: Arc<AtomicBool>,
 }
 
 /// A receipt by the text that the standard suggests.
@@ -60,7 +69,7 @@ fn written(from: &str, esm_class: u8, data_coding: u8, short: &[u8]) -> Pdu {
 }
 
 impl Smsc {
-    fn open() -> Smsc {
+    pub fn open() -> Smsc {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut n = 0;
         let replies: Replies = Box::new(move |_| {
@@ -72,28 +81,35 @@ impl Smsc {
             seen: Arc::default(),
             replies: Arc::new(Mutex::new(replies)),
             binds: Arc::default(),
+            deaf: Arc::default(),
         };
         let (seen, replies, binds) = (smsc.seen.clone(), smsc.replies.clone(), smsc.binds.clone());
+        let deaf = smsc.deaf.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (Ok(stream), seen, replies, binds) = (stream, seen.clone(), replies.clone(), binds.clone()) else {
                     return;
                 };
-                std::thread::spawn(move || serve(stream, &seen, &replies, &binds));
+                let deaf = deaf.clone();
+                std::thread::spawn(move || serve(stream, &seen, &replies, &binds, &deaf));
             }
         });
         smsc
     }
 
-    fn replies(&self, how: impl FnMut(&Message) -> Reply + Send + 'static) {
+    pub fn replies(&self, how: impl FnMut(&Message) -> Reply + Send + 'static) {
         *self.replies.lock().unwrap() = Box::new(how);
     }
 
-    fn messages(&self) -> Vec<Message> {
+    pub fn n_messages(&self) -> usize {
+        self.seen.lock().unwrap().messages.len()
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
         self.seen.lock().unwrap().messages.iter().map(|(_, it)| it.clone()).collect()
     }
 
-    fn n_binds(&self) -> usize {
+    pub fn n_binds(&self) -> usize {
         self.seen.lock().unwrap().binds.len()
     }
 
@@ -117,7 +133,13 @@ impl Smsc {
     }
 }
 
-fn serve(stream: TcpStream, seen: &Mutex<Seen>, replies: &Mutex<Replies>, binds: &Mutex<u32>) -> Option<()> {
+fn serve(
+    stream: TcpStream,
+    seen: &Mutex<Seen>,
+    replies: &Mutex<Replies>,
+    binds: &Mutex<u32>,
+    deaf: &AtomicBool,
+) -> Option<()> {
     let (mut frames, mut buffer) = (Frames::default(), [0; 4096]);
     let say = |pdu: Pdu| (&stream).write_all(&pdu.octets()).ok();
     loop {
@@ -157,11 +179,43 @@ fn serve(stream: TcpStream, seen: &Mutex<Seen>, replies: &Mutex<Replies>, binds:
                     seen.lock().unwrap().unbinds += 1;
                     say(pdu.answer(0))?;
                 }
+                command::ENQUIRE_LINK if deaf.load(Ordering::SeqCst) => {}
                 _ if pdu.is_answer() => seen.lock().unwrap().answers.push(pdu),
                 _ => say(pdu.answer(0))?,
             }
         }
     }
+}
+
+/// TLS in front of a port, with a certificate that only who knows its authority believes. Returns the port to call.
+pub fn tls_before(port: u16) -> u16 {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("../fixtures/tls/smsc.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../fixtures/tls/smsc.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let outside = listener.local_addr().unwrap().port();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut theirs) = acceptor.accept(stream).await else { return };
+                let Ok(mut ours) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else { return };
+                let _ = tokio::io::copy_bidirectional(&mut theirs, &mut ours).await;
+            });
+        }
+    };
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serve)
+    });
+    outside
 }
 
 /// The form of a bind.
@@ -464,4 +518,45 @@ async fn a_receipt_is_known_by_its_fields_alone_and_comes_by_the_bind_that_recei
     assert_eq!(smsc.tells(&Pdu::new(command::DELIVER_SM, 7, it.body())).await, 0);
     assert_eq!(desk.n_delivered(run), 1);
     assert_eq!(desk.number("SELECT count(*) AS n FROM messages WHERE author = 'contact'"), 0);
+}
+
+#[actix_web::test]
+async fn an_smsc_that_is_asked_and_says_nothing_is_left_and_what_it_had_is_unconfirmed() {
+    let (desk, smsc) = with_smsc(&[("enquire_seconds", "1"), ("answer_seconds", "25")]).await;
+    desk.ticks_until("it is bound", || smsc.n_binds() == 1).await;
+    smsc.replies(|_| Reply::IsSilent);
+    smsc.deaf.store(true, Ordering::SeqCst);
+    let (.., run) = desk.campaign("Spring", 2, "09:00-11:00", 6_000.0).await;
+    desk.later(2);
+    desk.engine.dispatcher.tick().await.unwrap();
+    until("both are on the wire", || smsc.n_messages() == 2).await;
+    // The clock stands still: it is no lease that runs out.
+    until("nobody knows", || desk.counts(run).unconfirmed == 2).await;
+    let why = desk.lines(&format!("SELECT DISTINCT detail AS line FROM deliveries WHERE run_id = {run}"));
+    assert!(why.len() == 1 && why[0].contains("enquire_link"), "{why:?}");
+
+    smsc.replies(|_| Reply::Takes("1".to_owned()));
+    smsc.deaf.store(false, Ordering::SeqCst);
+    let (.., next) = desk.campaign_to("Next", &phones(3)[2..], "09:00-11:00", 6_000.0, LatePolicy::CatchUp).await;
+    desk.ticks_until("it leaves by a new bind", || desk.counts(next).accepted == 1).await;
+    assert_eq!((smsc.n_binds(), smsc.n_messages(), desk.counts(run).unconfirmed), (2, 3, 2), "nothing is sent again");
+}
+
+#[actix_web::test]
+async fn an_smsc_whose_certificate_nobody_vouches_for_is_told_no_password() {
+    let (desk, smsc) = with_smsc(&[]).await;
+    let path = format!("/channels/{}", desk.channel);
+    let port = tls_before(smsc.port).to_string();
+    let saved = desk.fill_in(&path, &form(&port, &[("tls", "yes")])).await;
+    assert_eq!(saved.status, 303, "{}", saved.html);
+    let (.., run) = desk.campaign("Spring", 1, "09:00-11:00", 6_000.0).await;
+    for _ in 0..5 {
+        desk.later(6);
+        desk.tick().await;
+    }
+    let checked = desk.submit(&format!("{path}/check")).await;
+    let page = desk.lands(checked).await;
+    page.shows("Not ready:");
+    page.shows("certificate");
+    assert_eq!((smsc.n_binds(), desk.counts(run).failed, desk.counts(run).unconfirmed), (0, 0, 0));
 }

@@ -1,4 +1,5 @@
-//! An SMSC that others wrote: node-smpp, which reads what we send by its own tables.
+//! An SMSC that others wrote: node-smpp, which reads what we send by its own tables. And a client that others wrote,
+//! smpplib, whose octets our side reads, and which reads ours.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 
 use super::{Running, is_here, port, reachable};
 use crate::desk::{Desk, phones};
+use crate::smpp::{Reply, Smsc};
 
 /// What it does with a message depends on the last two digits of its number. It prints each as a line of JSON.
 const SERVES: &str = r#"
@@ -161,4 +163,78 @@ async fn another_smsc_takes_a_long_text_whole_and_refuses_a_wrong_password() {
     let Some(wrong) = NodeSmpp::start(&[("password", "another")]).await else { return };
     let checked = wrong.desk.submit(&format!("/channels/{}/check", wrong.desk.channel)).await;
     wrong.desk.lands(checked).await.shows("Not ready: 0x0000000E: the password is wrong");
+}
+
+/// Sends texts with smpplib, and prints what it is told.
+const CLIENT: &str = r#"
+import json, sys
+import smpplib.client, smpplib.gsm
+client = smpplib.client.Client("127.0.0.1", int(sys.argv[1]), timeout=10, allow_unknown_opt_params=True)
+told = []
+client.set_message_sent_handler(lambda pdu: told.append(["sent", pdu.message_id.decode()]))
+client.set_message_received_handler(lambda pdu: told.append(["told", pdu.short_message.decode("latin-1")]))
+client.connect()
+client.bind_transceiver(system_id="bugle", password="s3cret")
+n = 0
+for text in json.loads(sys.argv[2]):
+    parts, coding, esm_class = smpplib.gsm.make_parts(text)
+    for part in parts:
+        client.send_message(source_addr_ton=5, source_addr_npi=0, source_addr="Bugle", dest_addr_ton=1, dest_addr_npi=1,
+                            destination_addr="353861234567", short_message=part, data_coding=coding, esm_class=esm_class,
+                            registered_delivery=True)
+        n += 1
+while len(told) < 2 * n:
+    client.read_once()
+client.unbind()
+client.disconnect()
+print(json.dumps(told))
+"#;
+
+#[test]
+fn another_client_speaks_with_our_codec() {
+    use bugle::wording::letters::Letters;
+    let python = std::env::var("COUNTERPARTS").map_or("python3".to_owned(), |dir| format!("{dir}/bin/python"));
+    let known = Command::new(&python).args(["-c", "import smpplib"]).output().is_ok_and(|it| it.status.success());
+    if !is_here("smpplib", known) {
+        return;
+    }
+    let smsc = Smsc::open();
+    let mut n = 0;
+    smsc.replies(move |_| {
+        n += 1;
+        Reply::TakesAndTells(format!("7f{n:02}"), format!("7f{n:02}"))
+    });
+    let texts = ["Grüße @ 5 € {ok}".to_owned(), "a€".repeat(120), "При ".repeat(40)];
+    let asked = serde_json::to_string(&texts).unwrap();
+    let said = Command::new(&python).args(["-c", CLIENT, &smsc.port.to_string(), &asked]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+
+    // What it sent is what we read, part after part.
+    let messages = smsc.messages();
+    let mut read: Vec<String> = Vec::new();
+    for it in &messages {
+        let skip = if it.esm_class & 0x40 != 0 { 1 + usize::from(it.short[0]) } else { 0 };
+        let octets = &it.short[skip..];
+        let text = match it.data_coding {
+            8 => Letters::Ucs2.decode(octets),
+            _ => Letters::Gsm.decode(octets),
+        };
+        match (skip > 0 && it.short[skip - 1] > 1, read.last_mut()) {
+            (true, Some(begun)) => begun.push_str(&text),
+            _ => read.push(text),
+        }
+        assert_eq!((it.from.ton, it.to.address.as_str(), it.registered), (5, "353861234567", 1));
+    }
+    assert_eq!(read, texts);
+    // And it reads our answers and our receipts.
+    let told: Vec<(String, String)> = serde_json::from_slice(&said.stdout).unwrap();
+    let of = |what: &str| told.iter().filter(|(it, _)| it == what).map(|(_, it)| it.clone()).collect::<Vec<_>>();
+    let ids: Vec<String> = (1..=messages.len()).map(|n| format!("7f{n:02}")).collect();
+    assert_eq!(of("sent"), ids);
+    assert!(
+        of("told")
+            .iter()
+            .zip(&ids)
+            .all(|(it, id)| it.starts_with(&format!("id:{id} sub:001")) && it.contains("stat:DELIVRD"))
+    );
 }

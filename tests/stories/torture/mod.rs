@@ -9,6 +9,7 @@
 //! much more often. Each story adds a line to the file that `TORTURE_TABLE` names.
 
 mod account;
+mod binds;
 pub mod browser;
 mod cable;
 mod clocks;
