@@ -18,7 +18,7 @@ use bugle::providers::meta::whatsapp::{Whatsapp, WhatsappParts};
 
 use crate::desk::{Answer, Desk, phones};
 
-/// How a request that it got is answered, with 200 unless `400 ` stands before it; `None`: it hangs up.
+/// How a request that it got is answered, with 200 unless `400 `, `429 ` or `500 ` stands before it; `None`: it hangs up.
 pub type Answers = Box<dyn Fn(&str) -> Option<String> + Send>;
 
 /// A gateway of somebody else, and what it was asked.
@@ -44,9 +44,10 @@ impl Gateway {
                         let answer = (answers.lock().unwrap())(&request);
                         seen.lock().unwrap().push(request);
                         let Some(answer) = answer else { return };
-                        let refused = answer.strip_prefix("400 ");
-                        let (status, answer) =
-                            refused.map_or(("200 OK", answer.as_str()), |it| ("400 Bad Request", it));
+                        let refusals =
+                            [("400 ", "400 Bad Request"), ("429 ", "429 Too Many Requests"), ("500 ", "500 Oh Dear")];
+                        let refused = refusals.iter().find_map(|(it, says)| Some((*says, answer.strip_prefix(it)?)));
+                        let (status, answer) = refused.unwrap_or(("200 OK", answer.as_str()));
                         let n = answer.len();
                         let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {n}\r\n\r\n{answer}");
                     }

@@ -250,7 +250,7 @@ async fn an_answer_in_a_conversation_is_asked_about_as_well() {
     desk.sql(&format!("UPDATE channels SET secret = 'x' WHERE id = {}", desk.channel));
     let form = [("MessageSid", "SMin"), ("From", "+353867654321"), ("To", SENDER), ("Body", "Are you there?")];
     let path = format!("/webhooks/{}", desk.channel);
-    let signed = signature("http://localhost", &path, &form);
+    let signed = twilio_signature("http://localhost", &path, &form);
     let call = TestRequest::post().uri(&path).insert_header(("X-Twilio-Signature", signed)).set_form(form);
     assert_eq!(desk.send(call).await.status, 200);
     let id = desk.number("SELECT id AS n FROM conversations");
@@ -265,7 +265,7 @@ async fn an_answer_in_a_conversation_is_asked_about_as_well() {
 }
 
 /// As Twilio signs a call with a form.
-fn signature(site: &str, path: &str, form: &[(&str, &str)]) -> String {
+pub fn twilio_signature(site: &str, path: &str, form: &[(&str, &str)]) -> String {
     use base64::Engine as _;
     use hmac::{Hmac, KeyInit, Mac};
     let mut fields = form.to_vec();

@@ -12,6 +12,7 @@ mod account;
 mod binds;
 pub mod browser;
 mod cable;
+mod carriers;
 mod clocks;
 mod databases;
 mod fuzz;
