@@ -19,7 +19,7 @@ const AFTER: [TimeDelta; 5] =
 
 /// A send to ask about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unanswered {
+pub struct UnansweredSend {
     pub channel: ChannelId,
     pub key: SendKey,
     pub to: String,
@@ -30,8 +30,8 @@ pub struct Unanswered {
 }
 
 /// Has their providers asked about these. One that is known is left as it is.
-pub fn order(conn: &mut PgConnection, them: &[Unanswered], now: DateTime<Utc>) -> QueryResult<()> {
-    let row = |it: &Unanswered| {
+pub fn order(conn: &mut PgConnection, them: &[UnansweredSend], now: DateTime<Utc>) -> QueryResult<()> {
+    let row = |it: &UnansweredSend| {
         (
             look_ups::channel_id.eq(it.channel),
             look_ups::send_key.eq(it.key.to_string()),
@@ -64,7 +64,7 @@ struct Row {
 }
 
 /// Takes up to `most` of those that are due, each for nobody else until it is due again.
-pub fn take_due(conn: &mut PgConnection, most: i64, now: DateTime<Utc>) -> QueryResult<Vec<Unanswered>> {
+pub fn take_due(conn: &mut PgConnection, most: i64, now: DateTime<Utc>) -> QueryResult<Vec<UnansweredSend>> {
     // Of those that were asked about so often: when they are next, from now.
     let (mut tries, mut seconds) = (Vec::new(), Vec::new());
     for (n, after) in AFTER.iter().enumerate().skip(1) {
@@ -92,13 +92,13 @@ pub fn take_due(conn: &mut PgConnection, most: i64, now: DateTime<Utc>) -> Query
     let rows: Vec<Row> = Prepared(take).load(conn)?;
     let read = |row: Row| {
         let Row { channel_id: channel, address: to, body, begun_at, .. } = row;
-        Some(Unanswered { channel, key: SendKey::parse(&row.send_key)?, to, body, begun_at })
+        Some(UnansweredSend { channel, key: SendKey::parse(&row.send_key)?, to, body, begun_at })
     };
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// Notes what a send said that nobody had written down.
-pub fn said(conn: &mut PgConnection, it: &Unanswered, body: &str) -> QueryResult<()> {
+pub fn said(conn: &mut PgConnection, it: &UnansweredSend, body: &str) -> QueryResult<()> {
     diesel::update(look_ups::table.find((it.channel, it.key.to_string())))
         .set(look_ups::body.eq(body))
         .execute(conn)
@@ -106,7 +106,7 @@ pub fn said(conn: &mut PgConnection, it: &Unanswered, body: &str) -> QueryResult
 }
 
 /// It is known, or cannot be asked about.
-pub fn done(conn: &mut PgConnection, it: &Unanswered) -> QueryResult<()> {
+pub fn done(conn: &mut PgConnection, it: &UnansweredSend) -> QueryResult<()> {
     diesel::delete(look_ups::table.find((it.channel, it.key.to_string()))).execute(conn).map(drop)
 }
 

@@ -4,7 +4,7 @@
 -- By way of what was claimed lately: there is no index over the ledgers' states, and need be none.
 SELECT count(*) AS n, min(w.taken_at) AS since
 FROM (SELECT l.taken_at
-      FROM schedule_runs r
+      FROM real_runs r
       JOIN leases l ON l.run_id = r.id AND l.taken_at > $2 AND l.taken_at <= $3
       JOIN deliveries d ON d.run_id = l.run_id AND d.seq BETWEEN l.lo AND l.hi AND d.attempt = l.attempt
                        AND (l.seqs IS NULL OR d.seq = ANY (l.seqs))

@@ -5,12 +5,12 @@ use diesel::{PgConnection, QueryResult};
 
 use super::intake;
 use super::sent_to::{self, SentIs};
-use crate::channels::look_ups::{self, Unanswered};
+use crate::channels::look_ups::{self, UnansweredSend};
 use crate::providers::key::SendKey;
 use crate::providers::{ProviderName, Receipt};
 
 /// Whether nobody knows yet what became of it.
-pub fn is_open(conn: &mut PgConnection, it: &Unanswered) -> QueryResult<bool> {
+pub fn is_open(conn: &mut PgConnection, it: &UnansweredSend) -> QueryResult<bool> {
     let sent = sent_to::open(conn, it.channel, std::iter::once(it.to.as_str()))?;
     let to_them = sent.get(&it.to).map(Vec::as_slice).unwrap_or_default();
     Ok(to_them.iter().any(|sent| sent.key == it.key && sent.is == SentIs::Unconfirmed))
@@ -24,7 +24,7 @@ pub fn is_open(conn: &mut PgConnection, it: &Unanswered) -> QueryResult<bool> {
 pub fn take_in(
     conn: &mut PgConnection,
     provider: ProviderName,
-    it: &Unanswered,
+    it: &UnansweredSend,
     body: &str,
     found: &[Receipt],
     now: DateTime<Utc>,

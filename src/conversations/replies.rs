@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
 use super::store::{self, Governor};
-use crate::channels::look_ups::{self, Unanswered};
+use crate::channels::look_ups::{self, UnansweredSend};
 use crate::channels::room::{self, Room, channel_room};
 use crate::consent;
 use crate::consent::store::Learnt;
@@ -358,7 +358,7 @@ pub fn rescue(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<usize>
 }
 
 /// Those of these replies that were given up at `now`, where their provider can be asked what became of them.
-fn to_ask_about(conn: &mut PgConnection, ids: &[MessageId], now: DateTime<Utc>) -> QueryResult<Vec<Unanswered>> {
+fn to_ask_about(conn: &mut PgConnection, ids: &[MessageId], now: DateTime<Utc>) -> QueryResult<Vec<UnansweredSend>> {
     type Left = (MessageId, i16, ChannelId, String, String, Option<serde_json::Value>, Option<DateTime<Utc>>);
     let asked = ProviderName::ALL.into_iter().filter(|it| it.can_be_asked());
     let left: Vec<Left> = messages::table
@@ -383,7 +383,7 @@ fn to_ask_about(conn: &mut PgConnection, ids: &[MessageId], now: DateTime<Utc>) 
         let choices = choices.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
         let body = Some(InDoubt::body_of(&Content::said(body, choices)));
         let key = MessageKey { id, attempt }.into();
-        Unanswered { channel, key, to, body, begun_at: claimed_at.unwrap_or(now) }
+        UnansweredSend { channel, key, to, body, begun_at: claimed_at.unwrap_or(now) }
     };
     Ok(left.into_iter().map(unanswered).collect())
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Int2, Int4, Int8, Interval, Text, Timestamptz};
 
 use super::{LOST, Outcome};
-use crate::channels::look_ups::{self, Unanswered};
+use crate::channels::look_ups::{self, UnansweredSend};
 use crate::db::N;
 use crate::db::locks::{self, Lock};
 use crate::db::schema::leases;
@@ -48,7 +48,7 @@ pub fn rescue(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> Qu
 }
 
 /// What a lease left behind that was given up at `now`, where its provider can be asked.
-fn to_ask_about(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> QueryResult<Vec<Unanswered>> {
+fn to_ask_about(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> QueryResult<Vec<UnansweredSend>> {
     #[derive(QueryableByName)]
     struct Left {
         #[diesel(sql_type = Int8)]
@@ -82,7 +82,7 @@ fn to_ask_about(conn: &mut PgConnection, lease: LeaseId, now: DateTime<Utc>) -> 
     .load(conn)?;
     let unanswered = |it: Left| {
         let key = DeliveryKey { run: it.run_id, seq: it.seq, attempt: it.attempt }.into();
-        Unanswered { channel: it.channel_id, key, to: it.address, body: None, begun_at: it.taken_at }
+        UnansweredSend { channel: it.channel_id, key, to: it.address, body: None, begun_at: it.taken_at }
     };
     Ok(left.into_iter().map(unanswered).collect())
 }

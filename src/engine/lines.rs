@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::channels::incidents::{self, Incident, Trouble};
-use crate::channels::look_ups::Unanswered;
+use crate::channels::look_ups::UnansweredSend;
 use crate::channels::{held, room, setups, templates};
 use crate::clock::uptime;
 use crate::conversations::intake;
@@ -224,9 +224,9 @@ impl Line {
     }
 
     /// What its provider can be asked about later, if it gave no answer that can be believed.
-    pub fn unanswered(&self, it: &Envelope, outcome: &SendOutcome, begun_at: DateTime<Utc>) -> Option<Unanswered> {
+    pub fn unanswered(&self, it: &Envelope, outcome: &SendOutcome, begun_at: DateTime<Utc>) -> Option<UnansweredSend> {
         let is_asked = matches!(outcome, SendOutcome::Unknown { .. }) && self.setup.provider.can_be_asked();
-        is_asked.then(|| Unanswered {
+        is_asked.then(|| UnansweredSend {
             channel: ChannelId(self.setup.id),
             key: it.key,
             to: it.to.clone(),

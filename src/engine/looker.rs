@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::bots;
 use crate::campaigns;
-use crate::channels::look_ups::{self, Unanswered};
+use crate::channels::look_ups::{self, UnansweredSend};
 use crate::channels::setups;
 use crate::conversations::looked_up;
 use crate::deliveries::claim::candidates;
@@ -38,7 +38,7 @@ pub async fn tick(app: &App) -> anyhow::Result<usize> {
     Ok(asked.buffer_unordered(SIDE_BY_SIDE).filter(|known| std::future::ready(*known)).count().await)
 }
 
-async fn look_up(app: &App, it: Unanswered, now: DateTime<Utc>) -> anyhow::Result<bool> {
+async fn look_up(app: &App, it: UnansweredSend, now: DateTime<Utc>) -> anyhow::Result<bool> {
     let about = it.clone();
     let (setup, body) = app
         .db
@@ -74,7 +74,7 @@ async fn look_up(app: &App, it: Unanswered, now: DateTime<Utc>) -> anyhow::Resul
 }
 
 /// What a send said. `None`: nobody can say any more.
-fn said(conn: &mut PgConnection, it: &Unanswered) -> QueryResult<Option<String>> {
+fn said(conn: &mut PgConnection, it: &UnansweredSend) -> QueryResult<Option<String>> {
     let (None, SendKey::Delivery(key)) = (&it.body, it.key) else { return Ok(it.body.clone()) };
     let Some(body) = rendered(conn, key, it.begun_at)? else { return Ok(None) };
     look_ups::said(conn, it, &body)?;

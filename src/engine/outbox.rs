@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::lines::{Line, Term, Tried};
 use super::wire::Wire;
 use crate::app::App;
-use crate::channels::look_ups::{self, Unanswered};
+use crate::channels::look_ups::{self, UnansweredSend};
 use crate::channels::references;
 use crate::clock::uptime;
 use crate::db::DbError;
@@ -117,7 +117,7 @@ struct Done<S> {
     /// Under which reference its provider tells of it, if it is one that does.
     reference: Option<Reference>,
     /// What its provider is asked about later, where that may help.
-    unanswered: Option<Unanswered>,
+    unanswered: Option<UnansweredSend>,
     place: OwnedSemaphorePermit,
 }
 
@@ -125,7 +125,7 @@ struct Done<S> {
 #[derive(Default)]
 struct Learnt {
     references: Vec<Reference>,
-    unanswered: Vec<Unanswered>,
+    unanswered: Vec<UnansweredSend>,
 }
 
 /// What became of a send.
@@ -134,7 +134,7 @@ struct Sent {
     /// When it was handed to the provider, if it was.
     begun_at: Option<DateTime<Utc>>,
     reference: Option<Reference>,
-    unanswered: Option<Unanswered>,
+    unanswered: Option<UnansweredSend>,
 }
 
 impl<L: Ledger> Outbox<L> {
