@@ -8,7 +8,7 @@ use bugle::deliveries::Show;
 use bugle::ids::{ChannelId, RunId};
 use bugle::pacing::LatePolicy;
 
-use crate::approved::{draft, graph_answers, schedule, sent};
+use crate::approved::{PEOPLE, draft, graph_answers, schedule, sent};
 use crate::desk::{Desk, phones};
 use crate::gateways::{Gateway, meta_calls, of_number, with_whatsapp};
 
@@ -18,7 +18,7 @@ async fn with_a_small_account() -> (Desk, Gateway, String) {
     graph_answers(&graph);
     fetch::tick(&desk.app).await.unwrap();
     desk.sql("UPDATE channels SET new_people = 2 WHERE provider = 'whatsapp'");
-    let path = draft(&desk).await;
+    let path = draft(&desk, PEOPLE).await;
     let hello = [("template", "hello:de"), ("place_body_name", "#name|du#")];
     let saved = desk.fill_in(&format!("{path}/schedules"), &schedule(&desk.channel.to_string(), &hello)).await;
     assert_eq!(saved.status, 303, "{}", saved.html);

@@ -204,7 +204,7 @@ impl Twilio {
             method: "GET".to_owned(),
             url: format!("{list}?To={}&DateSent%3E={day}&PageSize=1000", percent(&to)),
             headers: vec![("Authorization".to_owned(), self.authorization())],
-            body: Vec::new(),
+            ..HttpAsk::default()
         };
         let answered = self.caller.ask(&ask, &|| true).await.ok_or("nobody was asked")?;
         let answer = answered.map_err(Unanswered::words)?;

@@ -174,4 +174,33 @@ export const stories = {
     await page.locator("#settling").waitFor();
     assert.equal(await row.state(), "stopped");
   },
+
+  async "whom one channel cannot reach, another does"(desk) {
+    const page = await desk.signedIn();
+    // A second carrier, which delivers what the first one cannot.
+    desk.bugle.ask(`
+      INSERT INTO channels (name, kind, provider, sender, secret, settings)
+      SELECT 'Other operator', kind, provider, 'Other', secret, settings || '{"seed": 2}' FROM channels WHERE provider = 'sandbox' ORDER BY id LIMIT 1`);
+    await draft(page, "By two ways");
+    await bring(page, "two.csv", `${contacts(3)}+353871000190,Nobody\n`, { good: 4 });
+    await page.getByLabel("Schedule name").fill("First");
+    await plan(page, { text: "Hello #name", rate: 6000 });
+    await page.getByRole("link", { name: "Add a schedule" }).click();
+    await page.getByLabel("Schedule name").fill("Second");
+    await page.getByLabel("Channel", { exact: true }).selectOption({ label: "Other operator (SMS, from Other)" });
+    await page.getByLabel("Goes to").selectOption({ label: "Those whom “First” could not reach" });
+    await page.getByLabel("Minutes after that one has ended").fill("0");
+    await looksRight(page, "draft-follows");
+    await page.getByLabel("Text", { exact: true }).fill("Hello #name, once more");
+    await page.getByLabel("Messages a minute").fill("6000");
+    await page.getByRole("button", { name: "Save the schedule" }).click();
+    await page.locator("#review").getByText("Those whom “First” could not reach, 0 minutes after it has ended").waitFor();
+    await looksRight(page, "draft-review-follows");
+    await launchIt(page);
+    const row = new Row(page, "By two ways");
+    await row.becomes("finished");
+    await looksRight(page, "campaign-followed");
+    const reached = desk.bugle.ask("SELECT string_agg(right(address, 2), ',') FROM deliveries d JOIN schedule_runs r ON r.id = d.run_id WHERE r.name = 'Second'");
+    assert.equal(reached, "90");
+  },
 };
