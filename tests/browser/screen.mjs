@@ -58,7 +58,7 @@ export async function plan(page, { text = "Hello #name", rate = 600, starts = -6
   if (!await keep.isVisible()) await page.getByText("If it starts late").click();
   await keep.check();
   await page.getByRole("button", { name: "Save the schedule" }).click();
-  await page.getByRole("button", { name: /^Remove/ }).waitFor();
+  await page.getByRole("button", { name: /^Remove/ }).last().waitFor();
 }
 
 /** Says yes to what wants one of its own, and launches. */

@@ -179,21 +179,20 @@ export const stories = {
     const page = await desk.signedIn();
     // A second carrier, which delivers what the first one cannot.
     desk.bugle.ask(`
-      INSERT INTO channels (name, kind, provider, sender, secret, settings)
-      SELECT 'Other operator', kind, provider, 'Other', secret, settings || '{"seed": 2}' FROM channels WHERE provider = 'sandbox' ORDER BY id LIMIT 1`);
+      INSERT INTO channels (name, kind, provider, sender, secret, settings, created_at)
+      SELECT 'Other operator', kind, provider, 'Other', secret, settings, now() FROM channels WHERE provider = 'sandbox' ORDER BY id LIMIT 1`);
     await draft(page, "By two ways");
     await bring(page, "two.csv", `${contacts(3)}+353871000190,Nobody\n`, { good: 4 });
     await page.getByLabel("Schedule name").fill("First");
+    await page.getByLabel("Channel", { exact: true }).selectOption({ label: await page.locator("#channel option", { hasText: "Sandbox" }).innerText() });
     await plan(page, { text: "Hello #name", rate: 6000 });
-    await page.getByRole("link", { name: "Add a schedule" }).click();
+    await page.getByRole("link", { name: "Add another schedule" }).click();
     await page.getByLabel("Schedule name").fill("Second");
     await page.getByLabel("Channel", { exact: true }).selectOption({ label: "Other operator (SMS, from Other)" });
     await page.getByLabel("Goes to").selectOption({ label: "Those whom “First” could not reach" });
     await page.getByLabel("Minutes after that one has ended").fill("0");
     await looksRight(page, "draft-follows");
-    await page.getByLabel("Text", { exact: true }).fill("Hello #name, once more");
-    await page.getByLabel("Messages a minute").fill("6000");
-    await page.getByRole("button", { name: "Save the schedule" }).click();
+    await plan(page, { text: "Hello #name, once more", rate: 6000 });
     await page.locator("#review").getByText("Those whom “First” could not reach, 0 minutes after it has ended").waitFor();
     await looksRight(page, "draft-review-follows");
     await launchIt(page);
