@@ -72,6 +72,12 @@ pub enum Refused {
     NobodyLeft,
     #[error("Choose the day on which “{schedule}” is sent.")]
     NoDay { schedule: String },
+    #[error(
+        "“{schedule}” would reach nobody: none of its {} contacts has written within 24 hours, and nothing else is taken by \
+         its channel.",
+        thousands(*n)
+    )]
+    NobodyWrote { schedule: String, n: i64 },
     #[error("“{schedule}” would never run: its last date comes before its first. Choose a later last date.")]
     NeverRuns { schedule: String },
 }

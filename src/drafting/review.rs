@@ -291,8 +291,14 @@ pub fn gather(conn: &mut PgConnection, id: CampaignId, by: UserId, now: DateTime
         let mut outside = 0;
         for review in reviews.iter().filter(|it| it.schedule.plan.template.is_none() && !it.follows()) {
             let Some(channel) = channels.iter().find(|it| it.id == review.schedule.plan.channel_id) else { continue };
-            let heard = own_yes::n_heard(conn, channel, contacts, &chosen, now)?;
-            outside += heard.map_or(0, |heard| (review.contacts - heard).max(0));
+            let Some(heard) = own_yes::n_heard(conn, channel, contacts, &chosen, now)? else { continue };
+            // Whoever is to be written to then may write until then, where a campaign goes out again and again.
+            let is_once = matches!(campaign.kind, CampaignKind::OnceOff | CampaignKind::Quick);
+            match heard == 0 && review.contacts > 0 && is_once && !channel.provider.approves_texts(channel.kind) {
+                true => obstacles
+                    .push(Refused::NobodyWrote { schedule: review.schedule.plan.name.clone(), n: review.contacts }),
+                false => outside += (review.contacts - heard).max(0),
+            }
         }
         own_yes.extend(own_yes::outside_the_window(outside));
         own_yes.extend(own_yes::beyond_reach(reaches_ahead(conn, &reviews, &channels, (contacts, &chosen), now)?));

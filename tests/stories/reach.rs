@@ -129,3 +129,42 @@ async fn too_much_for_one_person_holds_nobody_else_and_gives_nobody_up() {
     assert_eq!((desk.counts(run).accepted, desk.counts(run).failed, tries.load(Ordering::SeqCst)), (3, 0, 8));
     assert_eq!(desk.number("SELECT count(*) AS n FROM channel_incidents"), 0);
 }
+
+#[actix_web::test]
+async fn a_page_on_messenger_launches_nothing_to_people_of_whom_nobody_has_written() {
+    let mut desk = Desk::open_at("2026-03-02 09:00").await;
+    let fields = [
+        ("kind", "messenger"),
+        ("provider", "messenger"),
+        ("name", "Page"),
+        ("sender", "Bugle"),
+        ("page_id", "111000111000111"),
+        ("app_id", "909090909090901"),
+        ("api_version", "v25.0"),
+        ("access_token", "t0ken"),
+        ("app_secret", "app-s3cret"),
+        ("verify_token", "our word"),
+    ];
+    assert_eq!(desk.fill_in("/channels", &fields).await.status, 303);
+    let page = desk.number("SELECT max(id) AS n FROM channels");
+    let file = desk.file(&phones(3));
+    desk.sql("UPDATE contacts SET kind = 'messenger'");
+    desk.sql("UPDATE files SET kind = 'messenger'");
+    let location = desk.fill_in("/campaigns", &[("name", "Offer"), ("time_zone", "UTC")]).await.location.unwrap();
+    let path = location.strip_suffix("/edit").unwrap();
+    desk.sql(&format!("UPDATE campaigns SET file_id = {file}"));
+    let (channel, text) = (page.to_string(), [("body", "Half price")]);
+    assert_eq!(desk.fill_in(&format!("{path}/schedules"), &schedule(&channel, &text)).await.status, 303);
+    let says = "“Main” would reach nobody: none of its 3 contacts has written within 24 hours";
+    desk.visit(&format!("{path}/edit")).await.shows(says);
+    let refused = desk.fill_in(&format!("{path}/launch"), &[("outside_window", "3")]).await;
+    assert_ne!(refused.status, 303);
+
+    // One of them writes: the others are agreed to with their figure.
+    let written = r#"{"object":"page","entry":[{"id":"111000111000111","messaging":[{"sender":{"id":"12020000000"},
+        "recipient":{"id":"111000111000111"},"timestamp":1772442000000,"message":{"mid":"m1","text":"hello"}}]}]}"#;
+    desk.channel = ChannelId(page);
+    assert_eq!(meta_calls(&desk, written).await.status, 200);
+    desk.visit(&format!("{path}/edit")).await.lacks("would reach nobody");
+    desk.visit(&format!("{path}/edit")).await.shows("Yes, a text of our own to 2 who have not written");
+}

@@ -198,6 +198,7 @@ impl Facts {
             | Refused::EmptyWindow { .. }
             | Refused::NeverRuns { .. }
             | Refused::NoDay { .. }
+            | Refused::NobodyWrote { .. }
             | Refused::RunGoesOn { .. }
             | Refused::NobodyLeft
             | Refused::OtherWhen { .. }
