@@ -1,6 +1,7 @@
 -- Write into file $1 the contacts of runs $2 that stand as $3 says, numbered from 1, each once, with the values that the
 -- last of the runs had of them. $4: also those who did not answer, reached or not.
--- Whoever was reached by a run of these schedules is not among them, unless it is one of the runs and they stand so there.
+-- Whoever was reached by a run of these schedules, or of one that follows them, is not among them, unless it is one of
+-- the runs and they stand so there.
 -- Returns how many.
 WITH wanted AS (
     SELECT d.run_id, d.seq, d.contact_id, d.address, d.customer_id, d."values"
@@ -21,6 +22,16 @@ WITH wanted AS (
     WHERE other.schedule_id IN (SELECT r.schedule_id FROM real_runs r WHERE r.id = ANY ($2))
       AND (o.outcome IN (0, 14) OR (o.outcome IS NULL AND o.progress IS NOT NULL))
       AND NOT EXISTS (SELECT FROM wanted w WHERE w.run_id = o.run_id AND w.seq = o.seq)
+    UNION ALL
+    -- On another channel, by a schedule that goes to those whom one of these could not reach: the same number there.
+    SELECT c.id
+    FROM real_runs other
+    JOIN deliveries o ON o.run_id = other.id
+    JOIN contacts t ON t.id = o.contact_id
+    JOIN contacts c ON c.address = t.address
+    WHERE (other.rules #>> '{after,schedule}')::bigint IN
+              (SELECT r.schedule_id FROM real_runs r WHERE r.id = ANY ($2))
+      AND (o.outcome IN (0, 14) OR (o.outcome IS NULL AND o.progress IS NOT NULL))
 ), once AS (
     SELECT DISTINCT ON (w.contact_id) w.*
     FROM wanted w

@@ -12,9 +12,23 @@ struct SaidText {
     pieces: Vec<Piece>,
 }
 
+#[derive(Template)]
+#[template(source = "{{ text }}", ext = "html")]
+struct PlainText<'a> {
+    text: &'a str,
+}
+
 /// A text with what it brings along.
 pub fn said(text: &str) -> askama::Result<String> {
     Ok(dense(&SaidText { pieces: pieces(text) }.render()?))
+}
+
+/// The same in a frame of its own; words that bring nothing stand in it as they are.
+pub fn in_bubble(text: &str) -> askama::Result<String> {
+    match &pieces(text)[..] {
+        [] | [Piece::Words(_)] => PlainText { text }.render(),
+        _ => said(text),
+    }
 }
 
 /// The words of somebody else: whatever stands in them are words.
@@ -57,6 +71,7 @@ mod tests {
                  target=\"_blank\"><img src=\"{picture}\" alt=\"x.png\" loading=\"lazy\"></a></p>"
             )
         );
+        assert_eq!(in_bubble("a <b>\n").unwrap(), "a &#60;b&#62;\n");
         assert_eq!(words_said(&format!("http://a/media/{key}/x.png")).unwrap().matches("<img").count(), 0);
     }
 }

@@ -19,7 +19,7 @@ use crate::channels::domain::Channel;
 use crate::conversations;
 use crate::deliveries::ledger;
 use crate::ids::{ChannelId, ConversationId, MessageId, RunId};
-use crate::media::said::said;
+use crate::media::said::in_bubble;
 use crate::providers::key::SendKey;
 use crate::providers::{Kind, ProviderName};
 use crate::web::chart::thousands;

@@ -590,7 +590,7 @@ async fn what_people_write_to_another_number_of_the_app_reaches_its_channel() {
     }
     let said = "SELECT concat(h.name, ': ', m.body) AS line FROM messages m JOIN channels h ON h.id = m.channel_id
                 WHERE m.author = 'contact' ORDER BY m.id";
-    assert_eq!(desk.lines(said), ["First: to the first", "Second: to the second", "First: look\n[image]"]);
+    assert_eq!(desk.lines(said), ["First: to the first", "Second: to the second", "First: look\n[picture]"]);
 
     // Whoever knows one app's secret speaks for no number of another.
     let sealed = Credentials::from([("access_token", "x"), ("app_secret", "another"), ("verify_token", "x")]);

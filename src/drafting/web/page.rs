@@ -21,7 +21,7 @@ use crate::drafting::web::review::{Test, plan_rate, plan_times, rate_text};
 use crate::drafting::web::schedules::ScheduleForm;
 use crate::files::web::{FilePurpose, Panel};
 use crate::ids::{CampaignId, ChannelId, ScheduleId, UserId};
-use crate::media::said::said;
+use crate::media::said::in_bubble;
 use crate::pacing::{LatePolicy, Overlap, TooLate};
 use crate::providers::Kind;
 use crate::schedules::Busy;

@@ -199,7 +199,7 @@ export const stories = {
     const row = new Row(page, "By two ways");
     await row.becomes("finished");
     await looksRight(page, "campaign-followed");
-    const reached = desk.bugle.ask("SELECT string_agg(right(address, 2), ',') FROM deliveries d JOIN schedule_runs r ON r.id = d.run_id WHERE r.name = 'Second'");
+    const reached = desk.bugle.ask("SELECT string_agg(right(address, 2), ',') FROM deliveries d JOIN schedule_runs r ON r.id = d.run_id JOIN schedules s ON s.id = r.schedule_id WHERE s.name = 'Second'");
     assert.equal(reached, "90");
   },
 };
