@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -51,6 +51,9 @@ pub struct HttpAsk {
     /// Bytes of its answer at most; `None`: those of an answer to a message.
     pub most: Option<usize>,
 }
+
+/// Why an answer is [lost](Unanswered::Lost) that is longer than it may be.
+pub const TOO_LONG: &str = "the answer is longer than it may be";
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,6 +190,7 @@ impl Caller {
         let body = timeout(ANSWER_WITHIN, Limited::new(body, most).collect()).await;
         let body = match body {
             Ok(Ok(body)) => body.to_bytes().to_vec(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Unanswered::Lost(TOO_LONG.to_owned())),
             Ok(Err(error)) => return Err(Unanswered::Lost(format!("the answer broke off: {error}"))),
             Err(_) => return Err(Unanswered::Lost("the answer did not end".to_owned())),
         };

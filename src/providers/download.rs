@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::caller::{Caller, HttpAsk, Unanswered};
+use super::MediaHeard;
+use super::caller::{Caller, HttpAsk, TOO_LONG, Unanswered};
 use super::media::{FetchedMedia, Unfetched};
 
 /// Bytes of a file that came with a message, at most.
@@ -24,6 +25,9 @@ pub async fn download(caller: &Caller, url: &str, proof: &[(String, String)]) ->
         let answer = match caller.ask(&ask, &|| true).await {
             Some(Ok(answer)) => answer,
             Some(Err(Unanswered::Misset(why))) => return Err(Unfetched::Never(why)),
+            Some(Err(Unanswered::Lost(why))) if why == TOO_LONG => {
+                return Err(Unfetched::Never(format!("it is larger than {} MB", LARGEST_HEARD >> 20)));
+            }
             Some(Err(unanswered)) => return Err(Unfetched::Later(unanswered.words())),
             None => return Err(Unfetched::Later("it was not asked for".to_owned())),
         };
@@ -43,6 +47,14 @@ pub async fn download(caller: &Caller, url: &str, proof: &[(String, String)]) ->
         }
     }
     Err(Unfetched::Never("it leads from one address to the next".to_owned()))
+}
+
+/// Fetches what came with a message from where it lies for everybody; `None`: it lies nowhere.
+pub async fn download_open(caller: &Caller, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+    match heard.url.starts_with("http") {
+        true => Some(download(caller, &heard.url, &[]).await),
+        false => None,
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +89,15 @@ mod tests {
         assert_eq!(got, Ok(FetchedMedia { octets: b"GIF".to_vec() }));
         assert!(asked_of_provider.await.unwrap().to_lowercase().contains("bearer t0ken"));
         assert!(!asked_of_store.await.unwrap().to_lowercase().contains("t0ken"));
+
+        let long = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{}",
+            LARGEST_HEARD + 1,
+            "x".repeat(LARGEST_HEARD + 1)
+        );
+        let (long, _) = answers(move |_| long.clone()).await;
+        let got = download(&near, &long, &[]).await;
+        assert_eq!(got, Err(Unfetched::Never("it is larger than 16 MB".to_owned())), "and is not fetched again");
 
         let guarded = Caller::new(Vec::new());
         for inside in ["http://169.254.169.254/latest", "http://127.0.0.1:1/", "http://10.0.0.1/", "file:///etc/passwd"]

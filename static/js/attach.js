@@ -52,7 +52,7 @@
     field.dataset.attach = "on";
     const box = document.createElement("div");
     box.className = "attach";
-    box.innerHTML = '<label class="button small quiet" data-icon="attach">Attach a file<input type="file" class="visually-hidden"></label> <small class="attach-said" role="status"></small>';
+    box.innerHTML = '<label class="button small quiet" data-icon="attach">Attach a file<input type="file" class="attach-file"></label> <small class="attach-said" role="status"></small>';
     const input = box.querySelector("input");
     input.setAttribute("aria-label", "Attach a file");
     input.addEventListener("change", () => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::approved::{PEOPLE, draft, schedule};
 use crate::desk::{Answer, Desk};
-use crate::gateways::{Gateway, meta_calls, of_number, with_whatsapp};
+use crate::gateways::{Gateway, meta_calls, of_number, with_gateway, with_whatsapp};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
 /// A picture whose octets are letters.
@@ -75,7 +75,7 @@ async fn a_file_leaves_as_what_it_is_and_where_a_channel_carries_none_as_a_link(
     let sent = bodies(&graph);
     assert_eq!((&sent[0]["image"]["link"], &sent[0]["image"]["caption"]), (&url.as_str().into(), &"Look, Ada".into()));
     assert_eq!((&sent[1]["image"]["link"], sent[1]["image"].get("caption")), (&url.as_str().into(), None));
-    assert_eq!((&sent[2]["location"]["latitude"], &sent[2]["location"]["name"]), (&48.2.into(), &"Our shop".into()));
+    assert_eq!((&sent[2]["location"]["latitude"], &sent[2]["location"]["name"]), (&"48.2".into(), &"Our shop".into()));
     assert_eq!(sent[3]["text"]["body"], format!("see {url} there"), "among words it is a link");
     let page = desk.visit(&thread).await;
     page.shows(&format!(r#"<img src="{}" alt="Our offer.png""#, path_of(&url)));
@@ -257,4 +257,20 @@ async fn a_text_that_its_channel_refuses_for_its_length_launches_nothing() {
     let review = desk.visit(&format!("{path}/edit")).await;
     review.shows("is 4097 characters long for the first contacts; WhatsApp Cloud API carries 4096 and refuses more");
     assert_ne!(desk.fill_in(&format!("{path}/launch"), &[]).await.status, 303);
+}
+
+#[actix_web::test]
+async fn what_a_gateway_tells_the_address_of_is_fetched_without_what_proves_who_we_are() {
+    let (desk, gateway) = with_gateway(&[]).await;
+    desk.hears_as("a", "353861234121", "look");
+    desk.sql(&format!(
+        "INSERT INTO message_media (message_id, channel_id, heard, state, due_at)
+         SELECT id, {}, jsonb_build_object('url', '{}'), 'awaited', at FROM messages WHERE provider_id = 'a'",
+        desk.channel, gateway.url
+    ));
+    gateway.answers(|_| Some(GIF.to_owned()));
+    assert_eq!(fetcher::tick(&desk.app).await.unwrap(), 1);
+    let seen = gateway.seen();
+    assert!(seen.len() == 1 && !seen[0].contains("t0p-s3cret"), "{seen:?}");
+    assert_eq!(desk.lines("SELECT name AS line FROM media"), ["file.gif"]);
 }

@@ -23,9 +23,13 @@ use self::template::{Escape, Filling, fill, places};
 use super::answer::HttpAnswer;
 use super::caller::{ASKED_AGAIN_AFTER, Caller, HttpAsk, Unanswered};
 use super::credentials::Credentials;
+use super::download::download_open;
 use super::key::SendKey;
+use super::media::{FetchedMedia, Unfetched};
 use super::said::Said;
-use super::{Able, Call, CallAnswer, Envelope, Event, Forged, Gate, Heard, Later, Provider, RetryScope, SendOutcome};
+use super::{
+    Able, Call, CallAnswer, Envelope, Event, Forged, Gate, Heard, Later, MediaHeard, Provider, RetryScope, SendOutcome,
+};
 use crate::clock::Clock;
 use crate::wording::{Encoding, segments};
 
@@ -303,6 +307,10 @@ impl Provider for Http {
         let ask = self.request(envelope, self.clock.now());
         let answered = self.caller.ask(&ask, gate).await?;
         Some(self.outcome(answered, self.clock.now()))
+    }
+
+    async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
+        download_open(&self.caller, heard).await
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {

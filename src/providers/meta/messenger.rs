@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::providers::answer::HttpAnswer;
 use crate::providers::caller::{Caller, HttpAsk, Unanswered};
 use crate::providers::credentials::Credentials;
-use crate::providers::download::download;
+use crate::providers::download::download_open;
 use crate::providers::form::{Fields, Mistakes, SettingsForm};
 use crate::providers::key::{SendKey, StatusKey};
 use crate::providers::media::{FetchedMedia, FileRule, MIB, Unfetched};
@@ -328,10 +328,7 @@ impl Provider for Messenger {
 
     async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
         let is_file = ["image", "video", "audio", "file", "sticker"].contains(&heard.kind.as_str());
-        match is_file && heard.url.starts_with("http") {
-            true => Some(download(&self.caller, &heard.url, &[]).await),
-            false => None,
-        }
+        if is_file { download_open(&self.caller, heard).await } else { None }
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {

@@ -199,7 +199,8 @@ fn file(file: &MediaFile, caption: &str, choices: &[String]) -> Value {
 }
 
 fn place(place: MapPlace, words: &str) -> Value {
-    let mut it = json!({ "latitude": place.latitude, "longitude": place.longitude });
+    // Its own description of the API wants them as texts.
+    let mut it = json!({ "latitude": place.latitude.to_string(), "longitude": place.longitude.to_string() });
     if !words.is_empty() {
         it["name"] = json!(words);
     }
@@ -611,6 +612,6 @@ mod tests {
         let long = file("image/png", "Come?", &["Yes, with pleasure, and soon"]);
         assert!(long["text"]["body"].as_str().unwrap().starts_with("Come?\nhttps://a.example/b\n\nYes, with"));
         let place = body("1", Content::Place { place: MapPlace::new(48.2, 16.37).unwrap(), words: "Our shop".into() });
-        assert_eq!(place["location"], json!({ "latitude": 48.2, "longitude": 16.37, "name": "Our shop" }));
+        assert_eq!(place["location"], json!({ "latitude": "48.2", "longitude": "16.37", "name": "Our shop" }));
     }
 }

@@ -21,7 +21,7 @@ use super::answer::HttpAnswer;
 use super::caller::{Caller, HttpAsk, Unanswered};
 use super::class::AnswerMeans;
 use super::credentials::Credentials;
-use super::download::download;
+use super::download::download_open;
 use super::http::Hook;
 use super::http::signing::is_mac;
 use super::media::{FetchedMedia, FileRule, MIB, Unfetched};
@@ -271,10 +271,7 @@ impl Provider for Viber {
     }
 
     async fn fetch(&self, heard: &MediaHeard) -> Option<Result<FetchedMedia, Unfetched>> {
-        match heard.url.starts_with("http") {
-            true => Some(download(&self.caller, &heard.url, &[]).await),
-            false => None,
-        }
+        download_open(&self.caller, heard).await
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Forged> {
