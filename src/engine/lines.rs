@@ -55,8 +55,8 @@ pub struct Line {
     flow: Arc<Mutex<Flow>>,
     /// Held open as long as there is somebody who sends through it, and it is ours to hold.
     session: Mutex<Option<Session>>,
-    /// Files of ours that left through it. They never change.
-    files: Mutex<HashMap<Uuid, MediaFile>>,
+    /// Files of ours that texts led to; `None`: there is none. They never change.
+    files: Mutex<HashMap<Uuid, Option<MediaFile>>>,
     /// Until when its line is ours, by [`uptime`]. It stays when the settings change.
     ours_until: Arc<Mutex<Duration>>,
 }
@@ -203,14 +203,14 @@ impl Line {
     async fn file(&self, app: &App, link: &FileLink) -> Result<Option<MediaFile>, DbError<diesel::result::Error>> {
         let key = link.key;
         if let Some(known) = self.files.lock().unwrap().get(&key) {
-            return Ok(Some(known.clone()));
+            return Ok(known.clone());
         }
         let found = app.db.run(move |conn| media::store::find_all(conn, &[key])).await?;
-        let Some(file) = found.get(&key).filter(|file| file.is_public) else { return Ok(None) };
+        let public = found.get(&key).filter(|file| file.is_public);
         // Where it was put into the text we may have had another name.
-        let sent = file.sent(app.settings.public_url.as_deref().unwrap_or(&link.site()));
+        let sent = public.map(|file| file.sent(app.settings.public_url.as_deref().unwrap_or(&link.site())));
         self.files.lock().unwrap().insert(key, sent.clone());
-        Ok(Some(sent))
+        Ok(sent)
     }
 
     /// Under which reference its provider will tell of a send that it answered so, if that is how it tells.
